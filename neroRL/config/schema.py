@@ -1,0 +1,213 @@
+"""The typed configuration: every key of a neroRL config, its default and its bounds.
+
+The classes are plain dataclasses whose fields pydantic checks when they are built from a
+mapping (see :func:`neroRL.config.build`). Types are strict: ``"4"`` is no integer and ``1`` no
+boolean. Nothing here imports torch or an environment.
+"""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, Strict
+from pydantic.dataclasses import dataclass
+
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+# Scalars are strict one by one: a strict dataclass would not be built from a mapping.
+Flag = Annotated[bool, Strict()]
+Integer = Annotated[int, Strict()]
+Text = Annotated[str, Strict()]
+Positive = Annotated[Integer, Field(gt=0)]
+NotNegative = Annotated[Integer, Field(ge=0)]
+Real = Annotated[float, Strict()]
+PositiveReal = Annotated[Real, Field(gt=0.0)]
+NotNegativeReal = Annotated[Real, Field(ge=0.0)]
+Fraction = Annotated[Real, Field(ge=0.0, le=1.0)]
+
+
+@dataclass(config=STRICT)
+class EnvironmentConfig:
+    """The environment and the wrappers around it."""
+
+    type: Text = "Minigrid"
+    """A type of :mod:`neroRL.environments.registry`."""
+    name: Text = "MiniGrid-Empty-Random-6x6-v0"
+    """Id of the environment, or the path of the executable (Unity)."""
+    frame_skip: Positive = 1
+    """How many steps each action is repeated; rewards are summed."""
+    last_action_to_obs: Flag = False
+    """Append the one-hot last action to the vector observation."""
+    last_reward_to_obs: Flag = False
+    """Append the last reward to the vector observation."""
+    obs_stacks: Positive = 1
+    """How many most recent observations are stacked."""
+    grayscale: Flag = False
+    """Convert RGB visual observations to grayscale."""
+    resize_vis_obs: Annotated[list[Positive], Field(min_length=2, max_length=2)] = field(
+        default_factory=lambda: [84, 84]
+    )
+    """Width and height of visual observations, in pixels."""
+    positional_encoding: Flag = False
+    """Encode the step of the episode: added to images, else appended to vectors."""
+    reward_normalization: NotNegativeReal = 0
+    """Maximum reward, by which rewards are divided; 0 and 1 are off."""
+    reset_params: dict[str, Any] = field(default_factory=dict)
+    """Seeds and the type's own options; checked by the environment's type."""
+
+
+@dataclass(config=STRICT)
+class RecurrenceConfig:
+    """A recurrent memory."""
+
+    layer_type: Literal["gru", "lstm"] = "gru"
+    num_layers: Positive = 1
+    sequence_length: Integer = 32
+    """Steps of a training sequence; 0 or less trains whole episodes."""
+    hidden_state_size: Positive = 128
+    hidden_state_init: Literal["zero", "one", "mean", "sample", "learned"] = "zero"
+    """State at the start of an episode; mean and sample use the states of the last batch."""
+    reset_hidden_state: Flag = True
+    """Reset the state at the start of every episode."""
+    residual: Flag = False
+    """Add the layer's input to its output."""
+    embed: Flag = True
+    """Embed the encoder's output linearly to ``hidden_state_size`` first."""
+
+
+@dataclass(config=STRICT)
+class TransformerConfig:
+    """An episodic transformer memory (Pleines et al. 2023)."""
+
+    num_blocks: Positive = 1
+    embed_dim: Positive = 512
+    num_heads: Positive = 8
+    memory_length: Positive = 512
+    """Length of the sliding window over the episode's past, in steps."""
+    positional_encoding: Literal["", "absolute", "learned"] = "absolute"
+    add_positional_encoding_to_query: Flag = False
+    layer_norm: Literal["", "pre", "post"] = "pre"
+    init_weights: Literal["xavier", "orthogonal", "tfixup", "kaiming"] = "xavier"
+    gtrxl: Flag = False
+    """Gate the residual connections (Parisotto et al. 2020)."""
+    gtrxl_bias: Real = 0.0
+    gtrxl_swap: Flag = False
+
+
+@dataclass(config=STRICT)
+class ModelConfig:
+    """The network, and where its weights are saved to and loaded from."""
+
+    load_model: Flag = False
+    model_path: Text = ""
+    checkpoint_interval: Positive = 50
+    """Updates between two checkpoints; the last update always saves one."""
+    activation: Literal["elu", "leaky_relu", "relu", "swish", "gelu"] = "relu"
+    vis_encoder: Literal["cnn", "rescnn", "smallimpala"] = "cnn"
+    vec_encoder: Literal["linear", "none"] = "linear"
+    num_vec_encoder_units: Positive = 128
+    hidden_layer: Literal["default"] = "default"
+    num_hidden_layers: Positive = 2
+    num_hidden_units: Positive = 512
+    recurrence: RecurrenceConfig | None = None
+    transformer: TransformerConfig | None = None
+
+
+@dataclass(config=STRICT)
+class SeedRange:
+    """A range of seeds, or seeds one by one."""
+
+    start_seed: Annotated[NotNegative, Field(alias="start-seed")] = 100000
+    num_seeds: Annotated[Positive, Field(alias="num-seeds")] = 10
+    explicit_seeds: Annotated[list[NotNegative] | None, Field(alias="explicit-seeds")] = None
+    """Used instead of the range where given."""
+
+
+@dataclass(config=STRICT)
+class EvaluationConfig:
+    """Evaluation while training. Every worker plays every seed."""
+
+    evaluate: Flag = False
+    n_workers: Positive = 3
+    seeds: SeedRange | Annotated[list[NotNegative], Field(min_length=1)] = field(
+        default_factory=SeedRange
+    )
+    interval: Positive = 50
+    """Updates between two evaluations."""
+
+    def seed_list(self) -> list[int]:
+        """The seeds to play, in order."""
+        if isinstance(self.seeds, list):
+            return self.seeds
+        if self.seeds.explicit_seeds is not None:
+            return self.seeds.explicit_seeds
+        return list(range(self.seeds.start_seed, self.seeds.start_seed + self.seeds.num_seeds))
+
+
+@dataclass(config=STRICT)
+class SamplerConfig:
+    """Rollouts. The batch of an update has ``n_workers * worker_steps`` steps."""
+
+    n_workers: Positive = 16
+    worker_steps: Positive = 256
+
+
+@dataclass(config=STRICT)
+class ScheduleConfig:
+    """A polynomial decay from ``initial`` to ``final`` over ``max_decay_steps`` updates."""
+
+    initial: NotNegativeReal
+    final: NotNegativeReal | None = None
+    """None: equal to ``initial``, no decay."""
+    power: PositiveReal = 1.0
+    max_decay_steps: Positive | None = None
+    """In updates. None: as many as are trained."""
+
+
+def _schedule(initial: float) -> Any:
+    return field(default_factory=lambda: ScheduleConfig(initial=initial))
+
+
+@dataclass(config=STRICT)
+class TrainerConfig:
+    """Proximal policy optimisation (Schulman et al. 2017)."""
+
+    algorithm: Literal["PPO"] = "PPO"
+    resume_at: NotNegative = 0
+    """Update at which counting, and so the schedules, starts."""
+    gamma: Fraction = 0.99
+    lamda: Fraction = 0.95
+    """Lambda of generalised advantage estimation (Schulman et al. 2016)."""
+    updates: Positive = 1000
+    epochs: Positive = 4
+    n_mini_batches: Positive = 4
+    advantage_normalization: Literal["minibatch", "batch", "no"] = "minibatch"
+    value_coefficient: NotNegativeReal = 0.25
+    max_grad_norm: PositiveReal = 0.5
+    bootstrap_truncated: Flag = True
+    """Bootstrap from the last value when a time limit cuts an episode."""
+    learning_rate_schedule: ScheduleConfig = _schedule(3.0e-4)
+    beta_schedule: ScheduleConfig = _schedule(0.001)
+    """Coefficient of the entropy bonus."""
+    clip_range_schedule: ScheduleConfig = _schedule(0.2)
+
+
+@dataclass(config=STRICT)
+class Config:
+    """Everything one training needs."""
+
+    environment: EnvironmentConfig = field(default_factory=EnvironmentConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    seed: Integer = -1
+    """Below 0: drawn at the start and recorded."""
+    worker_id: NotNegative = 2
+    """Offset of the network ports of Unity environments."""
+    run_id: Annotated[Text, Field(min_length=1)] = "default"
+    """Names the run's directory and its checkpoints."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Positive | Literal["auto"] = "auto"
+    """Torch threads of a training; equal numbers give equal results bit for bit."""

@@ -1,0 +1,1 @@
+"""Environments, their wrappers, and the vectors of them that rollouts step."""

@@ -1,0 +1,1 @@
+"""Wrappers of the ``environment`` section, each changing one thing."""

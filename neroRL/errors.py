@@ -1,0 +1,70 @@
+"""Errors a user can cause, each with the sentence that explains it.
+
+Everything a user can get wrong ends in a :class:`NeroRLError`. The entry points print its text,
+without a traceback, and leave with exit status 2.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class NeroRLError(Exception):
+    """Base of all errors that a user's input can cause."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with one key.
+
+    Attributes:
+        path: dotted path of the key, e.g. ``trainer.gamma``; empty for the whole document.
+        message: what is wrong, what is allowed, and where possible what was meant.
+        where: ``FILE:LINE`` of the key, empty when unknown.
+    """
+
+    path: str
+    message: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.where, self.path, self.message) if part)
+
+
+class ConfigError(NeroRLError):
+    """A configuration, tuning file or override that cannot work.
+
+    Args:
+        problems: everything that is wrong, not only the first thing.
+    """
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)  # errors cross process boundaries
+
+
+class MissingDependencyError(NeroRLError):
+    """An environment needs a package that is not installed."""
+
+
+class UsageError(NeroRLError):
+    """A flag or an argument of the command line that cannot be used."""
+
+
+class OutputError(NeroRLError):
+    """An output directory that cannot be used, or holds something else."""
+
+
+class CheckpointError(NeroRLError):
+    """A checkpoint that cannot be loaded."""
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """Returns ``"; did you mean X or Y?"`` for the candidates nearest to ``name``, or ``""``."""
+    near = difflib.get_close_matches(name, list(dict.fromkeys(candidates)), n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(near)}?" if near else ""

@@ -1,0 +1,1 @@
+"""Playing fixed seeds with a trained policy."""

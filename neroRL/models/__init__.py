@@ -1,0 +1,1 @@
+"""The network: encoders, memory, hidden layers and heads."""

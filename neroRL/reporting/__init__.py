@@ -1,0 +1,1 @@
+"""What a person sees: TensorBoard summaries and a sweep's progress."""

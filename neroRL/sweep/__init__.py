@@ -1,0 +1,1 @@
+"""The grid search: from a tuning file to jobs and their results. Knows nothing of PPO."""
