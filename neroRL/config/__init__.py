@@ -1,1 +1,6 @@
-"""The typed configuration, its checks and its files."""
+"""The typed configuration: schema, files, checks. Nothing here imports torch."""
+
+from neroRL.config.checks import as_mapping, build, cautions, cross_check
+from neroRL.config.schema import Config, EnvironmentConfig
+
+__all__ = ["Config", "EnvironmentConfig", "as_mapping", "build", "cautions", "cross_check"]

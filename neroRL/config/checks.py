@@ -1,0 +1,140 @@
+"""Builds the typed config and checks what no single key can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from neroRL.config.problems import problems_of
+from neroRL.config.schema import Config, ScheduleConfig
+from neroRL.errors import ConfigError, Problem
+
+FIRST_UNITY_PORT = 5005
+LAST_PORT = 65535
+SCHEDULES = ("learning_rate_schedule", "beta_schedule", "clip_range_schedule")
+
+_ADAPTER = TypeAdapter(Config)
+
+
+def build(mapping: Mapping[str, Any]) -> Config:
+    """Builds the typed config from plain, interpolation-free Python.
+
+    Raises:
+        ConfigError: keys are unknown, or values of the wrong type or out of range.
+    """
+    try:
+        return _ADAPTER.validate_python(mapping)
+    except ValidationError as error:
+        raise ConfigError(problems_of(error, "", Config)) from None
+
+
+def as_mapping(config: Config) -> dict[str, Any]:
+    """The plain mapping of a typed config, keys spelled as in YAML files."""
+    mapping: dict[str, Any] = _ADAPTER.dump_python(config, by_alias=True)
+    seeds = mapping["evaluation"]["seeds"]
+    if isinstance(seeds, dict) and seeds["explicit-seeds"] is None:
+        del seeds["explicit-seeds"]
+    return mapping
+
+
+def cross_check(config: Config) -> list[Problem]:
+    """Finds combinations of keys that cannot work together."""
+    return [
+        *_check_batch(config),
+        *_check_memory(config),
+        *_check_names(config),
+        *_check_ports(config),
+    ]
+
+
+def cautions(config: Config) -> list[Problem]:
+    """Finds what works but is most likely not meant."""
+    found = []
+    for name in SCHEDULES:
+        schedule: ScheduleConfig = getattr(config.trainer, name)
+        if schedule.final is not None and schedule.final > schedule.initial:
+            message = f"{schedule.final} is greater than initial = {schedule.initial}"
+            found.append(Problem(f"trainer.{name}.final", f"{message}; the schedule rises"))
+    if config.evaluation.evaluate:
+        found += _seed_overlap(config)
+    return found
+
+
+def _check_batch(config: Config) -> list[Problem]:
+    workers, steps = config.sampler.n_workers, config.sampler.worker_steps
+    mini_batches = config.trainer.n_mini_batches
+    if (workers * steps) % mini_batches:
+        sizes = f"n_workers · worker_steps = {workers} · {steps} = {workers * steps}"
+        message = f"{sizes} is not divisible by n_mini_batches = {mini_batches}"
+        return [Problem("trainer.n_mini_batches", message)]
+    return []
+
+
+def _check_memory(config: Config) -> list[Problem]:
+    recurrence, transformer = config.model.recurrence, config.model.transformer
+    if recurrence is not None and transformer is not None:
+        return [Problem("model", "has both recurrence and transformer; set one of them to null")]
+    if recurrence is not None and recurrence.sequence_length > config.sampler.worker_steps:
+        message = (
+            f"{recurrence.sequence_length} is longer than a rollout of sampler.worker_steps = "
+            f"{config.sampler.worker_steps}; use a shorter one, or 0 for whole episodes"
+        )
+        return [Problem("model.recurrence.sequence_length", message)]
+    if transformer is not None and transformer.embed_dim % transformer.num_heads:
+        message = f"{transformer.embed_dim} is not divisible by num_heads = {transformer.num_heads}"
+        return [Problem("model.transformer.embed_dim", message)]
+    return []
+
+
+def _check_names(config: Config) -> list[Problem]:
+    found = []
+    problem = run_id_problem(config.run_id)
+    if problem:
+        found.append(Problem("run_id", problem))
+    if config.model.load_model and not config.model.model_path:
+        found.append(Problem("model.model_path", "is empty, but load_model is on"))
+    return found
+
+
+def run_id_problem(run_id: str) -> str | None:
+    """What keeps a run-id from naming a directory below ``--out``; None if nothing does."""
+    if not run_id.strip():
+        return "is empty; it names the directory of the run"
+    if ".." in run_id or run_id.startswith(("/", "~")) or "\\" in run_id or "\0" in run_id:
+        return f"{run_id!r} must stay below the output directory: no '..', no leading '/'"
+    return None
+
+
+def ports_needed(config: Config) -> int:
+    """How many network ports one job may open: one an environment worker."""
+    evaluation = config.evaluation.n_workers if config.evaluation.evaluate else 0
+    return config.sampler.n_workers + evaluation
+
+
+def _check_ports(config: Config) -> list[Problem]:
+    last = FIRST_UNITY_PORT + config.worker_id + ports_needed(config) - 1
+    if last > LAST_PORT:
+        allowed = LAST_PORT - FIRST_UNITY_PORT - ports_needed(config) + 1
+        message = (
+            f"{config.worker_id} needs ports up to {last}; ports end at {LAST_PORT}, "
+            f"so at most {allowed} is allowed"
+        )
+        return [Problem("worker_id", message)]
+    return []
+
+
+def _seed_overlap(config: Config) -> list[Problem]:
+    params = config.environment.reset_params
+    start, count = params.get("start-seed", 0), params.get("num-seeds", 100)
+    if not (isinstance(start, int) and isinstance(count, int)):
+        return []
+    shared = [seed for seed in config.evaluation.seed_list() if start <= seed < start + count]
+    if not shared:
+        return []
+    message = (
+        f"{len(shared)} evaluation seeds are training seeds too ({start} to {start + count - 1}); "
+        "the evaluation does not measure generalisation"
+    )
+    return [Problem("evaluation.seeds", message)]
