@@ -1,1 +1,1 @@
-"""Wrappers of the ``environment`` section, each changing one thing."""
+"""Wrappers of single environments, one for each key of the ``environment`` section."""

@@ -1,0 +1,71 @@
+"""CartPole, with its velocities masked if asked for: then only memory solves it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from neroRL.config.schema import EnvironmentConfig
+from neroRL.environments.environment_type import EnvironmentType, Parameter, unknown_name
+from neroRL.environments.specification import (
+    VECTOR,
+    Observation,
+    SingleEnvironment,
+    observation_space,
+    vector_space,
+)
+from neroRL.errors import Problem
+
+VELOCITIES = [1, 3]
+
+
+class CartPole(EnvironmentType):
+    """Gymnasium's CartPole ids."""
+
+    parameters: ClassVar = {"mask-velocity": Parameter(False)}
+
+    def make(self, config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:  # noqa: ARG002
+        """Makes one environment; see the base class."""
+        return CartPoleVector(config.name, self.reset_params(config)["mask-velocity"])
+
+    def check_name(self, config: EnvironmentConfig) -> list[Problem]:
+        """Refuses ids that are no CartPole."""
+        known = [name for name in gymnasium.registry if name.startswith("CartPole-")]
+        return [] if config.name in known else [unknown_name(config.name, known, "CartPole id")]
+
+
+class CartPoleVector(gymnasium.Wrapper[Observation, np.ndarray, np.ndarray, Any]):
+    """The cart's position and velocity, the pole's angle and angular velocity, as a vector.
+
+    Args:
+        name: id of the environment.
+        mask_velocity: whether both velocities read 0.
+    """
+
+    env: gymnasium.Env[Any, Any]
+
+    def __init__(self, name: str, mask_velocity: bool) -> None:
+        super().__init__(gymnasium.make(name, disable_env_checker=True))
+        self._masked = VELOCITIES if mask_velocity else []
+        self.observation_space = observation_space({VECTOR: vector_space(4)})
+        self.action_space = spaces.MultiDiscrete([2])
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Starts an episode."""
+        state, info = self.env.reset(seed=seed, options=options)
+        return self._observed(state), info
+
+    def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Pushes the cart left (0) or right (1)."""
+        state, reward, terminated, truncated, info = self.env.step(action[0])
+        return self._observed(state), float(reward), terminated, truncated, info
+
+    def _observed(self, state: np.ndarray) -> Observation:
+        state = state.astype(np.float32)
+        state[self._masked] = 0.0
+        return {VECTOR: state}

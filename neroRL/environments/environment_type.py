@@ -1,0 +1,102 @@
+"""What a type of environment has to provide; a new one is a subclass and a registry line."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from neroRL.config.schema import EnvironmentConfig
+from neroRL.environments.specification import SingleEnvironment
+from neroRL.errors import Problem, did_you_mean
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A reset parameter.
+
+    Attributes:
+        default: the documented default, which also gives the type.
+        low: least value allowed.
+        high: greatest value allowed.
+        choices: the values allowed, where they are few.
+    """
+
+    default: Any
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[Any, ...] | None = None
+
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with a value; None if nothing is."""
+        kind = type(self.default)
+        if kind is float and type(value) is int:
+            kind = int
+        if type(value) is not kind:
+            return f"{value!r} is not allowed; expected {_NAMES[type(self.default)]}"
+        if self.choices is not None and value not in self.choices:
+            return f"{value!r} is not allowed; expected one of {', '.join(map(str, self.choices))}"
+        if self.low is not None and value < self.low:
+            return f"{value} is not allowed; expected {self.low} or more"
+        if self.high is not None and value > self.high:
+            return f"{value} is not allowed; expected {self.high} or less"
+        return None
+
+
+_NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
+
+SEEDS = {"start-seed": Parameter(0, low=0), "num-seeds": Parameter(100, low=1)}
+
+
+class EnvironmentType(ABC):
+    """Makes and checks the environments of one type."""
+
+    parameters: ClassVar[Mapping[str, Parameter]] = {}
+    """The type's own reset parameters, besides the seeds."""
+
+    @abstractmethod
+    def make(self, config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:
+        """Makes one environment, without the wrappers of the config.
+
+        Args:
+            config: a checked config whose reset parameters are complete.
+            worker_id: differs between all environments that run at a time.
+
+        Returns:
+            An environment as :func:`~neroRL.environments.specification.specification_of` expects
+            it. Where an episode has succeeded or not, the info of its last step says so under
+            ``success``.
+        """
+
+    @abstractmethod
+    def check_name(self, config: EnvironmentConfig) -> list[Problem]:
+        """Finds what is wrong with the name, installed packages included."""
+
+    def check(self, config: EnvironmentConfig) -> list[Problem]:
+        """Finds everything that keeps a config from working."""
+        return self.check_name(config) + self.check_parameters(config)
+
+    def check_parameters(self, config: EnvironmentConfig) -> list[Problem]:
+        """Finds unknown reset parameters and values that are not allowed."""
+        known = {**SEEDS, **self.parameters}
+        found = []
+        for key, value in config.reset_params.items():
+            if key not in known:
+                message = f"unknown key; allowed are {', '.join(known)}{did_you_mean(key, known)}"
+            else:
+                message = known[key].problem(value) or ""
+            if message:
+                found.append(Problem(f"environment.reset_params.{key}", message))
+        return found
+
+    def reset_params(self, config: EnvironmentConfig) -> dict[str, Any]:
+        """The reset parameters, with the documented defaults of those not given."""
+        defaults = {key: known.default for key, known in {**SEEDS, **self.parameters}.items()}
+        return {**defaults, **config.reset_params}
+
+
+def unknown_name(name: str, known: list[str], what: str) -> Problem:
+    """The problem of a name that is none of the known ones."""
+    hint = did_you_mean(name, known)
+    return Problem("environment.name", f"{name} is no {what}{hint}")

@@ -1,0 +1,78 @@
+"""Rows of observations with numbers: what is seen again gets the number it had."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neroRL.environments.specification import VECTOR, VISUAL, EnvironmentSpec, Observation
+
+FIRST_ROWS = 64
+
+
+class ObservationTable:
+    """An append-only table of observations, ids being its rows.
+
+    Args:
+        specification: shapes of the observations.
+        distinct: whether equal observations share a row. Finding them costs a hash each, which
+            does not pay where nearly all differ.
+    """
+
+    def __init__(self, specification: EnvironmentSpec, *, distinct: bool = True) -> None:
+        self.distinct = distinct
+        self._shapes: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
+        if specification.visual is not None:
+            self._shapes[VISUAL] = (specification.visual, np.dtype(specification.visual_dtype))
+        if specification.vector is not None:
+            self._shapes[VECTOR] = ((specification.vector,), np.dtype(np.float32))
+        self._ids: dict[bytes | tuple[bytes, ...], int] = {}
+        self._rows: dict[str, np.ndarray] = {}
+        self.length = 0
+        self.clear()
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the rows, in bytes."""
+        return sum(array.nbytes for array in self._rows.values())
+
+    def clear(self) -> None:
+        """Forgets all rows."""
+        self._ids.clear()
+        self.length = 0
+        self._rows = {
+            key: np.empty((FIRST_ROWS, *shape), dtype)
+            for key, (shape, dtype) in self._shapes.items()
+        }
+
+    def add(self, observation: Observation) -> int:
+        """Returns the row of an observation, a new one unless an equal one is there.
+
+        Args:
+            observation: arrays of the table's shapes; copied.
+        """
+        if not self.distinct:
+            return self._append(observation)
+        key = (
+            next(iter(observation.values())).tobytes()
+            if len(observation) == 1
+            else tuple(array.tobytes() for array in observation.values())
+        )
+        row = self._ids.get(key)
+        if row is None:
+            row = self._ids[key] = self._append(observation)
+        return row
+
+    def rows(self, ids: np.ndarray | slice) -> dict[str, np.ndarray]:
+        """The observations of some rows, shape (len(ids), …) each."""
+        return {key: array[: self.length][ids] for key, array in self._rows.items()}
+
+    def _append(self, observation: Observation) -> int:
+        row = self.length
+        for key, array in self._rows.items():
+            if row == len(array):
+                grown = np.empty((2 * row, *array.shape[1:]), array.dtype)
+                grown[:row] = array
+                self._rows[key] = array = grown
+            array[row] = observation[key]
+        self.length += 1
+        return row

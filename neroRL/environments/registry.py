@@ -1,0 +1,54 @@
+"""The environment types by name. A new type is one line here, one file, and one YAML."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from neroRL.config.schema import EnvironmentConfig
+from neroRL.environments.environment_type import EnvironmentType
+from neroRL.errors import ConfigError, Problem, did_you_mean
+
+# Modules are imported when a type is used: none of their packages has to be installed for others.
+TYPES = {
+    "CartPole": "neroRL.environments.cartpole:CartPole",
+    "Gymnasium": "neroRL.environments.registered:Registered",
+    "Minigrid": "neroRL.environments.minigrid:Minigrid",
+    "MinigridVec": "neroRL.environments.minigrid:MinigridVec",
+}
+
+_NO_PACKAGE = ("Ballet", "Procgen", "RandomMaze")
+
+
+def environment_type(name: str) -> EnvironmentType:
+    """Returns the type of a name.
+
+    Raises:
+        ConfigError: there is no such type, with the nearest names.
+    """
+    if name in TYPES:
+        module, attribute = TYPES[name].split(":")
+        made: EnvironmentType = getattr(importlib.import_module(module), attribute)()
+        return made
+    if name in _NO_PACKAGE:
+        message = f"{name} needs a package that does not exist for this Python"
+    else:
+        message = f"{name} is no environment type{did_you_mean(name, TYPES)}"
+    raise ConfigError([Problem("environment.type", f"{message}; allowed are {', '.join(TYPES)}")])
+
+
+def check(environment: EnvironmentConfig) -> list[Problem]:
+    """Finds everything that keeps an environment's config from working."""
+    try:
+        return environment_type(environment.type).check(environment)
+    except ConfigError as error:
+        return list(error.problems)
+
+
+def reset_params(environment: EnvironmentConfig) -> dict[str, Any]:
+    """The reset parameters with the documented defaults of the type filled in.
+
+    Raises:
+        ConfigError: there is no such type.
+    """
+    return environment_type(environment.type).reset_params(environment)

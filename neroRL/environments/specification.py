@@ -1,0 +1,75 @@
+"""What a model needs to know of an environment: the shapes it sees and the choices it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+VISUAL, VECTOR = "visual", "vector"
+
+Observation = dict[str, np.ndarray]
+SingleEnvironment = gymnasium.Env[Observation, np.ndarray]
+
+
+@dataclass(frozen=True)
+class EnvironmentSpec:
+    """Observations and actions of one environment.
+
+    Attributes:
+        visual: height, width and channels of the image; None without one.
+        visual_dtype: uint8 images are divided by 255 by the encoder, float32 ones taken as they
+            are.
+        vector: length of the float32 vector; None without one.
+        actions: number of choices of each action branch; one entry for a discrete space.
+    """
+
+    visual: tuple[int, int, int] | None
+    visual_dtype: Literal["uint8", "float32"]
+    vector: int | None
+    actions: tuple[int, ...]
+
+
+def specification_of(environment: SingleEnvironment) -> EnvironmentSpec:
+    """Reads the specification from an environment's spaces.
+
+    Args:
+        environment: its observations are a Dict of a ``visual`` and a ``vector`` Box, or of one of
+            them, and its actions are MultiDiscrete.
+    """
+    observations, actions = environment.observation_space, environment.action_space
+    assert isinstance(observations, spaces.Dict)
+    assert isinstance(actions, spaces.MultiDiscrete)
+    visual, vector = observations.get(VISUAL), observations.get(VECTOR)
+    height_width_channels = None
+    if visual is not None:
+        assert visual.shape is not None
+        height, width, channels = visual.shape
+        height_width_channels = (height, width, channels)
+    return EnvironmentSpec(
+        visual=height_width_channels,
+        visual_dtype="float32" if visual is not None and visual.dtype == np.float32 else "uint8",
+        vector=vector.shape[0] if vector is not None and vector.shape else None,
+        actions=tuple(int(count) for count in actions.nvec),
+    )
+
+
+def observation_space(boxes: Mapping[str, spaces.Space[Any]]) -> spaces.Space[Observation]:
+    """The Dict space of an observation's parts."""
+    space: Any = spaces.Dict(dict(boxes))
+    typed: spaces.Space[Observation] = space
+    return typed
+
+
+def image_space(height: int, width: int, channels: int) -> spaces.Box:
+    """The space of an 8-bit image."""
+    return spaces.Box(0, 255, (height, width, channels), np.uint8)
+
+
+def vector_space(length: int) -> spaces.Box:
+    """The space of a vector of any numbers."""
+    return spaces.Box(-np.inf, np.inf, (length,), np.float32)

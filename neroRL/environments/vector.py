@@ -1,0 +1,272 @@
+"""Several environments behind Gymnasium's vector interface, observations numbered."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+
+from neroRL.environments.observation_table import ObservationTable
+from neroRL.environments.specification import (
+    Observation,
+    SingleEnvironment,
+    specification_of,
+)
+
+# Of a rollout's observations, the part that may differ for which sharing rows still pays.
+MOST_DISTINCT = 0.75
+
+
+class EpisodeEnd(NamedTuple):
+    """An episode that ended.
+
+    Attributes:
+        worker: which environment.
+        reward: sum of the rewards, as the environment gave them.
+        length: number of steps.
+        success: 1.0 or 0.0 where the environment tells, else None.
+    """
+
+    worker: int
+    reward: float
+    length: int
+    success: float | None
+
+
+class Transition(NamedTuple):
+    """What one step of all environments gave.
+
+    Attributes:
+        rewards: float32, shape (N,).
+        terminations: bool, shape (N,).
+        truncations: bool, shape (N,).
+        final_ids: shape (N,); row of an ended episode's last observation, -1 elsewhere. None
+            when no episode ended.
+        episodes: the episodes that ended.
+    """
+
+    rewards: np.ndarray
+    terminations: np.ndarray
+    truncations: np.ndarray
+    final_ids: np.ndarray | None
+    episodes: Sequence[EpisodeEnd]
+
+
+class EpisodeSeeds:
+    """The seeds a worker's episodes are reset with.
+
+    Args:
+        generator: draws them from [start, start + count).
+        start: first seed.
+        count: number of seeds.
+        explicit: played in turn instead, where given.
+    """
+
+    def __init__(
+        self,
+        generator: np.random.Generator,
+        start: int,
+        count: int,
+        explicit: Sequence[int] | None = None,
+    ) -> None:
+        self._generator = generator
+        self._start, self._count = start, count
+        self._explicit = explicit
+        self._played = 0
+
+    def next(self) -> int:
+        """The seed of the next episode."""
+        if self._explicit is None:
+            return self._start + int(self._generator.integers(self._count))
+        seed = self._explicit[self._played % len(self._explicit)]
+        self._played += 1
+        return seed
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, as plain Python."""
+        return {"generator": self._generator.bit_generator.state, "played": self._played}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores a state."""
+        self._generator.bit_generator.state = state["generator"]
+        self._played = state["played"]
+
+
+class VectorEnvironment(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
+    """N environments that are reset as soon as their episode ends.
+
+    Training reads :attr:`ids` and :attr:`table` and calls :meth:`advance`; :meth:`reset` and
+    :meth:`step` are Gymnasium's view of the same.
+
+    Attributes:
+        specification: shapes of observations and actions.
+        table: the observations.
+        ids: rows of the current observations, shape (N,).
+    """
+
+    def __init__(self, environment: SingleEnvironment, num_envs: int) -> None:
+        self.specification = specification_of(environment)
+        self.num_envs = num_envs
+        self.single_observation_space = environment.observation_space
+        self.single_action_space = environment.action_space
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
+        self.table = ObservationTable(self.specification)
+        self.ids = np.zeros(num_envs, np.int64)
+
+    @abstractmethod
+    def restart(self) -> None:
+        """Starts a new episode in every environment."""
+
+    @abstractmethod
+    def advance(self, actions: np.ndarray) -> Transition:
+        """Does one action in every environment.
+
+        Args:
+            actions: integers, shape (N, branches).
+        """
+
+    @abstractmethod
+    def begin_rollout(self) -> None:
+        """Called before each rollout: rows of the table that it does not need may go."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the future depends on, as plain Python."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores a state."""
+
+    def reset(
+        self,
+        *,
+        seed: int | list[int | None] | None = None,  # noqa: ARG002 - workers have generators
+        options: dict[str, Any] | None = None,  # noqa: ARG002
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Starts new episodes; their seeds come from the workers' own generators."""
+        self.restart()
+        return self.table.rows(self.ids), {}
+
+    def step(
+        self, actions: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        """Does one action in every environment; see Gymnasium's ``AutoresetMode.SAME_STEP``."""
+        moved = self.advance(actions)
+        infos: dict[str, Any] = {}
+        if moved.final_ids is not None:
+            ended = moved.final_ids >= 0
+            final = np.full(self.num_envs, None, dtype=object)
+            for worker in np.flatnonzero(ended):
+                rows = self.table.rows(moved.final_ids[worker : worker + 1])
+                final[worker] = {key: array[0] for key, array in rows.items()}
+            infos = {"final_obs": final, "_final_obs": ended, "episodes": moved.episodes}
+        observations = self.table.rows(self.ids)
+        return observations, moved.rewards, moved.terminations, moved.truncations, infos
+
+
+class SequentialEnvironment(VectorEnvironment):
+    """Steps environments one after the other in this process.
+
+    An environment's process, pipe and pickle cost more than a step of most.
+
+    Args:
+        environments: at least one; each deterministic, given its seed and actions.
+        seeds: the episodes' seeds, for each environment.
+    """
+
+    def __init__(
+        self, environments: Sequence[SingleEnvironment], seeds: Sequence[EpisodeSeeds]
+    ) -> None:
+        super().__init__(environments[0], len(environments))
+        self.environments = list(environments)
+        self._seeds = list(seeds)
+        self._episode_seeds = [0] * self.num_envs
+        self._episode_actions: list[list[list[int]]] = [[] for _ in environments]
+        self._added = 0
+
+    def restart(self) -> None:
+        """Starts a new episode in every environment."""
+        for worker in range(self.num_envs):
+            self.ids[worker] = self.table.add(self._start_episode(worker))
+
+    def advance(self, actions: np.ndarray) -> Transition:
+        """Does one action in every environment; see the base class."""
+        rewards = np.empty(self.num_envs, np.float32)
+        terminations = np.zeros(self.num_envs, np.bool_)
+        truncations = np.zeros(self.num_envs, np.bool_)
+        final_ids: np.ndarray | None = None
+        episodes = []
+        for worker, (environment, action) in enumerate(
+            zip(self.environments, actions, strict=True)
+        ):
+            observation, rewards[worker], terminated, truncated, info = environment.step(action)
+            self._episode_actions[worker].append(action.tolist())
+            if terminated or truncated:
+                terminations[worker], truncations[worker] = terminated, truncated
+                final_ids = np.full(self.num_envs, -1) if final_ids is None else final_ids
+                final_ids[worker] = self.table.add(observation)
+                episodes.append(_episode_end(worker, info))
+                observation = self._start_episode(worker)
+            self.ids[worker] = self.table.add(observation)
+        self._added += self.num_envs
+        return Transition(rewards, terminations, truncations, final_ids, episodes)
+
+    def begin_rollout(self) -> None:
+        """Empties the table but for the current observations."""
+        if self._added and self.table.length > MOST_DISTINCT * self._added:
+            self.table.distinct = False
+        self._added = 0
+        current = self.table.rows(self.ids)
+        self.table.clear()
+        for worker in range(self.num_envs):
+            self.ids[worker] = self.table.add({key: rows[worker] for key, rows in current.items()})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seeds and actions of the running episodes, from which they can be played again."""
+        return {
+            "seeds": [seeds.state_dict() for seeds in self._seeds],
+            "episode_seeds": list(self._episode_seeds),
+            "episode_actions": [list(actions) for actions in self._episode_actions],
+            "distinct": self.table.distinct,
+            "added": self._added,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Plays the running episodes again, up to where they were."""
+        self.table.distinct = state["distinct"]
+        for worker, environment in enumerate(self.environments):
+            self._seeds[worker].load_state_dict(state["seeds"][worker])
+            self._episode_seeds[worker] = state["episode_seeds"][worker]
+            observation, _ = environment.reset(seed=self._episode_seeds[worker])
+            for action in state["episode_actions"][worker]:
+                observation = environment.step(np.array(action))[0]
+            self._episode_actions[worker] = [list(a) for a in state["episode_actions"][worker]]
+            self.ids[worker] = self.table.add(observation)
+        self._added = state["added"]
+
+    def close_extras(self, **kwargs: Any) -> None:  # noqa: ARG002 - Gymnasium's signature
+        """Closes every environment."""
+        for environment in self.environments:
+            environment.close()
+
+    def _start_episode(self, worker: int) -> Observation:
+        self._episode_seeds[worker] = self._seeds[worker].next()
+        self._episode_actions[worker] = []
+        observation, _ = self.environments[worker].reset(seed=self._episode_seeds[worker])
+        return observation
+
+
+def _episode_end(worker: int, info: Mapping[str, Any]) -> EpisodeEnd:
+    success = info.get("success")
+    return EpisodeEnd(
+        worker,
+        info["episode_reward"],
+        info["episode_length"],
+        None if success is None else float(success),
+    )

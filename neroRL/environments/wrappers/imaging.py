@@ -1,0 +1,77 @@
+"""Changes the image of each observation: grayscale and size."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import cv2
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from neroRL.environments.specification import (
+    VISUAL,
+    Observation,
+    SingleEnvironment,
+    image_space,
+)
+
+
+class _Imaging(gymnasium.ObservationWrapper[Observation, np.ndarray, Observation]):
+    def __init__(self, env: SingleEnvironment, height: int, width: int, channels: int) -> None:
+        super().__init__(env)
+        assert isinstance(env.observation_space, spaces.Dict)
+        self.observation_space = spaces.Dict(
+            {**env.observation_space.spaces, VISUAL: image_space(height, width, channels)}
+        )
+
+    @abstractmethod
+    def image(self, image: np.ndarray) -> np.ndarray:
+        """The changed image, uint8 of shape (height, width, channels)."""
+
+    def observation(self, observation: Observation) -> Observation:
+        """The observation with the changed image."""
+        return {**observation, VISUAL: self.image(observation[VISUAL])}
+
+
+class Grayscale(_Imaging):
+    """Converts RGB images to one channel of luma (ITU-R BT.601).
+
+    Args:
+        env: an environment with an image of 3 channels.
+    """
+
+    def __init__(self, env: SingleEnvironment) -> None:
+        height, width, _ = _image_shape(env)
+        super().__init__(env, height, width, 1)
+
+    def image(self, image: np.ndarray) -> np.ndarray:
+        """The gray image."""
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[:, :, None]
+
+
+class Resize(_Imaging):
+    """Scales images, averaging over the area of the new pixels.
+
+    Args:
+        env: an environment with an image.
+        width: new width, in pixels.
+        height: new height, in pixels.
+    """
+
+    def __init__(self, env: SingleEnvironment, width: int, height: int) -> None:
+        super().__init__(env, height, width, _image_shape(env)[2])
+        self._size = (width, height)
+
+    def image(self, image: np.ndarray) -> np.ndarray:
+        """The scaled image."""
+        scaled = np.asarray(cv2.resize(image, self._size, interpolation=cv2.INTER_AREA))
+        return scaled if scaled.ndim == 3 else scaled[:, :, None]
+
+
+def _image_shape(env: gymnasium.Env[Any, Any]) -> tuple[int, int, int]:
+    assert isinstance(env.observation_space, spaces.Dict)
+    shape = env.observation_space[VISUAL].shape
+    assert shape is not None
+    return shape[0], shape[1], shape[2]

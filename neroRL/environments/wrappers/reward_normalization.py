@@ -1,0 +1,25 @@
+"""Divides rewards by their maximum."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+
+from neroRL.environments.specification import Observation, SingleEnvironment
+
+
+class RewardNormalization(gymnasium.RewardWrapper[Observation, np.ndarray]):
+    """Divides rewards by the greatest that is expected.
+
+    Args:
+        env: the environment.
+        maximum: the greatest reward; positive.
+    """
+
+    def __init__(self, env: SingleEnvironment, maximum: float) -> None:
+        super().__init__(env)
+        self._maximum = maximum
+
+    def reward(self, reward: float) -> float:  # type: ignore[override]
+        """The reward divided by the maximum."""
+        return reward / self._maximum
