@@ -1,0 +1,145 @@
+"""Acts in several environments: computes each distinct observation once, remembers states."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from neroRL.models.actor_critic import ActorCritic
+
+FIRST_ROWS = 64
+
+
+class Rows(Protocol):
+    """A table of observations."""
+
+    def rows(self, ids: np.ndarray) -> dict[str, np.ndarray]:
+        """The observations of some rows."""
+
+
+class ObservedRows:
+    """What the network made of the observations of a rollout, by their ids in a table.
+
+    Rows are numbered by first appearance, so that a rollout's numbers do not depend on which ids
+    the table gave.
+
+    Args:
+        model: its weights must stand still as long as this is used.
+        table: the observations.
+        device: of the model.
+    """
+
+    def __init__(self, model: ActorCritic, table: Rows, device: torch.device) -> None:
+        self._model = model
+        self._table = table
+        self._device = device
+        self._row_of_id = np.full(FIRST_ROWS, -1, np.int64)
+        self._ids: list[np.ndarray] = []
+        self._observed: Tensor | None = None
+        self.length = 0
+
+    def rows(self, ids: np.ndarray) -> np.ndarray:
+        """The rows of ids; computes what is not there yet."""
+        highest = int(ids.max())
+        if highest >= len(self._row_of_id):
+            grown = np.full(2 * (highest + 1), -1, np.int64)
+            grown[: len(self._row_of_id)] = self._row_of_id
+            self._row_of_id = grown
+        rows: np.ndarray = self._row_of_id[ids]
+        if rows.min() < 0:
+            self._compute(ids[rows < 0])
+            rows = self._row_of_id[ids]
+        return rows
+
+    def observed(self, rows: np.ndarray) -> Tensor:
+        """What the network made of rows, shape (len(rows), P)."""
+        assert self._observed is not None
+        return self._observed[torch.from_numpy(rows).to(self._device)]
+
+    def observations(self) -> dict[str, np.ndarray]:
+        """The observations of all rows."""
+        return self._table.rows(np.concatenate(self._ids))
+
+    def _compute(self, ids: np.ndarray) -> None:
+        _, first = np.unique(ids, return_index=True)
+        new = ids[np.sort(first)]
+        arrays = self._table.rows(new)
+        observation = {
+            key: torch.from_numpy(array).to(self._device) for key, array in arrays.items()
+        }
+        computed = self._model.observe(observation)
+        end = self.length + len(new)
+        if self._observed is None:
+            self._observed = computed.new_empty(max(FIRST_ROWS, end), computed.shape[1])
+        elif end > len(self._observed):
+            grown = computed.new_empty(2 * end, computed.shape[1])
+            grown[: self.length] = self._observed[: self.length]
+            self._observed = grown
+        self._observed[self.length : end] = computed
+        self._row_of_id[new] = np.arange(self.length, end)
+        self._ids.append(new)
+        self.length = end
+
+
+class Actor:
+    """Samples actions of N environments and carries their states.
+
+    Args:
+        model: the network.
+        num_envs: N.
+        generator: on the device of the model; everything random comes from it.
+
+    Attributes:
+        states: before the next step, shape (N, S).
+        starts: whether the next step starts an episode, shape (N,).
+    """
+
+    def __init__(self, model: ActorCritic, num_envs: int, generator: Generator) -> None:
+        self._model = model
+        self._generator = generator
+        self._choices = list(model.actions)
+        self.states = model.initial_states(num_envs, generator).clone()
+        self.starts = np.ones(num_envs, np.bool_)
+
+    def noise(self, steps: int) -> Tensor:
+        """Gumbel noise for some steps: the greatest logit plus noise is a sample of the policy.
+
+        Returns:
+            Shape (steps, N, sum of choices).
+        """
+        shape = (steps, len(self.starts), sum(self._choices))
+        dtype = next(self._model.parameters()).dtype
+        exponential = torch.empty(shape, device=self._generator.device, dtype=dtype)
+        return exponential.exponential_(generator=self._generator).log_().neg_()
+
+    def act(self, observed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of the policy.
+
+        Args:
+            observed: of the current observations, shape (N, P).
+            noise: shape (N, sum of choices).
+
+        Returns:
+            Actions (N, branches) and outputs (N, O).
+        """
+        outputs, self.states = self._model.step(observed, self.states)
+        perturbed = outputs[:, :-1] + noise
+        branches = [branch.argmax(dim=1) for branch in perturbed.split(self._choices, dim=1)]
+        return torch.stack(branches, dim=1), outputs
+
+    def values(self, observed: Tensor, workers: np.ndarray) -> Tensor:
+        """Values of observations that come next in some environments, shape (len(workers),)."""
+        outputs, _ = self._model.step(observed, self.states[torch.from_numpy(workers)])
+        return outputs[:, -1]
+
+    def begin_episodes(self, ended: np.ndarray) -> None:
+        """Resets the states of environments whose episode ended; ``ended`` has shape (N,)."""
+        self.starts = ended
+        workers = np.flatnonzero(ended)
+        if self._model.memory.resets and len(workers):
+            states = self._model.initial_states(len(workers), self._generator)
+            self.states = self.states.clone()
+            self.states[torch.from_numpy(workers).to(states.device)] = states

@@ -1,0 +1,74 @@
+"""The network: encoder, memory, hidden layers, and the heads of policy and value."""
+
+from __future__ import annotations
+
+from torch import Generator, Tensor, nn
+
+from neroRL.config.schema import ModelConfig
+from neroRL.environments.specification import EnvironmentSpec
+from neroRL.models.encoders import ACTIVATIONS, Encoder
+from neroRL.models.heads import Heads
+from neroRL.models.initialisation import orthogonal_
+from neroRL.models.memory.factory import make_memory
+from neroRL.models.memory.interface import Pieces
+
+
+class ActorCritic(nn.Module):
+    """Policy and value of an observation and of what came before it.
+
+    Outputs, (…, O), hold the logits of all action branches side by side, then the value.
+
+    Args:
+        config: of the model.
+        specification: of the environment.
+
+    Attributes:
+        actions: number of choices of each action branch.
+        memory: carries what came before.
+    """
+
+    def __init__(self, config: ModelConfig, specification: EnvironmentSpec) -> None:
+        super().__init__()
+        self.actions = specification.actions
+        activation = ACTIVATIONS[config.activation]
+        self.encoder = Encoder(config, specification)
+        self.memory = make_memory(config, self.encoder.output_size, activation())
+        layers: list[nn.Module] = []
+        size = self.memory.output_size
+        for _ in range(config.num_hidden_layers):
+            layers += [orthogonal_(nn.Linear(size, config.num_hidden_units)), activation()]
+            size = config.num_hidden_units
+        self.hidden = nn.Sequential(*layers)
+        self.heads = Heads(size, self.actions, activation())
+
+    @property
+    def output_size(self) -> int:
+        """O: all logits and the value."""
+        return sum(self.actions) + 1
+
+    def observe(self, observation: dict[str, Tensor]) -> Tensor:
+        """All that depends on single observations; see :mod:`neroRL.models.memory.interface`.
+
+        Args:
+            observation: arrays of R rows each.
+
+        Returns:
+            Shape (R, P).
+        """
+        return self.memory.observe(self.encoder(observation), self._readout)
+
+    def step(self, observed: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of N environments, (N, P) and (N, S) to outputs (N, O) and states (N, S)."""
+        return self.memory.step(observed, states, self._readout)
+
+    def pieces(self, observed: Tensor, pieces: Pieces) -> Tensor:
+        """All steps of pieces of episodes, (R, P) to outputs (M, O)."""
+        return self.memory.pieces(observed, pieces, self._readout)
+
+    def initial_states(self, count: int, generator: Generator) -> Tensor:
+        """States at the start of ``count`` episodes, shape (count, S)."""
+        return self.memory.initial_states(count, generator)
+
+    def _readout(self, features: Tensor) -> Tensor:
+        outputs: Tensor = self.heads(self.hidden(features))
+        return outputs

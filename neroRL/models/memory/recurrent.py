@@ -1,0 +1,118 @@
+"""Recurrent memory: stacked GRU or LSTM layers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from neroRL.config.schema import RecurrenceConfig
+from neroRL.models.initialisation import orthogonal_
+from neroRL.models.memory.cells import gru_sequence, lstm_sequence
+from neroRL.models.memory.interface import Memory, Pieces, Readout
+
+GATES = {"gru": 3, "lstm": 4}
+
+
+class RecurrentMemory(Memory):
+    """Layers of GRU or LSTM cells behind an optional linear embedding.
+
+    A state holds, for each layer, its hidden state and, for an LSTM, its cell, one after the
+    other.
+
+    Args:
+        config: of the recurrence.
+        input_size: features of the encoder.
+        activation: follows the embedding.
+    """
+
+    def __init__(self, config: RecurrenceConfig, input_size: int, activation: nn.Module) -> None:
+        super().__init__()
+        self._config = config
+        self._hidden = hidden = config.hidden_state_size
+        self._lstm = config.layer_type == "lstm"
+        self.output_size = hidden
+        self.state_size = config.num_layers * hidden * (2 if self._lstm else 1)
+        self.sequence_length = config.sequence_length
+        self.resets = config.reset_hidden_state
+        self.embedding = nn.Sequential()
+        if config.embed:
+            self.embedding = nn.Sequential(orthogonal_(nn.Linear(input_size, hidden)), activation)
+        first = hidden if config.embed else input_size
+        gates = GATES[config.layer_type] * hidden
+        sizes = [first] + [hidden] * (config.num_layers - 1)
+        self.projections = nn.ModuleList(orthogonal_(nn.Linear(size, gates)) for size in sizes)
+        self.recurrents = nn.ModuleList(orthogonal_(nn.Linear(hidden, gates)) for _ in sizes)
+        # Learned like the weights, or gathered from the states of the last rollout.
+        initial = torch.full((self.state_size,), 1.0 if config.hidden_state_init == "one" else 0.0)
+        if config.hidden_state_init == "learned":
+            nn.init.normal_(initial, std=0.1)
+            self.initial = nn.Parameter(initial)
+        else:
+            self.register_buffer("initial", initial)
+        self.register_buffer("spread", torch.zeros(self.state_size))
+
+    initial: Tensor
+    spread: Tensor
+
+    def observe(self, features: Tensor, readout: Readout) -> Tensor:  # noqa: ARG002
+        """The embedding and the input projection of the first layer."""
+        embedded = self.embedding(features)
+        projected: Tensor = self.projections[0](embedded)
+        return torch.cat((projected, embedded), dim=-1) if self._config.residual else projected
+
+    def step(self, observed: Tensor, states: Tensor, readout: Readout) -> tuple[Tensor, Tensor]:
+        """One step; see the base class."""
+        output, after = self._run(observed[None], states)
+        return readout(output[0]), after
+
+    def pieces(self, observed: Tensor, pieces: Pieces, readout: Readout) -> Tensor:
+        """All steps of pieces; see the base class."""
+        states = pieces.states
+        if self._config.hidden_state_init == "learned" and self.resets:
+            states = torch.where(pieces.starts[:, None], self.initial, states)
+        output, _ = self._run(functional.embedding(pieces.rows, observed), states)
+        flat = output.reshape(-1, self._hidden)
+        return readout(flat if pieces.steps is None else flat[pieces.steps])
+
+    def initial_states(self, count: int, generator: Generator) -> Tensor:
+        """Initial states; drawn from a normal distribution for ``sample``."""
+        states = self.initial.detach().expand(count, -1)
+        if self._config.hidden_state_init != "sample":
+            return states
+        noise = torch.randn(
+            states.shape, generator=generator, device=states.device, dtype=states.dtype
+        )
+        return torch.addcmul(states, noise, self.spread)
+
+    def learn_initial_states(self, states: Tensor) -> None:
+        """Keeps mean and standard deviation of each number of the states."""
+        if self._config.hidden_state_init in ("mean", "sample"):
+            flat = states.reshape(-1, self.state_size)
+            self.initial.copy_(flat.mean(0))
+            self.spread.copy_(flat.std(0, unbiased=False))
+
+    def _run(self, observed: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Runs all layers over (L, B, P) from states (B, S)."""
+        gates = GATES[self._config.layer_type] * self._hidden
+        projected, inputs = observed[..., :gates], observed[..., gates:]
+        parts = states.split(self._hidden, dim=-1)
+        after: list[Tensor] = []
+        output = inputs
+        for layer, recurrent in enumerate(self.recurrents):
+            if layer > 0:
+                inputs = output
+                projected = self.projections[layer](inputs)
+            weight, bias = recurrent.weight, recurrent.bias
+            assert isinstance(weight, Tensor)
+            assert isinstance(bias, Tensor)
+            if self._lstm:
+                state, cell = parts[2 * layer], parts[2 * layer + 1]
+                output, last_cell = lstm_sequence(projected, state, cell, weight, bias)
+                after += [output[-1], last_cell]
+            else:
+                output = gru_sequence(projected, parts[layer], weight, bias)
+                after.append(output[-1])
+            if self._config.residual:
+                output = output + inputs
+        return output, torch.cat(after, dim=-1)
