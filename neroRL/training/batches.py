@@ -1,0 +1,110 @@
+"""Mini batches: pieces of episodes, shuffled, and the distinct observations in them.
+
+Everything here is arithmetic on indices in numpy: on a GPU nothing has to be waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Generator
+
+from neroRL.training.rollout import Rollout
+
+
+class PieceIndex(NamedTuple):
+    """Where the pieces of a rollout lie; arrays of one entry a piece.
+
+    Attributes:
+        worker: the environment.
+        first: the first step.
+        length: number of steps.
+    """
+
+    worker: np.ndarray
+    first: np.ndarray
+    length: np.ndarray
+
+
+class MiniBatch(NamedTuple):
+    """Indices of one mini batch of M steps in B pieces of at most L steps.
+
+    Attributes:
+        rows: rows of the observations to compute, shape (R,).
+        row_of_step: position in ``rows`` for each step, shape (L, B).
+        steps: positions of the real steps in the flattened (L, B), shape (M,); None if all are.
+        transitions: position of each real step in the flattened (T, N), shape (M,).
+        first: position of each piece's first step in the flattened (T, N), shape (B,).
+    """
+
+    rows: np.ndarray
+    row_of_step: np.ndarray
+    steps: np.ndarray | None
+    transitions: np.ndarray
+    first: np.ndarray
+
+
+def cut_into_pieces(starts: np.ndarray, sequence_length: int) -> PieceIndex:
+    """Cuts every episode of a rollout into pieces.
+
+    Args:
+        starts: whether a step starts an episode, shape (T, N). The first step of a rollout starts
+            a piece, too.
+        sequence_length: longest piece; 0 or less leaves episodes whole.
+
+    Returns:
+        The pieces, worker by worker, in the order of time.
+    """
+    steps = len(starts)
+    begins = starts.T.copy()
+    begins[:, 0] = True
+    if sequence_length > 0:
+        time = np.arange(steps)
+        last_begin = np.maximum.accumulate(np.where(begins, time, 0), axis=1)
+        begins = (time - last_begin) % sequence_length == 0
+    worker, first = np.nonzero(begins)
+    ends = np.append(first[1:], 0)
+    ends[np.append(worker[1:] != worker[:-1], True)] = steps
+    return PieceIndex(worker, first, ends - first)
+
+
+def mini_batches(
+    rollout: Rollout, pieces: PieceIndex, count: int, generator: Generator
+) -> Iterator[MiniBatch]:
+    """Shuffles the pieces and spreads them over mini batches, the remainder on the first ones.
+
+    Args:
+        rollout: the data.
+        pieces: of the rollout.
+        count: number of mini batches; fewer where there are fewer pieces.
+        generator: on the CPU.
+    """
+    order = torch.randperm(len(pieces.first), generator=generator).numpy()
+    for chosen in np.array_split(order, min(count, len(order))):
+        yield _mini_batch(rollout, pieces, chosen)
+
+
+def _mini_batch(rollout: Rollout, pieces: PieceIndex, chosen: np.ndarray) -> MiniBatch:
+    num_envs = rollout.rows.shape[1]
+    worker, first, length = pieces.worker[chosen], pieces.first[chosen], pieces.length[chosen]
+    offset = np.arange(length.max())[:, None]
+    real = offset < length
+    positions = ((first + offset) * num_envs + worker).reshape(-1)
+    steps = None if real.all() else np.flatnonzero(real)
+    transitions = positions if steps is None else positions[steps]
+    rows = rollout.rows.reshape(-1)[transitions]
+    if rollout.distinct:
+        rows, row_of_real = np.unique(rows, return_inverse=True)
+    else:
+        row_of_real = np.arange(len(rows))
+    if steps is None:
+        row_of_step = row_of_real
+    else:
+        row_of_step = np.zeros(real.size, np.int64)
+        row_of_step[steps] = row_of_real
+    return MiniBatch(
+        rows, row_of_step.reshape(real.shape), steps, transitions, first * num_envs + worker
+    )

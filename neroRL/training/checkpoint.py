@@ -1,0 +1,108 @@
+"""Checkpoints: written as a whole or not at all, loaded without running what is in them."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from neroRL.errors import CheckpointError
+from neroRL.files import replacing
+
+FORMAT = 1
+DIRECTORY = "checkpoints"
+_NAME = re.compile(r"(?P<run>.+)-(?P<update>\d+)\.pt")
+
+logger = logging.getLogger("neroRL.training")
+
+
+def checkpoint_path(directory: Path, run_id: str, update: int) -> Path:
+    """The file of a checkpoint: ``<directory>/checkpoints/<run-id>-<update>.pt``."""
+    return directory / DIRECTORY / f"{Path(run_id).name}-{update}.pt"
+
+
+def save(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes a checkpoint; what was there before stays until the new one is whole.
+
+    Args:
+        path: the file; its directory is made.
+        content: tensors and plain Python.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        torch.save({"format": FORMAT, **content}, file)
+
+
+def load(path: Path, device: torch.device) -> dict[str, Any]:
+    """Reads a checkpoint.
+
+    Args:
+        path: the file.
+        device: where its tensors are put, wherever they were saved.
+
+    Raises:
+        CheckpointError: it is missing, not whole, or holds more than tensors and plain values.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path} does not exist")
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Weights only load failed" in str(error) and "Unsupported" in str(error):
+            message = f"{path} holds pickled objects; only checkpoints of weights are loaded"
+            raise CheckpointError(message) from None
+        raise CheckpointError(f"{path} cannot be read, it may be cut off") from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} cannot be read, it may be cut off: {reason}") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is no checkpoint of this version of neroRL")
+    return content
+
+
+def load_latest(directory: Path, device: torch.device) -> tuple[Path, dict[str, Any]] | None:
+    """Reads the last whole checkpoint of a job; None without one.
+
+    A checkpoint that cannot be read is reported, and the one before it is taken.
+    """
+    for path in reversed(checkpoints_of(directory)):
+        try:
+            return path, load(path, device)
+        except CheckpointError as error:
+            logger.warning("%s; trying the checkpoint before it", error)
+    return None
+
+
+def checkpoints_of(directory: Path) -> list[Path]:
+    """The checkpoints of a job, by update."""
+    found = [
+        (int(match["update"]), path)
+        for path in (directory / DIRECTORY).glob("*.pt")
+        if (match := _NAME.fullmatch(path.name))
+    ]
+    return [path for _, path in sorted(found)]
+
+
+def load_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Puts weights into a model.
+
+    Raises:
+        CheckpointError: names or shapes differ, each listed.
+    """
+    own = model.state_dict()
+    lines = [f"{key}: only in the checkpoint" for key in weights if key not in own]
+    lines += [f"{key}: not in the checkpoint" for key in own if key not in weights]
+    lines += [
+        f"{key}: {tuple(weights[key].shape)} there, {tuple(tensor.shape)} here"
+        for key, tensor in own.items()
+        if key in weights and weights[key].shape != tensor.shape
+    ]
+    if lines:
+        listed = "\n  ".join(lines)
+        raise CheckpointError(f"{path} does not fit this model:\n  {listed}")
+    model.load_state_dict(weights)

@@ -1,0 +1,145 @@
+"""Rollouts: acts in the environments and keeps what an update needs.
+
+Shapes: T steps, N environments, S numbers of a state, R rows of observations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neroRL.config.schema import TrainerConfig
+from neroRL.environments.vector import MOST_DISTINCT, EpisodeEnd, VectorEnvironment
+from neroRL.models.actor import Actor, ObservedRows
+from neroRL.models.actor_critic import ActorCritic
+from neroRL.training.advantages import generalised_advantages
+from neroRL.training.losses import log_probabilities
+
+
+class Rollout(NamedTuple):
+    """The data of one update.
+
+    Attributes:
+        observations: the rows of observations, arrays of shape (R, …).
+        rows: which row was observed, shape (T, N).
+        distinct: whether rows are shared by enough steps to compute each only once.
+        starts: whether a step starts an episode, shape (T, N).
+        actions: shape (T · N, branches).
+        log_probs: of the actions, shape (T · N, branches).
+        values: shape (T · N,).
+        advantages: shape (T · N,).
+        states: before each step, shape (T · N, S).
+        episodes: the episodes that ended.
+    """
+
+    observations: dict[str, Tensor]
+    rows: np.ndarray
+    distinct: bool
+    starts: np.ndarray
+    actions: Tensor
+    log_probs: Tensor
+    values: Tensor
+    advantages: Tensor
+    states: Tensor
+    episodes: Sequence[EpisodeEnd]
+
+
+class _Record:
+    """What a rollout's steps leave, shape (T, N, …) each."""
+
+    def __init__(self, steps: int, num_envs: int) -> None:
+        self.rows = np.empty((steps, num_envs), np.int64)
+        self.starts = np.empty((steps, num_envs), np.bool_)
+        self.rewards = np.empty((steps, num_envs), np.float32)
+        self.ended = np.empty((steps, num_envs), np.bool_)
+        self.final_values = np.zeros((steps, num_envs), np.float64)
+        self.actions: list[Tensor] = []
+        self.outputs: list[Tensor] = []
+        self.states: list[Tensor] = []
+        self.episodes: list[EpisodeEnd] = []
+
+
+@torch.no_grad()
+def collect(
+    environment: VectorEnvironment,
+    actor: Actor,
+    model: ActorCritic,
+    steps: int,
+    config: TrainerConfig,
+) -> Rollout:
+    """Acts for some steps in every environment.
+
+    Args:
+        environment: started.
+        actor: knows the states of the memory.
+        model: the network.
+        steps: T.
+        config: discount and lambda, and whether a time limit bootstraps.
+
+    Returns:
+        The rollout, on the model's device.
+    """
+    device = next(model.parameters()).device
+    environment.begin_rollout()
+    observed = ObservedRows(model, environment.table, device)
+    record = _Record(steps, environment.num_envs)
+    noise = actor.noise(steps)
+    for t in range(steps):
+        rows = record.rows[t] = observed.rows(environment.ids)
+        record.starts[t] = actor.starts
+        record.states.append(actor.states)
+        actions, outputs = actor.act(observed.observed(rows), noise[t])
+        record.actions.append(actions)
+        record.outputs.append(outputs)
+        moved = environment.advance(actions.cpu().numpy())
+        record.rewards[t] = moved.rewards
+        record.ended[t] = ended = moved.terminations | moved.truncations
+        if moved.final_ids is not None:
+            cut = np.flatnonzero(moved.truncations & ~moved.terminations)
+            if config.bootstrap_truncated and len(cut):
+                final = observed.observed(observed.rows(moved.final_ids[cut]))
+                record.final_values[t, cut] = actor.values(final, cut).cpu().numpy()
+            record.episodes.extend(moved.episodes)
+        actor.begin_episodes(ended)
+    last = observed.observed(observed.rows(environment.ids))
+    last_values = actor.values(last, np.arange(environment.num_envs))
+    return _rollout(record, observed, last_values, model, config)
+
+
+def _rollout(
+    record: _Record,
+    observed: ObservedRows,
+    last_values: Tensor,
+    model: ActorCritic,
+    config: TrainerConfig,
+) -> Rollout:
+    outputs = torch.stack(record.outputs)
+    values = outputs[..., -1].cpu().numpy()
+    next_values = np.concatenate((values[1:], last_values.cpu().numpy()[None]))
+    next_values = np.where(record.ended, record.final_values, next_values).astype(values.dtype)
+    rewards = record.rewards.astype(values.dtype)
+    advantages = generalised_advantages(
+        rewards, values, next_values, record.ended, config.gamma, config.lamda
+    )
+    actions = torch.stack(record.actions).flatten(0, 1)
+    states = torch.stack(record.states)
+    model.memory.learn_initial_states(states)
+    arrays = observed.observations()
+    return Rollout(
+        observations={
+            key: torch.from_numpy(array).to(outputs.device) for key, array in arrays.items()
+        },
+        rows=record.rows,
+        distinct=observed.length < MOST_DISTINCT * record.rows.size,
+        starts=record.starts,
+        actions=actions,
+        log_probs=log_probabilities(outputs.flatten(0, 1)[:, :-1], model.actions, actions).taken,
+        values=outputs[..., -1].flatten(),
+        advantages=torch.from_numpy(advantages).to(outputs.device).flatten(),
+        states=states.flatten(0, 1),
+        episodes=record.episodes,
+    )

@@ -1,0 +1,72 @@
+"""Statistics of the most recent episodes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from neroRL.environments.vector import EpisodeEnd
+
+WINDOW = 100
+
+
+class Summary(NamedTuple):
+    """Mean, least and greatest of some numbers, and their standard deviation."""
+
+    mean: float
+    min: float
+    max: float
+    std: float
+
+
+def summarise(numbers: Sequence[float]) -> Summary:
+    """Summarises at least one number."""
+    array = np.asarray(numbers, np.float64)
+    return Summary(float(array.mean()), float(array.min()), float(array.max()), float(array.std()))
+
+
+def episode_summaries(episodes: Iterable[EpisodeEnd]) -> dict[str, Summary]:
+    """Summaries of ``reward``, ``length`` and ``success``, as far as there are numbers."""
+    episodes = list(episodes)
+    numbers = {
+        "reward": [episode.reward for episode in episodes],
+        "length": [float(episode.length) for episode in episodes],
+        "success": [episode.success for episode in episodes if episode.success is not None],
+    }
+    return {name: summarise(values) for name, values in numbers.items() if values}
+
+
+def as_scalars(prefix: str, summaries: dict[str, Summary]) -> dict[str, float]:
+    """The tags of summaries: ``<prefix>/<name>_{mean,min,max}``."""
+    return {
+        f"{prefix}/{name}_{part}": getattr(summary, part)
+        for name, summary in summaries.items()
+        for part in ("mean", "min", "max")
+    }
+
+
+class RecentEpisodes:
+    """The last 100 episodes of a training."""
+
+    def __init__(self) -> None:
+        self._episodes: deque[EpisodeEnd] = deque(maxlen=WINDOW)
+
+    def add(self, episodes: Iterable[EpisodeEnd]) -> None:
+        """Adds episodes in the order in which they ended."""
+        self._episodes.extend(episodes)
+
+    def summaries(self) -> dict[str, Summary]:
+        """Summaries of reward, length and success; empty before the first episode ended."""
+        return episode_summaries(self._episodes)
+
+    def state_dict(self) -> list[list[float | None]]:
+        """The episodes, as plain Python."""
+        return [list(episode) for episode in self._episodes]
+
+    def load_state_dict(self, state: Iterable[Sequence[float | None]]) -> None:
+        """Restores the episodes."""
+        self._episodes.clear()
+        self._episodes.extend(EpisodeEnd(*episode) for episode in state)  # type: ignore[arg-type]

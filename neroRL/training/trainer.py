@@ -1,0 +1,354 @@
+"""Trains one policy with PPO: rollouts, updates, evaluations, checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from neroRL.config import Config, as_mapping
+from neroRL.environments.factory import make_vector
+from neroRL.environments.vector import VectorEnvironment
+from neroRL.errors import CheckpointError
+from neroRL.evaluation.evaluator import evaluate
+from neroRL.models.actor import Actor
+from neroRL.models.actor_critic import ActorCritic
+from neroRL.training import checkpoint as checkpoints
+from neroRL.training.interrupt import interruption
+from neroRL.training.rollout import collect
+from neroRL.training.schedules import hyperparameters
+from neroRL.training.statistics import RecentEpisodes, Summary, as_scalars, episode_summaries
+from neroRL.training.update import UpdateStatistics, make_optimizer, update
+
+logger = logging.getLogger("neroRL.training")
+
+
+class SummarySink(Protocol):
+    """Takes the statistics of each update."""
+
+    def scalars(self, update: int, env_steps: int, values: Mapping[str, float]) -> None:
+        """Records the values of an update, counted from 1."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands.
+
+    Attributes:
+        update: updates done.
+        updates: updates to do.
+        env_steps: environment steps done.
+        steps_per_second: environment steps over the time of rollout and optimisation.
+        reward_mean: of the last 100 episodes; None before the first ended.
+    """
+
+    update: int
+    updates: int
+    env_steps: int
+    steps_per_second: float
+    reward_mean: float | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a training came to; fields as in :class:`neroRL.sweep.results.JobResult`."""
+
+    status: str
+    objective: float | None
+    reward_mean: float | None
+    reward_std: float | None
+    length_mean: float | None
+    updates: int
+    env_steps: int
+    wall_seconds: float
+    steps_per_second: float | None
+    error: str | None
+    seed: int
+    threads: int
+
+
+class Diverged(Exception):
+    """The loss or the weights are not finite any more."""
+
+
+def train(
+    config: Config,
+    directory: Path,
+    *,
+    checkpoint: Path | None = None,
+    summaries: SummarySink | None = None,
+    on_update: Callable[[Progress], None] | None = None,
+) -> Outcome:
+    """Trains one policy.
+
+    Args:
+        config: checked; its seed is 0 or more.
+        directory: of the job; checkpoints go to ``checkpoints/`` in it.
+        checkpoint: continues from there.
+        summaries: takes statistics after each update.
+        on_update: called after each update.
+
+    Returns:
+        What the training came to: completed, or diverged when the loss was not finite.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be loaded, or does not fit.
+        KeyboardInterrupt: after a checkpoint of the last update was saved.
+    """
+    torch.set_num_threads(_threads(config))
+    trainer = Trainer(config, directory)
+    try:
+        if checkpoint is not None:
+            trainer.resume(checkpoint)
+        return trainer.run(summaries, on_update)
+    finally:
+        trainer.close()
+
+
+class Trainer:
+    """One training and everything it owns.
+
+    Args:
+        config: checked; its seed is 0 or more.
+        directory: of the job.
+    """
+
+    def __init__(self, config: Config, directory: Path) -> None:
+        self._config = config
+        self._directory = directory
+        self.device = _device(config)
+        self.environment = _environment(config)
+        self.evaluation = _evaluation_environment(config)
+        self.model = _seeded_model(config, self.environment).to(self.device)
+        self.optimizer = make_optimizer(self.model)
+        self._policy_generator = torch.Generator(self.device).manual_seed(config.seed)
+        self._shuffle_generator = torch.Generator().manual_seed(config.seed)
+        self._episodes = RecentEpisodes()
+        self._evaluated: dict[str, Summary] = {}
+        self._update = config.trainer.resume_at
+        self._env_steps = 0
+        self._training_seconds = 0.0
+        self._wall_seconds = 0.0
+        self._started = time.perf_counter()
+        self.actor = Actor(self.model, self.environment.num_envs, self._policy_generator)
+        if config.model.load_model:
+            path = Path(config.model.model_path)
+            content = checkpoints.load(path, self.device)
+            checkpoints.load_weights(self.model, content["model"], path)
+
+    def run(
+        self, summaries: SummarySink | None, on_update: Callable[[Progress], None] | None
+    ) -> Outcome:
+        """Does all updates that are not done yet."""
+        config = self._config
+        if self._env_steps == 0:
+            self.environment.restart()
+        status, error = "completed", None
+        with interruption() as interrupted:
+            while self._update < config.trainer.updates:
+                try:
+                    scalars = self._one_update()
+                except Diverged as diverged:
+                    status, error = "diverged", str(diverged)
+                    logger.error("%s", error)
+                    break
+                if summaries is not None:
+                    summaries.scalars(self._update, self._env_steps, scalars)
+                if on_update is not None:
+                    on_update(self._progress())
+                last = self._update == config.trainer.updates
+                if last or self._update % config.model.checkpoint_interval == 0:
+                    self.save()
+                if interrupted.requested and not last:
+                    self.save()
+                    raise KeyboardInterrupt
+        return self._outcome(status, error)
+
+    def save(self) -> None:
+        """Writes a checkpoint of everything the future depends on."""
+        path = checkpoints.checkpoint_path(self._directory, self._config.run_id, self._update)
+        content = {
+            "update": self._update,
+            "config": as_mapping(self._config),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generators": {
+                "policy": self._policy_generator.get_state(),
+                "shuffle": self._shuffle_generator.get_state(),
+            },
+            "environment": self.environment.state_dict(),
+            "memory": {"states": self.actor.states, "starts": self.actor.starts.tolist()},
+            "episodes": self._episodes.state_dict(),
+            "evaluated": {name: list(value) for name, value in self._evaluated.items()},
+            "env_steps": self._env_steps,
+            "training_seconds": self._training_seconds,
+            "wall_seconds": self._wall(),
+            "threads": torch.get_num_threads(),
+        }
+        checkpoints.save(path, content)
+        logger.info("saved %s", path.name)
+
+    def resume(self, path: Path) -> None:
+        """Continues from a checkpoint, equal bit for bit to not having stopped."""
+        content = checkpoints.load(path, self.device)
+        checkpoints.load_weights(self.model, content["model"], path)
+        workers = len(content["memory"]["starts"])
+        if workers != self.environment.num_envs:
+            raise CheckpointError(
+                f"{path} does not fit: sampler.n_workers is {workers} there, "
+                f"{self.environment.num_envs} here"
+            )
+        self.optimizer.load_state_dict(content["optimizer"])
+        self._policy_generator.set_state(content["generators"]["policy"].cpu())
+        self._shuffle_generator.set_state(content["generators"]["shuffle"].cpu())
+        self.environment.load_state_dict(content["environment"])
+        self.actor.states = content["memory"]["states"]
+        self.actor.starts[:] = content["memory"]["starts"]
+        self._episodes.load_state_dict(content["episodes"])
+        self._evaluated = {name: Summary(*value) for name, value in content["evaluated"].items()}
+        self._update = content["update"]
+        self._env_steps = content["env_steps"]
+        self._training_seconds = content["training_seconds"]
+        self._wall_seconds = content["wall_seconds"]
+        logger.info("continuing from %s after %d updates", path.name, self._update)
+
+    def close(self) -> None:
+        """Closes all environments."""
+        self.environment.close()
+        if self.evaluation is not None:
+            self.evaluation.close()
+
+    def _one_update(self) -> dict[str, float]:
+        """Does one update and returns its statistics.
+
+        Raises:
+            Diverged: the loss or a gradient is not finite.
+        """
+        config = self._config
+        scheduled = hyperparameters(config.trainer, self._update)
+        began = time.perf_counter()
+        rollout = collect(
+            self.environment, self.actor, self.model, config.sampler.worker_steps, config.trainer
+        )
+        done = update(
+            self.model, self.optimizer, rollout, config.trainer, scheduled, self._shuffle_generator
+        )
+        seconds = time.perf_counter() - began
+        self._training_seconds += seconds
+        self._env_steps += rollout.rows.size
+        self._update += 1
+        self._episodes.add(rollout.episodes)
+        _check_finite(done, self._update)
+        self._evaluate_if_due()
+        return {
+            **as_scalars("episode", self._episodes.summaries()),
+            "loss/loss": done.loss,
+            "loss/policy_loss": done.policy_loss,
+            "loss/value_loss": done.value_loss,
+            "decay/learning_rate": scheduled.learning_rate,
+            "decay/beta": scheduled.beta,
+            "decay/clip_range": scheduled.clip_range,
+            "other/entropy": done.entropy,
+            "other/kl_divergence": done.kl_divergence,
+            "other/clip_fraction": done.clip_fraction,
+            "gradient/norm": done.gradient_norm,
+            "time/steps_per_second": rollout.rows.size / seconds,
+            **(as_scalars("evaluation", self._evaluated) if self._evaluation_is_due() else {}),
+        }
+
+    def _evaluation_is_due(self) -> bool:
+        last = self._update == self._config.trainer.updates
+        due = last or self._update % self._config.evaluation.interval == 0
+        return self.evaluation is not None and due
+
+    def _evaluate_if_due(self) -> None:
+        if not self._evaluation_is_due():
+            return
+        assert self.evaluation is not None
+        seeds = self._config.evaluation.seed_list()
+        # Equal seeds at every evaluation make their results comparable.
+        episodes = evaluate(self.evaluation, self.model, len(seeds), self._config.seed)
+        self._evaluated = episode_summaries(episodes)
+
+    def _progress(self) -> Progress:
+        rewards = self._episodes.summaries().get("reward")
+        return Progress(
+            self._update,
+            self._config.trainer.updates,
+            self._env_steps,
+            self._env_steps / self._training_seconds,
+            rewards.mean if rewards else None,
+        )
+
+    def _wall(self) -> float:
+        return self._wall_seconds + time.perf_counter() - self._started
+
+    def _outcome(self, status: str, error: str | None) -> Outcome:
+        episodes = self._evaluated if self._config.evaluation.evaluate else None
+        summaries = episodes or self._episodes.summaries()
+        reward, length = summaries.get("reward"), summaries.get("length")
+        seconds = self._training_seconds
+        return Outcome(
+            status=status,
+            objective=reward.mean if reward and status == "completed" else None,
+            reward_mean=reward.mean if reward else None,
+            reward_std=reward.std if reward else None,
+            length_mean=length.mean if length else None,
+            updates=self._update,
+            env_steps=self._env_steps,
+            wall_seconds=self._wall(),
+            steps_per_second=self._env_steps / seconds if seconds else None,
+            error=error,
+            seed=self._config.seed,
+            threads=torch.get_num_threads(),
+        )
+
+
+def _seeded_model(config: Config, environment: VectorEnvironment) -> ActorCritic:
+    """Draws the initial weights, leaving torch's global generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return ActorCritic(config.model, environment.specification)
+
+
+def _environment(config: Config) -> VectorEnvironment:
+    return make_vector(
+        config.environment, config.sampler.n_workers, config.seed, worker_id=config.worker_id
+    )
+
+
+def _evaluation_environment(config: Config) -> VectorEnvironment | None:
+    if not config.evaluation.evaluate:
+        return None
+    return make_vector(
+        config.environment,
+        config.evaluation.n_workers,
+        config.seed,
+        worker_id=config.worker_id + config.sampler.n_workers,
+        episode_seeds=config.evaluation.seed_list(),
+    )
+
+
+def _device(config: Config) -> torch.device:
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(config.device)
+
+
+def _threads(config: Config) -> int:
+    if config.threads != "auto":
+        return config.threads
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check_finite(done: UpdateStatistics, update: int) -> None:
+    wrong = [name for name, value in done._asdict().items() if not math.isfinite(value)]
+    if wrong:
+        raise Diverged(f"{', '.join(wrong)} not finite in update {update}")

@@ -1,0 +1,122 @@
+"""One PPO update: some epochs over the mini batches of a rollout."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from neroRL.config.schema import TrainerConfig
+from neroRL.models.actor_critic import ActorCritic
+from neroRL.models.memory.interface import Pieces
+from neroRL.training.batches import MiniBatch, cut_into_pieces, mini_batches
+from neroRL.training.losses import Losses, log_probabilities, ppo_losses
+from neroRL.training.rollout import Rollout
+from neroRL.training.schedules import Hyperparameters
+
+EPSILON = 1e-8
+
+
+class UpdateStatistics(NamedTuple):
+    """Means over all mini batches of an update; see :class:`~neroRL.training.losses.Losses`."""
+
+    loss: float
+    policy_loss: float
+    value_loss: float
+    entropy: float
+    kl_divergence: float
+    clip_fraction: float
+    gradient_norm: float
+
+
+def make_optimizer(model: ActorCritic) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019), fused into one kernel over all parameters."""
+    return torch.optim.AdamW(model.parameters(), eps=1e-8, weight_decay=0.01, fused=True)
+
+
+def update(
+    model: ActorCritic,
+    optimizer: torch.optim.Optimizer,
+    rollout: Rollout,
+    config: TrainerConfig,
+    scheduled: Hyperparameters,
+    generator: Generator,
+) -> UpdateStatistics:
+    """Optimises the network on one rollout.
+
+    Args:
+        model: changed in place.
+        optimizer: of the model's parameters.
+        rollout: the data.
+        config: epochs, mini batches, coefficients.
+        scheduled: this update's hyperparameters.
+        generator: shuffles; on the CPU.
+
+    Returns:
+        Statistics, read from the device once.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = scheduled.learning_rate
+    pieces = cut_into_pieces(rollout.starts, model.memory.sequence_length)
+    returns = rollout.values + rollout.advantages
+    advantages = rollout.advantages
+    if config.advantage_normalization == "batch":
+        advantages = normalised(advantages)
+    rollout = rollout._replace(advantages=advantages)
+    collected = []
+    for _ in range(config.epochs):
+        for batch in mini_batches(rollout, pieces, config.n_mini_batches, generator):
+            losses = _losses(model, rollout, returns, batch, config, scheduled)
+            optimizer.zero_grad(set_to_none=True)
+            losses.loss.backward()
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+            optimizer.step()
+            collected.append(torch.stack([*losses, norm]).detach())
+    return UpdateStatistics(*torch.stack(collected).mean(dim=0).tolist())
+
+
+def normalised(advantages: Tensor) -> Tensor:
+    """Shifts and scales to mean 0 and (unbiased) standard deviation 1; a single one stays."""
+    if len(advantages) < 2:
+        return advantages
+    return (advantages - advantages.mean()) / (advantages.std() + EPSILON)
+
+
+def _losses(
+    model: ActorCritic,
+    rollout: Rollout,
+    returns: Tensor,
+    batch: MiniBatch,
+    config: TrainerConfig,
+    scheduled: Hyperparameters,
+) -> Losses:
+    device = rollout.values.device
+
+    def on_device(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(device, non_blocking=True)
+
+    rows, transitions, first = map(on_device, (batch.rows, batch.transitions, batch.first))
+    pieces = Pieces(
+        rows=on_device(batch.row_of_step),
+        steps=None if batch.steps is None else on_device(batch.steps),
+        states=rollout.states[first],
+        starts=on_device(rollout.starts.reshape(-1)[batch.first]),
+    )
+    observed = model.observe({key: table[rows] for key, table in rollout.observations.items()})
+    outputs = model.pieces(observed, pieces)
+    advantages = rollout.advantages[transitions]
+    if config.advantage_normalization == "minibatch":
+        advantages = normalised(advantages)
+    return ppo_losses(
+        log_probabilities(outputs[:, :-1], model.actions, rollout.actions[transitions]),
+        outputs[:, -1],
+        rollout.log_probs[transitions],
+        rollout.values[transitions],
+        advantages,
+        returns[transitions],
+        clip_range=scheduled.clip_range,
+        beta=scheduled.beta,
+        value_coefficient=config.value_coefficient,
+    )
