@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -159,7 +160,7 @@ class _Constructor:
         tag = str(node.tag)
         if not tag.startswith(_CORE_TAG) or tag.startswith(f"{_CORE_TAG}python"):
             raise self._refused(node, f"the tag {tag} is not allowed; write plain values")
-        if node.style is not None or tag == f"{_CORE_TAG}str" and _is_explicit(node):
+        if node.style is not None or (tag == f"{_CORE_TAG}str" and _is_explicit(node)):
             return node.value
         return parse_scalar(node.value)
 
@@ -174,7 +175,8 @@ class _Constructor:
 def _is_explicit(node: ScalarNode) -> bool:
     """Whether ``!!str`` was written before a plain scalar."""
     start, end = node.start_mark.index, node.end_mark.index
-    return end - start != len(node.value)
+    written: bool = end - start != len(node.value)
+    return written
 
 
 def parse_scalar(text: str) -> Any:
@@ -195,4 +197,25 @@ def parse_scalar(text: str) -> Any:
         return float(f"{match[1]}inf")
     if _NAN.fullmatch(text):
         return float("nan")
+    return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every string that YAML 1.1 or YAML 1.2 would read as something else."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if parse_scalar(text) == text else "'"
+    return dumper.represent_scalar(f"{_CORE_TAG}str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def dump_yaml(data: Any) -> str:
+    """Writes plain Python as YAML that readers of version 1.1 and 1.2 read alike."""
+    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
     return text

@@ -94,14 +94,16 @@ def _key_path(location: tuple[int | str, ...], schema: type) -> tuple[str, ...]:
         elif part in keys:
             path.append(part)
             section = _dataclass_in(keys[part])
-        elif part in by_name or index == len(location) - 1 and not _is_tag(part):
+        elif part in by_name or (index == len(location) - 1 and not _is_tag(part)):
             path.append(part)
     return tuple(path)
 
 
 def _is_tag(part: str) -> bool:
-    return "[" in part or "-" in part and part.startswith(("constrained", "function")) or (
-        part[:1].isupper()
+    return (
+        "[" in part
+        or ("-" in part and part.startswith(("constrained", "function")))
+        or (part[:1].isupper())
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from neroRL.config.documents import Document
 from neroRL.errors import ConfigError, Problem
 
-_RENAMED = {
+_RENAMED: dict[tuple[str, ...], str] = {
     ("environment", "positional_endocing"): "positional_encoding",
     ("model", "encoder"): "vis_encoder",
     ("model", "vec_encoder_layer"): "vec_encoder",

@@ -1,0 +1,1 @@
+"""The Hydra sweeper ``nerorl``."""

@@ -1,0 +1,54 @@
+"""The sweeper plugin: a thin class, so that Hydra's discovery of plugins stays quick."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class NeroRLSweeper(Sweeper):
+    """Grid search over a tuning file and the sweeps of the command line.
+
+    Args:
+        options: see :class:`hydra_plugins.nerorl_sweeper.config.NeroRLSweeperConf`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        self._launcher: Launcher | None = None
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Makes the launcher; see Hydra's ``Sweeper``."""
+        from neroRL.composition.loader import TemplateLoader
+        from neroRL.sweep.overrides import parse
+
+        loader = TemplateLoader(hydra_context.config_loader, parse)
+        context = HydraContext(config_loader=loader, callbacks=hydra_context.callbacks)  # type: ignore[arg-type]
+        self.config, self.hydra_context = config, context
+        self._launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Runs the sweep; see :class:`neroRL.sweep.engine.Sweep`.
+
+        Args:
+            arguments: the overrides of the command line.
+        """
+        from neroRL.composition.source import PrimarySearchPath
+        from neroRL.sweep.engine import Sweep
+        from neroRL.sweep.options import options_from
+
+        assert self._launcher is not None
+        assert self.config is not None
+        assert self.hydra_context is not None
+        options = options_from(self._options)
+        primary = getattr(PrimarySearchPath, "primary", None)
+        Sweep(self.config, self.hydra_context, options, arguments, primary).run(self._launcher)

@@ -1,0 +1,193 @@
+"""Runs Hydra for every door: finds the primary config, checks it, and turns errors into exits.
+
+Exit status: 0 all well; 1 a training failed; 2 bad input, nothing was created; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.types import TaskFunction
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from neroRL.composition.checking import Origin, check, plain
+from neroRL.composition.source import (
+    FileSource,
+    PrimarySearchPath,
+    PrimarySource,
+    shipped_conf,
+)
+from neroRL.config.problems import leaf_paths
+from neroRL.config.schema import Config
+from neroRL.errors import ConfigError, NeroRLError, UsageError, did_you_mean
+
+HYDRA_VERSION = "1.3"
+DEFAULT_CONFIG = "default"
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+def run(arguments: Sequence[str], task: TaskFunction) -> int:
+    """Runs one command line, as ``python train.py`` would.
+
+    Args:
+        arguments: flags and overrides of Hydra, without the program's name.
+        task: called with the composed config of each job.
+
+    Returns:
+        The exit status.
+    """
+    try:
+        with _terminate_as_interrupt():
+            _run(arguments, task)
+    except (NeroRLError, HydraException, OmegaConfBaseException) as error:
+        print(f"error: {_explained(error)}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except SystemExit as end:
+        if isinstance(end.code, int) or end.code is None:
+            return end.code or 0
+        print(end.code, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(arguments: Sequence[str], task: TaskFunction) -> None:
+    args = get_args_parser().parse_args(arguments)
+    primary = _primary_file(args)
+    for plugin in (FileSource, PrimarySource, PrimarySearchPath):
+        Plugins.instance().register(plugin)
+    PrimarySearchPath.primary = primary
+    passed = _arguments_for_hydra(args, primary)
+    if not (args.multirun or _only_shows(args)):
+        _check_single_run(primary, args.overrides)
+    main = hydra.main(
+        version_base=HYDRA_VERSION, config_path=str(primary.parent), config_name=primary.stem
+    )
+    with _hydra_environment(passed):
+        main(task)()
+
+
+def _only_shows(args: argparse.Namespace) -> bool:
+    shown = (args.cfg, args.info, args.help, args.hydra_help, args.shell_completion)
+    return any(option not in (None, False) for option in shown)
+
+
+def _primary_file(args: argparse.Namespace) -> Path:
+    """Finds the file of the primary config in --config-path, --config-dir or the shipped conf."""
+    name = args.config_name or DEFAULT_CONFIG
+    name = name if name.endswith((".yaml", ".yml")) else f"{name}.yaml"
+    directories = [Path(path) for path in (args.config_path, args.config_dir) if path]
+    directories.append(shipped_conf())
+    for directory in directories:
+        if (directory / name).is_file():
+            return (directory / name).resolve()
+    searched = ", ".join(str(directory.resolve()) for directory in directories)
+    known = [path.stem for directory in directories for path in directory.glob("*.yaml")]
+    hint = did_you_mean(Path(name).stem, known)
+    raise UsageError(f"no config {name} in {searched}{hint}")
+
+
+def _arguments_for_hydra(args: argparse.Namespace, primary: Path) -> list[str]:
+    """The command line for Hydra, which refuses --multirun together with --cfg."""
+    passed = ["--config-path", str(primary.parent), "--config-name", primary.stem]
+    if args.config_dir:
+        passed += ["--config-dir", args.config_dir]
+    dry_run = args.multirun and args.cfg is not None
+    if dry_run and args.cfg != "job":
+        raise UsageError(f"--cfg {args.cfg} shows one config; with --multirun use --cfg job")
+    if args.multirun:
+        passed.append("--multirun")
+    for flag in ("run", "help", "hydra_help", "shell_completion"):
+        if getattr(args, flag):
+            passed.append(f"--{flag.replace('_', '-')}")
+    if args.info is not None:
+        passed += ["--info", args.info]
+    if args.package is not None:
+        passed += ["--package", args.package]
+    overrides = list(args.overrides)
+    if dry_run:
+        overrides.append(f"hydra.sweeper.dry_run={'resolved' if args.resolve else 'composed'}")
+    elif args.cfg is not None:
+        passed += ["--cfg", args.cfg] + (["--resolve"] if args.resolve else [])
+    return [*passed, *overrides]
+
+
+def _check_single_run(primary: Path, overrides: Sequence[str]) -> None:
+    """Checks a single training before Hydra makes its directory."""
+    with hydra.initialize_config_dir(str(primary.parent), version_base=HYDRA_VERSION):
+        composed = hydra.compose(primary.stem, overrides=list(overrides))
+    config = checked(composed, Origin(primary, overrides))
+    for caution in Origin(primary, overrides).cautions(config):
+        print(f"warning: {caution}", file=sys.stderr)
+
+
+def checked(composed: DictConfig, origin: Origin) -> Config:
+    """Checks one composed config.
+
+    Raises:
+        ConfigError: everything found wrong, with the places.
+    """
+    try:
+        return check(plain(composed))
+    except ConfigError as error:
+        raise ConfigError(origin.located(error.problems)) from None
+
+
+@contextlib.contextmanager
+def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
+    """Gives Hydra its command line and has it raise errors instead of printing them."""
+    argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = [argv[0], *arguments]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    finally:
+        sys.argv = argv
+        if full_error is None:
+            os.environ.pop("HYDRA_FULL_ERROR", None)
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
+
+
+@contextlib.contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Treats SIGTERM, which clusters send, like Ctrl-C."""
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    try:
+        previous = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # only the main thread may set handlers
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _explained(error: Exception) -> str:
+    """The error's text, with near matches for a key that Hydra does not find."""
+    text = str(error).strip()
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException) and str(cause) not in text:
+        text = f"{text}\n{cause}"
+    key = getattr(cause, "full_key", None) or getattr(error, "full_key", None)
+    if key:
+        text += did_you_mean(str(key), leaf_paths(Config))
+    return text

@@ -1,0 +1,53 @@
+"""Finds the files a user names: as paths, or below the shipped ``conf/``."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+
+from neroRL.composition.source import shipped_conf
+from neroRL.errors import UsageError, did_you_mean
+
+DOCUMENTED_DIRECTORY = "configs"
+
+
+def find_config(name: str) -> Path:
+    """Finds a base config.
+
+    Args:
+        name: a path; one below ``./configs/`` that does not exist is looked up by the rest of its
+            name in the shipped ``conf/``.
+
+    Raises:
+        UsageError: there is no such file; tells where it was looked for.
+    """
+    return _find(name, shipped_conf())
+
+
+def find_tuning_file(name: str) -> Path:
+    """Finds a tuning file: as :func:`find_config`, or by the name of a shipped one.
+
+    Raises:
+        UsageError: there is no such file; tells where it was looked for.
+    """
+    shipped = shipped_conf() / "tune" / f"{name}.yaml"
+    if not Path(name).exists() and "/" not in name and shipped.is_file():
+        return shipped
+    return _find(name, shipped_conf() / "tune")
+
+
+def _find(name: str, directory: Path) -> Path:
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise UsageError(f"{path} ({path.resolve()}) is a directory; expected a YAML file")
+    parts = PurePath(name).parts
+    looked_for = [f"{path} ({path.absolute()})"]
+    if parts and parts[0] == DOCUMENTED_DIRECTORY:
+        shipped = shipped_conf().joinpath(*parts[1:])
+        if shipped.is_file():
+            return shipped
+        looked_for.append(str(shipped))
+    known = [found.name for found in [*directory.glob("*.yaml"), *path.parent.glob("*.yaml")]]
+    hint = did_you_mean(path.name, known)
+    raise UsageError(f"{' and '.join(looked_for)} does not exist{hint}")

@@ -1,0 +1,318 @@
+"""Runs a sweep: from the tuning file and the command line to finished jobs."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf
+
+from neroRL.composition.checking import Origin, plain
+from neroRL.composition.paths import find_tuning_file
+from neroRL.config.documents import Document, read_document
+from neroRL.errors import ConfigError, OutputError, Problem, UsageError
+from neroRL.reporting.progress import make_display
+from neroRL.reporting.summary import print_summary
+from neroRL.reporting.tensorboard import write_sweep_hparams
+from neroRL.sweep import ledger, writing
+from neroRL.sweep.grid import Axis, Choice, Grid
+from neroRL.sweep.jobs import SEED, Job, JobPlan
+from neroRL.sweep.monitor import Monitor
+from neroRL.sweep.options import SweepOptions
+from neroRL.sweep.overrides import override_key, override_value
+from neroRL.sweep.results import FAILED, RESULT_FILE, JobResult, read_result
+from neroRL.sweep.search_space import HYPERPARAMETERS, KnownKeys, read_axes
+from neroRL.sweep.validation import Findings, Validator, summary
+
+# Jobs handed to a launcher at a time, unless asked otherwise: their overrides are held in memory,
+# and clusters bound the size of a job array.
+DEFAULT_BATCH = 1000
+SEED_LIMIT = 2**31 - 1
+
+
+class Sweep:
+    """One sweep, as the command line describes it.
+
+    Args:
+        config: Hydra's composed master config.
+        context: gives access to composition.
+        options: the sweeper's options.
+        arguments: the overrides of the command line.
+        primary: the base config's file, for messages.
+    """
+
+    def __init__(
+        self,
+        config: DictConfig,
+        context: HydraContext,
+        options: SweepOptions,
+        arguments: Sequence[str],
+        primary: Path | None = None,
+    ) -> None:
+        self._config = config
+        self._loader = context.config_loader
+        self._options = options
+        self._directory = Path(str(config.hydra.sweep.dir))
+        self._fixed, command_line_axes = self._split(arguments)
+        self._origin = Origin(primary, self._fixed)
+        self._grid = Grid([*self._file_axes(command_line_axes), *command_line_axes])
+        self._check_size()
+        if options.duplicates == "drop":
+            self._grid = self._grid.without_repeats()
+        self._base = plain(self._compose(self._fixed))
+        self._base_seed = int(self._base[SEED])
+        self._findings = Findings()
+
+    def run(self, launcher: Launcher) -> None:
+        """Checks everything, then does what the options ask for.
+
+        Raises:
+            ConfigError: some permutation cannot work; nothing was created.
+            OutputError: the output directory holds something else; nothing was changed.
+            SystemExit: with status 1 when some job failed; the others finished.
+        """
+        self._check()
+        if self._options.dry_run != "no":
+            resolve = self._options.dry_run == "resolved"
+            writing.print_configs(self._plan(self._base_seed), self._compose, resolve=resolve)
+        elif self._options.generate_only:
+            plan = self._plan(self._base_seed)
+            count = writing.generate(plan, self._compose, self._directory)
+            print(f"{count} configs in {self._directory / writing.CONFIGS}")
+        else:
+            self._train(launcher)
+
+    def _split(self, arguments: Sequence[str]) -> tuple[list[str], list[Axis]]:
+        """Separates overrides that all jobs share from sweeps, which become axes."""
+        parser = OverridesParser.create(config_loader=self._loader)
+        given = {override_key(text) for text in arguments}
+        own = [f"{k}={v}" for k, v in self._options.params.items() if k not in given]
+        fixed, axes = [], []
+        for override in parser.parse_overrides([*own, *arguments]):
+            if not override.is_sweep_override():
+                fixed.append(str(override.input_line))
+                continue
+            if not override.is_discrete_sweep():
+                message = "an interval is no list of choices; use choice(…), range(…) or commas"
+                raise UsageError(f"{override.input_line}: {message}")
+            key = override.get_key_element()
+            texts = [f"{key}={value}" for value in override.sweep_string_iterator()]
+            choices = tuple(Choice(override_value(text), text) for text in texts)
+            if not choices:
+                raise UsageError(f"{override.input_line}: has no choices")
+            axes.append(Axis(override_key(key), choices, "command line"))
+        return fixed, axes
+
+    def _file_axes(self, others: Sequence[Axis]) -> list[Axis]:
+        """The axes of the tuning file, read against a config that has the chosen groups."""
+        if self._options.tune is None:
+            return []
+        document = read_document(find_tuning_file(str(self._options.tune)))
+        groups = self._groups()
+        swept_groups = [
+            *_first_choices(document, groups),
+            *(axis.choices[0].override for axis in others if axis.key in groups),
+        ]
+        base = plain(self._compose([*self._fixed, *swept_groups]))
+        axes = read_axes(document, KnownKeys(base, groups))
+        self._check_keys_given_twice(axes, others)
+        return axes
+
+    def _check_keys_given_twice(self, axes: Sequence[Axis], others: Sequence[Axis]) -> None:
+        """Refuses keys that are swept twice; a value given besides belongs to the base config."""
+        swept = {axis.key for axis in others}
+        fixed = {override_key(text) for text in self._fixed}
+        found = [
+            Problem(axis.key, "is swept here and on the command line", axis.where)
+            for axis in axes
+            if axis.key in swept
+        ]
+        if found:
+            raise ConfigError(found)
+        for axis in axes:
+            if axis.key in fixed:
+                message = "is swept here, so the value on the command line has no effect"
+                print(f"warning: {Problem(axis.key, message, axis.where)}", file=sys.stderr)
+
+    def _groups(self) -> frozenset[str]:
+        """The config groups, e.g. ``model/memory``."""
+
+        def below(parent: str) -> Iterator[str]:
+            for name in self._loader.list_groups(parent):
+                group = f"{parent}/{name}" if parent else name
+                if group != "hydra":
+                    yield group
+                    yield from below(group)
+
+        return frozenset(below(""))
+
+    def _check_size(self) -> None:
+        jobs = len(self._grid) * self._options.num_repetitions
+        if jobs > self._options.max_jobs:
+            sizes = " · ".join(str(len(axis.choices)) for axis in self._grid.axes)
+            message = (
+                f"the grid has {sizes} = {len(self._grid):,} permutations, {jobs:,} jobs; "
+                f"hydra.sweeper.max_jobs allows {self._options.max_jobs:,}"
+            )
+            where = str(self._options.tune) if self._options.tune else "command line"
+            raise ConfigError([Problem("", message, where)])
+
+    def _compose(self, overrides: Sequence[str]) -> DictConfig:
+        config: DictConfig = self._loader.load_sweep_config(self._config, list(overrides))
+        return config
+
+    def _check(self) -> None:
+        """Checks every permutation; warns, refuses or leaves out."""
+        notices = self._grid.repeat_notices()
+        validator = Validator(self._compose, self._fixed, self._origin)
+        self._findings = findings = validator.check_all(self._grid)
+        total = len(self._grid)
+        for problem in [*notices, *findings.cautions]:
+            print(f"warning: {problem}", file=sys.stderr)
+        if not findings.invalid:
+            return
+        problems = summary(findings, total)
+        if self._options.on_invalid == "error" or not len(findings.valid):
+            raise ConfigError(problems)
+        for problem in problems:
+            print(f"warning: left out: {problem}", file=sys.stderr)
+
+    def _plan(self, seed: int) -> JobPlan:
+        return JobPlan(
+            self._grid, self._findings.valid, self._options.num_repetitions, seed, self._fixed
+        )
+
+    def _train(self, launcher: Launcher) -> None:
+        ledger.check_directory(self._directory)
+        earlier = ledger.recorded(self._directory)
+        record = self._record(earlier)
+        if earlier is not None:
+            self._refuse_other_sweep(earlier, record)
+        plan = self._plan(record.seed)
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with ledger.locked(self._directory):
+            record.write(self._directory)
+            OmegaConf.save(self._config, self._directory / "multirun.yaml")
+            if earlier is None:
+                write_sweep_hparams(self._directory, record.axes)
+            self._run_jobs(plan, launcher)
+
+    def _record(self, earlier: ledger.SweepRecord | None) -> ledger.SweepRecord:
+        seed = self._base_seed
+        if seed < 0:
+            seed = earlier.seed if earlier is not None else secrets.randbelow(SEED_LIMIT)
+        jobs = len(self._findings.valid) * self._options.num_repetitions
+        return ledger.SweepRecord(
+            base=self._base,
+            axes=ledger.axes_of(self._grid.axes),
+            seed=seed,
+            tune=str(self._options.tune) if self._options.tune else None,
+            repetitions=self._options.num_repetitions,
+            permutations=len(self._grid),
+            jobs=jobs,
+        )
+
+    def _refuse_other_sweep(self, earlier: ledger.SweepRecord, now: ledger.SweepRecord) -> None:
+        lines = ledger.difference(earlier, now)
+        if earlier.seed != now.seed:
+            lines.append(f"seed: there {earlier.seed}, now {now.seed}")
+        if lines:
+            listed = "\n  ".join(lines)
+            raise OutputError(
+                f"{self._directory} holds a different sweep; nothing was changed. "
+                f"Use another --run-id or --out, or remove it.\n  {listed}"
+            )
+
+    def _run_jobs(self, plan: JobPlan, launcher: Launcher) -> None:
+        finished, pending = self._divide(plan)
+        if finished:
+            print(f"{len(finished)} of {len(plan)} jobs are done already", file=sys.stderr)
+        display = make_display(sys.stderr)
+        monitor = Monitor(self._directory, plan.grid.keys, len(plan), finished, display)
+        monitor.start()
+        try:
+            for batch in self._batches(plan, pending):
+                monitor.watch(batch)
+                returns = launcher.launch(
+                    [list(job.overrides) for job in batch], initial_job_idx=batch[0].number
+                )
+                self._account(batch, returns, monitor)
+        finally:
+            monitor.stop()
+        results = monitor.results()
+        print_summary(results, str(self._directory), sys.stdout)
+        if any(result.status == FAILED for result in results):
+            raise SystemExit(1)
+
+    def _divide(self, plan: JobPlan) -> tuple[dict[int, JobResult], list[int]]:
+        """Separates the jobs that are done from those to run, whose old results are removed."""
+        finished: dict[int, JobResult] = {}
+        pending: list[int] = []
+        for job in plan:
+            result = read_result(self._directory / job.directory)
+            if result is not None and self._is_done(result):
+                finished[job.number] = result
+            else:
+                (self._directory / job.directory / RESULT_FILE).unlink(missing_ok=True)
+                pending.append(job.number)
+        return finished, pending
+
+    def _is_done(self, result: JobResult) -> bool:
+        return result.status != FAILED or not self._options.retry_failed
+
+    def _batches(self, plan: JobPlan, pending: Sequence[int]) -> Iterator[list[Job]]:
+        size = self._options.max_batch_size or DEFAULT_BATCH
+        for start in range(0, len(pending), size):
+            yield [plan[number] for number in pending[start : start + size]]
+
+    def _account(
+        self, batch: Sequence[Job], returns: Sequence[JobReturn], monitor: Monitor
+    ) -> None:
+        """Records jobs that ended without leaving a result themselves."""
+        monitor.poll()
+        for job, returned in zip(batch, returns, strict=False):
+            directory = self._directory / job.directory
+            if read_result(directory) is not None:
+                continue
+            result = JobResult(
+                permutation=job.permutation.number,
+                repetition=job.repetition,
+                seed=job.seed,
+                status=FAILED,
+                overrides=_swept_values(self._grid, job),
+                directory=job.directory,
+                error=_error_of(returned),
+            )
+            directory.mkdir(parents=True, exist_ok=True)
+            result.write(directory)
+            monitor.record(job, result)
+
+
+def _first_choices(document: Document, groups: frozenset[str]) -> list[str]:
+    """Overrides that choose the first config of each group a tuning file sweeps."""
+    section = document.data.get(HYPERPARAMETERS) if isinstance(document.data, dict) else None
+    return [
+        f"{key}={choices[0]}"
+        for key, choices in (section.items() if isinstance(section, dict) else ())
+        if key in groups and isinstance(choices, list) and choices
+    ]
+
+
+def _swept_values(grid: Grid, job: Job) -> dict[str, Any]:
+    return {
+        axis.key: choice.value
+        for axis, choice in zip(grid.axes, job.permutation.choices, strict=True)
+    }
+
+
+def _error_of(returned: JobReturn) -> str:
+    if returned.status == JobStatus.FAILED:
+        return f"{type(returned._return_value).__name__}: {returned._return_value}"
+    return "the job ended without a result"

@@ -1,0 +1,98 @@
+"""The jobs of a sweep: each permutation once a lap, lap after lap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from neroRL.sweep.grid import Grid, Permutation
+from neroRL.sweep.overrides import override_key, override_value, value_text
+
+SEED = "seed"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of a sweep.
+
+    Attributes:
+        number: position in the order of the sweep, from 0.
+        permutation: the grid point.
+        repetition: the lap, from 0.
+        seed: what the training is seeded with; negative only in a dry run.
+        overrides: everything Hydra needs to compose the job.
+    """
+
+    number: int
+    permutation: Permutation
+    repetition: int
+    seed: int
+    overrides: tuple[str, ...]
+
+    @property
+    def directory(self) -> str:
+        """The job's directory, relative to the sweep's."""
+        return f"{self.permutation.number}/{self.repetition}"
+
+
+class JobPlan(Sequence[Job]):
+    """All jobs of a sweep, made when asked for.
+
+    Args:
+        grid: the permutations.
+        valid: numbers of the permutations to train, ascending.
+        repetitions: number of laps.
+        seed: base seed; repetition r trains with seed + r. Where the grid sweeps ``seed``, the
+            choice takes its place. A negative one stays: it is drawn by the training.
+        fixed: overrides of the command line that all jobs share.
+    """
+
+    def __init__(
+        self,
+        grid: Grid,
+        valid: Sequence[int],
+        repetitions: int,
+        seed: int,
+        fixed: Sequence[str] = (),
+    ) -> None:
+        self.grid = grid
+        self.valid = valid
+        self.repetitions = repetitions
+        self.seed = seed
+        self.fixed = tuple(text for text in fixed if override_key(text) != SEED)
+
+    def __len__(self) -> int:
+        return len(self.valid) * self.repetitions
+
+    def __getitem__(self, number: int) -> Job:  # type: ignore[override]
+        if not 0 <= number < len(self):
+            raise IndexError(f"job {number} of {len(self)}")
+        repetition, position = divmod(number, len(self.valid))
+        permutation = self.grid[self.valid[position]]
+        swept = [text for text in permutation.overrides if override_key(text) != SEED]
+        seed = self._seed(permutation) + repetition if self._seed(permutation) >= 0 else -1
+        overrides = (
+            *self.fixed,
+            *swept,
+            f"{SEED}={seed}",
+            f"hydra.sweep.subdir={permutation.number}/{repetition}",
+            f"hydra.sweeper.job={value_text(self._identity(permutation, repetition))}",
+        )
+        return Job(number, permutation, repetition, seed, overrides)
+
+    def __iter__(self) -> Iterator[Job]:
+        return (self[number] for number in range(len(self)))
+
+    def _seed(self, permutation: Permutation) -> int:
+        for text in permutation.overrides:
+            if override_key(text) == SEED:
+                chosen = int(override_value(text))
+                return chosen if chosen >= 0 else self.seed
+        return self.seed
+
+    def _identity(self, permutation: Permutation, repetition: int) -> dict[str, object]:
+        return {
+            "permutation": permutation.number,
+            "repetition": repetition,
+            "keys": self.grid.keys,
+        }

@@ -1,0 +1,191 @@
+"""Which sweep a directory holds, who works on it, and which of its jobs are done."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from neroRL import __version__
+from neroRL.config.documents import dump_yaml, read_document
+from neroRL.errors import ConfigError, OutputError
+from neroRL.files import write_text
+from neroRL.sweep.grid import Axis
+from neroRL.sweep.results import FORMAT
+
+RECORD_FILE = "sweep.yaml"
+LOCK_FILE = ".lock"
+HOLDER_FILE = ".lock-holder"
+# Keys that do not change what a sweep is: where and how it runs.
+_NOT_IDENTITY = ("seed", "run_id", "worker_id", "device", "threads")
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """What ``sweep.yaml`` tells.
+
+    Attributes:
+        base: the resolved base config.
+        axes: the swept keys and their choices, in grid order.
+        seed: base seed, drawn if none was given.
+        tune: path of the tuning file, if any.
+        repetitions: number of laps.
+        permutations: number of grid points.
+        jobs: number of trainings.
+    """
+
+    base: Mapping[str, Any]
+    axes: Mapping[str, Sequence[Any]]
+    seed: int
+    tune: str | None
+    repetitions: int
+    permutations: int
+    jobs: int
+
+    def write(self, directory: Path) -> None:
+        """Writes ``sweep.yaml`` atomically."""
+        content = {
+            "format": FORMAT,
+            "tuning_file": self.tune,
+            "permutations": self.permutations,
+            "repetitions": self.repetitions,
+            "jobs": self.jobs,
+            "seed": self.seed,
+            "axes": [{"key": key, "choices": list(choices)} for key, choices in self.axes.items()],
+            "base_config": dict(self.base),
+            "versions": versions(),
+        }
+        write_text(directory / RECORD_FILE, dump_yaml(content))
+
+
+def axes_of(axes: Sequence[Axis]) -> dict[str, list[Any]]:
+    """The axes as they are recorded."""
+    return {axis.key: [choice.value for choice in axis.choices] for axis in axes}
+
+
+def recorded(directory: Path) -> SweepRecord | None:
+    """Reads the record of the sweep in a directory; None if there is none.
+
+    Raises:
+        OutputError: the record cannot be read.
+    """
+    path = directory / RECORD_FILE
+    if not path.exists():
+        return None
+    try:
+        content = read_document(path).data
+        return SweepRecord(
+            base=content["base_config"],
+            axes={axis["key"]: axis["choices"] for axis in content["axes"]},
+            seed=content["seed"],
+            tune=content["tuning_file"],
+            repetitions=content["repetitions"],
+            permutations=content["permutations"],
+            jobs=content["jobs"],
+        )
+    except (ConfigError, KeyError, TypeError) as error:
+        message = f"{path} is damaged ({error}); move it away or use another --out"
+        raise OutputError(message) from None
+
+
+def difference(old: SweepRecord, new: SweepRecord) -> list[str]:
+    """What makes two sweeps different ones, a line each; empty for the same sweep."""
+    lines = []
+    for key in dict.fromkeys([*old.axes, *new.axes]):
+        was, now = old.axes.get(key), new.axes.get(key)
+        if was != now:
+            lines.append(f"{key}: there {_shown(was)}, now {_shown(now)}")
+    if not lines and list(old.axes) != list(new.axes):
+        lines.append(f"order of keys: there {list(old.axes)}, now {list(new.axes)}")
+    was_flat, now_flat = _flat(old.base), _flat(new.base)
+    for key in dict.fromkeys([*was_flat, *now_flat]):
+        was, now = was_flat.get(key), now_flat.get(key)
+        if was != now and key not in _NOT_IDENTITY and key not in new.axes:
+            lines.append(f"{key}: there {was}, now {now}")
+    return lines
+
+
+def fingerprint(config: Mapping[str, Any]) -> str:
+    """Identifies what a job trains: its resolved config, without where it runs."""
+    kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY[1:]}
+    text = json.dumps([FORMAT, kept], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    names = ("torch", "numpy", "gymnasium", "minigrid", "hydra-core")
+    found = {"neroRL": __version__, "python": platform.python_version()}
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Holds a sweep's directory for one process; the lock dies with the process.
+
+    Raises:
+        OutputError: another process holds it; it is named.
+    """
+    lock = FileLock(directory / LOCK_FILE)
+    holder = directory / HOLDER_FILE
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        name = holder.read_text(encoding="utf-8").strip() if holder.exists() else "unknown"
+        raise OutputError(f"{directory} is in use by another sweep: {name}") from None
+    try:
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        write_text(holder, f"process {os.getpid()} on {platform.node()} since {since}\n")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def check_directory(directory: Path) -> None:
+    """Refuses an output directory that cannot hold a sweep, without creating anything.
+
+    Raises:
+        OutputError: it is a file, not writable, or holds something that is no sweep.
+    """
+    existing = directory
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise OutputError(f"{existing} is a file; expected a directory")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise OutputError(f"{existing} is not writable")
+    if directory.exists() and not (directory / RECORD_FILE).exists():
+        foreign = sorted(path.name for path in directory.iterdir() if path.name != LOCK_FILE)
+        if foreign:
+            raise OutputError(
+                f"{directory} holds {', '.join(foreign[:3])} but no {RECORD_FILE}; nothing there "
+                "is overwritten, use another --out or --run-id"
+            )
+
+
+def _flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _shown(choices: Sequence[Any] | None) -> str:
+    return "not swept" if choices is None else str(list(choices))

@@ -1,0 +1,146 @@
+"""Watches the jobs of a running sweep through the files they leave.
+
+Whatever launches the jobs, in this process, in others or on a cluster, their files tell where
+they stand: a running job's progress and a finished one's ``result.json``. A thread reads them,
+keeps ``results.csv`` current and moves the display.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neroRL.reporting.job_progress import read_progress
+from neroRL.reporting.progress import JobRow, ProgressDisplay, SweepStatus
+from neroRL.sweep.jobs import Job
+from neroRL.sweep.results import COMPLETED, DIVERGED, FAILED, JobResult, read_result, write_table
+
+POLL_SECONDS = 0.5
+
+
+class Monitor:
+    """Knows the state of every job of a sweep.
+
+    Args:
+        sweep: the sweep's directory.
+        keys: the swept keys, for the columns of ``results.csv``.
+        total: number of jobs of the sweep.
+        finished: results of earlier runs of this sweep, by job number.
+        display: what a person sees.
+    """
+
+    def __init__(
+        self,
+        sweep: Path,
+        keys: Sequence[str],
+        total: int,
+        finished: Mapping[int, JobResult],
+        display: ProgressDisplay,
+    ) -> None:
+        self._sweep = sweep
+        self._keys = keys
+        self._total = total
+        self._display = display
+        self._results = dict(finished)
+        self._skipped = len(finished)
+        self._watched: dict[int, Job] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="sweep-monitor", daemon=True)
+        self._started = time.monotonic()
+
+    def start(self) -> None:
+        """Writes the table as it stands and begins to watch."""
+        self._write_table()
+        self._display.start(self._total)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Reads the files a last time and ends the display."""
+        self._stop.set()
+        self._thread.join()
+        self.poll()
+        self._display.stop(self._status())
+
+    def watch(self, jobs: Sequence[Job]) -> None:
+        """Adds jobs that are about to be launched."""
+        with self._lock:
+            self._watched.update({job.number: job for job in jobs})
+
+    def record(self, job: Job, result: JobResult) -> None:
+        """Notes a result that the sweep itself knows, e.g. of a job that was killed."""
+        with self._lock:
+            self._note(job, result)
+        self._write_table()
+
+    def results(self) -> list[JobResult]:
+        """What is known so far, in the order of the sweep."""
+        with self._lock:
+            return [self._results[number] for number in sorted(self._results)]
+
+    def poll(self) -> None:
+        """Reads the files of the watched jobs once."""
+        with self._lock:
+            watched = list(self._watched.values())
+            found = [(job, read_result(self._sweep / job.directory)) for job in watched]
+            arrived = [(job, result) for job, result in found if result is not None]
+            for job, result in arrived:
+                self._note(job, result)
+        if arrived:
+            self._write_table()
+        self._display.update(self._status())
+
+    def _watch(self) -> None:
+        while not self._stop.wait(POLL_SECONDS):
+            self.poll()
+
+    def _note(self, job: Job, result: JobResult) -> None:
+        self._results[job.number] = result
+        self._watched.pop(job.number, None)
+        self._display.job_finished(
+            JobRow(
+                job.directory, result.status, result.objective, result.wall_seconds, result.error
+            )
+        )
+
+    def _write_table(self) -> None:
+        write_table(self._sweep, self._keys, self.results())
+
+    def _status(self) -> SweepStatus:
+        results = self.results()
+        count = dict.fromkeys((COMPLETED, FAILED, DIVERGED), 0)
+        for result in results:
+            count[result.status] += 1
+        with self._lock:
+            watched = list(self._watched.values())
+        running = [
+            progress
+            for job in watched
+            for progress in [read_progress(self._sweep / job.directory)]
+            if progress is not None
+        ]
+        return SweepStatus(
+            total=self._total,
+            completed=count[COMPLETED],
+            failed=count[FAILED],
+            diverged=count[DIVERGED],
+            skipped=self._skipped,
+            running=running,
+            best=_best(results),
+            elapsed_seconds=time.monotonic() - self._started,
+        )
+
+
+def _best(results: Sequence[JobResult]) -> tuple[float, str] | None:
+    scored = [(r.objective, r) for r in results if r.objective is not None]
+    if not scored:
+        return None
+    objective, result = max(scored, key=lambda pair: pair[0])
+    return objective, f"{result.directory} {_shown(result.overrides)}".strip()
+
+
+def _shown(overrides: Mapping[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in overrides.items())

@@ -1,0 +1,69 @@
+"""Hydra overrides: writing values so that they arrive as they are, reading a command line."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Quote, QuotedString
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_RESERVED = {"null", "true", "false", "inf", "nan"}
+
+
+def value_text(value: Any) -> str:
+    """Writes a value in the grammar of Hydra's overrides.
+
+    Args:
+        value: None, a boolean, a finite number, a string, or lists and maps of them.
+
+    Returns:
+        Text that Hydra parses to the same value, of the same type. A string that holds ``${…}``
+        is an interpolation, as anywhere in Hydra.
+
+    Raises:
+        ValueError: a map has a key that Hydra's grammar cannot write.
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        return QuotedString(value, Quote.single).with_quotes()
+    if isinstance(value, list):
+        return f"[{','.join(value_text(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        pairs = (f"{_key_text(key)}:{value_text(item)}" for key, item in value.items())
+        return f"{{{','.join(pairs)}}}"
+    raise ValueError(f"{value!r} is not a plain value")
+
+
+def _key_text(key: object) -> str:
+    if isinstance(key, str) and _PLAIN_KEY.fullmatch(key) and key.lower() not in _RESERVED:
+        return key
+    raise ValueError(f"the key {key!r} of a map cannot be passed through Hydra")
+
+
+@functools.lru_cache(maxsize=65536)
+def parse(text: str) -> Override:
+    """Parses one override. The same choices recur in many jobs, so results are kept."""
+    return OverridesParser.create().parse_override(text)
+
+
+def override_key(text: str) -> str:
+    """The key an override sets, without the prefixes ``+`` and ``~``."""
+    return text.split("=", 1)[0].lstrip("+~").split("@", 1)[0]
+
+
+def override_value(text: str) -> Any:
+    """The plain value an override sets; the name, for a choice of a config group."""
+    value = parse(text).value()
+    if isinstance(value, DictConfig | ListConfig):
+        return OmegaConf.to_container(value)
+    return value

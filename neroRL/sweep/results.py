@@ -1,0 +1,126 @@
+"""What a job leaves behind (``result.json``) and the table of a whole sweep (``results.csv``)."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neroRL.files import write_text
+
+RESULT_FILE = "result.json"
+TABLE_FILE = "results.csv"
+FORMAT = 1
+
+COMPLETED, FAILED, DIVERGED = "completed", "failed", "diverged"
+_BEFORE = ("permutation", "repetition", "seed", "status")
+_AFTER = (
+    "objective",
+    "reward_mean",
+    "reward_std",
+    "length_mean",
+    "updates",
+    "env_steps",
+    "wall_seconds",
+    "steps_per_second",
+    "directory",
+    "error",
+)
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """The outcome of one job.
+
+    Attributes:
+        permutation: number of the grid point.
+        repetition: the lap.
+        seed: what the training was seeded with.
+        status: completed, failed or diverged.
+        overrides: the swept keys, by dotted path, and their values.
+        objective: what the sweep compares; None when the training produced none.
+        reward_mean: mean return of the episodes the objective is taken from.
+        reward_std: their standard deviation.
+        length_mean: their mean length, in steps.
+        updates: PPO updates done.
+        env_steps: environment steps done.
+        wall_seconds: duration, start-up included.
+        steps_per_second: environment steps over the time of rollout and optimisation.
+        directory: the job's directory, relative to the sweep's.
+        error: what ended a failed or diverged job.
+        threads: torch threads used; equal results need equal numbers.
+        fingerprint: of the config the job trained.
+        format: version of this format.
+    """
+
+    permutation: int
+    repetition: int
+    seed: int
+    status: str
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    objective: float | None = None
+    reward_mean: float | None = None
+    reward_std: float | None = None
+    length_mean: float | None = None
+    updates: int = 0
+    env_steps: int = 0
+    wall_seconds: float = 0.0
+    steps_per_second: float | None = None
+    directory: str = "."
+    error: str | None = None
+    threads: int | None = None
+    fingerprint: str = ""
+    format: int = FORMAT
+
+    def write(self, directory: Path) -> None:
+        """Writes ``result.json`` atomically."""
+        values = {key: _finite(value) for key, value in dataclasses.asdict(self).items()}
+        write_text(directory / RESULT_FILE, json.dumps(values, indent=2) + "\n")
+
+
+def read_result(directory: Path) -> JobResult | None:
+    """Reads a job's ``result.json``; None where there is none or it is not whole."""
+    try:
+        values = json.loads((directory / RESULT_FILE).read_text(encoding="utf-8"))
+        names = {item.name for item in dataclasses.fields(JobResult)}
+        return JobResult(**{key: value for key, value in values.items() if key in names})
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def write_table(sweep: Path, keys: Sequence[str], results: Iterable[JobResult]) -> None:
+    """Writes ``results.csv``: one row a job, in the order of the results.
+
+    Args:
+        sweep: the sweep's directory.
+        keys: the swept keys, a column each.
+        results: what is known so far.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*_BEFORE, *keys, *_AFTER])
+    for result in results:
+        row = [getattr(result, name) for name in _BEFORE]
+        row += [result.overrides.get(key) for key in keys]
+        row += [getattr(result, name) for name in _AFTER]
+        writer.writerow([_cell(value) for value in row])
+    write_text(sweep / TABLE_FILE, text.getvalue())
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: a statistic that is none is null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _cell(value: Any) -> Any:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return ""
+    if isinstance(value, bool | list | dict):
+        return json.dumps(value)
+    return value

@@ -1,0 +1,225 @@
+"""Reads a tuning file: which keys are swept, and over which choices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from neroRL.config.documents import Document
+from neroRL.config.problems import leaf_paths
+from neroRL.config.schema import Config
+from neroRL.errors import ConfigError, Problem, did_you_mean
+from neroRL.sweep.grid import Axis, Choice
+from neroRL.sweep.overrides import value_text
+
+HYPERPARAMETERS = "hyperparameters"
+ALIASES = {"num_workers": "sampler.n_workers"}
+# Sections in which a bare key is looked up; everything else takes its dotted path.
+SEARCHED = ("sampler", "trainer", "model", "environment")
+
+
+@dataclass(frozen=True)
+class KnownKeys:
+    """What a key of a tuning file can name.
+
+    Attributes:
+        config: a composed, resolved config: its keys at any depth can be swept.
+        groups: config groups, e.g. ``model/memory``.
+    """
+
+    config: Mapping[str, Any]
+    groups: frozenset[str] = frozenset()
+
+    def paths(self) -> dict[str, Any]:
+        """Every dotted path of the config and its value."""
+        return dict(_paths(self.config, ""))
+
+
+def read_axes(document: Document, known: KnownKeys) -> list[Axis]:
+    """Turns a tuning file into axes.
+
+    Args:
+        document: the file; ``hyperparameters`` and schedule sections of lists of choices.
+        known: what its keys can name.
+
+    Returns:
+        One axis a key: sections in file order, keys in file order.
+
+    Raises:
+        ConfigError: everything that is wrong with the file, with lines.
+    """
+    if not isinstance(document.data, dict) or not document.data:
+        shape = "is empty" if not document.data else f"holds a {_kind(document.data)}"
+        expected = f"expected a map with {HYPERPARAMETERS} or schedule sections"
+        raise ConfigError([Problem("", f"{shape}; {expected}", str(document.path))])
+    reader = _Reader(document, known)
+    axes = [axis for section in document.data for axis in reader.section(section)]
+    reader.check_unique(axes)
+    if reader.problems:
+        raise ConfigError(reader.problems)
+    return axes
+
+
+class _Reader:
+    def __init__(self, document: Document, known: KnownKeys) -> None:
+        self.problems: list[Problem] = []
+        self._document = document
+        self._known = known
+        self._paths = known.paths()
+
+    def section(self, name: Any) -> Iterator[Axis]:
+        """Yields the axes of one top-level section."""
+        content = self._document.data[name]
+        schedules = [
+            key
+            for key, value in self._known.config.get("trainer", {}).items()
+            if key.endswith("_schedule") and isinstance(value, Mapping)
+        ]
+        if name != HYPERPARAMETERS and name not in schedules:
+            self._report((name,), self._unknown_section(str(name), schedules))
+        elif not isinstance(content, dict) or not content:
+            shape = "is empty" if not content else f"is a {_kind(content)}"
+            self._report((name,), f"{shape}; expected keys with lists of choices")
+        else:
+            for key in content:
+                path = self._path_of(name, key)
+                choices = self._choices(name, key, path) if path is not None else None
+                if path is not None and choices is not None:
+                    label = str(key) if name == HYPERPARAMETERS else f"{name}.{key}"
+                    where = self._document.where((name, key))
+                    yield Axis(path, choices, where, label)
+
+    def check_unique(self, axes: list[Axis]) -> None:
+        """Reports keys that two entries name, the one possibly inside the other."""
+        seen: dict[str, Axis] = {}
+        for axis in axes:
+            for path, other in seen.items():
+                if axis.key == path or f"{axis.key}.".startswith(f"{path}."):
+                    message = f"is swept twice: also as {other.label} in {other.where}"
+                    self.problems.append(Problem(axis.key, message, axis.where))
+            seen[axis.key] = axis
+
+    def _path_of(self, section: str, key: Any) -> str | None:
+        """The dotted path or config group a key names; None after reporting why there is none."""
+        location = (section, key)
+        if not isinstance(key, str):
+            self._report(location, f"a key must be a string, not the {_kind(key)} {key!r}")
+            return None
+        if _is_refused(key):
+            self._report(location, "cannot be swept in a tuning file")
+            return None
+        if section != HYPERPARAMETERS:
+            return self._schedule_path(section, key)
+        if key in self._paths or key in self._known.groups:
+            return key
+        if key in ALIASES:
+            return ALIASES[key]
+        if "." not in key and "/" not in key:
+            matches = [path for path in self._paths if self._is_bare_match(path, key)]
+            if len(matches) == 1:
+                return matches[0]
+            if matches:
+                listed = ", ".join(matches)
+                self._report(location, f"names several keys; write one of {listed}")
+                return None
+        self._report(location, self._unknown_key(key))
+        return None
+
+    def _schedule_path(self, section: str, key: str) -> str | None:
+        schedule = self._known.config["trainer"][section]
+        if key in schedule:
+            return f"trainer.{section}.{key}"
+        allowed = f"allowed are {', '.join(schedule)}"
+        self._report((section, key), f"unknown key; {allowed}{did_you_mean(key, schedule)}")
+        return None
+
+    def _choices(self, section: str, key: str, path: str) -> tuple[Choice, ...] | None:
+        """The choices of a key; None after reporting what is wrong with them."""
+        given = self._document.data[section][key]
+        location = (section, key)
+        if not isinstance(given, list):
+            self._report(
+                location, f"{given!r} is no list of choices; expected a list, e.g. [{given}]"
+            )
+            return None
+        if not given:
+            self._report(location, "has no choices; expected a list with at least one")
+            return None
+        found = []
+        for index, value in enumerate(given):
+            where = self._document.where((*location, index))
+            problem = self._choice_problem(path, value)
+            if problem:
+                self.problems.append(Problem(".".join(location), problem, where))
+                continue
+            try:
+                text = value if path in self._known.groups else value_text(value)
+            except ValueError as error:
+                self.problems.append(Problem(".".join(location), str(error), where))
+                continue
+            found.append(Choice(value, f"{path}={text}", where))
+        return tuple(found)
+
+    def _choice_problem(self, path: str, value: Any) -> str | None:
+        if any(not math.isfinite(number) for number in _floats(value)):
+            return f"{value} is not a finite number"
+        if path in self._known.groups:
+            return None if isinstance(value, str) else f"{value!r} is no name of a config"
+        if isinstance(self._paths.get(path), list) and not isinstance(value, list | str):
+            return f"{value!r} is no list; the key takes a list, so its choices are lists in a list"
+        return None
+
+    def _is_bare_match(self, path: str, key: str) -> bool:
+        parts = path.split(".")
+        return parts[0] in SEARCHED and len(parts) > 1 and parts[-1] == key
+
+    def _unknown_section(self, name: str, schedules: list[str]) -> str:
+        allowed = [HYPERPARAMETERS, *schedules]
+        hint = did_you_mean(name, allowed)
+        if not hint and name in self._known.config:
+            hint = f"; write its keys below {HYPERPARAMETERS}, e.g. {name}.<key>"
+        return f"unknown section; allowed are {', '.join(allowed)}{hint}"
+
+    def _unknown_key(self, key: str) -> str:
+        absent = [path for path in leaf_paths(Config) if path.split(".")[-1] == key.split(".")[-1]]
+        if absent and all(path not in self._paths for path in absent):
+            return f"{absent[0]} is not in the base config; choose that part of it first"
+        bare = [p.split(".")[-1] for p in self._paths if p.split(".")[0] in SEARCHED]
+        candidates = [*self._paths, *self._known.groups, *bare, *ALIASES]
+        return f"unknown key{did_you_mean(key, candidates)}"
+
+    def _report(self, keys: tuple[Any, ...], message: str) -> None:
+        path = ".".join(str(key) for key in keys)
+        self.problems.append(Problem(path, message, self._document.where(keys)))
+
+
+def _is_refused(key: str) -> bool:
+    parts = key.replace("/", ".").replace("@", ".").split(".")
+    return parts[0] == "hydra" or any(
+        part in ("_target_", "_partial_", "_args_", "_convert_", "_recursive_") for part in parts
+    )
+
+
+def _paths(mapping: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in mapping.items():
+        yield f"{prefix}{key}", value
+        if isinstance(value, Mapping):
+            yield from _paths(value, f"{prefix}{key}.")
+
+
+def _floats(value: Any) -> Iterator[float]:
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _floats(item)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _floats(item)
+
+
+def _kind(value: object) -> str:
+    names = {dict: "map", list: "list", str: "string", int: "number", float: "number"}
+    return names.get(type(value), type(value).__name__)

@@ -1,0 +1,164 @@
+"""Finds the permutations that cannot work, before anything is created."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from neroRL.composition.checking import Origin, check, plain
+from neroRL.errors import ConfigError, Problem
+from neroRL.sweep.grid import Grid, Permutation
+
+MOST_SHOWN = 20
+
+Compose = Callable[[Sequence[str]], DictConfig]
+
+
+@dataclass
+class Findings:
+    """What the checks of all permutations found.
+
+    Attributes:
+        valid: numbers of the permutations that can be trained, ascending.
+        problems: each distinct problem, with the first permutation that has it.
+        cautions: each distinct caution.
+        invalid: how many permutations have a problem.
+    """
+
+    valid: Sequence[int] = field(default_factory=lambda: array("q"))
+    problems: list[Problem] = field(default_factory=list)
+    cautions: list[Problem] = field(default_factory=list)
+    invalid: int = 0
+
+
+class Validator:
+    """Checks permutations one by one.
+
+    Args:
+        compose: composes a job from its overrides.
+        fixed: the overrides all jobs share.
+        origin: where the values of the base config come from.
+    """
+
+    def __init__(self, compose: Compose, fixed: Sequence[str], origin: Origin) -> None:
+        self._compose = compose
+        self._fixed = list(fixed)
+        self._origin = origin
+        self._templates: dict[tuple[str, ...], dict[str, Any]] = {}
+
+    def check_all(self, grid: Grid) -> Findings:
+        """Checks every permutation of a grid."""
+        findings = Findings()
+        valid = array("q")
+        seen: dict[tuple[str, str], None] = {}
+        for permutation in grid:
+            problems, cautions = self._check(grid, permutation)
+            if problems:
+                findings.invalid += 1
+            else:
+                valid.append(permutation.number)
+            for problem in problems + cautions:
+                if (problem.path, problem.message) in seen:
+                    continue
+                seen[problem.path, problem.message] = None
+                found = findings.problems if problem in problems else findings.cautions
+                found.append(self._placed(grid, permutation, problem))
+        findings.valid = valid
+        return findings
+
+    def _check(self, grid: Grid, permutation: Permutation) -> tuple[list[Problem], list[Problem]]:
+        try:
+            config = check(self.mapping(grid, permutation))
+        except ConfigError as error:
+            return list(error.problems), []
+        except HydraException as error:
+            return [Problem("", f"cannot be composed: {error}".replace("\n", " "))], []
+        return [], self._origin.cautions(config)
+
+    def mapping(self, grid: Grid, permutation: Permutation) -> Mapping[str, Any]:
+        """The resolved config of one permutation as plain Python.
+
+        Setting the values on one plain copy is what makes checking a large grid cheap; where a
+        value may mean more than itself (a group, a map, an interpolation), Hydra composes.
+        """
+        structural = tuple(
+            choice.override
+            for axis, choice in zip(grid.axes, permutation.choices, strict=True)
+            if not _is_plain(axis.key, choice.value)
+        )
+        if structural not in self._templates:
+            if len(self._templates) > 1000:
+                self._templates.clear()
+            composed = self._compose([*self._fixed, *structural])
+            self._templates[structural] = {
+                "mapping": plain(composed),
+                "interpolated": "${" in _text(composed),
+            }
+        template = self._templates[structural]
+        if template["interpolated"]:
+            return plain(self._compose([*self._fixed, *permutation.overrides]))
+        mapping: Mapping[str, Any] = template["mapping"]
+        for axis, choice in zip(grid.axes, permutation.choices, strict=True):
+            if _is_plain(axis.key, choice.value):
+                replaced = _with_value(mapping, axis.key.split("."), choice.value)
+                if replaced is None:  # Hydra says best what is wrong with the key
+                    return plain(self._compose([*self._fixed, *permutation.overrides]))
+                mapping = replaced
+        return mapping
+
+    def _placed(self, grid: Grid, permutation: Permutation, problem: Problem) -> Problem:
+        """The problem with the line of the choice that causes it, else of the base config."""
+        for axis, choice in zip(grid.axes, permutation.choices, strict=True):
+            if problem.path and f"{problem.path}.".startswith(f"{axis.key}."):
+                return Problem(problem.path, problem.message, choice.where or axis.where)
+        message = problem.message
+        if grid.axes:
+            shown = " ".join(permutation.overrides) or "no overrides"
+            message = f"{message} (first in permutation {permutation.number}: {shown})"
+        return Problem(problem.path, message, problem.where or self._origin.where(problem.path))
+
+
+def summary(findings: Findings, total: int) -> list[Problem]:
+    """The problems to show for a refused grid: the first ones, and how many there are."""
+    shown = findings.problems[:MOST_SHOWN]
+    hidden = len(findings.problems) - len(shown)
+    tail = f"{findings.invalid} of {total} permutations cannot work"
+    if hidden:
+        tail += f" ({hidden} more problems not shown)"
+    if findings.invalid < total:
+        tail += "; leave them out with hydra.sweeper.on_invalid=skip"
+    return [*shown, Problem("", tail)] if total > 1 else shown
+
+
+def _is_plain(key: str, value: Any) -> bool:
+    """Whether setting the key to the value changes nothing else."""
+    if "/" in key or "@" in key or key.startswith(("+", "~")):
+        return False
+    if isinstance(value, str):
+        return "${" not in value and "." in key
+    return isinstance(value, int | float | list | None) and "${" not in str(value)
+
+
+def _with_value(
+    mapping: Mapping[str, Any], keys: Sequence[str], value: Any
+) -> Mapping[str, Any] | None:
+    """A copy of the nested mapping with one existing key set; shares everything else."""
+    key, *rest = keys
+    if key not in mapping:
+        return None
+    if not rest:
+        return None if isinstance(mapping[key], Mapping) else {**mapping, key: value}
+    below = mapping[key]
+    replaced = _with_value(below, rest, value) if isinstance(below, Mapping) else None
+    return None if replaced is None else {**mapping, key: replaced}
+
+
+def _text(composed: DictConfig) -> str:
+    """The text of a composed config, its ``hydra`` node left out, interpolations unresolved."""
+    keys = [str(key) for key in composed if key != "hydra"]
+    return str(OmegaConf.to_container(OmegaConf.masked_copy(composed, keys), resolve=False))

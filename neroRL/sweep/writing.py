@@ -1,0 +1,110 @@
+"""Writes the configs of a grid: to standard output, or to files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from neroRL.composition.checking import plain
+from neroRL.composition.completion import complete
+from neroRL.config.documents import dump_yaml
+from neroRL.errors import OutputError
+from neroRL.files import write_text
+from neroRL.sweep.jobs import Job, JobPlan
+
+CONFIGS, INFO = "configs", "info.txt"
+MOST_DIFFERENCES = 5
+
+Compose = Callable[[Sequence[str]], DictConfig]
+
+
+def print_configs(plan: JobPlan, compose: Compose, *, resolve: bool) -> None:
+    """Prints every job's config as one YAML stream.
+
+    Args:
+        plan: the jobs.
+        compose: composes a job from its overrides.
+        resolve: whether interpolations are replaced by their values.
+    """
+    for job in plan:
+        config = compose(job.overrides)
+        content = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        print("---")
+        print(f"# job {job.number}: {' '.join(_shown(job))}")
+        print(dump_yaml(OmegaConf.to_container(content, resolve=resolve)), end="")
+
+
+def generate(plan: JobPlan, compose: Compose, directory: Path) -> int:
+    """Writes ``configs/<i>.yaml``, one complete config a permutation, and ``info.txt``.
+
+    Args:
+        plan: the jobs; only those of the first lap are written.
+        compose: composes a job from its overrides.
+        directory: where to. The same grid again changes nothing.
+
+    Returns:
+        The number of configs.
+
+    Raises:
+        OutputError: the directory holds the configs of a different grid, which stay as they are.
+    """
+    count = len(plan.valid)
+    info = "".join(
+        f"{_name(plan[number])}: {_permutation(plan[number])}\n" for number in range(count)
+    )
+
+    def files() -> Iterator[tuple[Path, str]]:
+        yield directory / INFO, info
+        for number in range(count):
+            config = complete(plain(compose(plan[number].overrides)))
+            yield directory / _name(plan[number]), dump_yaml(config)
+
+    _refuse_different_grid(directory, files())
+    (directory / CONFIGS).mkdir(parents=True, exist_ok=True)
+    for path, text in files():
+        if not path.exists():
+            write_text(path, text)
+    return count
+
+
+def _refuse_different_grid(directory: Path, files: Iterable[tuple[Path, str]]) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise OutputError(f"{directory} is a file; expected a directory")
+    there = {path for path in (directory / CONFIGS).glob("*") if not path.name.startswith(".")}
+    there |= {path for path in [directory / INFO] if path.exists()}
+    if not there:
+        return
+    differing = []
+    for path, text in files:
+        if path in there and path.read_text(encoding="utf-8") != text:
+            differing.append(f"{path} differs: {_first_difference(path, text)}")
+        there.discard(path)
+    differing += [f"{path} is not part of this grid" for path in sorted(there)]
+    if differing:
+        listed = "\n  ".join(differing[:MOST_DIFFERENCES])
+        raise OutputError(
+            f"{directory} holds the configs of a different grid; nothing was changed. "
+            f"Use another --out, or remove it.\n  {listed}"
+        )
+
+
+def _first_difference(path: Path, text: str) -> str:
+    lines = zip_longest(path.read_text(encoding="utf-8").splitlines(), text.splitlines())
+    there, now = next((there, now) for there, now in lines if there != now)
+    return f"there {there!r}, now {now!r}"
+
+
+def _name(job: Job) -> str:
+    return f"{CONFIGS}/{job.permutation.number}.yaml"
+
+
+def _permutation(job: Job) -> str:
+    return " ".join(job.permutation.overrides) or "the base config"
+
+
+def _shown(job: Job) -> list[str]:
+    """The overrides of a job without those that only its directory needs."""
+    return [text for text in job.overrides if not text.startswith("hydra.")]
