@@ -1,0 +1,194 @@
+"""The documented flags of ``ntune`` and ``ntrain``, translated to Hydra's arguments."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from neroRL.composition.paths import find_config
+from neroRL.config.checks import run_id_problem
+from neroRL.errors import UsageError, did_you_mean
+from neroRL.sweep.overrides import override_key, value_text
+
+BAD_INPUT = 2
+TUNE_EPILOG = """\
+Everything after the flags is passed to Hydra: overrides and sweeps of any key
+(trainer.updates=20, trainer.gamma=0.9,0.99), the launcher (hydra/launcher=joblib), the
+sweeper's options (hydra.sweeper.on_invalid=skip), and --cfg job for a dry run."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Suggests the nearest flag for one it does not know."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        print(f"error: {message}", file=sys.stderr)
+        raise SystemExit(BAD_INPUT)
+
+    def parse(self, arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+        """The flags, and what is Hydra's."""
+        parsed, passed = self.parse_known_args(list(arguments))
+        hydra_flags = [text for text in passed if text.startswith("-")]
+        known = [option for action in self._actions for option in action.option_strings]
+        for flag in hydra_flags:
+            name = flag.split("=", 1)[0]
+            if name not in ("--cfg", "-c", "--resolve", "--package", "-p"):
+                self.error(f"unknown flag {name}{did_you_mean(name, known)}")
+        return parsed, passed
+
+
+def tune_arguments(arguments: Sequence[str]) -> list[str]:
+    """Translates the command line of ``ntune``.
+
+    Args:
+        arguments: without the program's name.
+
+    Returns:
+        The arguments of ``python train.py``.
+
+    Raises:
+        SystemExit: with status 2 for a flag or a value that cannot be used, 0 for ``--help``.
+    """
+    parser = _Parser(
+        prog="ntune",
+        usage="ntune [options] [overrides]\n       ntune --help",
+        description="Tunes hyperparameters by grid search.",
+        epilog=TUNE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = _adder(parser)
+    add("--config", "<path>", "path to the config file", "./configs/default.yaml")
+    add(
+        "--tune",
+        "<path>",
+        "path to the config file that features the hyperparameter search space for tuning",
+        "./configs/tune/example.yaml",
+    )
+    add("--num-repetitions", "<n>", "how often to repeat the training of one config", 1, _positive)
+    add("--worker-id", "<n>", "sets the port for each environment instance", 2, _not_negative)
+    add("--run-id", "<path>", "the tag of the TensorBoard summaries", "default", _run_id)
+    add("--out", "<path>", "where to output the generated config files", "./grid_search/")
+    parser.add_argument(
+        "--generate-only",
+        action="store_true",
+        help="whether to only generate the config files [default: False]",
+    )
+    flags, passed = parser.parse(arguments)
+    # Configs are written to --out itself, a sweep's jobs below a directory of its run-id.
+    directory = flags.out if flags.generate_only else str(Path(flags.out) / flags.run_id)
+    own = {
+        "hydra.sweeper.tune": flags.tune,
+        "hydra.sweeper.num_repetitions": flags.num_repetitions,
+        "hydra.sweep.dir": directory,
+        "run_id": flags.run_id,
+        "worker_id": flags.worker_id,
+    }
+    if flags.generate_only:
+        own["hydra.sweeper.generate_only"] = True
+    return ["-m", *_config(parser, flags.config), *_overrides(own, passed), *passed]
+
+
+def train_arguments(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
+    """Translates the command line of ``ntrain``.
+
+    Args:
+        arguments: without the program's name.
+
+    Returns:
+        The arguments of ``python train.py``, and the checkpoint to continue from.
+
+    Raises:
+        SystemExit: with status 2 for a flag or a value that cannot be used, 0 for ``--help``.
+    """
+    parser = _Parser(
+        prog="ntrain",
+        usage="ntrain [options] [overrides]\n       ntrain --help",
+        description="Trains one policy with PPO.",
+        epilog="Everything after the flags is passed to Hydra, e.g. trainer.gamma=0.95.",
+        allow_abbrev=False,
+    )
+    add = _adder(parser)
+    add("--config", "<path>", "path to the config file", "./configs/default.yaml")
+    add("--worker-id", "<n>", "sets the port for each environment instance", 2, _not_negative)
+    add("--run-id", "<path>", "the tag of the TensorBoard summaries", None, _run_id)
+    add("--out", "<path>", "trains in a new directory below <out>/<run-id>", "./runs/")
+    add("--seed", "<n>", "of everything random; below 0 one is drawn", None, _integer)
+    add("--checkpoint", "<path>", "continues the training of a checkpoint", None)
+    add("--num-updates", "<n>", "how many updates to train", None, _positive)
+    flags, passed = parser.parse(arguments)
+    checkpoint = Path(flags.checkpoint) if flags.checkpoint is not None else None
+    if checkpoint is not None and not checkpoint.is_file():
+        parser.error(f"argument --checkpoint: {checkpoint} ({checkpoint.resolve()}) is no file")
+    own = {
+        "run_id": flags.run_id,
+        "worker_id": flags.worker_id,
+        "seed": flags.seed,
+        "trainer.updates": flags.num_updates,
+        "hydra.run.dir": f"{flags.out.rstrip('/') or '/'}/${{run_id}}/${{now:%Y-%m-%d_%H-%M-%S}}",
+    }
+    given = {key: value for key, value in own.items() if value is not None}
+    return [*_config(parser, flags.config), *_overrides(given, passed), *passed], checkpoint
+
+
+def equivalent_command(arguments: Sequence[str]) -> str:
+    """The ``python train.py`` line that does the same."""
+    return f"python train.py {shlex.join(arguments)}"
+
+
+def _adder(parser: argparse.ArgumentParser) -> Callable[..., None]:
+    def add(
+        flag: str,
+        metavar: str,
+        text: str,
+        default: object,
+        kind: Callable[[str], object] = str,
+    ) -> None:
+        shown = f"{text} [default: {default}]" if default is not None else text
+        parser.add_argument(flag, metavar=metavar, help=shown, default=default, type=kind)
+
+    return add
+
+
+def _config(parser: _Parser, name: str) -> list[str]:
+    try:
+        path = find_config(name).resolve()
+    except UsageError as error:
+        parser.error(f"argument --config: {error}")
+    return [f"--config-path={path.parent}", f"--config-name={path.name}"]
+
+
+def _overrides(own: dict[str, object], passed: Sequence[str]) -> list[str]:
+    """Overrides of the flags; one given after the flags takes their place."""
+    given = {override_key(text) for text in passed}
+    return [f"{key}={value_text(value)}" for key, value in own.items() if key not in given]
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no integer") from None
+
+
+def _positive(text: str) -> int:
+    if _integer(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not allowed; expected 1 or more")
+    return int(text)
+
+
+def _not_negative(text: str) -> int:
+    if _integer(text) < 0:
+        raise argparse.ArgumentTypeError(f"{text} is not allowed; expected 0 or more")
+    return int(text)
+
+
+def _run_id(text: str) -> str:
+    problem = run_id_problem(text)
+    if problem:
+        raise argparse.ArgumentTypeError(problem)
+    return text

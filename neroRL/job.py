@@ -1,0 +1,171 @@
+"""One job: from its composed config to its result on disk."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from neroRL.composition.checking import check, plain
+from neroRL.config import Config
+from neroRL.reporting.job_progress import JobProgress, ProgressFile
+from neroRL.reporting.tensorboard import Summaries
+from neroRL.sweep.ledger import fingerprint
+from neroRL.sweep.overrides import override_key
+from neroRL.sweep.results import COMPLETED, DIVERGED, FAILED, JobResult
+from neroRL.training import checkpoint as checkpoints
+from neroRL.training.trainer import Outcome, Progress, train
+
+logger = logging.getLogger("neroRL.job")
+
+SEED_LIMIT = 2**31 - 1
+
+
+class JobFailedError(Exception):
+    """A job ended with something that Hydra's launchers would not survive."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which job this is.
+
+    Attributes:
+        directory: of the job.
+        shown_directory: relative to the sweep's.
+        permutation: number of the grid point; 0 for a single training.
+        repetition: the lap.
+        swept: the swept keys and their values.
+    """
+
+    directory: Path
+    shown_directory: str
+    permutation: int
+    repetition: int
+    swept: Mapping[str, Any]
+
+
+def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
+    """Trains as the config says and writes ``result.json``.
+
+    Args:
+        composed: by Hydra, which also knows the job's directory.
+        checkpoint: continues from there; otherwise from the job's own last one, if it has any.
+
+    Returns:
+        The objective; NaN where the training gave none.
+
+    Raises:
+        JobFailedError: the job called ``sys.exit``.
+        Exception: whatever ended the training; it is recorded as the job's result before.
+    """
+    identity = _identity(composed)
+    mapping = plain(composed)
+    config = check(mapping)
+    if config.seed < 0:
+        config.seed = secrets.randbelow(SEED_LIMIT)
+        logger.info("drew the seed %d", config.seed)
+    mark = fingerprint({**mapping, "seed": config.seed})
+    try:
+        outcome = _train(config, identity, checkpoint)
+    except (Exception, SystemExit) as error:
+        logger.exception("the job failed")
+        _failed(config, identity, mark, error).write(identity.directory)
+        if isinstance(error, SystemExit):
+            raise JobFailedError(f"the job called sys.exit({error.code!r})") from error
+        raise
+    _result(outcome, identity, mark).write(identity.directory)
+    return float("nan") if outcome.objective is None else outcome.objective
+
+
+def _train(config: Config, identity: Identity, checkpoint: Path | None) -> Outcome:
+    summaries = Summaries(identity.directory / "summaries")
+    progress = ProgressFile(identity.directory)
+    success = False
+
+    def show(now: Progress) -> None:
+        progress.write(
+            JobProgress(
+                identity.shown_directory,
+                now.update,
+                now.updates,
+                now.steps_per_second,
+                now.reward_mean,
+            )
+        )
+
+    try:
+        if identity.swept:
+            summaries.hparams(identity.swept, str(identity.permutation))
+        outcome = train(
+            config,
+            identity.directory,
+            checkpoint=checkpoint or _own_checkpoint(identity.directory),
+            summaries=summaries,
+            on_update=show,
+        )
+        success = outcome.status == COMPLETED
+        return outcome
+    finally:
+        progress.remove()
+        summaries.close(success=success)
+
+
+def _own_checkpoint(directory: Path) -> Path | None:
+    found = checkpoints.checkpoints_of(directory)
+    return found[-1] if found else None
+
+
+def _identity(composed: DictConfig) -> Identity:
+    hydra = HydraConfig.get()
+    directory = Path(hydra.runtime.output_dir)
+    if hydra.mode != RunMode.MULTIRUN:
+        return Identity(directory, ".", 0, 0, {})
+    shown = str(hydra.sweep.subdir)
+    known = hydra.sweeper.get("job")
+    if known is not None and known.permutation >= 0:  # swept by neroRL
+        swept = _swept(composed, list(known["keys"]))
+        return Identity(directory, shown, known.permutation, known.repetition, swept)
+    keys = [override_key(text) for text in hydra.overrides.task]
+    return Identity(directory, shown, int(hydra.job.num), 0, _swept(composed, keys))
+
+
+def _swept(composed: DictConfig, keys: list[str]) -> dict[str, Any]:
+    choices = HydraConfig.get().runtime.choices
+    swept = {}
+    for key in keys:
+        value = choices.get(key) if key in choices else OmegaConf.select(composed, key)
+        swept[key] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return swept
+
+
+def _result(outcome: Outcome, identity: Identity, mark: str) -> JobResult:
+    assert outcome.status in (COMPLETED, DIVERGED)
+    return JobResult(
+        permutation=identity.permutation,
+        repetition=identity.repetition,
+        overrides=identity.swept,
+        directory=identity.shown_directory,
+        fingerprint=mark,
+        **vars(outcome),
+    )
+
+
+def _failed(config: Config, identity: Identity, mark: str, error: BaseException) -> JobResult:
+    reason = f"{type(error).__name__}: {error}"
+    return JobResult(
+        permutation=identity.permutation,
+        repetition=identity.repetition,
+        seed=config.seed,
+        status=FAILED,
+        overrides=identity.swept,
+        directory=identity.shown_directory,
+        error=reason,
+        fingerprint=mark,
+    )

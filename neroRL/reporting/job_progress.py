@@ -1,0 +1,71 @@
+"""Where a running job stands, told through a small file in its directory.
+
+A file reaches whoever watches, wherever the job runs: in this process, in another, on a cluster.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+PROGRESS_FILE = ".progress.json"
+SECONDS_BETWEEN = 0.5
+
+
+@dataclass(frozen=True)
+class JobProgress:
+    """Where a job stands.
+
+    Attributes:
+        directory: the job's directory, relative to the sweep's.
+        update: updates done.
+        updates: updates to do.
+        steps_per_second: environment steps over the time of rollout and optimisation.
+        reward_mean: of the last 100 episodes; None before the first ended.
+    """
+
+    directory: str
+    update: int
+    updates: int
+    steps_per_second: float
+    reward_mean: float | None
+
+
+class ProgressFile:
+    """Writes the progress of one job, not more often than a person can read.
+
+    Args:
+        directory: of the job.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / PROGRESS_FILE
+        self._written = -math.inf
+
+    def write(self, progress: JobProgress) -> None:
+        """Writes where the job stands."""
+        now = time.monotonic()
+        if now - self._written < SECONDS_BETWEEN:
+            return
+        self._written = now
+        temporary = self._path.with_suffix(".new")
+        with contextlib.suppress(OSError):  # a display is not worth a training
+            temporary.write_text(json.dumps(asdict(progress)), encoding="utf-8")
+            os.replace(temporary, self._path)  # noqa: PTH105
+
+    def remove(self) -> None:
+        """Removes the file when the job has ended."""
+        self._path.unlink(missing_ok=True)
+
+
+def read_progress(directory: Path) -> JobProgress | None:
+    """Reads where a job stands; None when it is not running or has not begun to train."""
+    try:
+        return JobProgress(**json.loads((directory / PROGRESS_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None

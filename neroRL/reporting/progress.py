@@ -1,0 +1,207 @@
+"""What a person sees while a sweep runs: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
+
+from neroRL.reporting.job_progress import JobProgress
+
+SECONDS_BETWEEN_LINES = 30.0
+MOST_JOBS_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class JobRow:
+    """A job that ended."""
+
+    directory: str
+    status: str
+    objective: float | None
+    wall_seconds: float
+    error: str | None
+
+
+@dataclass(frozen=True)
+class SweepStatus:
+    """Where a sweep stands.
+
+    Attributes:
+        total: number of jobs.
+        completed: jobs that were trained to their end.
+        failed: jobs that ended with an error.
+        diverged: jobs whose loss was not finite any more.
+        skipped: jobs that were done before this run of the sweep.
+        running: jobs that are training.
+        best: greatest objective so far and the job that has it.
+        elapsed_seconds: since this run of the sweep began.
+    """
+
+    total: int
+    completed: int
+    failed: int
+    diverged: int
+    skipped: int
+    running: Sequence[JobProgress]
+    best: tuple[float, str] | None
+    elapsed_seconds: float
+
+    @property
+    def done(self) -> int:
+        """Number of jobs that ended, earlier runs included."""
+        return self.completed + self.failed + self.diverged
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimate from this run's share of work done; None before there is any."""
+        begun = sum(job.update / job.updates for job in self.running if job.updates)
+        worked = self.done - self.skipped + begun
+        left = self.total - self.done - begun
+        return self.elapsed_seconds / worked * left if worked > 0 else None
+
+
+class ProgressDisplay(Protocol):
+    """Shows a running sweep."""
+
+    def start(self, total: int) -> None:
+        """Begins to show a sweep of ``total`` jobs."""
+
+    def update(self, status: SweepStatus) -> None:
+        """Shows where the sweep stands."""
+
+    def job_finished(self, row: JobRow) -> None:
+        """Shows a job that ended."""
+
+    def stop(self, status: SweepStatus) -> None:
+        """Ends the display."""
+
+
+def make_display(stream: TextIO) -> ProgressDisplay:
+    """A bar where the stream is a terminal, else plain lines."""
+    return TerminalDisplay(stream) if stream.isatty() else PlainDisplay(stream)
+
+
+class TerminalDisplay:
+    """A bar with the running jobs and the best one below it.
+
+    Args:
+        stream: a terminal.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._console = Console(file=stream)
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[times]}"),
+            console=self._console,
+        )
+        self._task = self._bar.add_task("jobs", total=None, times="")
+        self._live = Live(self._bar, console=self._console, refresh_per_second=4)
+
+    def start(self, total: int) -> None:
+        """Shows the empty bar."""
+        self._bar.update(self._task, total=total)
+        self._live.start()
+
+    def update(self, status: SweepStatus) -> None:
+        """Moves the bar and rewrites the lines below it."""
+        left = status.seconds_left
+        times = f"{duration(status.elapsed_seconds)} gone"
+        times += f", {duration(left)} left" if left is not None else ""
+        self._bar.update(self._task, completed=status.done, times=times)
+        lines = [running_line(job) for job in status.running[:MOST_JOBS_SHOWN]]
+        lines += [f"best {status.best[0]:.3g}: {status.best[1]}"] if status.best else []
+        self._live.update(Group(self._bar, *(Text(line, overflow="ellipsis") for line in lines)))
+
+    def job_finished(self, row: JobRow) -> None:
+        """Prints the job above the bar."""
+        self._live.console.print(finished_line(row), highlight=False, markup=False)
+
+    def stop(self, status: SweepStatus) -> None:
+        """Leaves the bar as it is."""
+        self.update(status)
+        self._live.stop()
+
+
+class PlainDisplay:
+    """One line for each finished job, and now and then one about the running ones.
+
+    Args:
+        stream: a file or a pipe.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._last_line = time.monotonic()
+        self._finished = 0
+        self._total = 0
+
+    def start(self, total: int) -> None:
+        """Says how many jobs there are."""
+        self._total = total
+        self._print(f"sweep of {total} jobs")
+
+    def update(self, status: SweepStatus) -> None:
+        """Prints where the sweep stands, if nothing was printed for a while."""
+        self._finished = status.done
+        if time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._print(status_line(status))
+
+    def job_finished(self, row: JobRow) -> None:
+        """Prints the job."""
+        self._print(finished_line(row))
+
+    def stop(self, status: SweepStatus) -> None:
+        """Prints where the sweep stands at its end."""
+        self._print(status_line(status))
+
+    def _print(self, line: str) -> None:
+        self._last_line = time.monotonic()
+        print(line, file=self._stream, flush=True)
+
+
+def status_line(status: SweepStatus) -> str:
+    """Where a sweep stands, in one line."""
+    parts = [f"{status.done}/{status.total} jobs"]
+    for count, name in ((status.failed, "failed"), (status.diverged, "diverged")):
+        parts += [f"{count} {name}"] if count else []
+    parts.append(f"{duration(status.elapsed_seconds)} gone")
+    left = status.seconds_left
+    if left and status.done < status.total:
+        parts.append(f"{duration(left)} left")
+    parts += [running_line(job) for job in status.running[:MOST_JOBS_SHOWN]]
+    if status.best:
+        parts.append(f"best {status.best[0]:.3g} in {status.best[1]}")
+    return " · ".join(parts)
+
+
+def running_line(job: JobProgress) -> str:
+    """Where a job stands, in one line."""
+    reward = "" if job.reward_mean is None else f", reward {job.reward_mean:.3g}"
+    speed = f"{job.steps_per_second:,.0f} steps/s"
+    return f"{job.directory}: update {job.update}/{job.updates}, {speed}{reward}"
+
+
+def finished_line(row: JobRow) -> str:
+    """How a job ended, in one line."""
+    objective = "" if row.objective is None else f", objective {row.objective:.4g}"
+    error = f": {row.error.splitlines()[0]}" if row.error else ""
+    return f"{row.directory}: {row.status} in {duration(row.wall_seconds)}{objective}{error}"
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds, as far as they matter."""
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{whole % 60:02}s" if minutes else f"{whole}s"

@@ -1,0 +1,87 @@
+"""What a sweep came to, printed at its end."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+MOST_ROWS = 5
+
+
+class Result(Protocol):
+    """What is read from a job's result; see :class:`neroRL.sweep.results.JobResult`."""
+
+    @property
+    def permutation(self) -> int:
+        """Number of the grid point."""
+
+    @property
+    def status(self) -> str:
+        """completed, failed or diverged."""
+
+    @property
+    def objective(self) -> float | None:
+        """What the sweep compares."""
+
+    @property
+    def overrides(self) -> Mapping[str, Any]:
+        """The swept keys and their values."""
+
+    @property
+    def directory(self) -> str:
+        """Of the job, relative to the sweep's."""
+
+    @property
+    def error(self) -> str | None:
+        """What ended the job."""
+
+
+def print_summary(results: Sequence[Result], sweep: str, stream: TextIO) -> None:
+    """Prints counts, the best permutations and what failed.
+
+    Args:
+        results: of all jobs.
+        sweep: the sweep's directory, as the user gave it.
+        stream: where to.
+    """
+    console = Console(file=stream, highlight=False, width=None if stream.isatty() else 160)
+    counts = {
+        status: sum(result.status == status for result in results)
+        for status in ("completed", "diverged", "failed")
+    }
+    shown = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    console.print(f"{len(results)} jobs: {shown or 'none'}", markup=False)
+    table = _best_permutations(results)
+    if table.row_count:
+        console.print(table)
+    for result in results:
+        if result.status == "failed":
+            reason = (result.error or "").strip().splitlines()
+            console.print(
+                f"failed: {result.directory}: {reason[-1] if reason else 'no reason known'}",
+                markup=False,
+            )
+    if counts["failed"]:
+        console.print("Run the same command again to try the failed jobs again.", markup=False)
+    console.print(f"results: {sweep}/results.csv", markup=False, soft_wrap=True)
+    console.print(f"curves:  tensorboard --logdir {sweep}", markup=False, soft_wrap=True)
+
+
+def _best_permutations(results: Sequence[Result]) -> Table:
+    scores: dict[int, list[float]] = {}
+    overrides: dict[int, Mapping[str, Any]] = {}
+    for result in results:
+        if result.objective is not None:
+            scores.setdefault(result.permutation, []).append(result.objective)
+            overrides[result.permutation] = result.overrides
+    best = sorted(scores, key=lambda number: -statistics.fmean(scores[number]))[:MOST_ROWS]
+    table = Table("permutation", "objective", "runs", "values")
+    for number in best:
+        values = " ".join(f"{key}={value}" for key, value in overrides[number].items())
+        objective = f"{statistics.fmean(scores[number]):.4g}"
+        table.add_row(str(number), objective, str(len(scores[number])), values)
+    return table

@@ -1,0 +1,106 @@
+"""TensorBoard event files: learning curves of a job, and a sweep as one table of HParams.
+
+The table has one description of its columns, at the root of the sweep, and in each run the values
+with its permutation as the trial: repetitions of a permutation are averaged by TensorBoard.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
+from tensorboard.plugins.hparams import summary_v2 as hparams
+from tensorboard.plugins.hparams.metadata import (
+    SESSION_END_INFO_TAG,
+    create_summary_metadata,
+)
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+# The columns of results in the table.
+METRICS = ("episode/reward_mean", "episode/length_mean", "evaluation/reward_mean")
+ENV_STEPS = "time/env_steps"
+
+
+class Summaries:
+    """Writes the event file of one job.
+
+    Args:
+        directory: of the job's summaries; made if it is missing.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._writer = EventFileWriter(str(directory))
+
+    def scalars(self, update: int, env_steps: int, values: Mapping[str, float]) -> None:
+        """Records the statistics of an update.
+
+        Args:
+            update: the x-axis.
+            env_steps: environment steps so far, recorded with the other values.
+            values: by tag.
+        """
+        recorded = [
+            Summary.Value(tag=tag, simple_value=value)
+            for tag, value in {**values, ENV_STEPS: float(env_steps)}.items()
+        ]
+        self._add(Event(summary=Summary(value=recorded), step=update))
+
+    def hparams(self, values: Mapping[str, Any], trial_id: str) -> None:
+        """Records what this job has in the table.
+
+        Args:
+            values: of the swept keys.
+            trial_id: equal for all repetitions of a permutation.
+        """
+        cells = {key: _cell(value) for key, value in values.items()}
+        self._add(Event(summary=hparams.hparams_pb(cells, trial_id=trial_id)))
+
+    def close(self, *, success: bool = True) -> None:
+        """Records how the job ended and closes the file."""
+        status = api_pb2.STATUS_SUCCESS if success else api_pb2.STATUS_FAILURE
+        ended = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
+        content = plugin_data_pb2.HParamsPluginData(session_end_info=ended)
+        value = Summary.Value(tag=SESSION_END_INFO_TAG, metadata=create_summary_metadata(content))
+        self._add(Event(summary=Summary(value=[value])))
+        self._writer.close()
+
+    def _add(self, event: Event) -> None:
+        event.wall_time = time.time()
+        self._writer.add_event(event)
+
+
+def write_sweep_hparams(root: Path, axes: Mapping[str, Sequence[Any]]) -> None:
+    """Describes the columns of a sweep's table.
+
+    Args:
+        root: of the sweep.
+        axes: the swept keys and their choices.
+    """
+    columns = [
+        hparams.HParam(key, hparams.Discrete(_domain(choices))) for key, choices in axes.items()
+    ]
+    metrics = [hparams.Metric(tag) for tag in METRICS]
+    writer = EventFileWriter(str(root))
+    summary = hparams.hparams_config_pb(hparams=columns, metrics=metrics)
+    writer.add_event(Event(summary=summary, wall_time=time.time()))
+    writer.close()
+
+
+def _domain(choices: Sequence[Any]) -> list[bool | float | str]:
+    """Distinct cells; TensorBoard wants them of one type, so mixed ones become text."""
+    cells = list(dict.fromkeys(_cell(choice) for choice in choices))
+    return cells if len({type(cell) for cell in cells}) == 1 else [str(cell) for cell in cells]
+
+
+def _cell(value: Any) -> bool | float | str:
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | float) and math.isfinite(value):
+        return float(value)
+    return str(value)

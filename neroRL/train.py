@@ -1,0 +1,49 @@
+"""Trains one policy, or sweeps: the entry points ``python train.py`` and ``ntrain``.
+
+Nothing here imports torch before a training starts: help and dry runs answer at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from omegaconf import DictConfig
+
+from neroRL.composition.application import run
+
+
+def train(config: DictConfig) -> float:
+    """Trains as a composed config says; what Hydra and its launchers call.
+
+    Returns:
+        The objective.
+    """
+    from neroRL.job import run_job
+
+    return run_job(config)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs Hydra's command line: one training, a sweep with ``-m``, a dry run with ``--cfg``."""
+    return run(sys.argv[1:] if arguments is None else arguments, train)
+
+
+def ntrain() -> int:
+    """Translates the flags of ``ntrain`` to Hydra's and trains."""
+    from neroRL.flags import train_arguments
+
+    arguments, checkpoint = train_arguments(sys.argv[1:])
+    if checkpoint is None:
+        return main(arguments)
+
+    def continue_training(config: DictConfig) -> float:
+        from neroRL.job import run_job
+
+        return run_job(config, checkpoint)
+
+    return run(arguments, continue_training)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

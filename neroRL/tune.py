@@ -1,0 +1,28 @@
+"""Tunes hyperparameters by grid search: the entry point ``ntune``.
+
+``python neroRL/tune.py`` works, too, from a checkout.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a file: import the package, not the modules beside it
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from neroRL.flags import equivalent_command, tune_arguments
+from neroRL.train import main as train
+
+
+def main() -> int:
+    """Translates the flags to Hydra's, prints the equivalent command, and runs it."""
+    arguments = tune_arguments(sys.argv[1:])
+    # A dry run's standard output is a YAML stream.
+    stream = sys.stderr if "--cfg" in arguments else sys.stdout
+    print(equivalent_command(arguments), file=stream, flush=True)
+    return train(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
