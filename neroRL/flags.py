@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +16,8 @@ from neroRL.errors import UsageError, did_you_mean
 from neroRL.sweep.overrides import override_key, value_text
 
 BAD_INPUT = 2
+_NEEDS_NO_QUOTES = re.compile(r"[a-zA-Z./][\w./-]*")
+_WORDS = ("null", "true", "false", "inf", "nan")
 TUNE_EPILOG = """\
 Everything after the flags is passed to Hydra: overrides and sweeps of any key
 (trainer.updates=20, trainer.gamma=0.9,0.99), the launcher (hydra/launcher=joblib), the
@@ -165,7 +168,14 @@ def _config(parser: _Parser, name: str) -> list[str]:
 def _overrides(own: dict[str, object], passed: Sequence[str]) -> list[str]:
     """Overrides of the flags; one given after the flags takes their place."""
     given = {override_key(text) for text in passed}
-    return [f"{key}={value_text(value)}" for key, value in own.items() if key not in given]
+    return [f"{key}={_text(value)}" for key, value in own.items() if key not in given]
+
+
+def _text(value: object) -> str:
+    """A value as an override, without quotes where it reads the same."""
+    if isinstance(value, str) and _NEEDS_NO_QUOTES.fullmatch(value) and value.lower() not in _WORDS:
+        return value
+    return value_text(value)
 
 
 def _integer(text: str) -> int:

@@ -17,7 +17,7 @@ from types import FrameType
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import TaskFunction
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
@@ -184,6 +184,8 @@ def _terminate_as_interrupt() -> Iterator[None]:
 def _explained(error: Exception) -> str:
     """The error's text, with near matches for a key that Hydra does not find."""
     text = str(error).strip()
+    if isinstance(error, OverrideParseException):
+        text = f"{error.override}: {text.splitlines()[0]}"
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException) and str(cause) not in text:
         text = f"{text}\n{cause}"

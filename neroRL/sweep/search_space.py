@@ -186,6 +186,9 @@ class _Reader:
         absent = [path for path in leaf_paths(Config) if path.split(".")[-1] == key.split(".")[-1]]
         if absent and all(path not in self._paths for path in absent):
             return f"{absent[0]} is not in the base config; choose that part of it first"
+        elsewhere = [path for path in self._paths if path.split(".")[-1] == key]
+        if elsewhere:
+            return f"unknown key; did you mean {' or '.join(elsewhere)}?"
         bare = [p.split(".")[-1] for p in self._paths if p.split(".")[0] in SEARCHED]
         candidates = [*self._paths, *self._known.groups, *bare, *ALIASES]
         return f"unknown key{did_you_mean(key, candidates)}"

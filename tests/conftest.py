@@ -1,0 +1,93 @@
+"""Shared fixtures: the doors, called as a user calls them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from neroRL.train import main as train_main
+
+PROJECT = Path(__file__).resolve().parent.parent
+# A training of a second: a tiny network on CartPole.
+TINY = """\
+environment:
+  type: CartPole
+  name: CartPole-v1
+model:
+  num_vec_encoder_units: 8
+  num_hidden_layers: 1
+  num_hidden_units: 8
+sampler:
+  n_workers: 2
+  worker_steps: 16
+trainer:
+  updates: 2
+  n_mini_batches: 2
+seed: 5
+threads: 1
+"""
+
+
+@dataclass
+class Outcome:
+    """What a command did."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def door(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[[str, Sequence[str]], Outcome]:
+    """Calls ``ntune``, ``ntrain`` or ``train`` in an empty directory, in this process."""
+    from neroRL import tune
+    from neroRL.train import ntrain
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(name: str, arguments: Sequence[str]) -> Outcome:
+        monkeypatch.setattr(sys, "argv", [name, *arguments])
+        capfd.readouterr()
+        try:
+            status = {"ntune": tune.main, "ntrain": ntrain, "train": train_main}[name]()
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+        captured = capfd.readouterr()
+        return Outcome(status, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """The path of a base config that trains in a second."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs ``python -m neroRL.<door>`` as a process of its own."""
+
+    def call(door: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+        return subprocess.run(
+            [sys.executable, "-m", f"neroRL.{door}", *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return call

@@ -1,0 +1,301 @@
+"""Every bad input gets one clear error, status 2, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+TUNE_CASES = {
+    "empty": ("", ["tune.yaml", "is empty"]),
+    "list at the top": ("- 1\n- 2\n", ["tune.yaml", "holds a list", "hyperparameters"]),
+    "syntax error": ("hyperparameters:\n  a: [1, 2\n  b: 3\n", ["tune.yaml:3", "column"]),
+    "duplicate key": (
+        "hyperparameters:\n  gamma: [0.9]\n  gamma: [0.8]\n",
+        ["tune.yaml:3", "'gamma' is given twice", "line 2"],
+    ),
+    "python tag": (
+        "hyperparameters:\n  gamma: !!python/object/apply:os.system ['true']\n",
+        ["tune.yaml:2", "tag"],
+    ),
+    "two documents": ("a: 1\n---\nb: 2\n", ["tune.yaml:3", "2 documents"]),
+    "unknown key": (
+        "hyperparameters:\n  gama: [0.9]\n",
+        ["tune.yaml:2", "hyperparameters.gama", "unknown key", "did you mean gamma"],
+    ),
+    "key of another section": (
+        "hyperparameters:\n  evaluate: [true]\n",
+        ["tune.yaml:2", "did you mean evaluation.evaluate"],
+    ),
+    "ambiguous key": (
+        "hyperparameters:\n  initial: [0.1]\n",
+        [
+            "tune.yaml:2",
+            "trainer.learning_rate_schedule.initial",
+            "trainer.beta_schedule.initial",
+            "trainer.clip_range_schedule.initial",
+        ],
+    ),
+    "scalar for a list": (
+        "hyperparameters:\n  gamma: 0.9\n",
+        ["tune.yaml:2", "hyperparameters.gamma", "no list of choices", "[0.9]"],
+    ),
+    "empty list": ("hyperparameters:\n  gamma: []\n", ["tune.yaml:2", "has no choices"]),
+    "wrong type": (
+        "hyperparameters:\n  gamma: [0.9, high]\n",
+        ["tune.yaml:2", "trainer.gamma", "'high' is not allowed", "number"],
+    ),
+    "yaml 1.2 string": (
+        "hyperparameters:\n  grayscale: [no]\n",
+        ["tune.yaml", "grayscale", "'no' is not allowed"],
+    ),
+    "not a number": ("hyperparameters:\n  gamma: [.nan]\n", ["tune.yaml:2", "not a finite number"]),
+    "infinity": ("hyperparameters:\n  gamma: [.inf]\n", ["tune.yaml:2", "not a finite number"]),
+    "unknown schedule": (
+        "learning_rate_shedule:\n  initial: [0.1]\n",
+        ["tune.yaml:1", "unknown section", "did you mean learning_rate_schedule"],
+    ),
+    "unknown schedule key": (
+        "beta_schedule:\n  start: [0.1]\n",
+        ["tune.yaml:2", "beta_schedule.start", "initial, final, power, max_decay_steps"],
+    ),
+    "no list of lists": (
+        "hyperparameters:\n  resize_vis_obs: [84, 84]\n",
+        ["tune.yaml:2", "resize_vis_obs", "lists in a list"],
+    ),
+    "hydra key": (
+        "hyperparameters:\n  hydra.run.dir: [x]\n",
+        ["tune.yaml:2", "hydra.run.dir", "cannot be swept"],
+    ),
+    "target key": (
+        "hyperparameters:\n  trainer._target_: [os.system]\n",
+        ["tune.yaml:2", "cannot be swept"],
+    ),
+    "interpolation": (
+        "hyperparameters:\n  model_path: ['${nowhere.to.be.found}']\n",
+        ["nowhere", "not found"],
+    ),
+    "out of range": (
+        "hyperparameters:\n  gamma: [0.9, 1.5]\n",
+        ["tune.yaml:2", "trainer.gamma", "1.5", "1 of 2 permutations", "on_invalid=skip"],
+    ),
+    "environment id": (
+        "hyperparameters:\n  environment.name: [CartPole-v1, CartPole-v9]\n",
+        ["tune.yaml:2", "environment.name", "CartPole-v9", "did you mean CartPole-v"],
+    ),
+}
+
+BASE_CASES = {
+    "unknown key": ("trainer:\n  gama: 0.9\n", ["base.yaml:2", "trainer.gama", "did you mean gamma"]),
+    "wrong type": (
+        "sampler:\n  n_workers: '4'\n",
+        ["base.yaml:2", "sampler.n_workers", "'4' is not allowed", "integer"],
+    ),
+    "unknown id": (
+        "environment:\n  name: MiniGrid-Memory-S9-v0\n",
+        ["base.yaml:2", "environment.name", "did you mean MiniGrid-MemoryS9-v0"],
+    ),
+    "unknown type": (
+        "environment:\n  type: MiniGrid\n",
+        ["base.yaml:2", "environment.type", "did you mean Minigrid"],
+    ),
+    "type without a package": ("environment:\n  type: Procgen\n", ["base.yaml:2", "does not exist"]),
+    "not divisible": (
+        "sampler:\n  n_workers: 3\n  worker_steps: 5\n",
+        ["3 · 5 = 15", "n_mini_batches = 4"],
+    ),
+    "no workers": ("sampler:\n  n_workers: 0\n", ["base.yaml:2", "sampler.n_workers", "0 is not"]),
+    "gamma": ("trainer:\n  gamma: 1.01\n", ["base.yaml:2", "trainer.gamma", "less than or equal to 1"]),
+    "long sequence": (
+        "model:\n  recurrence:\n    sequence_length: 64\nsampler:\n  worker_steps: 32\n",
+        ["base.yaml:3", "64 is longer", "32"],
+    ),
+    "reset parameter": (
+        "environment:\n  reset_params:\n    num-seeds: 0\n",
+        ["base.yaml:3", "environment.reset_params.num-seeds", "1 or more"],
+    ),
+    "unknown reset parameter": (
+        "environment:\n  reset_params:\n    view_size: 3\n",
+        ["base.yaml:3", "unknown key", "view-size"],
+    ),
+    "even view": (
+        "environment:\n  reset_params:\n    view-size: 4\n",
+        ["base.yaml:3", "view-size", "4 is even"],
+    ),
+    "legacy wish": ("trainer:\n  share_parameters: false\n", ["base.yaml:2", "not available"]),
+    "two memories": (
+        "model:\n  recurrence: {}\n  transformer: {}\n",
+        ["base.yaml:1", "both recurrence and transformer"],
+    ),
+    "empty": ("", ["base.yaml", "is empty"]),
+    "list": ("- a\n", ["base.yaml", "list"]),
+}
+
+FLAG_CASES = {
+    "no repetitions": (["--num-repetitions=0"], ["--num-repetitions", "1 or more"]),
+    "repetitions as text": (["--num-repetitions", "abc"], ["--num-repetitions", "'abc'"]),
+    "port": (["--worker-id=60531"], ["worker_id", "65535"]),
+    "negative port": (["--worker-id=-1"], ["--worker-id", "0 or more"]),
+    "unknown flag": (["--num-repetition=2"], ["--num-repetition", "did you mean --num-repetitions"]),
+    "empty run-id": (["--run-id="], ["--run-id", "is empty"]),
+    "run-id with dots": (["--run-id=../x"], ["--run-id", "'..'"]),
+    "absolute run-id": (["--run-id=/x"], ["--run-id", "leading '/'"]),
+    "missing tuning file": (["--tune=nowhere.yaml"], ["nowhere.yaml", "does not exist"]),
+    "missing config": (["--config=./configs/minigird.yaml"], ["does not exist", "minigrid.yaml"]),
+    "unknown override": (["trainer.gama=0.9"], ["trainer.gama", "did you mean trainer.gamma"]),
+    "malformed override": (["trainer.gamma=[0.9"], ["trainer.gamma=[0.9"]),
+    "unknown group": (["environment=minigird"], ["minigird"]),
+    "max jobs": (["hydra.sweeper.max_jobs=3"], ["48", "max_jobs allows 3"]),
+    "unknown policy": (["hydra.sweeper.on_invalid=ignore"], ["on_invalid", "error or skip"]),
+    "interval sweep": (["trainer.gamma=interval(0.1,0.9)"], ["interval", "choice"]),
+}
+
+
+def _refused(outcome, out: Path, fragments: list[str]) -> None:
+    assert outcome.status == 2, outcome.err
+    missing = [text for text in fragments if text not in outcome.err]
+    assert not missing, f"{missing} not in:\n{outcome.err}"
+    assert "Traceback" not in outcome.err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("case", TUNE_CASES)
+def test_tuning_file(case, door, tiny, tmp_path):
+    content, fragments = TUNE_CASES[case]
+    (tmp_path / "tune.yaml").write_text(content)
+    outcome = door("ntune", ["--config=tiny.yaml", "--tune=tune.yaml", "--out=out"])
+    _refused(outcome, tmp_path / "out", fragments)
+
+
+@pytest.mark.parametrize("case", BASE_CASES)
+def test_base_config(case, door, tmp_path):
+    content, fragments = BASE_CASES[case]
+    (tmp_path / "base.yaml").write_text(content)
+    (tmp_path / "tune.yaml").write_text("hyperparameters:\n  lamda: [0.9, 0.95]\n")
+    outcome = door("ntune", ["--config=base.yaml", "--tune=tune.yaml", "--out=out"])
+    _refused(outcome, tmp_path / "out", fragments)
+    outcome = door("ntrain", ["--config=base.yaml", "--out=out"])
+    _refused(outcome, tmp_path / "out", fragments)
+
+
+@pytest.mark.parametrize("case", FLAG_CASES)
+def test_flags(case, door, tmp_path):
+    flags, fragments = FLAG_CASES[case]
+    outcome = door("ntune", ["--out=out", *flags])
+    _refused(outcome, tmp_path / "out", fragments)
+
+
+def test_tuning_file_that_is_a_directory(door, tiny, tmp_path):
+    (tmp_path / "space").mkdir()
+    outcome = door("ntune", ["--config=tiny.yaml", "--tune=space", "--out=out"])
+    _refused(outcome, tmp_path / "out", ["space", "is a directory"])
+
+
+def test_tuning_file_that_is_not_utf8(door, tiny, tmp_path):
+    (tmp_path / "tune.yaml").write_bytes("hyperparameters:\n  # größe\n".encode("latin-1"))
+    outcome = door("ntune", ["--config=tiny.yaml", "--tune=tune.yaml", "--out=out"])
+    _refused(outcome, tmp_path / "out", ["tune.yaml:2", "not UTF-8"])
+
+
+def test_a_grid_of_a_billion_is_counted_and_refused(door, tiny, tmp_path):
+    choices = ", ".join(str(number / 1001) for number in range(1000))
+    (tmp_path / "tune.yaml").write_text(
+        f"hyperparameters:\n  gamma: [{choices}]\n  lamda: [{choices}]\n"
+        f"  value_coefficient: [{choices}]\n"
+    )
+    outcome = door("ntune", ["--config=tiny.yaml", "--tune=tune.yaml", "--out=out"])
+    _refused(outcome, tmp_path / "out", ["1000 · 1000 · 1000 = 1,000,000,000", "1,000,000"])
+
+
+def test_every_problem_of_a_file_is_told_at_once(door, tiny, tmp_path):
+    (tmp_path / "tune.yaml").write_text(
+        "hyperparameters:\n  gama: [0.9]\n  lamda: 1\n  epochs: []\nno_schedule:\n  initial: [1]\n"
+    )
+    outcome = door("ntune", ["--config=tiny.yaml", "--tune=tune.yaml", "--out=out"])
+    _refused(
+        outcome,
+        tmp_path / "out",
+        ["tune.yaml:2", "tune.yaml:3", "tune.yaml:4", "tune.yaml:5"],
+    )
+
+
+def test_mixed_types_name_the_wrong_choice(door, tiny, tmp_path):
+    (tmp_path / "tune.yaml").write_text("hyperparameters:\n  epochs: [2, 012, 1:30]\n")
+    outcome = door("ntune", ["--config=tiny.yaml", "--tune=tune.yaml", "--out=out"])
+    # By YAML 1.2, 012 is the integer 12 and 1:30 a string.
+    _refused(outcome, tmp_path / "out", ["'1:30' is not allowed", "1 of 3 permutations"])
+
+
+def test_missing_environment_package_names_the_remedy(door, tmp_path):
+    (tmp_path / "base.yaml").write_text("environment:\n  type: Gymnasium\n  name: ALE/Pong-v5\n")
+    outcome = door("ntrain", ["--config=base.yaml", "--out=out"])
+    _refused(outcome, tmp_path / "out", ["base.yaml:3", "environment.name", "ALE/Pong-v5"])
+
+
+def test_continuous_actions_are_refused(door, tmp_path):
+    (tmp_path / "base.yaml").write_text("environment:\n  type: Gymnasium\n  name: Pendulum-v1\n")
+    outcome = door("ntrain", ["--config=base.yaml", "--out=out"])
+    _refused(outcome, tmp_path / "out", ["base.yaml:3", "Pendulum-v1", "only Discrete"])
+
+
+def test_schedule_that_rises_is_warned_of(door, tiny, tmp_path):
+    (tmp_path / "tune.yaml").write_text("beta_schedule:\n  initial: [0.01]\n  final: [0.1]\n")
+    arguments = ["--config=tiny.yaml", "--tune=tune.yaml", "--out=out", "--generate-only"]
+    outcome = door("ntune", arguments)
+    assert outcome.status == 0
+    assert "warning" in outcome.err
+    assert "0.1 is greater than initial = 0.01" in outcome.err
+
+
+def test_overlapping_seeds_are_warned_of(door, tmp_path):
+    (tmp_path / "base.yaml").write_text(
+        "environment: {type: CartPole, name: CartPole-v1}\n"
+        "evaluation:\n  evaluate: true\n  seeds: [5, 6, 100000]\n"
+    )
+    (tmp_path / "tune.yaml").write_text("hyperparameters:\n  lamda: [0.9]\n")
+    arguments = ["--config=base.yaml", "--tune=tune.yaml", "--out=out", "--generate-only"]
+    outcome = door("ntune", arguments)
+    assert outcome.status == 0
+    assert "base.yaml:4: evaluation.seeds: 2 evaluation seeds are training seeds" in outcome.err
+
+
+def test_published_config_of_an_older_version_runs_with_warnings(door, tmp_path):
+    (tmp_path / "base.yaml").write_text(
+        "environment: {type: CartPole, name: CartPole-v1}\n"
+        "model: {vec_encoder_layer: none}\n"
+        "sampler: {type: TrajectorySampler}\n"
+        "trainer: {share_parameters: true, refresh_buffer_epoch: -1}\n"
+    )
+    (tmp_path / "tune.yaml").write_text("hyperparameters:\n  lamda: [0.9]\n")
+    arguments = ["--config=base.yaml", "--tune=tune.yaml", "--out=out", "--generate-only"]
+    outcome = door("ntune", arguments)
+    assert outcome.status == 0, outcome.err
+    assert "is called vec_encoder now" in outcome.err
+    assert "vec_encoder: none" in (tmp_path / "out/configs/0.yaml").read_text()
+
+
+def test_invalid_permutations_can_be_left_out(door, tiny, tmp_path):
+    (tmp_path / "tune.yaml").write_text("hyperparameters:\n  gamma: [0.9, 1.5, 0.8]\n")
+    arguments = ["--config=tiny.yaml", "--tune=tune.yaml", "--out=out", "--generate-only"]
+    outcome = door("ntune", [*arguments, "hydra.sweeper.on_invalid=skip"])
+    assert outcome.status == 0
+    assert "left out" in outcome.err
+    names = sorted(path.name for path in (tmp_path / "out/configs").iterdir())
+    assert names == ["0.yaml", "2.yaml"]
+
+
+@pytest.mark.parametrize("kind", ["file", "foreign"])
+def test_output_directory_that_cannot_be_used(kind, door, tiny, tmp_path):
+    (tmp_path / "tune.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
+    taken = tmp_path / "out"
+    if kind == "file":
+        taken.write_text("mine")
+    else:
+        (taken / "default").mkdir(parents=True)
+        (taken / "default/notes.txt").write_text("mine")
+    outcome = door("ntune", ["--config=tiny.yaml", "--tune=tune.yaml", "--out=out"])
+    assert outcome.status == 2
+    assert "is a file" in outcome.err if kind == "file" else "notes.txt" in outcome.err
+    assert [path.name for path in tmp_path.glob("out/**/*")] == (
+        [] if kind == "file" else ["default", "notes.txt"]
+    )
