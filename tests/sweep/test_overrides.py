@@ -1,0 +1,72 @@
+"""Values reach a job exactly as written: the round trip through Hydra's grammar."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from neroRL.sweep.overrides import override_key, override_value, value_text
+
+keys = st.from_regex(r"[a-z][a-z0-9_-]{0,8}", fullmatch=True).filter(
+    lambda key: key not in ("null", "true", "false", "inf", "nan")
+)
+# "${" begins an interpolation, which is meant to be one.
+texts = st.text(
+    st.characters(blacklist_categories=["Cs", "Cc"]), max_size=20
+).filter(lambda text: "${" not in text)
+scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | texts | st.floats(
+    allow_nan=False, allow_infinity=False
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(values)
+def test_round_trip(value):
+    text = f"some.key={value_text(value)}"
+    override = OverridesParser.create().parse_override(text)
+    assert not override.is_sweep_override()
+    arrived = override_value(text)
+    assert arrived == value
+    assert _types(arrived) == _types(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["1e3", "no", "null", "true", "a,b", "a=b", "it's", 'say "x"', "{a: b}", "[1]", " x ", "", "\\", "\\'", "a\\", "~", "inf", "#x", "a: b", "$x", "é", "!x", "x'\\''"],
+)  # fmt: skip
+def test_strings_that_look_like_something_else(value):
+    assert override_value(f"k={value_text(value)}") == value
+
+
+def test_interpolations_stay_interpolations():
+    text = value_text("${trainer.gamma}")
+    parsed = override_value(f"k={text}")
+    config = OmegaConf.create({"trainer": {"gamma": 0.5}, "k": parsed})
+    assert config.k == 0.5
+
+
+def test_floats_keep_every_bit():
+    for number in (0.1, 1e-5, 3e-4, 1 / 3, math.pi * 1e300, 5e-324):
+        assert override_value(f"k={value_text(number)}") == number
+
+
+@pytest.mark.parametrize(("text", "key"), [("+a.b=1", "a.b"), ("~a", "a"), ("a/b@c=x", "a/b")])
+def test_key_of_an_override(text, key):
+    assert override_key(text) == key
+
+
+def _types(value):
+    if isinstance(value, list):
+        return [_types(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _types(item) for key, item in value.items()}
+    return type(value)
