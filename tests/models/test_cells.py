@@ -1,0 +1,59 @@
+"""The written-out recurrent layers equal torch's own, forward and backward."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from neroRL.models.memory.cells import gru_sequence, lstm_sequence
+
+L, B, X, H = 5, 3, 4, 6
+
+
+def _loss(states: torch.Tensor) -> torch.Tensor:
+    weights = torch.linspace(-1, 1, states.numel(), dtype=states.dtype).view_as(states)
+    return (states * weights).sum() + states.square().sum()
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_equals_torch(kind):
+    torch.manual_seed(0)
+    layer = {"gru": nn.GRU, "lstm": nn.LSTM}[kind](X, H).double()
+    inputs = torch.randn(L, B, X, dtype=torch.float64, requires_grad=True)
+    state = torch.randn(B, H, dtype=torch.float64, requires_grad=True)
+    cell = torch.randn(B, H, dtype=torch.float64, requires_grad=True)
+    leaves = [inputs, state, *layer.parameters()] + ([cell] if kind == "lstm" else [])
+
+    initial = (state[None], cell[None]) if kind == "lstm" else state[None]
+    expected, last = layer(inputs, initial)
+    expected_gradients = torch.autograd.grad(_loss(expected), leaves)
+
+    projected = nn.functional.linear(inputs, layer.weight_ih_l0, layer.bias_ih_l0)
+    if kind == "gru":
+        states = gru_sequence(projected, state, layer.weight_hh_l0, layer.bias_hh_l0)
+    else:
+        states, last_cell = lstm_sequence(
+            projected, state, cell, layer.weight_hh_l0, layer.bias_hh_l0
+        )
+        torch.testing.assert_close(last_cell, last[1][0])
+    torch.testing.assert_close(states, expected)
+    for ours, theirs in zip(
+        torch.autograd.grad(_loss(states), leaves), expected_gradients, strict=True
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_gradients_are_the_numeric_ones():
+    torch.manual_seed(1)
+
+    def tensor(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+
+    assert torch.autograd.gradcheck(
+        gru_sequence, (tensor(3, 2, 6), tensor(2, 2), tensor(6, 2), tensor(6))
+    )
+    assert torch.autograd.gradcheck(
+        lambda *inputs: lstm_sequence(*inputs)[0],
+        (tensor(3, 2, 8), tensor(2, 2), tensor(2, 2), tensor(8, 2), tensor(8)),
+    )

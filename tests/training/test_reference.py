@@ -1,0 +1,210 @@
+"""One update equals a naive, loop-based reference written from the equations, in float64."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from neroRL.config.checks import build
+from neroRL.environments.specification import EnvironmentSpec
+from neroRL.models.actor_critic import ActorCritic
+from neroRL.training.rollout import Rollout
+from neroRL.training.schedules import Hyperparameters
+from neroRL.training.update import make_optimizer, update
+
+T, N, ACTIONS = 12, 3, (3, 2)
+SPEC = EnvironmentSpec(None, "uint8", 4, ACTIONS)
+SCHEDULED = Hyperparameters(learning_rate=0.01, beta=0.02, clip_range=0.1)
+MEMORIES = {
+    "none": None,
+    "gru": {"layer_type": "gru", "hidden_state_size": 5, "sequence_length": 4},
+    "lstm": {"layer_type": "lstm", "hidden_state_size": 5, "sequence_length": 0},
+    "learned": {"hidden_state_size": 5, "sequence_length": 5, "hidden_state_init": "learned"},
+    "residual": {"hidden_state_size": 5, "num_layers": 2, "residual": True, "sequence_length": 3},
+}
+
+
+def _config(memory: str, normalization: str):
+    return build(
+        {
+            "model": {
+                "num_vec_encoder_units": 6,
+                "num_hidden_layers": 1,
+                "num_hidden_units": 7,
+                "recurrence": MEMORIES[memory],
+            },
+            "sampler": {"n_workers": N, "worker_steps": T},
+            "trainer": {
+                "epochs": 2,
+                "n_mini_batches": 4,
+                "advantage_normalization": normalization,
+                "max_grad_norm": 0.3,
+            },
+        }
+    )
+
+
+def _rollout(model: ActorCritic, distinct: bool) -> Rollout:
+    """Episodes of unequal length, with observations that occur again and again."""
+    generator = torch.Generator().manual_seed(7)
+    table = torch.randn(9, 4, generator=generator, dtype=torch.float64)
+    rows = torch.randint(9, (T, N), generator=generator).numpy()
+    starts = np.zeros((T, N), np.bool_)
+    for worker, times in enumerate(([0, 5, 6], [3], [0, 9])):
+        starts[times, worker] = True
+    actions = torch.stack(
+        [torch.randint(count, (T * N,), generator=generator) for count in ACTIONS], dim=1
+    )
+    real = torch.randn(T * N, 3, generator=generator, dtype=torch.float64)
+    states = torch.randn(
+        T * N, model.memory.state_size, generator=generator, dtype=torch.float64
+    )
+    log_probs = torch.full((T * N, 2), -0.9, dtype=torch.float64) + 0.1 * real[:, :1]
+    return Rollout(
+        {"vector": table}, rows, distinct, starts, actions, log_probs,
+        real[:, 1].clone(), real[:, 2].clone(), states, [],
+    )  # fmt: skip
+
+
+def _naive_pieces(starts: np.ndarray, sequence_length: int) -> list[list[tuple[int, int]]]:
+    pieces = []
+    for worker in range(N):
+        piece: list[tuple[int, int]] = []
+        for t in range(T):
+            full = sequence_length > 0 and len(piece) == sequence_length
+            if piece and (starts[t, worker] or full):
+                pieces.append(piece)
+                piece = []
+            piece.append((t, worker))
+        pieces.append(piece)
+    return pieces
+
+
+def _naive_outputs(model, rollout, piece):
+    """Logits and value of each step of a piece, one step at a time."""
+    t, worker = piece[0]
+    state = rollout.states[t * N + worker][None]
+    initial = dict(model.memory.named_parameters()).get("initial")
+    if initial is not None and rollout.starts[t, worker]:
+        state = initial[None]
+    for t, worker in piece:
+        observation = rollout.observations["vector"][rollout.rows[t, worker]][None]
+        features = model.encoder({"vector": observation})
+        if model.memory.state_size:
+            features, state = _naive_recurrence(model.memory, features, state)
+        yield model.heads(model.hidden(features))[0]
+
+
+def _naive_recurrence(memory, features, state):
+    """One step of stacked GRU or LSTM layers, gate by gate."""
+    config = memory._config
+    size = config.hidden_state_size
+    x = memory.embedding(features)
+    after = []
+    for layer, (to_gates, recurrent) in enumerate(
+        zip(memory.projections, memory.recurrents, strict=True)
+    ):
+        if config.layer_type == "gru":
+            h = state[:, layer * size : (layer + 1) * size]
+            xr, xz, xn = to_gates(x).chunk(3, dim=1)
+            hr, hz, hn = recurrent(h).chunk(3, dim=1)
+            r, z = torch.sigmoid(xr + hr), torch.sigmoid(xz + hz)
+            h = (1 - z) * torch.tanh(xn + r * hn) + z * h
+            after += [h]
+        else:
+            h, c = state[:, 2 * layer * size : 2 * (layer + 1) * size].chunk(2, dim=1)
+            i, f, g, o = (to_gates(x) + recurrent(h)).chunk(4, dim=1)
+            c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+            h = torch.sigmoid(o) * torch.tanh(c)
+            after += [h, c]
+        x = x + h if config.residual else h
+    return x, torch.cat(after, dim=1)
+
+
+def _naive_update(model, rollout, config):
+    """Every equation of PPO as a loop over single steps."""
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=SCHEDULED.learning_rate, eps=1e-8, weight_decay=0.01, foreach=False
+    )
+    trainer = config.trainer
+    pieces = _naive_pieces(rollout.starts, model.memory.sequence_length)
+    generator = torch.Generator().manual_seed(1)
+    whole = [float(a) for a in rollout.advantages]
+    for _ in range(trainer.epochs):
+        order = torch.randperm(len(pieces), generator=generator).tolist()
+        sizes = [len(order) // 4 + (rank < len(order) % 4) for rank in range(4)]
+        for size in sizes:
+            chosen, order = order[:size], order[size:]
+            steps = [step for number in chosen for step in pieces[number]]
+            batch = [float(rollout.advantages[t * N + worker]) for t, worker in steps]
+            source = {"minibatch": batch, "batch": whole, "no": None}[
+                trainer.advantage_normalization
+            ]
+            policy, value, entropy = [], [], []
+            for number in chosen:
+                outputs = _naive_outputs(model, rollout, pieces[number])
+                for (t, worker), output in zip(pieces[number], outputs, strict=True):
+                    at = t * N + worker
+                    raw = float(rollout.advantages[at])
+                    advantage = raw
+                    if source is not None:
+                        mean = sum(source) / len(source)
+                        variance = sum((a - mean) ** 2 for a in source) / (len(source) - 1)
+                        advantage = (raw - mean) / (math.sqrt(variance) + 1e-8)
+                    first, step_entropy = 0, 0.0
+                    for branch, count in enumerate(ACTIONS):
+                        p = torch.softmax(output[first : first + count], 0)
+                        first += count
+                        taken = rollout.actions[at, branch]
+                        ratio = torch.exp(torch.log(p[taken]) - rollout.log_probs[at, branch])
+                        low, high = 1 - SCHEDULED.clip_range, 1 + SCHEDULED.clip_range
+                        policy.append(
+                            torch.min(ratio * advantage, ratio.clamp(low, high) * advantage)
+                        )
+                        step_entropy = step_entropy - sum(q * torch.log(q) for q in p)
+                    entropy.append(step_entropy)
+                    v, old = output[-1], rollout.values[at]
+                    target = old + raw
+                    near = old + (v - old).clamp(-SCHEDULED.clip_range, SCHEDULED.clip_range)
+                    value.append(torch.max((v - target) ** 2, (near - target) ** 2))
+            loss = -(
+                sum(policy) / len(policy)
+                - trainer.value_coefficient * sum(value) / len(value)
+                + SCHEDULED.beta * sum(entropy) / len(entropy)
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            norm = math.sqrt(sum(float(p.grad.square().sum()) for p in model.parameters()))
+            for parameter in model.parameters():
+                parameter.grad *= min(1.0, trainer.max_grad_norm / (norm + 1e-6))
+            optimizer.step()
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("normalization", ["minibatch", "batch", "no"])
+@pytest.mark.parametrize("distinct", [True, False])
+def test_update_equals_the_naive_reference(memory, normalization, distinct):
+    config = _config(memory, normalization)
+    torch.manual_seed(0)
+    model = ActorCritic(config.model, SPEC).double()
+    reference = copy.deepcopy(model)
+    rollout = _rollout(model, distinct)
+    generator = torch.Generator().manual_seed(1)
+    update(model, make_optimizer(model), rollout, config.trainer, SCHEDULED, generator)
+    _naive_update(reference, rollout, config)
+    moved = 0.0
+    for (name, ours), theirs in zip(
+        model.named_parameters(), reference.parameters(), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=0, msg=name)
+        moved = max(moved, float((ours - _initial(config)[name]).detach().abs().max()))
+    assert moved > 0.01  # eight steps of a learning rate of 0.01
+
+
+def _initial(config) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    return ActorCritic(config.model, SPEC).double().state_dict()

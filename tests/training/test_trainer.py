@@ -1,0 +1,193 @@
+"""Training as a whole: the same seed gives the same run alone, again, and after a resume."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+
+from neroRL.config.checks import build
+from neroRL.errors import CheckpointError
+from neroRL.training import checkpoint as checkpoints
+from neroRL.training.trainer import train
+
+CARTPOLE = {"type": "CartPole", "name": "CartPole-v1"}
+VEC = {"type": "MinigridVec", "name": "MiniGrid-MemoryS7-v0", "reset_params": {"num-seeds": 5}}
+IMAGE = {"type": "Minigrid", "name": "MiniGrid-Empty-Random-5x5-v0", "resize_vis_obs": [36, 36]}
+
+
+def _mapping(environment=CARTPOLE, recurrence=None, **trainer):
+    return {
+        "environment": environment,
+        "model": {
+            "num_vec_encoder_units": 8,
+            "num_hidden_layers": 1,
+            "num_hidden_units": 8,
+            "checkpoint_interval": 2,
+            "recurrence": recurrence,
+        },
+        "sampler": {"n_workers": 3, "worker_steps": 16},
+        "trainer": {"updates": 4, "n_mini_batches": 2, **trainer},
+        "seed": 3,
+        "threads": 1,
+        "device": "cpu",
+    }
+
+
+def _weights(directory: Path, update: int) -> dict[str, torch.Tensor]:
+    path = checkpoints.checkpoint_path(directory, "default", update)
+    return checkpoints.load(path, torch.device("cpu"))["model"]
+
+
+def _equal(a, b) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+RECURRENCES = [
+    None,
+    {"hidden_state_size": 8, "sequence_length": 4},
+    {"hidden_state_size": 8, "sequence_length": 0, "hidden_state_init": "sample"},
+    {"layer_type": "lstm", "hidden_state_size": 8, "reset_hidden_state": False},
+]
+
+
+@pytest.mark.parametrize("environment", [CARTPOLE, VEC, IMAGE], ids=["vector", "one-hot", "image"])
+@pytest.mark.parametrize("recurrence", RECURRENCES, ids=["none", "gru", "sample", "lstm"])
+def test_resuming_equals_not_having_stopped(tmp_path, environment, recurrence):
+    if recurrence is not None:
+        recurrence = {"sequence_length": 8, **recurrence}
+    whole, begun, continued = tmp_path / "whole", tmp_path / "begun", tmp_path / "continued"
+    config = build(_mapping(environment, recurrence))
+    first = train(config, whole)
+    # The global generators must not matter.
+    torch.manual_seed(99)
+    train(config, begun)
+    halfway = checkpoints.checkpoint_path(begun, "default", 2)
+    second = train(config, continued, checkpoint=halfway)
+    assert _equal(_weights(whole, 4), _weights(begun, 4))
+    assert _equal(_weights(whole, 4), _weights(continued, 4))
+    assert not _equal(_weights(whole, 2), _weights(whole, 4))
+    for name in ("objective", "reward_mean", "reward_std", "length_mean", "env_steps", "updates"):
+        assert getattr(first, name) == getattr(second, name)
+    ours = checkpoints.load(checkpoints.checkpoint_path(whole, "default", 4), torch.device("cpu"))
+    theirs = checkpoints.load(
+        checkpoints.checkpoint_path(continued, "default", 4), torch.device("cpu")
+    )
+    assert ours["environment"] == theirs["environment"]
+    assert torch.equal(ours["generators"]["policy"], theirs["generators"]["policy"])
+
+
+def test_training_leaves_the_global_generator_alone(tmp_path):
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    train(build(_mapping(updates=1)), tmp_path)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_another_seed_gives_another_run(tmp_path):
+    train(build(_mapping(updates=1)), tmp_path / "a")
+    train(build({**_mapping(updates=1), "seed": 4}), tmp_path / "b")
+    assert not _equal(_weights(tmp_path / "a", 1), _weights(tmp_path / "b", 1))
+
+
+def test_checkpoints_at_the_interval_and_at_the_end(tmp_path):
+    train(build(_mapping(updates=5)), tmp_path)
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["default-2.pt", "default-4.pt", "default-5.pt"]
+
+
+def test_statistics_under_the_documented_tags(tmp_path):
+    class Sink:
+        def __init__(self) -> None:
+            self.seen: list[tuple[int, int, dict[str, float]]] = []
+
+        def scalars(self, update, env_steps, values):
+            self.seen.append((update, env_steps, dict(values)))
+
+    sink = Sink()
+    mapping = _mapping(updates=2)
+    mapping["evaluation"] = {"evaluate": True, "n_workers": 2, "seeds": [7, 8], "interval": 2}
+    outcome = train(build(mapping), tmp_path, summaries=sink)
+    assert [(update, steps) for update, steps, _ in sink.seen] == [(1, 48), (2, 96)]
+    tags = set(sink.seen[-1][2])
+    expected = {f"episode/{name}_{part}" for name in ("reward", "length") for part in
+                ("mean", "min", "max")} | {
+        "loss/loss", "loss/policy_loss", "loss/value_loss", "decay/learning_rate", "decay/beta",
+        "decay/clip_range", "other/entropy", "other/kl_divergence", "other/clip_fraction",
+        "time/steps_per_second", "evaluation/reward_mean", "evaluation/length_max",
+    }  # fmt: skip
+    assert expected <= tags
+    assert "evaluation/reward_mean" not in sink.seen[0][2]
+    assert outcome.objective == sink.seen[-1][2]["evaluation/reward_mean"]
+
+
+def test_a_loss_that_is_not_finite_is_a_result(tmp_path):
+    outcome = train(
+        build(_mapping(learning_rate_schedule={"initial": 1e30}, max_grad_norm=1e30)), tmp_path
+    )
+    assert outcome.status == "diverged"
+    assert "not finite in update" in outcome.error
+    assert outcome.objective is None
+    assert outcome.updates < 4
+
+
+def test_bootstrapping_matters_only_where_a_time_limit_cuts(tmp_path):
+    """CartPole-v1 is cut after 500 steps only, MiniGrid's episodes here after 6."""
+    short = {**VEC, "reset_params": {"num-seeds": 5, "max-episode-steps": 6}}
+    for environment, differs in ((CARTPOLE, False), (short, True)):
+        for bootstrap in (True, False):
+            config = build(_mapping(environment, updates=1, bootstrap_truncated=bootstrap))
+            train(config, tmp_path / f"{differs}{bootstrap}")
+        same = _equal(
+            _weights(tmp_path / f"{differs}True", 1), _weights(tmp_path / f"{differs}False", 1)
+        )
+        assert same is not differs
+
+
+def test_a_checkpoint_of_another_network_lists_what_differs(tmp_path):
+    train(build(_mapping(updates=2)), tmp_path)
+    mapping = _mapping(updates=4)
+    mapping["model"]["num_hidden_units"] = 9
+    path = checkpoints.checkpoint_path(tmp_path, "default", 2)
+    with pytest.raises(CheckpointError, match=r"hidden.0.weight: \(8, 8\) there, \(9, 8\) here"):
+        train(build(mapping), tmp_path / "other", checkpoint=path)
+
+
+def test_load_model_starts_from_the_weights(tmp_path):
+    train(build(_mapping(updates=1)), tmp_path / "a")
+    mapping = copy.deepcopy(_mapping(updates=1, learning_rate_schedule={"initial": 0.0}))
+    path = checkpoints.checkpoint_path(tmp_path / "a", "default", 1)
+    mapping["model"] |= {"load_model": True, "model_path": str(path)}
+    train(build(mapping), tmp_path / "b")
+    assert _equal(_weights(tmp_path / "a", 1), _weights(tmp_path / "b", 1))
+
+
+def test_truncated_and_pickled_checkpoints_are_refused(tmp_path):
+    train(build(_mapping(updates=4)), tmp_path)
+    last = checkpoints.checkpoint_path(tmp_path, "default", 4)
+    last.write_bytes(last.read_bytes()[:-2000])
+    with pytest.raises(CheckpointError, match="may be cut off"):
+        checkpoints.load(last, torch.device("cpu"))
+    found = checkpoints.load_latest(tmp_path, torch.device("cpu"))
+    assert found is not None
+    assert found[0].name == "default-2.pt"
+    torch.save({"format": 1, "model": Path()}, last)
+    with pytest.raises(CheckpointError, match="pickled objects"):
+        checkpoints.load(last, torch.device("cpu"))
+
+
+def test_a_failed_write_keeps_the_checkpoint_that_was_there(tmp_path, monkeypatch):
+    train(build(_mapping(updates=2)), tmp_path)
+    path = checkpoints.checkpoint_path(tmp_path, "default", 2)
+    before = path.read_bytes()
+
+    def disk_full(fd):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.save(path, {"model": {}})
+    assert path.read_bytes() == before
+    assert [found.name for found in path.parent.iterdir()] == [path.name]
