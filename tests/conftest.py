@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,7 @@ class Outcome:
 @pytest.fixture
 def door(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Callable[[str, Sequence[str]], Outcome]:
+) -> Iterator[Callable[[str, Sequence[str]], Outcome]]:
     """Calls ``ntune``, ``ntrain`` or ``train`` in an empty directory, in this process."""
     from neroRL import tune
     from neroRL.train import ntrain
@@ -63,7 +64,9 @@ def door(
         captured = capfd.readouterr()
         return Outcome(status, captured.out, captured.err)
 
-    return call
+    yield call
+    # Hydra's handlers write to streams that end with the test.
+    logging.getLogger().handlers.clear()
 
 
 @pytest.fixture

@@ -1,0 +1,131 @@
+"""Each wrapper changes what it says and nothing else."""
+
+from __future__ import annotations
+
+import cv2
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from neroRL.environments.specification import image_space, vector_space
+from neroRL.environments.wrappers.appending import LastAction, LastReward
+from neroRL.environments.wrappers.episode_statistics import EpisodeStatistics
+from neroRL.environments.wrappers.frame_skip import FrameSkip
+from neroRL.environments.wrappers.imaging import Grayscale, Resize
+from neroRL.environments.wrappers.positional_encoding import add_positional_encoding, sinusoid
+from neroRL.environments.wrappers.reward_normalization import RewardNormalization
+from neroRL.environments.wrappers.stacking import Stacking
+
+
+class Counting(gymnasium.Env):
+    """Observes the step as an image and a vector; rewards 1, 2, 3, …; ends after 5 steps."""
+
+    action_space = spaces.MultiDiscrete([3, 2])
+
+    def __init__(self, parts=("visual", "vector")):
+        every = {"visual": image_space(6, 4, 3), "vector": vector_space(2)}
+        self.observation_space = spaces.Dict({part: every[part] for part in parts})
+
+    def _observe(self):
+        image = np.arange(72, dtype=np.uint8).reshape(6, 4, 3) + np.uint8(self.count)
+        every = {"visual": image, "vector": np.array([self.count, -1], np.float32)}
+        return {part: every[part] for part in self.observation_space}
+
+    def reset(self, *, seed=None, options=None):
+        self.count = 0
+        return self._observe(), {}
+
+    def step(self, action):
+        self.count += 1
+        return self._observe(), float(self.count), self.count == 5, False, {}
+
+
+ACTION = np.array([2, 1])
+
+
+def test_frame_skip_sums_rewards_and_stops_at_the_end():
+    env = FrameSkip(Counting(), 2)
+    env.reset()
+    steps = [env.step(ACTION) for _ in range(3)]
+    assert [step[1] for step in steps] == [3.0, 7.0, 5.0]
+    assert [step[2] for step in steps] == [False, False, True]
+    assert steps[1][0]["vector"][0] == 4
+
+
+def test_last_action_is_one_hot_for_each_branch():
+    env = LastAction(Counting())
+    assert env.observation_space["vector"].shape == (7,)
+    np.testing.assert_array_equal(env.reset()[0]["vector"], [0, -1, 0, 0, 0, 0, 0])
+    np.testing.assert_array_equal(env.step(ACTION)[0]["vector"], [1, -1, 0, 0, 1, 0, 1])
+    np.testing.assert_array_equal(env.reset()[0]["vector"], [0, -1, 0, 0, 0, 0, 0])
+
+
+def test_last_reward_becomes_the_vector_where_there_is_none():
+    env = LastReward(Counting(parts=("visual",)))
+    np.testing.assert_array_equal(env.reset()[0]["vector"], [0])
+    env.step(ACTION)
+    np.testing.assert_array_equal(env.step(ACTION)[0]["vector"], [2])
+
+
+def test_grayscale_and_resize():
+    env = Resize(Grayscale(Counting()), 8, 3)
+    assert env.observation_space["visual"].shape == (3, 8, 1)
+    image = Counting()
+    image.reset()
+    rgb = image._observe()["visual"].astype(float)
+    gray = Grayscale(Counting()).reset()[0]["visual"]
+    np.testing.assert_allclose(gray[..., 0], rgb @ [0.299, 0.587, 0.114], atol=1)
+    resized = cv2.resize(gray, (8, 3), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(env.reset()[0]["visual"][..., 0], resized)
+
+
+def test_resize_averages_over_areas():
+    env = Resize(Counting(), 2, 3)
+    image = Counting()
+    image.reset()
+    blocks = image._observe()["visual"].astype(float).reshape(3, 2, 2, 2, 3).mean((1, 3))
+    np.testing.assert_allclose(env.reset()[0]["visual"], blocks, atol=1)
+
+
+@pytest.mark.parametrize("step", [0, 1, 7])
+def test_sinusoid(step):
+    encoded = sinusoid(step, 6)
+    for index in range(3):
+        angle = step / 10000 ** (2 * index / 6)
+        assert encoded[2 * index] == pytest.approx(np.sin(angle))
+        assert encoded[2 * index + 1] == pytest.approx(np.cos(angle))
+
+
+def test_positional_encoding_of_images_and_vectors():
+    image = add_positional_encoding(Counting())
+    first = image.reset()[0]
+    assert first["visual"].dtype == np.float32
+    image.step(ACTION)
+    second = image.step(ACTION)[0]["visual"]
+    plain = (np.arange(72).reshape(6, 4, 3) + 2) / 255
+    np.testing.assert_allclose(second - plain, np.repeat(
+        sinusoid(2, 24).reshape(6, 4, 1), 3, axis=2), atol=1e-6)  # fmt: skip
+    vector = add_positional_encoding(Counting(parts=("vector",)))
+    vector.reset()
+    np.testing.assert_array_equal(vector.step(ACTION)[0]["vector"][2:], sinusoid(1, 32))
+
+
+def test_stacking_fills_at_the_start_and_keeps_the_order():
+    env = Stacking(Counting(), 3)
+    assert env.observation_space["visual"].shape == (6, 4, 9)
+    np.testing.assert_array_equal(env.reset()[0]["vector"], [0, -1] * 3)
+    env.step(ACTION)
+    observation = env.step(ACTION)[0]
+    np.testing.assert_array_equal(observation["vector"][::2], [0, 1, 2])
+    np.testing.assert_array_equal(observation["visual"][0, 0, ::3], [0, 1, 2])
+    np.testing.assert_array_equal(env.reset()[0]["vector"], [0, -1] * 3)
+
+
+def test_rewards_are_scaled_for_learning_but_not_in_statistics():
+    env = RewardNormalization(EpisodeStatistics(Counting()), 5.0)
+    env.reset()
+    steps = [env.step(ACTION) for _ in range(5)]
+    assert [step[1] for step in steps] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert steps[-1][4] == {"episode_reward": 15.0, "episode_length": 5}
+    assert all(not step[4] for step in steps[:-1])

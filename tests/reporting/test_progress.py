@@ -1,0 +1,81 @@
+"""What a person sees of a running sweep."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from neroRL.reporting.job_progress import JobProgress, ProgressFile, read_progress
+from neroRL.reporting.progress import (
+    JobRow,
+    PlainDisplay,
+    SweepStatus,
+    TerminalDisplay,
+    duration,
+    make_display,
+    status_line,
+)
+
+RUNNING = JobProgress("3/0", 5, 20, 1234.5, 0.25)
+STATUS = SweepStatus(
+    total=10,
+    completed=4,
+    failed=1,
+    diverged=0,
+    skipped=2,
+    running=[RUNNING],
+    best=(0.5, "1/0 gamma=0.9"),
+    elapsed_seconds=65.0,
+)
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_time_left_comes_from_the_work_of_this_run():
+    # 3 jobs and a quarter in 65 s; 4 and three quarters are left.
+    assert STATUS.seconds_left == pytest.approx(65.0 / 3.25 * 4.75)
+
+
+def test_a_line_tells_everything():
+    assert status_line(STATUS) == (
+        "5/10 jobs · 1 failed · 1m05s gone · 1m35s left · "
+        "3/0: update 5/20, 1,234 steps/s, reward 0.25 · best 0.5 in 1/0 gamma=0.9"
+    )
+
+
+def test_a_terminal_gets_a_bar_and_a_pipe_gets_lines():
+    assert isinstance(make_display(_Terminal()), TerminalDisplay)
+    assert isinstance(make_display(io.StringIO()), PlainDisplay)
+
+
+def test_the_bar_shows_running_jobs_and_the_best():
+    stream = _Terminal()
+    display = TerminalDisplay(stream)
+    display.start(10)
+    display.update(STATUS)
+    display.job_finished(JobRow("4/0", "failed", None, 3.0, "ValueError: [bad]"))
+    display.stop(STATUS)
+    shown = stream.getvalue()
+    for text in ("5/10", "update 5/20", "1,234 steps/s", "best 0.5", "1m35s left",
+                 "4/0: failed in 3s: ValueError: [bad]"):  # fmt: skip
+        assert text in shown
+
+
+def test_progress_travels_through_a_file(tmp_path):
+    file = ProgressFile(tmp_path)
+    assert read_progress(tmp_path) is None
+    file.write(RUNNING)
+    assert read_progress(tmp_path) == RUNNING
+    file.remove()
+    assert read_progress(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(3.4, "3s"), (59.6, "1m00s"), (3599, "59m59s"), (7260, "2h01m")]
+)
+def test_duration(seconds, shown):
+    assert duration(seconds) == shown

@@ -1,0 +1,109 @@
+"""A real TensorBoard server shows the curves, and a sweep as one table."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from tensorboard import default, program
+
+from neroRL.reporting.tensorboard import Summaries, write_sweep_hparams
+
+AXES = {"trainer.gamma": [0.9, 0.99], "model/memory": ["gru", "none"], "odd": [None, "1e3", 2]}
+POINTS = [
+    {"trainer.gamma": 0.9, "model/memory": "gru", "odd": None},
+    {"trainer.gamma": 0.99, "model/memory": "none", "odd": "1e3"},
+]
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> Path:
+    """Two permutations, two repetitions each; the objective is permutation + repetition / 10."""
+    write_sweep_hparams(tmp_path, AXES)
+    for permutation, point in enumerate(POINTS):
+        for repetition in range(2):
+            directory = tmp_path / f"{permutation}/{repetition}/summaries"
+            summaries = Summaries(directory)
+            summaries.hparams(point, str(permutation))
+            for update in (1, 2):
+                reward = permutation + repetition / 10
+                summaries.scalars(update, 64 * update, {"episode/reward_mean": reward})
+            summaries.close(success=True)
+    return tmp_path
+
+
+@pytest.fixture
+def server(sweep: Path):
+    board = program.TensorBoard(default.get_plugins())
+    board.configure(argv=[None, "--logdir", str(sweep), "--port", "0", "--load_fast", "false"])
+    return board.launch().rstrip("/")
+
+
+def _get(url: str, content: dict | None = None):
+    data = json.dumps(content).encode() if content is not None else None
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.load(answer)
+
+
+def _eventually(ask, complete):
+    for _ in range(60):
+        try:
+            answer = ask()
+            if complete(answer):
+                return answer
+        except urllib.error.HTTPError:
+            pass
+        time.sleep(0.5)
+    raise AssertionError(f"not complete: {ask()}")
+
+
+def test_a_sweep_is_one_table_and_repetitions_are_averaged(server):
+    def ask():
+        experiment = _get(f"{server}/data/plugin/hparams/experiment", {})
+        columns = [{"metric": info["name"]} for info in experiment["metricInfos"]]
+        request = {
+            "experimentName": "",
+            "allowedStatuses": ["STATUS_SUCCESS", "STATUS_RUNNING", "STATUS_UNKNOWN"],
+            "colParams": [{"metric": column["metric"]} for column in columns],
+            "startIndex": 0,
+            "sliceSize": 100,
+            "aggregationType": "AGGREGATION_AVG",
+            "aggregationMetric": columns[0]["metric"],
+        }
+        return experiment, _get(f"{server}/data/plugin/hparams/session_groups", request)
+
+    def complete(answer):
+        groups = answer[1].get("sessionGroups", [])
+        return len(groups) == 2 and all(len(group["sessions"]) == 2 for group in groups)
+
+    experiment, table = _eventually(ask, complete)
+    assert {info["name"] for info in experiment["hparamInfos"]} == set(AXES)
+    by_trial = {group["name"]: group for group in table["sessionGroups"]}
+    assert set(by_trial) == {"0", "1"}
+    for permutation, point in enumerate(POINTS):
+        group = by_trial[str(permutation)]
+        assert group["hparams"]["trainer.gamma"] == point["trainer.gamma"]
+        assert group["hparams"]["model/memory"] == point["model/memory"]
+        (metric,) = [m for m in group["metricValues"]
+                     if m["name"]["tag"] == "episode/reward_mean"]  # fmt: skip
+        assert metric["value"] == pytest.approx(permutation + 0.05)
+
+
+def test_curves_have_the_update_on_their_axis(server):
+    def ask():
+        return _get(
+            f"{server}/data/plugin/scalars/scalars"
+            "?run=1/0/summaries&tag=episode/reward_mean&format=json"
+        )
+
+    points = _eventually(ask, lambda answer: len(answer) == 2)
+    assert [(step, value) for _, step, value in points] == [(1, 1.0), (2, 1.0)]
+    steps = _get(
+        f"{server}/data/plugin/scalars/scalars?run=1/0/summaries&tag=time/env_steps&format=json"
+    )
+    assert [value for _, _, value in steps] == [64.0, 128.0]
