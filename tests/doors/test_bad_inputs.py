@@ -86,7 +86,10 @@ TUNE_CASES = {
 }
 
 BASE_CASES = {
-    "unknown key": ("trainer:\n  gama: 0.9\n", ["base.yaml:2", "trainer.gama", "did you mean gamma"]),
+    "unknown key": (
+        "trainer:\n  gama: 0.9\n",
+        ["base.yaml:2", "trainer.gama", "did you mean gamma"],
+    ),
     "wrong type": (
         "sampler:\n  n_workers: '4'\n",
         ["base.yaml:2", "sampler.n_workers", "'4' is not allowed", "integer"],
@@ -99,13 +102,19 @@ BASE_CASES = {
         "environment:\n  type: MiniGrid\n",
         ["base.yaml:2", "environment.type", "did you mean Minigrid"],
     ),
-    "type without a package": ("environment:\n  type: Procgen\n", ["base.yaml:2", "does not exist"]),
+    "type without a package": (
+        "environment:\n  type: Procgen\n",
+        ["base.yaml:2", "does not exist"],
+    ),
     "not divisible": (
         "sampler:\n  n_workers: 3\n  worker_steps: 5\n",
         ["3 · 5 = 15", "n_mini_batches = 4"],
     ),
     "no workers": ("sampler:\n  n_workers: 0\n", ["base.yaml:2", "sampler.n_workers", "0 is not"]),
-    "gamma": ("trainer:\n  gamma: 1.01\n", ["base.yaml:2", "trainer.gamma", "less than or equal to 1"]),
+    "gamma": (
+        "trainer:\n  gamma: 1.01\n",
+        ["base.yaml:2", "trainer.gamma", "less than or equal to 1"],
+    ),
     "long sequence": (
         "model:\n  recurrence:\n    sequence_length: 64\nsampler:\n  worker_steps: 32\n",
         ["base.yaml:3", "64 is longer", "32"],
@@ -136,7 +145,10 @@ FLAG_CASES = {
     "repetitions as text": (["--num-repetitions", "abc"], ["--num-repetitions", "'abc'"]),
     "port": (["--worker-id=60531"], ["worker_id", "65535"]),
     "negative port": (["--worker-id=-1"], ["--worker-id", "0 or more"]),
-    "unknown flag": (["--num-repetition=2"], ["--num-repetition", "did you mean --num-repetitions"]),
+    "unknown flag": (
+        ["--num-repetition=2"],
+        ["--num-repetition", "did you mean --num-repetitions"],
+    ),
     "empty run-id": (["--run-id="], ["--run-id", "is empty"]),
     "run-id with dots": (["--run-id=../x"], ["--run-id", "'..'"]),
     "absolute run-id": (["--run-id=/x"], ["--run-id", "leading '/'"]),

@@ -73,7 +73,7 @@ def test_a_sweep_leaves_what_is_documented(door, tmp_path):
             "sampler.n_workers": int(row["sampler.n_workers"]),
         }
         for key in ("status", "objective", "reward_mean", "env_steps", "steps_per_second"):
-            assert str(result[key]) == row[key] or result[key] is None and row[key] == ""
+            assert str(result[key]) == row[key] or (result[key] is None and row[key] == "")
         assert result["env_steps"] == 2 * 16 * int(row["sampler.n_workers"])
         assert (job / "train.log").stat().st_size > 0
         assert list((job / "summaries").glob("events.out.tfevents.*"))
@@ -112,8 +112,9 @@ def test_alone_in_a_sweep_and_under_joblib_the_same_seed_gives_the_same_weights(
         assert _same(tmp_path / "out/run" / job, tmp_path / "parallel/run" / job)
     assert _same(tmp_path / "out/run/3/0", tmp_path / "alone")
     assert not _same(tmp_path / "out/run/1/0", tmp_path / "alone")
-    assert _table(tmp_path / "out/run")[2]["objective"] == (
-        _table(tmp_path / "parallel/run")[2]["objective"]
+    assert (
+        _table(tmp_path / "out/run")[2]["objective"]
+        == (_table(tmp_path / "parallel/run")[2]["objective"])
     )
 
 
@@ -253,7 +254,9 @@ def test_training_can_be_continued_for_longer(door, tiny, tmp_path):
     assert outcome.status == 0, outcome.err
     ends = [torch.load(tmp_path / run / "checkpoints/default-4.pt", weights_only=True)
             for run in ("whole", "rest")]  # fmt: skip
-    assert all(torch.equal(ends[0]["model"][key], ends[1]["model"][key]) for key in ends[0]["model"])
+    assert all(
+        torch.equal(ends[0]["model"][key], ends[1]["model"][key]) for key in ends[0]["model"]
+    )
 
 
 def test_a_drawn_seed_is_recorded_and_kept(door, tiny, space, tmp_path):

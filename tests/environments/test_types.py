@@ -76,9 +76,7 @@ def test_minigrid_vectors_are_one_hot_cells(name):
 
 
 def test_minigrid_episodes_are_cut():
-    config = _config(
-        "MinigridVec", "MiniGrid-Empty-8x8-v0", reset_params={"max-episode-steps": 5}
-    )
+    config = _config("MinigridVec", "MiniGrid-Empty-8x8-v0", reset_params={"max-episode-steps": 5})
     env = registry.environment_type("MinigridVec").make(config, 0)
     env.reset(seed=0)
     ends = [env.step(np.array([0]))[2:4] for _ in range(5)]

@@ -16,11 +16,15 @@ keys = st.from_regex(r"[a-z][a-z0-9_-]{0,8}", fullmatch=True).filter(
     lambda key: key not in ("null", "true", "false", "inf", "nan")
 )
 # "${" begins an interpolation, which is meant to be one.
-texts = st.text(
-    st.characters(blacklist_categories=["Cs", "Cc"]), max_size=20
-).filter(lambda text: "${" not in text)
-scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | texts | st.floats(
-    allow_nan=False, allow_infinity=False
+texts = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=20).filter(
+    lambda text: "${" not in text
+)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | texts
+    | st.floats(allow_nan=False, allow_infinity=False)
 )
 values = st.recursive(
     scalars,

@@ -43,9 +43,7 @@ def test_advantages_equal_their_definition(seed, steps, lamda):
         for t in range(steps):
             total, weight = 0.0, 1.0
             for k in range(t, steps):
-                delta = (
-                    rewards[k, worker] + 0.9 * next_values[k, worker] - values[k, worker]
-                )
+                delta = rewards[k, worker] + 0.9 * next_values[k, worker] - values[k, worker]
                 total += weight * delta
                 weight *= 0.9 * lamda
                 if ended[k, worker]:
@@ -94,9 +92,7 @@ def test_mini_batches_hold_every_step_once(count, distinct):
     for batch in mini_batches(rollout, pieces, count, torch.Generator().manual_seed(0)):
         real = batch.row_of_step.reshape(-1)
         real = real if batch.steps is None else real[batch.steps]
-        np.testing.assert_array_equal(
-            batch.rows[real], rows.reshape(-1)[batch.transitions]
-        )
+        np.testing.assert_array_equal(batch.rows[real], rows.reshape(-1)[batch.transitions])
         if distinct:
             assert len(set(batch.rows.tolist())) == len(batch.rows)
         seen.extend(batch.transitions.tolist())

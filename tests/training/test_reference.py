@@ -60,9 +60,7 @@ def _rollout(model: ActorCritic, distinct: bool) -> Rollout:
         [torch.randint(count, (T * N,), generator=generator) for count in ACTIONS], dim=1
     )
     real = torch.randn(T * N, 3, generator=generator, dtype=torch.float64)
-    states = torch.randn(
-        T * N, model.memory.state_size, generator=generator, dtype=torch.float64
-    )
+    states = torch.randn(T * N, model.memory.state_size, generator=generator, dtype=torch.float64)
     log_probs = torch.full((T * N, 2), -0.9, dtype=torch.float64) + 0.1 * real[:, :1]
     return Rollout(
         {"vector": table}, rows, distinct, starts, actions, log_probs,
@@ -197,9 +195,7 @@ def test_update_equals_the_naive_reference(memory, normalization, distinct):
     update(model, make_optimizer(model), rollout, config.trainer, SCHEDULED, generator)
     _naive_update(reference, rollout, config)
     moved = 0.0
-    for (name, ours), theirs in zip(
-        model.named_parameters(), reference.parameters(), strict=True
-    ):
+    for (name, ours), theirs in zip(model.named_parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=0, msg=name)
         moved = max(moved, float((ours - _initial(config)[name]).detach().abs().max()))
     assert moved > 0.01  # eight steps of a learning rate of 0.01

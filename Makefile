@@ -1,0 +1,43 @@
+# Every target makes the virtual environment it needs. PYTHON chooses the interpreter.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: sweep test test-slow check lint types bench clean
+
+# The main job: a real sweep on MiniGrid, 4 permutations, a few minutes.
+sweep: $(READY)
+	$(BIN)/ntune --config=./configs/minigrid.yaml --tune=./configs/tune/quick.yaml \
+		--run-id=first --out=./grid_search/ trainer.updates=15 sampler.worker_steps=128
+
+# Lint, types and tests.
+test: check
+
+check: lint types $(READY)
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+# Learning and other tests of minutes.
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+# Against the peers; see benchmarks/README.md.
+bench: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt -r benchmarks/peers.txt
+	$(BIN)/python -m benchmarks
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) build dist grid_search runs
