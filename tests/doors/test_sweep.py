@@ -312,8 +312,12 @@ def test_light_commands_do_not_import_torch(command, arguments, tiny):
 def test_tune_runs_as_a_file(tmp_path):
     script = Path(__file__).resolve().parents[2] / "neroRL/tune.py"
     done = subprocess.run(
-        [sys.executable, script, "--generate-only", "--out=out", "--config=./configs/minigrid.yaml"],
-        cwd=tmp_path, capture_output=True, text=True, check=False, env={},
-    )  # fmt: skip
+        [sys.executable, script, "--generate-only", "--out=out"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={},
+    )
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "out/configs").iterdir())) == 48

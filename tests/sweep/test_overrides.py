@@ -43,12 +43,15 @@ def test_round_trip(value):
     assert _types(arrived) == _types(value)
 
 
-@pytest.mark.parametrize(
-    "value",
-    ["1e3", "no", "null", "true", "a,b", "a=b", "it's", 'say "x"', "{a: b}", "[1]", " x ", "", "\\", "\\'", "a\\", "~", "inf", "#x", "a: b", "$x", "é", "!x", "x'\\''"],
-)  # fmt: skip
+@pytest.mark.parametrize("value", ["1e3", "no", "null", "true", "inf", "~", "", " x ", "é"])
 def test_strings_that_look_like_something_else(value):
     assert override_value(f"k={value_text(value)}") == value
+
+
+@pytest.mark.parametrize("value", ["a,b", "a=b", "it's", 'say "x"', "{a: b}", "[1]", "#x", "$x"])
+@pytest.mark.parametrize("end", ["", "\\", "\\'", "'\\''"])
+def test_strings_with_signs_of_the_grammar(value, end):
+    assert override_value(f"k={value_text(value + end)}") == value + end
 
 
 def test_interpolations_stay_interpolations():
