@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments.specification import SingleEnvironment
+from neroRL.environments.vector import EpisodeSeeds, SequentialEnvironment, VectorEnvironment
 from neroRL.errors import Problem, did_you_mean
 
 
@@ -68,6 +69,23 @@ class EnvironmentType(ABC):
             it. Where an episode has succeeded or not, the info of its last step says so under
             ``success``.
         """
+
+    def make_batch(
+        self,
+        config: EnvironmentConfig,  # noqa: ARG002 - for those that override it
+        single: SingleEnvironment,  # noqa: ARG002
+        seeds: Sequence[EpisodeSeeds],  # noqa: ARG002
+        ordinary: Callable[[], SequentialEnvironment],  # noqa: ARG002
+    ) -> VectorEnvironment | None:
+        """Makes environments that step together, faster than one by one; None if there are none.
+
+        Args:
+            config: as for :meth:`make`.
+            single: one environment with its wrappers, for the spaces.
+            seeds: the episodes' seeds, for each environment.
+            ordinary: makes the same environments, stepped one by one.
+        """
+        return None
 
     @abstractmethod
     def check_name(self, config: EnvironmentConfig) -> list[Problem]:

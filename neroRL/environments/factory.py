@@ -41,7 +41,6 @@ def make_vector(
         The environments, not started yet.
     """
     params = registry.reset_params(config)
-    environments = [make_single(config, worker_id + worker) for worker in range(n_workers)]
     seeds = [
         EpisodeSeeds(
             np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, worker]))),
@@ -51,7 +50,14 @@ def make_vector(
         )
         for worker in range(n_workers)
     ]
-    return SequentialEnvironment(environments, seeds)
+    first = make_single(config, worker_id)
+
+    def one_by_one() -> SequentialEnvironment:
+        others = [make_single(config, worker_id + worker) for worker in range(1, n_workers)]
+        return SequentialEnvironment([first, *others], seeds)
+
+    batch = registry.environment_type(config.type).make_batch(config, first, seeds, one_by_one)
+    return one_by_one() if batch is None else batch
 
 
 def make_single(config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:

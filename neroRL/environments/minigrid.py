@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import functools
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import gymnasium
 import minigrid  # noqa: F401 - registers its ids
 import numpy as np
 from gymnasium import spaces
-from minigrid.core.constants import OBJECT_TO_IDX
 
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments.environment_type import EnvironmentType, Parameter, unknown_name
+from neroRL.environments.minigrid_views import CLASSES, one_hot, renderer
 from neroRL.environments.specification import (
     VECTOR,
     VISUAL,
@@ -23,12 +24,13 @@ from neroRL.environments.specification import (
     observation_space,
     vector_space,
 )
+from neroRL.environments.tabled import TabledEnvironment
+from neroRL.environments.transition_table import TransitionTable, can_be_tabled
+from neroRL.environments.vector import EpisodeSeeds, SequentialEnvironment, VectorEnvironment
 from neroRL.errors import Problem
 
 TILE_SIZE = 28
 MEMORY_ACTIONS = 4  # left, right, forward, pickup (which does nothing there)
-CLASSES = ("agent", "empty", "wall", "key", "ball", "lava")
-MOST_FRAME_BYTES = 64 * 2**20
 
 
 class _MinigridType(EnvironmentType):
@@ -53,6 +55,35 @@ class _MinigridType(EnvironmentType):
             found.append(Problem("environment.reset_params.view-size", message))
         return found
 
+    def make_batch(
+        self,
+        config: EnvironmentConfig,
+        single: SingleEnvironment,
+        seeds: Sequence[EpisodeSeeds],
+        ordinary: Callable[[], SequentialEnvironment],
+    ) -> VectorEnvironment | None:
+        """Looks transitions up where observations are functions of the view alone."""
+        by_history = config.last_action_to_obs or config.last_reward_to_obs
+        by_history = by_history or config.obs_stacks > 1 or config.positional_encoding
+        if by_history or config.frame_skip > 1 or not can_be_tabled(single):
+            return None
+        assert isinstance(single.action_space, spaces.MultiDiscrete)
+        actions = int(single.action_space.nvec[0])
+        params = self.reset_params(config)
+        return TabledEnvironment(
+            single,
+            _transitions(config.name, params["view-size"], actions),
+            self._observe(config),
+            seeds,
+            params["max-episode-steps"],
+            config.reward_normalization or 1.0,
+            ordinary,
+        )
+
+    @abstractmethod
+    def _observe(self, config: EnvironmentConfig) -> Callable[[np.ndarray], Observation]:
+        """Makes the function from views to observations."""
+
     def _make_minigrid(self, config: EnvironmentConfig) -> gymnasium.Env[Any, Any]:
         params = self.reset_params(config)
         return gymnasium.make(
@@ -61,6 +92,13 @@ class _MinigridType(EnvironmentType):
             agent_view_size=params["view-size"],
             max_episode_steps=params["max-episode-steps"],
         )
+
+
+@functools.lru_cache(maxsize=4)
+def _transitions(name: str, view_size: int, actions: int) -> TransitionTable:
+    """The table that all environments of an id share in a process."""
+    env = gymnasium.make(name, disable_env_checker=True, agent_view_size=view_size)
+    return TransitionTable(env, actions)
 
 
 class Minigrid(_MinigridType):
@@ -73,6 +111,13 @@ class Minigrid(_MinigridType):
             self._make_minigrid(config), config.name, tile_size(view_size, config.resize_vis_obs)
         )
 
+    def _observe(self, config: EnvironmentConfig) -> Callable[[np.ndarray], Observation]:
+        view_size = self.reset_params(config)["view-size"]
+        width, height = config.resize_vis_obs
+        tile = tile_size(view_size, config.resize_vis_obs)
+        frames = renderer(view_size, tile, config.grayscale, (width, height))
+        return lambda views: {VISUAL: np.stack([frames.frame(view) for view in views])}
+
 
 class MinigridVec(_MinigridType):
     """The agent's view as a one-hot vector."""
@@ -80,6 +125,9 @@ class MinigridVec(_MinigridType):
     def make(self, config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:  # noqa: ARG002
         """Makes one environment; see the base class."""
         return MinigridOneHot(self._make_minigrid(config), config.name)
+
+    def _observe(self, config: EnvironmentConfig) -> Callable[[np.ndarray], Observation]:  # noqa: ARG002
+        return lambda views: {VECTOR: one_hot(views)}
 
 
 def tile_size(view_size: int, resize_vis_obs: list[int]) -> int:
@@ -128,9 +176,6 @@ class MinigridView(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]):
 class MinigridImage(MinigridView):
     """The view rendered in colour, shape (view size · tile size, view size · tile size, 3).
 
-    The picture is a function of the view's encoding, so each distinct one is rendered once in a
-    process.
-
     Args:
         env: the environment.
         name: its id.
@@ -139,31 +184,13 @@ class MinigridImage(MinigridView):
 
     def __init__(self, env: gymnasium.Env[Any, Any], name: str, tile_size: int) -> None:
         super().__init__(env, name)
-        self._view_size = int(env.unwrapped.agent_view_size)  # type: ignore[attr-defined]
-        self._tile_size = tile_size
-        self._frames = _frames(self._view_size, tile_size)
-        side = self._view_size * tile_size
-        self._most_frames = MOST_FRAME_BYTES // (side * side * 3)
+        self._renderer = renderer(view_size_of(env), tile_size)
+        side = self._renderer.side
         self.observation_space = observation_space({VISUAL: image_space(side, side, 3)})
 
     def observed(self, view: np.ndarray) -> Observation:
         """The picture of a view; must not be written to."""
-        key = view.tobytes()
-        frame = self._frames.get(key)
-        if frame is None:
-            if len(self._frames) >= self._most_frames:
-                self._frames.clear()
-            unwrapped: Any = self.env.unwrapped
-            frame = unwrapped.get_pov_render(tile_size=self._tile_size)
-            frame.flags.writeable = False
-            self._frames[key] = frame
-        return {VISUAL: frame}
-
-
-@functools.cache
-def _frames(view_size: int, tile_size: int) -> dict[bytes, np.ndarray]:  # noqa: ARG001
-    """Rendered views by encoding, shared by all environments of a process."""
-    return {}
+        return {VISUAL: self._renderer.frame(view)}
 
 
 class MinigridOneHot(MinigridView):
@@ -176,12 +203,15 @@ class MinigridOneHot(MinigridView):
 
     def __init__(self, env: gymnasium.Env[Any, Any], name: str) -> None:
         super().__init__(env, name)
-        self._one_hot = np.zeros((max(OBJECT_TO_IDX.values()) + 1, len(CLASSES)), np.float32)
-        for index, name_of_class in enumerate(CLASSES):
-            self._one_hot[OBJECT_TO_IDX[name_of_class], index] = 1.0
-        cells = int(env.unwrapped.agent_view_size) ** 2  # type: ignore[attr-defined]
-        self.observation_space = observation_space({VECTOR: vector_space(cells * len(CLASSES))})
+        length = view_size_of(env) ** 2 * len(CLASSES)
+        self.observation_space = observation_space({VECTOR: vector_space(length)})
 
     def observed(self, view: np.ndarray) -> Observation:
         """The one-hot vector of a view."""
-        return {VECTOR: self._one_hot[view[:, :, 0]].reshape(-1)}
+        return {VECTOR: one_hot(view)}
+
+
+def view_size_of(env: gymnasium.Env[Any, Any]) -> int:
+    """Cells of the agent's view on a side."""
+    unwrapped: Any = env.unwrapped
+    return int(unwrapped.agent_view_size)

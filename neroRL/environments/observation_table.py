@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 
 from neroRL.environments.specification import VECTOR, VISUAL, EnvironmentSpec, Observation
 
 FIRST_ROWS = 64
+
+
+class ObservationRows(Protocol):
+    """Observations by number."""
+
+    def rows(self, ids: np.ndarray) -> dict[str, np.ndarray]:
+        """The observations of some rows, shape (len(ids), …) each."""
 
 
 class ObservationTable:
@@ -62,7 +71,7 @@ class ObservationTable:
             row = self._ids[key] = self._append(observation)
         return row
 
-    def rows(self, ids: np.ndarray | slice) -> dict[str, np.ndarray]:
+    def rows(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         """The observations of some rows, shape (len(ids), …) each."""
         return {key: array[: self.length][ids] for key, array in self._rows.items()}
 

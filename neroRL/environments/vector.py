@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from neroRL.environments.observation_table import ObservationTable
+from neroRL.environments.observation_table import ObservationRows, ObservationTable
 from neroRL.environments.specification import (
     Observation,
     SingleEnvironment,
@@ -108,6 +108,8 @@ class VectorEnvironment(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]
         ids: rows of the current observations, shape (N,).
     """
 
+    table: ObservationRows
+
     def __init__(self, environment: SingleEnvironment, num_envs: int) -> None:
         self.specification = specification_of(environment)
         self.num_envs = num_envs
@@ -116,7 +118,6 @@ class VectorEnvironment(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}
-        self.table = ObservationTable(self.specification)
         self.ids = np.zeros(num_envs, np.int64)
 
     @abstractmethod
@@ -180,10 +181,13 @@ class SequentialEnvironment(VectorEnvironment):
         seeds: the episodes' seeds, for each environment.
     """
 
+    table: ObservationTable
+
     def __init__(
         self, environments: Sequence[SingleEnvironment], seeds: Sequence[EpisodeSeeds]
     ) -> None:
         super().__init__(environments[0], len(environments))
+        self.table = ObservationTable(self.specification)
         self.environments = list(environments)
         self._seeds = list(seeds)
         self._episode_seeds = [0] * self.num_envs

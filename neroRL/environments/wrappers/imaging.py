@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
-import cv2
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from neroRL.environments import images
 from neroRL.environments.specification import (
     VISUAL,
     Observation,
@@ -48,7 +48,7 @@ class Grayscale(_Imaging):
 
     def image(self, image: np.ndarray) -> np.ndarray:
         """The gray image."""
-        return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[:, :, None]
+        return images.gray(image)
 
 
 class Resize(_Imaging):
@@ -66,8 +66,7 @@ class Resize(_Imaging):
 
     def image(self, image: np.ndarray) -> np.ndarray:
         """The scaled image."""
-        scaled = np.asarray(cv2.resize(image, self._size, interpolation=cv2.INTER_AREA))
-        return scaled if scaled.ndim == 3 else scaled[:, :, None]
+        return images.resized(image, *self._size)
 
 
 def _image_shape(env: gymnasium.Env[Any, Any]) -> tuple[int, int, int]:
