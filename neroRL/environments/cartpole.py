@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import gymnasium
@@ -9,7 +10,13 @@ import numpy as np
 from gymnasium import spaces
 
 from neroRL.config.schema import EnvironmentConfig
-from neroRL.environments.environment_type import EnvironmentType, Parameter, unknown_name
+from neroRL.environments.cartpole_batch import BatchedCartPole, equals_gymnasium
+from neroRL.environments.environment_type import (
+    EnvironmentType,
+    Parameter,
+    depends_on_history,
+    unknown_name,
+)
 from neroRL.environments.specification import (
     VECTOR,
     Observation,
@@ -17,6 +24,7 @@ from neroRL.environments.specification import (
     observation_space,
     vector_space,
 )
+from neroRL.environments.vector import EpisodeSeeds, VectorEnvironment
 from neroRL.errors import Problem
 
 VELOCITIES = [1, 3]
@@ -30,6 +38,20 @@ class CartPole(EnvironmentType):
     def make(self, config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:  # noqa: ARG002
         """Makes one environment; see the base class."""
         return CartPoleVector(config.name, self.reset_params(config)["mask-velocity"])
+
+    def make_batch(
+        self,
+        config: EnvironmentConfig,
+        single: SingleEnvironment,
+        seeds: Sequence[EpisodeSeeds],
+    ) -> VectorEnvironment | None:
+        """Steps all environments as arrays where observations are functions of the state."""
+        if depends_on_history(config) or not equals_gymnasium(config.name, len(seeds)):
+            return None
+        masked = VELOCITIES if self.reset_params(config)["mask-velocity"] else []
+        return BatchedCartPole(
+            single, config.name, masked, seeds, config.reward_normalization or 1.0
+        )
 
     def check_name(self, config: EnvironmentConfig) -> list[Problem]:
         """Refuses ids that are no CartPole."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments.specification import SingleEnvironment
-from neroRL.environments.vector import EpisodeSeeds, SequentialEnvironment, VectorEnvironment
+from neroRL.environments.vector import EpisodeSeeds, VectorEnvironment
 from neroRL.errors import Problem, did_you_mean
 
 
@@ -50,6 +50,12 @@ _NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a s
 SEEDS = {"start-seed": Parameter(0, low=0), "num-seeds": Parameter(100, low=1)}
 
 
+def depends_on_history(config: EnvironmentConfig) -> bool:
+    """Whether wrappers make observations of more than the environment's current state."""
+    appended = config.last_action_to_obs or config.last_reward_to_obs or config.positional_encoding
+    return appended or config.obs_stacks > 1 or config.frame_skip > 1
+
+
 class EnvironmentType(ABC):
     """Makes and checks the environments of one type."""
 
@@ -75,7 +81,6 @@ class EnvironmentType(ABC):
         config: EnvironmentConfig,  # noqa: ARG002 - for those that override it
         single: SingleEnvironment,  # noqa: ARG002
         seeds: Sequence[EpisodeSeeds],  # noqa: ARG002
-        ordinary: Callable[[], SequentialEnvironment],  # noqa: ARG002
     ) -> VectorEnvironment | None:
         """Makes environments that step together, faster than one by one; None if there are none.
 
@@ -83,7 +88,6 @@ class EnvironmentType(ABC):
             config: as for :meth:`make`.
             single: one environment with its wrappers, for the spaces.
             seeds: the episodes' seeds, for each environment.
-            ordinary: makes the same environments, stepped one by one.
         """
         return None
 

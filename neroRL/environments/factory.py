@@ -51,13 +51,11 @@ def make_vector(
         for worker in range(n_workers)
     ]
     first = make_single(config, worker_id)
-
-    def one_by_one() -> SequentialEnvironment:
-        others = [make_single(config, worker_id + worker) for worker in range(1, n_workers)]
-        return SequentialEnvironment([first, *others], seeds)
-
-    batch = registry.environment_type(config.type).make_batch(config, first, seeds, one_by_one)
-    return one_by_one() if batch is None else batch
+    batch = registry.environment_type(config.type).make_batch(config, first, seeds)
+    if batch is not None:
+        return batch
+    others = [make_single(config, worker_id + worker) for worker in range(1, n_workers)]
+    return SequentialEnvironment([first, *others], seeds)
 
 
 def make_single(config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:

@@ -13,7 +13,12 @@ import numpy as np
 from gymnasium import spaces
 
 from neroRL.config.schema import EnvironmentConfig
-from neroRL.environments.environment_type import EnvironmentType, Parameter, unknown_name
+from neroRL.environments.environment_type import (
+    EnvironmentType,
+    Parameter,
+    depends_on_history,
+    unknown_name,
+)
 from neroRL.environments.minigrid_views import CLASSES, one_hot, renderer
 from neroRL.environments.specification import (
     VECTOR,
@@ -26,7 +31,7 @@ from neroRL.environments.specification import (
 )
 from neroRL.environments.tabled import TabledEnvironment
 from neroRL.environments.transition_table import TransitionTable, can_be_tabled
-from neroRL.environments.vector import EpisodeSeeds, SequentialEnvironment, VectorEnvironment
+from neroRL.environments.vector import EpisodeSeeds, VectorEnvironment
 from neroRL.errors import Problem
 
 TILE_SIZE = 28
@@ -60,12 +65,9 @@ class _MinigridType(EnvironmentType):
         config: EnvironmentConfig,
         single: SingleEnvironment,
         seeds: Sequence[EpisodeSeeds],
-        ordinary: Callable[[], SequentialEnvironment],
     ) -> VectorEnvironment | None:
         """Looks transitions up where observations are functions of the view alone."""
-        by_history = config.last_action_to_obs or config.last_reward_to_obs
-        by_history = by_history or config.obs_stacks > 1 or config.positional_encoding
-        if by_history or config.frame_skip > 1 or not can_be_tabled(single):
+        if depends_on_history(config) or not can_be_tabled(single):
             return None
         assert isinstance(single.action_space, spaces.MultiDiscrete)
         actions = int(single.action_space.nvec[0])
@@ -77,7 +79,7 @@ class _MinigridType(EnvironmentType):
             seeds,
             params["max-episode-steps"],
             config.reward_normalization or 1.0,
-            ordinary,
+            functools.partial(_make_plain, config.name, params["view-size"]),
         )
 
     @abstractmethod
@@ -97,8 +99,11 @@ class _MinigridType(EnvironmentType):
 @functools.lru_cache(maxsize=4)
 def _transitions(name: str, view_size: int, actions: int) -> TransitionTable:
     """The table that all environments of an id share in a process."""
-    env = gymnasium.make(name, disable_env_checker=True, agent_view_size=view_size)
-    return TransitionTable(env, actions)
+    return TransitionTable(_make_plain(name, view_size), actions)
+
+
+def _make_plain(name: str, view_size: int) -> gymnasium.Env[Any, Any]:
+    return gymnasium.make(name, disable_env_checker=True, agent_view_size=view_size)
 
 
 class Minigrid(_MinigridType):

@@ -71,17 +71,31 @@ class ObservationTable:
             row = self._ids[key] = self._append(observation)
         return row
 
+    def extend(self, observations: dict[str, np.ndarray]) -> np.ndarray:
+        """Appends observations, shape (count, …) each, as new rows; returns their ids."""
+        count = len(next(iter(observations.values())))
+        ids = np.arange(self.length, self.length + count)
+        self._reserve(self.length + count)
+        for key, array in self._rows.items():
+            array[self.length : self.length + count] = observations[key]
+        self.length += count
+        return ids
+
     def rows(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         """The observations of some rows, shape (len(ids), …) each."""
         return {key: array[: self.length][ids] for key, array in self._rows.items()}
 
     def _append(self, observation: Observation) -> int:
         row = self.length
+        self._reserve(row + 1)
         for key, array in self._rows.items():
-            if row == len(array):
-                grown = np.empty((2 * row, *array.shape[1:]), array.dtype)
-                grown[:row] = array
-                self._rows[key] = array = grown
             array[row] = observation[key]
         self.length += 1
         return row
+
+    def _reserve(self, length: int) -> None:
+        for key, array in self._rows.items():
+            if length > len(array):
+                grown = np.empty((2 * length, *array.shape[1:]), array.dtype)
+                grown[: self.length] = array[: self.length]
+                self._rows[key] = grown

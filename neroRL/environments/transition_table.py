@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ import gymnasium
 import numpy as np
 
 FIRST_STATES = 1024
+MOST_LIVE_WORLDS = 128
 # A table that grows beyond this does not pay for its memory.
 MOST_STATES = 2_000_000
 MOST_WORLD_BYTES = 128 * 2**20
@@ -38,6 +40,43 @@ def can_be_tabled(env: gymnasium.Env[Any, Any]) -> bool:
     return module.startswith("minigrid.envs.") and "babyai" not in module
 
 
+class Views:
+    """Distinct encoded views, by number.
+
+    Args:
+        view_size: cells on a side.
+    """
+
+    def __init__(self, view_size: int) -> None:
+        self._array = np.empty((FIRST_STATES, view_size, view_size, 3), np.uint8)
+        self._ids: dict[bytes, int] = {}
+
+    def add(self, view: np.ndarray) -> int:
+        """The number of a view, shape (view size, view size, 3); a new one where it is new."""
+        key = view.tobytes()
+        number = self._ids.get(key)
+        if number is None:
+            number = self._ids[key] = len(self._ids)
+            if number == len(self._array):
+                self._array = np.concatenate((self._array, np.empty_like(self._array)))
+            self._array[number] = view
+        return number
+
+    def __getitem__(self, ids: np.ndarray) -> np.ndarray:
+        views: np.ndarray = self._array[ids]
+        return views
+
+    def copy(self) -> Views:
+        """The same views under the same numbers."""
+        copied = Views(self._array.shape[1])
+        copied._array, copied._ids = self._array.copy(), dict(self._ids)
+        return copied
+
+    def clear(self) -> None:
+        """Forgets all views."""
+        self._ids.clear()
+
+
 class TransitionTable:
     """The transitions of one environment id.
 
@@ -49,7 +88,7 @@ class TransitionTable:
         next_states: shape (states, actions); -1 where the transition was not needed yet.
         outcomes: shape (states, actions); bits TERMINATED and SUCCESS.
         view_ids: the view that is observed in a state, shape (states,).
-        views: distinct encoded views, shape (views, view size, view size, 3).
+        views: the views.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any], actions: int) -> None:
@@ -59,22 +98,21 @@ class TransitionTable:
         self.next_states = np.full((FIRST_STATES, actions), UNKNOWN, np.int32)
         self.outcomes = np.zeros((FIRST_STATES, actions), np.uint8)
         self.view_ids = np.zeros(FIRST_STATES, np.int64)
-        size = int(self._env.agent_view_size)
-        self.views = np.empty((FIRST_STATES, size, size, 3), np.uint8)
+        self.views = Views(int(self._env.agent_view_size))
         self._states: dict[tuple[int, int, int, int], int] = {}
         self._keys: list[tuple[int, int, int, int]] = []
-        self._view_ids: dict[bytes, int] = {}
         self._worlds: list[bytes] = []
         self._world_ids: dict[bytes, int] = {}
         self._world_bytes = 0
-        self._loaded = UNKNOWN
+        # Worlds that need no unpickling, the latest last.
+        self._live: OrderedDict[int, dict[str, Any]] = OrderedDict()
         self._initial: dict[int, tuple[int, int]] = {}
 
     def initial_state(self, seed: int) -> tuple[int, int]:
         """The state after a reset with a seed, and the step at which the environment gives up."""
         if seed not in self._initial:
-            encoded, _ = self._env.reset(seed=seed)
-            state = self._state(encoded["image"])
+            self._env.reset(seed=seed)
+            state = self._state()
             self._initial[seed] = (state, int(self._env.max_steps))
         return self._initial[seed]
 
@@ -93,38 +131,42 @@ class TransitionTable:
             self._fill(state, action)
 
     def _fill(self, state: int, action: int) -> None:
-        view, reward, terminated = self._step(state, action, 0)
+        reward, terminated = self._step(state, action, 0)
         outcome = TERMINATED if terminated else 0
         if reward != 0.0:
             if reward != self._env._reward():
                 raise UntabledError("a reward that is no reward of success")
             # Is it the same rule at another step of the episode?
-            _, later, _ = self._step(state, action, 1)
+            later, _ = self._step(state, action, 1)
             if later != self._env._reward() or later == reward:
                 raise UntabledError("a reward that does not depend on the step as usual")
             outcome |= SUCCESS
-        after = self._state(view)
+        after = self._state()
         self.next_states[state, action] = after
         self.outcomes[state, action] = outcome
 
-    def _step(self, state: int, action: int, step_count: int) -> tuple[np.ndarray, float, bool]:
+    def _step(self, state: int, action: int, step_count: int) -> tuple[float, bool]:
         self._load(state, step_count)
         before = self._env.np_random.bit_generator.state
-        encoded, reward, terminated, _, _ = self._env.step(action)
+        # Views take most of a step's time, and most steps lead to a state whose view is known.
+        self._env.gen_obs = _no_observation
+        try:
+            _, reward, terminated, _, _ = self._env.step(action)
+        finally:
+            del self._env.gen_obs
         if self._env.np_random.bit_generator.state != before:
             raise UntabledError("random numbers are drawn in steps")
-        return encoded["image"], float(reward), bool(terminated)
+        return float(reward), bool(terminated)
 
     def _load(self, state: int, step_count: int) -> None:
         """Puts the real environment into a state."""
         world, x, y, direction = self._keys[state]
-        if world != self._loaded:
-            self._env.__dict__.update(pickle.loads(self._worlds[world]))
+        live = self._live.pop(world, None)  # the step may change it
+        self._env.__dict__.update(live or pickle.loads(self._worlds[world]))
         self._env.agent_pos, self._env.agent_dir = (x, y), direction
         self._env.step_count = step_count
-        self._loaded = UNKNOWN  # the step may change the world
 
-    def _state(self, view: np.ndarray) -> int:
+    def _state(self) -> int:
         """The number of the state in which the real environment is."""
         x, y = self._env.agent_pos
         key = (self._world(), int(x), int(y), int(self._env.agent_dir))
@@ -134,12 +176,13 @@ class TransitionTable:
             if state == len(self.next_states):
                 self._grow()
             self._keys.append(key)
-            self.view_ids[state] = self._view(view)
+            self.view_ids[state] = self.views.add(self._env.gen_obs()["image"])
         return state
 
     def _world(self) -> int:
         """The number of everything in the real environment but the agent's pose."""
-        raw = self._pickled_world()
+        live = {key: value for key, value in self._env.__dict__.items() if key not in _NO_WORLD}
+        raw = pickle.dumps(live, pickle.HIGHEST_PROTOCOL)
         digest = hashlib.blake2b(raw, digest_size=16).digest()
         world = self._world_ids.get(digest)
         if world is None:
@@ -152,22 +195,10 @@ class TransitionTable:
                 self._worlds.append(canonical)
                 self._world_bytes += len(canonical)
             self._world_ids[digest] = self._world_ids[same] = world
-        self._loaded = world
+        self._live[world] = live
+        if len(self._live) > MOST_LIVE_WORLDS:
+            self._live.popitem(last=False)
         return world
-
-    def _pickled_world(self) -> bytes:
-        world = {key: value for key, value in self._env.__dict__.items() if key not in _NO_WORLD}
-        return pickle.dumps(world, pickle.HIGHEST_PROTOCOL)
-
-    def _view(self, view: np.ndarray) -> int:
-        key = view.tobytes()
-        number = self._view_ids.get(key)
-        if number is None:
-            number = self._view_ids[key] = len(self._view_ids)
-            if number == len(self.views):
-                self.views = np.concatenate((self.views, np.empty_like(self.views)))
-            self.views[number] = view
-        return number
 
     def _grow(self) -> None:
         unknown = np.full_like(self.next_states, UNKNOWN)
@@ -176,22 +207,24 @@ class TransitionTable:
         self.view_ids = np.concatenate((self.view_ids, np.zeros_like(self.view_ids)))
 
 
+def _no_observation() -> dict[str, Any]:
+    return {}
+
+
 class ViewTable:
-    """The observations of a transition table, made of views when they are asked for.
+    """Observations made of views when they are asked for.
 
     Args:
-        transitions: knows the views.
+        views: by number.
         observe: from views, shape (rows, …), to observations of as many rows.
     """
 
     def __init__(
-        self,
-        transitions: TransitionTable,
-        observe: Callable[[np.ndarray], dict[str, np.ndarray]],
+        self, views: Views, observe: Callable[[np.ndarray], dict[str, np.ndarray]]
     ) -> None:
-        self._transitions = transitions
+        self.views = views
         self._observe = observe
 
     def rows(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         """The observations of some views, shape (len(ids), …) each."""
-        return self._observe(self._transitions.views[ids])
+        return self._observe(self.views[ids])

@@ -1,0 +1,138 @@
+"""Environments that step together as arrays."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from neroRL.environments.specification import SingleEnvironment
+from neroRL.environments.vector import (
+    EpisodeEnd,
+    EpisodeSeeds,
+    Transition,
+    VectorEnvironment,
+)
+
+
+class BatchedEnvironment(VectorEnvironment):
+    """N environments as arrays of N: seeds, time limits, statistics and states to restore.
+
+    A subclass knows the dynamics. Its states are those of
+    :class:`~neroRL.environments.vector.SequentialEnvironment`: seeds, and actions since.
+
+    Args:
+        environment: for the spaces.
+        seeds: the episodes' seeds, for each environment.
+        most_steps: time limit of an episode.
+        reward_scale: rewards are divided by it.
+    """
+
+    def __init__(
+        self,
+        environment: SingleEnvironment,
+        seeds: Sequence[EpisodeSeeds],
+        most_steps: int,
+        reward_scale: float,
+    ) -> None:
+        super().__init__(environment, len(seeds))
+        self._seeds = list(seeds)
+        self._most_steps = np.full(self.num_envs, most_steps)
+        self._reward_scale = reward_scale
+        self._steps = np.zeros(self.num_envs, np.int64)
+        self._rewards = np.zeros(self.num_envs)
+        self._episode_seeds = [0] * self.num_envs
+        # Actions of all environments, one array a step, as far back as an episode began.
+        self._history: list[np.ndarray] = []
+
+    @abstractmethod
+    def _begin(self, worker: int, seed: int) -> None:
+        """Puts one environment into the first state of an episode."""
+
+    @abstractmethod
+    def _move(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Does actions, shape (N,); returns rewards and terminations. ``_steps`` is counted."""
+
+    @abstractmethod
+    def _observed(self, workers: np.ndarray) -> np.ndarray:
+        """Rows of the observations of some environments."""
+
+    @abstractmethod
+    def _replay(self, worker: int, actions: Sequence[int]) -> None:
+        """Does actions in one environment, whose episode has just begun."""
+
+    def _success(self, reward: float) -> float | None:  # noqa: ARG002 - for those that can tell
+        """Whether an episode that ended with a reward has succeeded."""
+        return None
+
+    def restart(self) -> None:
+        """Starts a new episode in every environment."""
+        for worker in range(self.num_envs):
+            self._begin_episode(worker, self._seeds[worker].next())
+        self.ids = self._observed(np.arange(self.num_envs))
+
+    def advance(self, actions: np.ndarray) -> Transition:
+        """Does one action in every environment; see the base class."""
+        action = actions[:, 0]
+        self._steps += 1
+        rewards, terminations = self._move(action)
+        self._history.append(action.copy())
+        self._rewards += rewards
+        truncations = self._steps >= self._most_steps
+        scaled = (rewards / self._reward_scale).astype(np.float32)
+        self.ids = self._observed(np.arange(self.num_envs))
+        ended = terminations | truncations
+        if not ended.any():
+            return Transition(scaled, terminations, truncations, None, ())
+        final_ids = np.where(ended, self.ids, -1)
+        workers = np.flatnonzero(ended)
+        episodes = [
+            self._end_episode(worker, float(rewards[worker])) for worker in workers.tolist()
+        ]
+        self.ids[workers] = self._observed(workers)
+        return Transition(scaled, terminations, truncations, final_ids, episodes)
+
+    def begin_rollout(self) -> None:
+        """Forgets actions of episodes that have ended."""
+        kept = int(self._steps.max())
+        self._history = self._history[len(self._history) - kept :]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seeds and actions of the running episodes, from which they can be played again."""
+        played = [
+            [[int(actions[worker])] for actions in self._history[len(self._history) - steps :]]
+            for worker, steps in enumerate(self._steps.tolist())
+        ]
+        return {
+            "seeds": [seeds.state_dict() for seeds in self._seeds],
+            "episode_seeds": list(self._episode_seeds),
+            "episode_actions": played,
+            "distinct": True,
+            "added": 0,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Plays the running episodes again, up to where they were."""
+        played = [[action for (action,) in actions] for actions in state["episode_actions"]]
+        longest = max(len(actions) for actions in played)
+        self._history = [np.zeros(self.num_envs, np.int64) for _ in range(longest)]
+        for worker, actions in enumerate(played):
+            self._seeds[worker].load_state_dict(state["seeds"][worker])
+            self._begin_episode(worker, state["episode_seeds"][worker])
+            self._replay(worker, actions)
+            for step, action in enumerate(actions):
+                self._history[longest - len(actions) + step][worker] = action
+        self.ids = self._observed(np.arange(self.num_envs))
+
+    def _begin_episode(self, worker: int, seed: int) -> None:
+        self._episode_seeds[worker] = seed
+        self._steps[worker] = 0
+        self._rewards[worker] = 0.0
+        self._begin(worker, seed)
+
+    def _end_episode(self, worker: int, reward: float) -> EpisodeEnd:
+        total, length = float(self._rewards[worker]), int(self._steps[worker])
+        self._begin_episode(worker, self._seeds[worker].next())
+        return EpisodeEnd(worker, total, length, self._success(reward))
