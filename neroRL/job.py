@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -118,8 +119,9 @@ def _train(config: Config, identity: Identity, checkpoint: Path | None) -> Outco
 
 
 def _own_checkpoint(directory: Path) -> Path | None:
-    found = checkpoints.checkpoints_of(directory)
-    return found[-1] if found else None
+    """The last whole checkpoint of a job that was cut off."""
+    found = checkpoints.load_latest(directory, torch.device("cpu"))
+    return found[0] if found is not None else None
 
 
 def _identity(composed: DictConfig) -> Identity:

@@ -43,6 +43,13 @@ class NeroRLSweeperConf:
     """Print every job's config instead: ``composed``, or ``resolved`` with interpolations."""
     params: dict[str, str] = field(default_factory=dict)
     """Sweeps as in Hydra's basic sweeper; the command line overrides them."""
+    n_jobs: int | None = None
+    """Jobs that run at a time in processes of this machine, unless another launcher is chosen;
+    null: one a core, or one a GPU. Cores are divided among them."""
+    max_retries: int = 0
+    """How often a job is tried again whose process was killed."""
+    fail_fast: bool = False
+    """Whether the first failed job stops the sweep."""
     job: JobIdentity = field(default_factory=JobIdentity)
     """Set by the sweeper for each job: which permutation and repetition it is."""
 

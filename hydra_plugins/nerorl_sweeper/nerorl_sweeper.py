@@ -21,6 +21,7 @@ class NeroRLSweeper(Sweeper):
     def __init__(self, **options: Any) -> None:
         self._options = options
         self._launcher: Launcher | None = None
+        self._task_function: TaskFunction | None = None
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -32,6 +33,7 @@ class NeroRLSweeper(Sweeper):
         loader = TemplateLoader(hydra_context.config_loader, parse)
         context = HydraContext(config_loader=loader, callbacks=hydra_context.callbacks)  # type: ignore[arg-type]
         self.config, self.hydra_context = config, context
+        self._task_function = task_function
         self._launcher = Plugins.instance().instantiate_launcher(
             hydra_context=context, task_function=task_function, config=config
         )
@@ -47,8 +49,10 @@ class NeroRLSweeper(Sweeper):
         from neroRL.sweep.options import options_from
 
         assert self._launcher is not None
+        assert self._task_function is not None
         assert self.config is not None
         assert self.hydra_context is not None
         options = options_from(self._options)
         primary = getattr(PrimarySearchPath, "primary", None)
-        Sweep(self.config, self.hydra_context, options, arguments, primary).run(self._launcher)
+        sweep = Sweep(self.config, self.hydra_context, options, arguments, primary)
+        sweep.run(self._launcher, self._task_function)

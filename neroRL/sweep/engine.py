@@ -8,15 +8,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
-from hydra.types import HydraContext
+from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from neroRL.composition.checking import Origin, plain
 from neroRL.composition.paths import find_tuning_file
 from neroRL.config.documents import Document, read_document
+from neroRL.cores import available_cores
 from neroRL.errors import ConfigError, OutputError, Problem, UsageError
 from neroRL.reporting.progress import make_display
 from neroRL.reporting.summary import print_summary
@@ -27,6 +29,7 @@ from neroRL.sweep.jobs import SEED, Job, JobPlan
 from neroRL.sweep.monitor import Monitor
 from neroRL.sweep.options import SweepOptions
 from neroRL.sweep.overrides import override_key, override_value
+from neroRL.sweep.pool import WorkerPool, default_size, threads_of, visible_gpus
 from neroRL.sweep.results import FAILED, RESULT_FILE, JobResult, read_result
 from neroRL.sweep.search_space import HYPERPARAMETERS, KnownKeys, read_axes
 from neroRL.sweep.validation import Findings, Validator, summary
@@ -35,6 +38,8 @@ from neroRL.sweep.validation import Findings, Validator, summary
 # and clusters bound the size of a job array.
 DEFAULT_BATCH = 1000
 SEED_LIMIT = 2**31 - 1
+OUTPUT_FILE = "output.log"
+NO_RESULT = "the job ended without a result"
 
 
 class Sweep:
@@ -58,6 +63,7 @@ class Sweep:
     ) -> None:
         self._config = config
         self._loader = context.config_loader
+        self._callbacks = context.callbacks
         self._options = options
         self._directory = Path(str(config.hydra.sweep.dir))
         self._fixed, command_line_axes = self._split(arguments)
@@ -70,8 +76,12 @@ class Sweep:
         self._base_seed = int(self._base[SEED])
         self._findings = Findings()
 
-    def run(self, launcher: Launcher) -> None:
+    def run(self, launcher: Launcher, task: TaskFunction) -> None:
         """Checks everything, then does what the options ask for.
+
+        Args:
+            launcher: runs jobs; Hydra's basic one is replaced by processes of this machine.
+            task: what a job does.
 
         Raises:
             ConfigError: some permutation cannot work; nothing was created.
@@ -87,7 +97,7 @@ class Sweep:
             count = writing.generate(plan, self._compose, self._directory)
             print(f"{count} configs in {self._directory / writing.CONFIGS}")
         else:
-            self._train(launcher)
+            self._train(launcher, task)
 
     def _split(self, arguments: Sequence[str]) -> tuple[list[str], list[Axis]]:
         """Separates overrides that all jobs share from sweeps, which become axes."""
@@ -189,7 +199,7 @@ class Sweep:
             self._grid, self._findings.valid, self._options.num_repetitions, seed, self._fixed
         )
 
-    def _train(self, launcher: Launcher) -> None:
+    def _train(self, launcher: Launcher, task: TaskFunction) -> None:
         ledger.check_directory(self._directory)
         earlier = ledger.recorded(self._directory)
         record = self._record(earlier)
@@ -202,7 +212,7 @@ class Sweep:
             OmegaConf.save(self._config, self._directory / "multirun.yaml")
             if earlier is None:
                 write_sweep_hparams(self._directory, record.axes)
-            self._run_jobs(plan, launcher)
+            self._run_jobs(plan, launcher, task)
 
     def _record(self, earlier: ledger.SweepRecord | None) -> ledger.SweepRecord:
         seed = self._base_seed
@@ -230,7 +240,7 @@ class Sweep:
                 f"Use another --run-id or --out, or remove it.\n  {listed}"
             )
 
-    def _run_jobs(self, plan: JobPlan, launcher: Launcher) -> None:
+    def _run_jobs(self, plan: JobPlan, launcher: Launcher, task: TaskFunction) -> None:
         finished, pending = self._divide(plan)
         if finished:
             print(f"{len(finished)} of {len(plan)} jobs are done already", file=sys.stderr)
@@ -238,18 +248,53 @@ class Sweep:
         monitor = Monitor(self._directory, plan.grid.keys, len(plan), finished, display)
         monitor.start()
         try:
-            for batch in self._batches(plan, pending):
-                monitor.watch(batch)
-                returns = launcher.launch(
-                    [list(job.overrides) for job in batch], initial_job_idx=batch[0].number
-                )
-                self._account(batch, returns, monitor)
+            if isinstance(launcher, BasicLauncher):
+                self._run_here(plan, pending, task, monitor)
+            else:
+                self._run_elsewhere(plan, pending, launcher, monitor)
         finally:
             monitor.stop()
         results = monitor.results()
         print_summary(results, str(self._directory), sys.stdout)
         if any(result.status == FAILED for result in results):
             raise SystemExit(1)
+
+    def _run_here(
+        self, plan: JobPlan, pending: Sequence[int], task: TaskFunction, monitor: Monitor
+    ) -> None:
+        """Runs jobs in processes of this machine."""
+        if not pending:
+            return
+        cores = available_cores()
+        gpus = visible_gpus() if self._base["device"] != "cpu" else 0
+        size = self._options.n_jobs or default_size(len(pending), cores, gpus)
+        context = HydraContext(config_loader=self._loader, callbacks=self._callbacks)
+        pool = WorkerPool(context, task, self._config, size, threads_of(size, cores))
+
+        def jobs() -> Iterator[Job]:
+            for number in pending:
+                monitor.watch([plan[number]])
+                yield plan[number]
+
+        for ended in pool.run(
+            jobs(),
+            lambda job: str(self._directory / job.directory / OUTPUT_FILE),
+            max_retries=self._options.max_retries,
+            fail_fast=self._options.fail_fast,
+        ):
+            self._account(ended.job, ended.error or NO_RESULT, monitor)
+
+    def _run_elsewhere(
+        self, plan: JobPlan, pending: Sequence[int], launcher: Launcher, monitor: Monitor
+    ) -> None:
+        """Hands jobs to a launcher, which returns when they have ended."""
+        for batch in self._batches(plan, pending):
+            monitor.watch(batch)
+            returns = launcher.launch(
+                [list(job.overrides) for job in batch], initial_job_idx=batch[0].number
+            )
+            for job, returned in zip(batch, returns, strict=False):
+                self._account(job, _error_of(returned), monitor)
 
     def _divide(self, plan: JobPlan) -> tuple[dict[int, JobResult], list[int]]:
         """Separates the jobs that are done from those to run, whose old results are removed."""
@@ -272,27 +317,21 @@ class Sweep:
         for start in range(0, len(pending), size):
             yield [plan[number] for number in pending[start : start + size]]
 
-    def _account(
-        self, batch: Sequence[Job], returns: Sequence[JobReturn], monitor: Monitor
-    ) -> None:
-        """Records jobs that ended without leaving a result themselves."""
-        monitor.poll()
-        for job, returned in zip(batch, returns, strict=False):
-            directory = self._directory / job.directory
-            if read_result(directory) is not None:
-                continue
-            result = JobResult(
+    def _account(self, job: Job, error: str, monitor: Monitor) -> None:
+        """Records a job that ended; the error, where it left no result itself."""
+        directory = self._directory / job.directory
+        if read_result(directory) is None:
+            directory.mkdir(parents=True, exist_ok=True)
+            JobResult(
                 permutation=job.permutation.number,
                 repetition=job.repetition,
                 seed=job.seed,
                 status=FAILED,
                 overrides=_swept_values(self._grid, job),
                 directory=job.directory,
-                error=_error_of(returned),
-            )
-            directory.mkdir(parents=True, exist_ok=True)
-            result.write(directory)
-            monitor.record(job, result)
+                error=error,
+            ).write(directory)
+        monitor.poll()
 
 
 def _first_choices(document: Document, groups: frozenset[str]) -> list[str]:
@@ -315,4 +354,4 @@ def _swept_values(grid: Grid, job: Job) -> dict[str, Any]:
 def _error_of(returned: JobReturn) -> str:
     if returned.status == JobStatus.FAILED:
         return f"{type(returned._return_value).__name__}: {returned._return_value}"
-    return "the job ended without a result"
+    return NO_RESULT

@@ -70,12 +70,6 @@ class Monitor:
         with self._lock:
             self._watched.update({job.number: job for job in jobs})
 
-    def record(self, job: Job, result: JobResult) -> None:
-        """Notes a result that the sweep itself knows, e.g. of a job that was killed."""
-        with self._lock:
-            self._note(job, result)
-        self._write_table()
-
     def results(self) -> list[JobResult]:
         """What is known so far, in the order of the sweep."""
         with self._lock:

@@ -29,6 +29,9 @@ class SweepOptions:
     generate_only: bool = False
     dry_run: str = "no"
     params: Mapping[str, str] = field(default_factory=dict)
+    n_jobs: int | None = None
+    max_retries: int = 0
+    fail_fast: bool = False
 
     def __post_init__(self) -> None:
         found = []
@@ -37,7 +40,10 @@ class SweepOptions:
             if value not in allowed:
                 message = f"{value!r} is not allowed; expected {' or '.join(allowed)}"
                 found.append(Problem(f"hydra.sweeper.{name}", message))
-        for name in ("num_repetitions", "max_jobs", "max_batch_size"):
+        if self.max_retries < 0:
+            message = f"{self.max_retries} is not allowed; expected a number from 0"
+            found.append(Problem("hydra.sweeper.max_retries", message))
+        for name in ("num_repetitions", "max_jobs", "max_batch_size", "n_jobs"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 message = f"{value} is not allowed; expected a number from 1"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Protocol
 import torch
 
 from neroRL.config import Config, as_mapping
+from neroRL.cores import automatic_threads
 from neroRL.environments.factory import make_vector
 from neroRL.environments.vector import VectorEnvironment
 from neroRL.errors import CheckpointError
@@ -343,9 +343,7 @@ def _device(config: Config) -> torch.device:
 
 
 def _threads(config: Config) -> int:
-    if config.threads != "auto":
-        return config.threads
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return automatic_threads() if config.threads == "auto" else config.threads
 
 
 def _check_finite(done: UpdateStatistics, update: int) -> None:

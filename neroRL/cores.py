@@ -1,0 +1,25 @@
+"""The cores of this machine, and how many of them a training uses."""
+
+from __future__ import annotations
+
+import os
+
+_share: int | None = None
+
+
+def available_cores() -> int:
+    """Cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def set_share(threads: int) -> None:
+    """Sets what ``threads: auto`` means in this process, one of several that share the cores."""
+    global _share
+    _share = threads
+
+
+def automatic_threads() -> int:
+    """What ``threads: auto`` means in this process."""
+    return available_cores() if _share is None else _share

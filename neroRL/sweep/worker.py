@@ -1,0 +1,136 @@
+"""A worker process: runs one job after the other, as Hydra's own launchers run them."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import logging
+import os
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobStatus, run_job, setup_globals
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+
+from neroRL.cores import set_share
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A job for a worker.
+
+    Attributes:
+        number: of the job.
+        overrides: from which it is composed.
+        output: the file its standard output and error go to.
+    """
+
+    number: int
+    overrides: Sequence[str]
+    output: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a worker tells when its job has ended.
+
+    Attributes:
+        error: what went wrong, if anything did.
+        interrupted: whether the job was asked to end.
+    """
+
+    error: str | None = None
+    interrupted: bool = False
+
+
+def work(tasks: Connection, lifeline: Connection, payload: bytes) -> None:
+    """Runs jobs until there are no more.
+
+    Args:
+        tasks: assignments come in, what became of them goes out.
+        lifeline: closes when the sweep's process ends, however it does.
+        payload: pickled context, task function, master config, Hydra's singletons, threads.
+    """
+    # The terminal's Ctrl-C reaches all processes; the sweep passes it on as SIGTERM, once.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    context, task, config, singletons, threads = pickle.loads(payload)
+    setup_globals()
+    Singleton.set_state(singletons)
+    set_share(threads)
+    while True:
+        try:
+            assignment = tasks.recv()
+        except EOFError:
+            return
+        done = _run(assignment, context, task, config)
+        with contextlib.suppress(OSError):
+            tasks.send(done)
+        if done.interrupted:
+            return
+
+
+def _end_with(lifeline: Connection) -> None:
+    with contextlib.suppress(EOFError, OSError):
+        lifeline.recv_bytes()
+    os._exit(1)
+
+
+def _run(
+    assignment: Assignment, context: HydraContext, task: TaskFunction, config: DictConfig
+) -> Done:
+    try:
+        with _output_to(Path(assignment.output)):
+            composed = context.config_loader.load_sweep_config(config, list(assignment.overrides))
+            with open_dict(composed):
+                composed.hydra.job.id = f"{composed.hydra.job.name}_{assignment.number}"
+                composed.hydra.job.num = assignment.number
+            HydraConfig.instance().set_config(composed)
+            returned = run_job(
+                hydra_context=context,
+                config=composed,
+                task_function=task,
+                job_dir_key="hydra.sweep.dir",
+                job_subdir_key="hydra.sweep.subdir",
+            )
+            # Handlers of this job's log; the next job has its own.
+            logging.shutdown()
+        if returned.status == JobStatus.FAILED:
+            error = returned._return_value
+            return Done(f"{type(error).__name__}: {error}")
+        return Done()
+    except KeyboardInterrupt:
+        return Done(interrupted=True)
+    except Exception as error:
+        return Done(f"{type(error).__name__}: {error}")
+
+
+@contextlib.contextmanager
+def _output_to(path: Path) -> Iterator[None]:
+    """Sends everything written to standard output and error, by C code too, to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    with path.open("ab", buffering=0) as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        faulthandler.enable(file)  # a segmentation fault leaves a traceback
+        try:
+            yield
+        finally:
+            faulthandler.disable()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, saved in zip((1, 2), kept, strict=True):
+                os.dup2(saved, number)
+                os.close(saved)
