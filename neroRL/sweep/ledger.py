@@ -169,7 +169,7 @@ def check_directory(directory: Path) -> None:
     if not os.access(existing, os.W_OK | os.X_OK):
         raise OutputError(f"{existing} is not writable")
     if directory.exists() and not (directory / RECORD_FILE).exists():
-        foreign = sorted(path.name for path in directory.iterdir() if path.name != LOCK_FILE)
+        foreign = sorted(path.name for path in directory.iterdir() if path.name[0] != ".")
         if foreign:
             raise OutputError(
                 f"{directory} holds {', '.join(foreign[:3])} but no {RECORD_FILE}; nothing there "

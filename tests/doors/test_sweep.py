@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from joblib.externals.loky import get_reusable_executor
 
 from neroRL.sweep.results import read_result
 
@@ -149,65 +148,6 @@ def test_a_different_grid_or_base_is_refused_with_the_difference(door, tmp_path)
     other = [text.replace("run-id=run", "run-id=other") for text in ARGUMENTS]
     assert door("ntune", other).status == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["other", "run"]
-
-
-FAILING = """
-import os, sys
-import gymnasium
-from gymnasium.envs.classic_control import CartPoleEnv
-
-class Failing(CartPoleEnv):
-    def __init__(self, how="", **rest):
-        super().__init__(**rest)
-        self._how, self._count = how, 0
-
-    def step(self, action):
-        self._count += 1
-        if self._count == 5:
-            if self._how == "raise":
-                raise RuntimeError("the pole is made of glass")
-            if self._how == "exit":
-                sys.exit(3)
-        return super().step(action)
-
-gymnasium.register("Failing-v0", Failing)
-"""
-
-
-@pytest.fixture
-def failing(tiny, tmp_path, monkeypatch):
-    (tmp_path / "failing_environment.py").write_text(FAILING)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    # joblib keeps its workers, which would not know the new path.
-    get_reusable_executor().shutdown(wait=True)
-    text = tiny.read_text().replace("type: CartPole\n  name: CartPole-v1", (
-        "type: Gymnasium\n  name: failing_environment:Failing-v0\n  reset_params: {how: ''}"
-    ))  # fmt: skip
-    tiny.write_text(text)
-    (tmp_path / "space.yaml").write_text(
-        "hyperparameters:\n  environment.reset_params.how: ['', raise, exit, '']\n"
-    )
-
-
-@pytest.mark.usefixtures("failing")
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_a_failing_job_is_recorded_and_the_others_go_on(door, tmp_path, launcher):
-    outcome = door("ntune", [*ARGUMENTS, f"hydra/launcher={launcher}"])
-    assert outcome.status == 1, outcome.err
-    rows = _table(tmp_path / "out/run")
-    assert [row["status"] for row in rows] == ["completed", "failed", "failed", "completed"]
-    assert rows[1]["error"] == "RuntimeError: the pole is made of glass"
-    assert rows[2]["error"].startswith("SystemExit: 3")
-    assert "the pole is made of glass" in (tmp_path / "out/run/1/0/train.log").read_text()
-    assert "failed: 1/0: RuntimeError: the pole is made of glass" in outcome.out
-    # Failed jobs are tried again, the others are not.
-    again = door("ntune", ARGUMENTS)
-    assert again.status == 1
-    assert "2 of 4 jobs are done already" in again.err
-    kept = door("ntune", [*ARGUMENTS, "hydra.sweeper.retry_failed=false"])
-    assert kept.status == 1
-    assert "4 of 4 jobs are done already" in kept.err
 
 
 def test_batches_smaller_than_the_grid(door, tiny, space, tmp_path):

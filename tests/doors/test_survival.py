@@ -1,0 +1,283 @@
+"""What a sweep survives: failing, killed and interrupted jobs, and its own end."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from filelock import FileLock
+from joblib.externals.loky import get_reusable_executor
+
+from neroRL.sweep.results import read_result
+
+PROJECT = Path(__file__).resolve().parents[2]
+ARGUMENTS = ["--config=tiny.yaml", "--tune=space.yaml", "--run-id=run", "--out=out"]
+
+FAILING = """
+import ctypes, os, signal, sys
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Failing(CartPoleEnv):
+    def __init__(self, how="", **rest):
+        super().__init__(**rest)
+        self._how, self._count = how, 0
+
+    def step(self, action):
+        self._count += 1
+        if self._count == 5:
+            if self._how == "raise":
+                raise RuntimeError("the pole is made of glass")
+            if self._how == "exit":
+                sys.exit(3)
+            if self._how == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self._how == "crash":
+                ctypes.string_at(0)
+        return super().step(action)
+
+gymnasium.register("Failing-v0", Failing)
+"""
+
+
+@pytest.fixture
+def failing(tiny, tmp_path, monkeypatch):
+    """A base config whose environment fails as ``how`` says, and a space over it."""
+    (tmp_path / "failing_environment.py").write_text(FAILING)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{PROJECT}")
+    # joblib keeps its workers, which would not know the new path.
+    get_reusable_executor().shutdown(wait=True)
+    environment = "type: CartPole\n  name: CartPole-v1"
+    failing = "type: Gymnasium\n  name: failing_environment:Failing-v0\n  reset_params: {how: ''}"
+    tiny.write_text(tiny.read_text().replace(environment, failing))
+    space = tmp_path / "space.yaml"
+    space.write_text("hyperparameters:\n  environment.reset_params.how: ['', raise, exit, '']\n")
+    return space
+
+
+def _table(sweep: Path) -> list[dict[str, str]]:
+    with (sweep / "results.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.usefixtures("failing")
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_a_failing_job_is_recorded_and_the_others_go_on(door, tmp_path, launcher):
+    outcome = door("ntune", [*ARGUMENTS, f"hydra/launcher={launcher}"])
+    assert outcome.status == 1, outcome.err
+    rows = _table(tmp_path / "out/run")
+    assert [row["status"] for row in rows] == ["completed", "failed", "failed", "completed"]
+    assert rows[1]["error"] == "RuntimeError: the pole is made of glass"
+    assert rows[2]["error"].startswith("SystemExit: 3")
+    assert "the pole is made of glass" in (tmp_path / "out/run/1/0/train.log").read_text()
+    assert "failed: 1/0: RuntimeError: the pole is made of glass" in outcome.out
+    # Failed jobs are tried again, the others are not.
+    again = door("ntune", ARGUMENTS)
+    assert again.status == 1
+    assert "2 of 4 jobs are done already" in again.err
+    kept = door("ntune", [*ARGUMENTS, "hydra.sweeper.retry_failed=false"])
+    assert kept.status == 1
+    assert "4 of 4 jobs are done already" in kept.err
+
+
+@pytest.mark.usefixtures("failing")
+def test_killed_and_crashed_jobs_end_alone(command, failing, tmp_path):
+    failing.write_text(failing.read_text().replace("raise, exit", "kill, crash"))
+    done = command("tune", *ARGUMENTS)
+    assert done.returncode == 1, done.stderr
+    rows = _table(tmp_path / "out/run")
+    assert [row["status"] for row in rows] == ["completed", "failed", "failed", "completed"]
+    assert rows[1]["error"] == "its process was killed by SIGKILL"
+    assert rows[2]["error"] == "its process was killed by SIGSEGV"
+    assert "Segmentation fault" in (tmp_path / "out/run/2/0/output.log").read_text()
+    for row in rows[1:3]:
+        result = json.loads((tmp_path / "out/run" / row["directory"] / "result.json").read_text())
+        assert result["overrides"]["environment.reset_params.how"] in ("kill", "crash")
+
+
+@pytest.mark.usefixtures("failing")
+def test_fail_fast_stops_the_sweep(command, failing, tmp_path):
+    failing.write_text("hyperparameters:\n  environment.reset_params.how: [raise, '', '', '']\n")
+    done = command("tune", *ARGUMENTS, "hydra.sweeper.fail_fast=true", "hydra.sweeper.n_jobs=1")
+    assert done.returncode == 1, done.stderr
+    assert [row["status"] for row in _table(tmp_path / "out/run")] == ["failed"]
+
+
+def _start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "neroRL.tune", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _wait_for(condition, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def long(tiny, tmp_path):
+    """Four jobs of some seconds each, with a checkpoint after every fifth update."""
+    text = tiny.read_text().replace("updates: 2", "updates: 60")
+    tiny.write_text(text.replace("model:\n", "model:\n  checkpoint_interval: 5\n"))
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95, 0.99, 1.0]\n")
+
+
+def _final_weights(sweep: Path) -> dict[str, dict[str, torch.Tensor]]:
+    return {
+        str(path.parent.parent.relative_to(sweep)): torch.load(path, weights_only=True)["model"]
+        for path in sorted(sweep.glob("*/*/checkpoints/run-60.pt"))
+    }
+
+
+def _assert_same_weights(ours: Path, theirs: Path) -> None:
+    first, second = _final_weights(ours), _final_weights(theirs)
+    assert first.keys() == second.keys()
+    assert len(first) > 0
+    for job, weights in first.items():
+        for key, tensor in weights.items():
+            assert torch.equal(tensor, second[job][key]), (job, key)
+
+
+@pytest.mark.usefixtures("long")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_sweep_continues_bit_for_bit(command, tmp_path, number):
+    process = _start(tmp_path, *ARGUMENTS)
+    _wait_for(lambda: list(tmp_path.glob("out/run/*/0/checkpoints/run-*.pt")))
+    os.kill(process.pid, number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert len(list(tmp_path.glob("out/run/*/0/result.json"))) < 4
+    again = command("tune", *ARGUMENTS)
+    assert again.returncode == 0, again.stderr
+    log = "".join(path.read_text() for path in tmp_path.glob("out/run/*/0/train.log"))
+    assert "continuing from run-" in log
+    assert command("tune", *ARGUMENTS[:-1], "--out=undisturbed").returncode == 0
+    _assert_same_weights(tmp_path / "out/run", tmp_path / "undisturbed/run")
+
+
+@pytest.mark.usefixtures("long")
+def test_the_terminals_interrupt_reaches_all_processes_and_counts_once(tmp_path):
+    process = _start(tmp_path, *ARGUMENTS)
+    _wait_for(lambda: list(tmp_path.glob("out/run/*/0/checkpoints/run-*.pt")))
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    _wait_for(lambda: not _processes_of(process.pid))
+
+
+def _processes_of(session: int) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            number = int(path.name)
+            if os.getsid(number) == session and "Z" not in (path / "stat").read_text().split()[2]:
+                found.append(number)
+        except (ProcessLookupError, FileNotFoundError, PermissionError):
+            continue
+    return found
+
+
+@pytest.mark.usefixtures("long")
+def test_workers_do_not_outlive_the_sweep(tmp_path):
+    process = _start(tmp_path, *ARGUMENTS)
+    _wait_for(lambda: list(tmp_path.glob("out/run/*/0/checkpoints/run-*.pt")))
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(timeout=10)
+    _wait_for(lambda: not _processes_of(process.pid), seconds=20)
+
+
+@pytest.mark.usefixtures("long")
+def test_a_killed_worker_is_tried_again(tmp_path):
+    process = _start(tmp_path, *ARGUMENTS, "hydra.sweeper.max_retries=2", "hydra.sweeper.n_jobs=1")
+    _wait_for(lambda: list(tmp_path.glob("out/run/1/0/checkpoints/run-10.pt")))
+    (worker,) = _workers(process.pid)
+    os.kill(worker, signal.SIGKILL)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert [row["status"] for row in _table(tmp_path / "out/run")] == ["completed"] * 4
+    assert "continuing from run-" in (tmp_path / "out/run/1/0/train.log").read_text()
+
+
+def _workers(session: int) -> list[int]:
+    """Forked from the server, a worker has used the processor longest, the sweep left out."""
+    others = [number for number in _processes_of(session) if number != session]
+    server = [n for n in others if "forkserver" in _command_line(n) and _parent(n) == session]
+    return [number for number in others if _parent(number) in server]
+
+
+def _command_line(number: int) -> str:
+    return Path(f"/proc/{number}/cmdline").read_text()
+
+
+def _parent(number: int) -> int:
+    return int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_one_sweep_at_a_time(door, tiny, tmp_path):
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
+    (tmp_path / "out/run").mkdir(parents=True)
+    with FileLock(tmp_path / "out/run/.lock"):
+        (tmp_path / "out/run/.lock-holder").write_text("process 7 on elsewhere since today")
+        outcome = door("ntune", ARGUMENTS)
+    assert outcome.status == 2
+    assert "in use by another sweep: process 7 on elsewhere" in outcome.err
+    (tmp_path / "out/run/.lock-holder").unlink()
+    assert door("ntune", ARGUMENTS).status == 0  # a lock without a living holder is none
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("long")
+def test_chaos(command, tmp_path):
+    """Killed at random moments and started again, every job ends once, as if undisturbed."""
+    arguments = [*ARGUMENTS, "--num-repetitions=3"]
+    generator = random.Random(0)
+    kills = 0
+    furthest: dict[Path, int] = {}
+    while kills < 15:
+        process = _start(tmp_path, *arguments)
+        began = time.monotonic()
+        end = generator.uniform(3.0, 9.0)
+        while process.poll() is None and time.monotonic() - began < end:
+            time.sleep(0.05)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            kills += 1
+        process.communicate()
+        if process.returncode == 0:
+            break
+        for job in (tmp_path / "out/run").glob("*/*"):
+            numbers = [int(p.stem.rpartition("-")[2]) for p in job.glob("checkpoints/run-*.pt")]
+            assert max(numbers, default=0) >= furthest.get(job, 0)
+            furthest[job] = max(numbers, default=0)
+    done = command("tune", *arguments)
+    assert done.returncode == 0, done.stderr
+    rows = _table(tmp_path / "out/run")
+    assert [row["status"] for row in rows] == ["completed"] * 12
+    for job in (tmp_path / "out/run").glob("[0-9]*/[0-9]*"):
+        result = read_result(job)
+        assert result is not None
+        assert result.updates == 60
+    undisturbed = [text.replace("--out=out", "--out=undisturbed") for text in arguments]
+    assert command("tune", *undisturbed).returncode == 0
+    _assert_same_weights(tmp_path / "out/run", tmp_path / "undisturbed/run")
+    ours = [row["objective"] for row in rows]
+    assert ours == [row["objective"] for row in _table(tmp_path / "undisturbed/run")]
