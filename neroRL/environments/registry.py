@@ -13,6 +13,7 @@ from neroRL.errors import ConfigError, Problem, did_you_mean
 TYPES = {
     "CartPole": "neroRL.environments.cartpole:CartPole",
     "Gymnasium": "neroRL.environments.registered:Registered",
+    "MemoryGym": "neroRL.environments.memory_gym:MemoryGym",
     "Minigrid": "neroRL.environments.minigrid:Minigrid",
     "MinigridVec": "neroRL.environments.minigrid:MinigridVec",
 }

@@ -1,0 +1,35 @@
+"""Every shipped config trains two updates; every shipped tuning file can be composed."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from neroRL.composition.source import shipped_conf
+from neroRL.sweep.results import read_result
+
+CONFIGS = sorted(path.stem for path in shipped_conf().glob("*.yaml"))
+SPACES = sorted(path.stem for path in (shipped_conf() / "tune").glob("*.yaml"))
+SMALL = [
+    "trainer.updates=2",
+    "trainer.epochs=1",
+    "trainer.n_mini_batches=2",
+    "sampler.n_workers=2",
+    "sampler.worker_steps=64",
+]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_config(name, door, tmp_path):
+    outcome = door("ntrain", [f"--config=./configs/{name}.yaml", "hydra.run.dir=job", *SMALL])
+    assert outcome.status == 0, outcome.err
+    result = read_result(tmp_path / "job")
+    assert result is not None
+    assert (result.status, result.updates, result.env_steps) == ("completed", 2, 256)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_tuning_file(name, door):
+    outcome = door("train", ["-m", "--cfg=job", f"hydra.sweeper.tune={name}"])
+    assert outcome.status == 0, outcome.err
+    assert len(list(yaml.safe_load_all(outcome.out))) == {"example": 48, "quick": 4}[name]

@@ -1,0 +1,87 @@
+"""Memory Gym without a display, next to others of its kind in one process."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import pytest
+
+from neroRL.config.schema import EnvironmentConfig
+from neroRL.environments import memory_gym, registry
+from neroRL.environments.factory import make_vector
+
+NAMES = {
+    "MortarMayhem-v0": ((3, 3), None),
+    "MortarMayhem-Grid-v0": ((4,), None),
+    "MortarMayhemB-v0": ((3, 3), 180),
+    "MortarMayhemB-Grid": ((4,), 180),
+    "MysteryPath-v0": ((3, 3), None),
+    "MysteryPath-Grid-v0": ((4,), None),
+    "SearingSpotlights-v0": ((3, 3), None),
+    "Endless-MortarMayhem-v0": ((3, 3), None),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_equals_the_real_package(name):
+    config = EnvironmentConfig(type="MemoryGym", name=name, reset_params={"num-seeds": 3})
+    assert registry.check(config) == []
+    env = make_vector(config, 2, seed=0)
+    actions, vector = NAMES[name]
+    assert env.specification.actions == actions
+    assert env.specification.visual == (84, 84, 3)
+    assert env.specification.vector == vector
+    observations, _ = env.reset()
+    full_name = name if name.endswith("-v0") else f"{name}-v0"
+    generator = np.random.default_rng(0)
+    taken = generator.integers(actions, size=(60, 2, len(actions)))
+    seeds = env.state_dict()["episode_seeds"]
+    frames = [observations["visual"]]
+    ended = np.zeros(2, bool)
+    alive = []
+    for step in taken:
+        observations, _, terminated, truncated, _ = env.step(step)
+        ended |= terminated | truncated
+        alive.append(~ended)
+        frames.append(observations["visual"])
+    for worker, seed in enumerate(seeds):
+        real = gymnasium.make(full_name, disable_env_checker=True)
+        observation, _ = real.reset(seed=seed, options={})
+        for step, frame in enumerate(frames):
+            image = observation["visual_observation"] if vector else observation
+            np.testing.assert_array_equal(frame[worker], image)
+            if step == len(taken) or not alive[step][worker]:
+                break
+            action = taken[step, worker]
+            observation, *_ = real.step(action if len(actions) > 1 else int(action[0]))
+
+
+def test_options_are_checked_and_used():
+    config = EnvironmentConfig(
+        type="MemoryGym", name="MortarMayhem-Grid", reset_params={"command_cuont": [3]}
+    )
+    (problem,) = registry.check(config)
+    assert problem.path == "environment.reset_params.command_cuont"
+    assert "did you mean command_count" in problem.message
+    config.reset_params = {"arena_size": 17}
+    (problem,) = registry.check(config)
+    assert problem.path == "environment.reset_params"
+    config.reset_params = {"command_count": [1], "num-seeds": 1}
+    short = make_vector(config, 1, seed=0)
+    config.reset_params = {"command_count": [10], "num-seeds": 1}
+    long = make_vector(config, 1, seed=0)
+    assert short.environments[0].unwrapped is not long.environments[0].unwrapped
+    for env, count in ((short, 1), (long, 10)):
+        env.reset()
+        assert len(env.environments[0].unwrapped._commands) == count
+
+
+def test_unknown_id_suggests_the_nearest():
+    (problem,) = registry.check(EnvironmentConfig(type="MemoryGym", name="MortarMayhen-v0"))
+    assert "did you mean MortarMayhem-v0" in problem.message
+
+
+def test_a_missing_package_names_the_command(monkeypatch):
+    monkeypatch.setattr(memory_gym.importlib.util, "find_spec", lambda name: None)
+    (problem,) = registry.check(EnvironmentConfig(type="MemoryGym", name="MortarMayhem-v0"))
+    assert "pip install --no-deps memory-gym==1.0.2" in problem.message
