@@ -136,6 +136,7 @@ BASE_CASES = {
         "model:\n  recurrence: {}\n  transformer: {}\n",
         ["base.yaml:1", "both recurrence and transformer"],
     ),
+    "transformer": ("model:\n  transformer: {}\n", ["base.yaml:2", "cannot be trained yet"]),
     "empty": ("", ["base.yaml", "is empty"]),
     "list": ("- a\n", ["base.yaml", "list"]),
 }

@@ -1,0 +1,65 @@
+"""Dependencies point one way; light modules stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "neroRL"
+# What each package may import from neroRL, besides itself.
+FOUNDATION = {"errors", "files", "cores", "config"}
+ALLOWED = {
+    "config": {"errors"},
+    "environments": {"errors", "config"},
+    "models": {"errors", "config", "environments"},
+    "evaluation": FOUNDATION | {"environments", "models"},
+    "training": FOUNDATION | {"environments", "models", "evaluation"},
+    "reporting": FOUNDATION,
+    "composition": FOUNDATION | {"environments"},
+    "sweep": FOUNDATION | {"composition", "reporting", "__init__"},
+}
+
+
+def _imports(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("neroRL"):
+            parts = node.module.split(".")
+            found |= {parts[1]} if len(parts) > 1 else {a.name for a in node.names}
+    return {"__init__" if name.startswith("__") else name for name in found}
+
+
+@pytest.mark.parametrize("package", sorted(ALLOWED))
+def test_dependencies_point_one_way(package):
+    for path in (PACKAGE / package).rglob("*.py"):
+        surplus = _imports(path) - ALLOWED[package] - {package}
+        assert not surplus, f"{path.relative_to(PACKAGE)} imports {surplus}"
+
+
+def test_models_know_environments_by_their_specification_only():
+    for path in (PACKAGE / "models").rglob("*.py"):
+        for line in path.read_text().splitlines():
+            if line.startswith("from neroRL.environments"):
+                assert line.startswith("from neroRL.environments.specification"), path
+
+
+@pytest.mark.parametrize(
+    "module", ["neroRL.flags", "neroRL.sweep.engine", "neroRL.environments.registry"]
+)
+def test_light_modules_do_not_import_torch(module):
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.stem)
+def test_modules_stay_small(path):
+    assert len(path.read_text().splitlines()) <= 400
+
+
+def test_no_module_is_named_like_the_standard_library():
+    names = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+    assert not names & set(sys.stdlib_module_names)
