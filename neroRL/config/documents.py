@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -200,19 +201,30 @@ def parse_scalar(text: str) -> Any:
     return text
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     """Quotes every string that YAML 1.1 or YAML 1.2 would read as something else."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
 
 
+_PLAIN = re.compile(r"[A-Za-z_][\w./-]*")
+# Booleans of YAML 1.1.
+_WORDS = ("y", "n", "yes", "no", "on", "off")
+
+
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = None if parse_scalar(text) == text else "'"
+    plain = _PLAIN.fullmatch(text) and parse_scalar(text) == text and text.lower() not in _WORDS
+    style = None if plain else "'"
     return dumper.represent_scalar(f"{_CORE_TAG}str", text, style=style)
 
 
+def _represent_enum(dumper: yaml.SafeDumper, value: Enum) -> yaml.ScalarNode:
+    return dumper.represent_scalar(f"{_CORE_TAG}str", value.name)
+
+
 _Dumper.add_representer(str, _represent_text)
+_Dumper.add_multi_representer(Enum, _represent_enum)
 
 
 def dump_yaml(data: Any) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -39,6 +38,7 @@ from neroRL.sweep.validation import Findings, Validator, summary
 DEFAULT_BATCH = 1000
 SEED_LIMIT = 2**31 - 1
 OUTPUT_FILE = "output.log"
+BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 NO_RESULT = "the job ended without a result"
 
 
@@ -248,7 +248,7 @@ class Sweep:
         monitor = Monitor(self._directory, plan.grid.keys, len(plan), finished, display)
         monitor.start()
         try:
-            if isinstance(launcher, BasicLauncher):
+            if self._config.hydra.launcher["_target_"] == BASIC_LAUNCHER:
                 self._run_here(plan, pending, task, monitor)
             else:
                 self._run_elsewhere(plan, pending, launcher, monitor)

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobStatus, run_job, setup_globals
+from hydra.core.utils import setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from neroRL.cores import set_share
+from neroRL.sweep.run import run_composed
 
 
 @dataclass(frozen=True)
@@ -94,20 +94,10 @@ def _run(
             with open_dict(composed):
                 composed.hydra.job.id = f"{composed.hydra.job.name}_{assignment.number}"
                 composed.hydra.job.num = assignment.number
-            HydraConfig.instance().set_config(composed)
-            returned = run_job(
-                hydra_context=context,
-                config=composed,
-                task_function=task,
-                job_dir_key="hydra.sweep.dir",
-                job_subdir_key="hydra.sweep.subdir",
-            )
+            error = run_composed(composed, task, context)
             # Handlers of this job's log; the next job has its own.
             logging.shutdown()
-        if returned.status == JobStatus.FAILED:
-            error = returned._return_value
-            return Done(f"{type(error).__name__}: {error}")
-        return Done()
+        return Done(None if error is None else f"{type(error).__name__}: {error}")
     except KeyboardInterrupt:
         return Done(interrupted=True)
     except Exception as error:

@@ -1,0 +1,48 @@
+"""W6: jobs that do nothing. ``python -m benchmarks.overhead ours|peer JOBS`` prints seconds a job.
+
+Ours checks, composes and launches each job in worker processes; the peer is Hydra's basic sweeper
+and launcher. Both write each job's ``.hydra`` files.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from neroRL.composition.application import run
+
+
+def nothing(config: DictConfig) -> float:
+    """A job that writes its result at once."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from neroRL.sweep.results import COMPLETED, JobResult
+
+    directory = Path(HydraConfig.get().runtime.output_dir)
+    JobResult(0, 0, int(config.seed), COMPLETED, directory=directory.name).write(directory)
+    return 0.0
+
+
+def main(who: str, jobs: int) -> None:
+    """Times one sweep."""
+    sweeper = "nerorl" if who == "ours" else "basic"
+    with tempfile.TemporaryDirectory() as directory:
+        gammas = ",".join(str(number / jobs) for number in range(jobs))
+        arguments = ["-m", f"hydra/sweeper={sweeper}", f"hydra.sweep.dir={directory}/out"]
+        arguments += [f"trainer.gamma={gammas}", "hydra.hydra_logging.root.level=ERROR", "seed=1"]
+        began = time.perf_counter()
+        status = run(arguments, nothing)
+        seconds = time.perf_counter() - began
+    assert status == 0
+    print(json.dumps({"milliseconds_a_job": 1000 * seconds / jobs}))
+
+
+if __name__ == "__main__":
+    from benchmarks.overhead import main as importable  # workers import the task by name
+
+    importable(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,119 @@
+"""Trains one workload with Stable-Baselines3: ``python -m benchmarks.peer W1``.
+
+Same layers: the encoder, one linear layer of 512, and a hidden layer of 512 for each head; the
+recurrent policies have an LSTM, as sb3-contrib has no GRU.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from typing import Any
+
+import gymnasium
+import numpy as np
+from minigrid.core.constants import OBJECT_TO_IDX
+from minigrid.wrappers import ImgObsWrapper, RGBImgPartialObsWrapper
+from sb3_contrib import RecurrentPPO
+from stable_baselines3 import PPO
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.vec_env import DummyVecEnv
+from torch import Tensor, nn
+
+from benchmarks.workloads import (
+    BATCH,
+    EPOCHS,
+    MAX_EPISODE_STEPS,
+    MINI_BATCHES,
+    STEPS,
+    WORKERS,
+    WORKLOADS,
+)
+
+CLASSES = ("agent", "empty", "wall", "key", "ball", "lava")
+
+
+class OneHot(gymnasium.ObservationWrapper):
+    """The view as a one-hot vector."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(env)
+        self._table = np.zeros((max(OBJECT_TO_IDX.values()) + 1, len(CLASSES)), np.float32)
+        for index, name in enumerate(CLASSES):
+            self._table[OBJECT_TO_IDX[name], index] = 1.0
+        length = env.unwrapped.agent_view_size**2 * len(CLASSES)
+        self.observation_space = gymnasium.spaces.Box(0, 1, (length,), np.float32)
+
+    def observation(self, observation: Any) -> np.ndarray:
+        """One-hot cells."""
+        return self._table[observation["image"][:, :, 0]].reshape(-1)
+
+
+class Features(BaseFeaturesExtractor):
+    """The encoder of a workload, then a linear layer."""
+
+    def __init__(self, space: gymnasium.spaces.Box, units: int) -> None:
+        super().__init__(space, units)
+        layers: list[nn.Module]
+        if len(space.shape) == 3:
+            layers = [nn.Conv2d(space.shape[0], 32, 8, 4), nn.ReLU(), nn.Conv2d(32, 64, 4, 2)]
+            layers += [nn.ReLU(), nn.Conv2d(64, 64, 3, 1), nn.ReLU(), nn.Flatten()]
+            layers += [nn.Linear(64 * 7 * 7, units), nn.ReLU()]
+        else:
+            layers = [nn.Linear(space.shape[0], 128), nn.ReLU(), nn.Linear(128, units), nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """The features."""
+        return self.layers(observation)
+
+
+def make(environment: dict[str, Any]) -> gymnasium.Env[Any, Any]:
+    """One environment of a workload, from the real packages."""
+    if environment["type"] == "CartPole":
+        return gymnasium.make(environment["name"])
+    view_size = environment["reset_params"]["view-size"]
+    env = gymnasium.make(
+        environment["name"], agent_view_size=view_size, max_episode_steps=MAX_EPISODE_STEPS
+    )
+    if environment["type"] == "MinigridVec":
+        return OneHot(env)
+    return ImgObsWrapper(RGBImgPartialObsWrapper(env, tile_size=84 // view_size))
+
+
+def main(name: str) -> None:
+    """Measures the updates after the first."""
+    workload = WORKLOADS[name]
+    environments = DummyVecEnv([lambda: make(workload.environment)] * WORKERS)
+    common: dict[str, Any] = {
+        "n_steps": STEPS,
+        "n_epochs": EPOCHS,
+        "batch_size": BATCH // MINI_BATCHES,
+        "device": "cpu",
+        "seed": 0,
+    }
+    heads = {"pi": [512], "vf": [512]}
+    features = {"features_extractor_class": Features, "net_arch": heads}
+    model: PPO | RecurrentPPO
+    if workload.recurrence is None:
+        features["features_extractor_kwargs"] = {"units": 512}
+        model = PPO("MlpPolicy", environments, policy_kwargs=features, **common)
+    else:
+        size = workload.recurrence["hidden_state_size"]
+        features["features_extractor_kwargs"] = {"units": size}
+        features["net_arch"] = {"pi": [512, 512], "vf": [512, 512]}
+        memory = {"lstm_hidden_size": size, "shared_lstm": True, "enable_critic_lstm": False}
+        policy = {**features, **memory}
+        model = RecurrentPPO("MlpLstmPolicy", environments, policy_kwargs=policy, **common)
+    model.learn(BATCH)
+    began = time.perf_counter()
+    model.learn(BATCH * workload.updates, reset_num_timesteps=False)
+    speed = BATCH * workload.updates / (time.perf_counter() - began)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"steps_per_second": speed, "peak_mib": peak}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

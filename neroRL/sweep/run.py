@@ -1,0 +1,92 @@
+"""Runs one composed job: Hydra's ``run_job`` without its six copies of the config.
+
+The files, the log, the callbacks and what the task sees are the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus, configure_log, env_override
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from neroRL.config.documents import dump_yaml
+
+
+def run_composed(config: DictConfig, task: TaskFunction, context: HydraContext) -> Exception | None:
+    """Runs a job in its directory below ``hydra.sweep.dir``.
+
+    Args:
+        config: composed, with its ``hydra`` node.
+        task: what the job does.
+        context: has the callbacks.
+
+    Returns:
+        What the task raised, if anything.
+    """
+    hydra_config: Any = HydraConfig.instance()
+    before = hydra_config.cfg
+    hydra_config.cfg = config
+    try:
+        hydra = config.hydra
+        directory = Path(str(hydra.sweep.dir), str(hydra.sweep.subdir)).absolute()
+        with read_write(hydra.runtime), open_dict(hydra.runtime):
+            hydra.runtime.output_dir = str(directory)
+        OmegaConf.set_readonly(hydra, True)
+        seen = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        directory.mkdir(parents=True, exist_ok=True)
+        with _working_directory(directory if hydra.job.chdir else None):
+            configure_log(hydra.job_logging, hydra.verbose)
+            if hydra.output_subdir is not None:
+                _save(config, seen, directory / hydra.output_subdir)
+            with env_override(hydra.job.env_set):
+                return _call(config, seen, task, context)
+    finally:
+        hydra_config.cfg = before
+
+
+def _call(
+    config: DictConfig, seen: DictConfig, task: TaskFunction, context: HydraContext
+) -> Exception | None:
+    context.callbacks.on_job_start(config=config, task_function=task)
+    returned = JobReturn(cfg=seen, hydra_cfg=config, working_dir=str(Path.cwd()))
+    error = None
+    try:
+        returned.return_value = task(seen)
+        returned.status = JobStatus.COMPLETED
+    except Exception as raised:
+        returned.return_value = error = raised
+        returned.status = JobStatus.FAILED
+    context.callbacks.on_job_end(config=config, job_return=returned)
+    return error
+
+
+def _save(config: DictConfig, seen: DictConfig, directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    hydra = OmegaConf.to_container(config.hydra)
+    files = {
+        "config.yaml": OmegaConf.to_container(seen),
+        "hydra.yaml": {"hydra": hydra},
+        "overrides.yaml": OmegaConf.to_container(config.hydra.overrides.task),
+    }
+    for name, content in files.items():
+        (directory / name).write_text(dump_yaml(content), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _working_directory(directory: Path | None) -> Iterator[None]:
+    if directory is None:
+        yield
+        return
+    before = Path.cwd()
+    os.chdir(directory)
+    try:
+        yield
+    finally:
+        os.chdir(before)
