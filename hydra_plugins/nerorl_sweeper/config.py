@@ -50,6 +50,9 @@ class NeroRLSweeperConf:
     """How often a job is tried again whose process was killed."""
     fail_fast: bool = False
     """Whether the first failed job stops the sweep."""
+    extend: bool = False
+    """Whether choices may have been added to a sweep that is continued: finished permutations
+    are kept by their values."""
     job: JobIdentity = field(default_factory=JobIdentity)
     """Set by the sweeper for each job: which permutation and repetition it is."""
 

@@ -12,15 +12,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 from tensorboard.plugins.hparams import summary_v2 as hparams
 from tensorboard.plugins.hparams.metadata import (
     SESSION_END_INFO_TAG,
+    SESSION_START_INFO_TAG,
     create_summary_metadata,
 )
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from neroRL.files import replacing
 
 # The columns of results in the table.
 METRICS = ("episode/reward_mean", "episode/length_mean", "evaluation/reward_mean")
@@ -104,3 +109,31 @@ def _cell(value: Any) -> bool | float | str:
     if isinstance(value, int | float) and math.isfinite(value):
         return float(value)
     return str(value)
+
+
+def change_trial(directory: Path, trial_id: str) -> None:
+    """Rewrites a job's event files so that its values belong to another trial.
+
+    Args:
+        directory: of the job's summaries; nothing happens where it is missing.
+        trial_id: the new one.
+    """
+    for path in sorted(directory.glob("events.out.tfevents.*")):
+        records = [_with_trial(record, trial_id) for record in RawEventFileLoader(str(path)).Load()]
+        with replacing(path) as file:
+            writer = RecordWriter(file)
+            for record in records:
+                writer.write(record)
+
+
+def _with_trial(record: bytes, trial_id: str) -> bytes:
+    event = Event.FromString(record)
+    for value in event.summary.value:
+        if value.tag == SESSION_START_INFO_TAG:
+            content = plugin_data_pb2.HParamsPluginData.FromString(
+                value.metadata.plugin_data.content
+            )
+            content.session_start_info.group_name = trial_id
+            value.metadata.plugin_data.content = content.SerializeToString()
+    changed: bytes = event.SerializeToString()
+    return changed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from neroRL.errors import ConfigError, OutputError, Problem, UsageError
 from neroRL.reporting.progress import make_display
 from neroRL.reporting.summary import print_summary
 from neroRL.reporting.tensorboard import write_sweep_hparams
-from neroRL.sweep import ledger, writing
+from neroRL.sweep import extension, ledger, writing
 from neroRL.sweep.grid import Axis, Choice, Grid
 from neroRL.sweep.jobs import SEED, Job, JobPlan
 from neroRL.sweep.monitor import Monitor
@@ -203,14 +204,20 @@ class Sweep:
         ledger.check_directory(self._directory)
         earlier = ledger.recorded(self._directory)
         record = self._record(earlier)
-        if earlier is not None:
+        numbers: dict[int, int] = {}
+        if earlier is not None and self._options.extend:
+            self._refuse_other_sweep(replace(earlier, axes=record.axes), record)
+            numbers = extension.new_numbers(earlier, self._grid)
+        elif earlier is not None:
             self._refuse_other_sweep(earlier, record)
         plan = self._plan(record.seed)
         self._directory.mkdir(parents=True, exist_ok=True)
         with ledger.locked(self._directory):
+            extension.finish(self._directory)
+            extension.renumber(self._directory, numbers)
             record.write(self._directory)
             OmegaConf.save(self._config, self._directory / "multirun.yaml")
-            if earlier is None:
+            if earlier is None or earlier.axes != record.axes:
                 write_sweep_hparams(self._directory, record.axes)
             self._run_jobs(plan, launcher, task)
 

@@ -32,6 +32,7 @@ class SweepOptions:
     n_jobs: int | None = None
     max_retries: int = 0
     fail_fast: bool = False
+    extend: bool = False
 
     def __post_init__(self) -> None:
         found = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -17,6 +18,7 @@ import torch
 from filelock import FileLock
 from joblib.externals.loky import get_reusable_executor
 
+from neroRL.sweep import extension
 from neroRL.sweep.results import read_result
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -71,7 +73,7 @@ def _table(sweep: Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.usefixtures("failing")
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
 def test_a_failing_job_is_recorded_and_the_others_go_on(door, tmp_path, launcher):
     outcome = door("ntune", [*ARGUMENTS, f"hydra/launcher={launcher}"])
     assert outcome.status == 1, outcome.err
@@ -230,6 +232,64 @@ def _command_line(number: int) -> str:
 
 def _parent(number: int) -> int:
     return int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def test_a_sweep_can_be_extended(door, tiny, tmp_path):
+    """Finished permutations keep their results under their new numbers."""
+    space = tmp_path / "space.yaml"
+    space.write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n  epochs: [1, 2]\n")
+    assert door("ntune", ARGUMENTS).status == 0
+    before = {
+        (row["trainer.gamma"], row["trainer.epochs"]): row for row in _table(tmp_path / "out/run")
+    }
+    space.write_text("hyperparameters:\n  gamma: [0.9, 0.95, 0.99]\n  epochs: [3, 1, 2]\n")
+    refused = door("ntune", ARGUMENTS)
+    assert refused.status == 2
+    assert "trainer.epochs: there [1, 2], now [3, 1, 2]" in refused.err
+    outcome = door("ntune", [*ARGUMENTS, "hydra.sweeper.extend=true"])
+    assert outcome.status == 0, outcome.err
+    assert "4 of 9 jobs are done already" in outcome.err
+    rows = _table(tmp_path / "out/run")
+    assert [row["permutation"] for row in rows] == [str(number) for number in range(9)]
+    assert [(row["trainer.gamma"], row["trainer.epochs"]) for row in rows] == [
+        (gamma, epochs) for gamma in ("0.9", "0.95", "0.99") for epochs in ("3", "1", "2")
+    ]
+    for row in rows:
+        old = before.get((row["trainer.gamma"], row["trainer.epochs"]))
+        if old is not None:
+            assert row["wall_seconds"] == old["wall_seconds"]
+            assert row["directory"] == f"{row['permutation']}/0"
+    assert door("ntune", ARGUMENTS).status == 0  # the larger grid is what is there now
+    space.write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n  epochs: [3, 1, 2]\n")
+    gone = door("ntune", [*ARGUMENTS, "hydra.sweeper.extend=true"])
+    assert gone.status == 2
+    assert "trainer.gamma does not list 0.95 any more" in gone.err
+
+
+@pytest.mark.parametrize("moves", range(8))
+def test_an_interrupted_extension_is_finished(tmp_path, monkeypatch, moves):
+    for number in range(3):
+        (tmp_path / f"{number}/0").mkdir(parents=True)
+        (tmp_path / f"{number}/0/was").write_text(str(number))
+    count = 0
+    rename = Path.rename
+
+    def interrupted(self, target):
+        nonlocal count
+        count += 1
+        if count > moves:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    numbers = {0: 1, 1: 2, 2: 0}
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", interrupted)
+        with contextlib.suppress(KeyboardInterrupt):
+            extension.renumber(tmp_path, numbers)
+    extension.finish(tmp_path)
+    for old, new in numbers.items():
+        assert (tmp_path / f"{new}/0/was").read_text() == str(old)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2"]
 
 
 def test_one_sweep_at_a_time(door, tiny, tmp_path):

@@ -25,8 +25,8 @@ def _cartpole(recurrence):
         },
         "sampler": {"n_workers": 16, "worker_steps": 128},
         "trainer": {
-            "updates": 100,
-            "learning_rate_schedule": {"initial": 1.0e-3, "final": 1.0e-4},
+            "updates": 130,
+            "learning_rate_schedule": {"initial": 1.0e-3, "final": 1.0e-6},
         },
     }
 
