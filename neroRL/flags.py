@@ -112,12 +112,13 @@ def train_arguments(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
         prog="ntrain",
         usage="ntrain [options] [overrides]\n       ntrain --help",
         description="Trains one policy with PPO.",
-        epilog="Everything after the flags is passed to Hydra, e.g. trainer.gamma=0.95.",
+        epilog="Flags without a default leave what the config says. "
+        "Everything after the flags is passed to Hydra, e.g. trainer.gamma=0.95.",
         allow_abbrev=False,
     )
     add = _adder(parser)
     add("--config", "<path>", "path to the config file", "./configs/default.yaml")
-    add("--worker-id", "<n>", "sets the port for each environment instance", 2, _not_negative)
+    add("--worker-id", "<n>", "sets the port for each environment instance", None, _not_negative)
     add("--run-id", "<path>", "the tag of the TensorBoard summaries", None, _run_id)
     add("--out", "<path>", "trains in a new directory below <out>/<run-id>", "./runs/")
     add("--seed", "<n>", "of everything random; below 0 one is drawn", None, _integer)

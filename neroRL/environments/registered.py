@@ -23,6 +23,9 @@ from neroRL.environments.specification import (
 from neroRL.errors import ConfigError, Problem
 
 NAME = "environment.name"
+# Packages and modules of well-known namespaces.
+_PACKAGES = {"ALE": "ale-py"}
+_MODULES = {"ALE": "ale_py"}
 
 
 class Registered(EnvironmentType):
@@ -65,6 +68,12 @@ def _arguments(config: EnvironmentConfig) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=256)
 def _check(name: str, arguments: str) -> tuple[Problem, ...]:  # noqa: ARG001 - part of the key
+    namespace = name.rpartition("/")[0]
+    if ":" not in name and namespace in _PACKAGES and name not in gymnasium.registry:
+        message = (
+            f"{name} needs a package that is not installed: pip install {_PACKAGES[namespace]}"
+        )
+        return (Problem(NAME, f"{message}; then name it {_MODULES[namespace]}:{name}"),)
     if ":" not in name and name not in gymnasium.registry:
         return (unknown_name(name, list(gymnasium.registry), "id registered with Gymnasium"),)
     try:

@@ -9,29 +9,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from neroRL.composition.checking import Origin, plain
-from neroRL.composition.paths import find_tuning_file
-from neroRL.config.documents import Document, read_document
 from neroRL.cores import available_cores
-from neroRL.errors import ConfigError, OutputError, Problem, UsageError
+from neroRL.errors import ConfigError, OutputError, Problem
 from neroRL.reporting.progress import make_display
 from neroRL.reporting.summary import print_summary
 from neroRL.reporting.tensorboard import write_sweep_hparams
-from neroRL.sweep import extension, ledger, writing
-from neroRL.sweep.grid import Axis, Choice, Grid
+from neroRL.sweep import axes, extension, ledger, writing
+from neroRL.sweep.grid import Grid
 from neroRL.sweep.jobs import SEED, Job, JobPlan
 from neroRL.sweep.monitor import Monitor
 from neroRL.sweep.options import SweepOptions
-from neroRL.sweep.overrides import override_key, override_value
 from neroRL.sweep.pool import WorkerPool, default_size, threads_of, visible_gpus
 from neroRL.sweep.results import FAILED, RESULT_FILE, JobResult, read_result
-from neroRL.sweep.search_space import HYPERPARAMETERS, KnownKeys, read_axes
 from neroRL.sweep.validation import Findings, Validator, summary
 
 # Jobs handed to a launcher at a time, unless asked otherwise: their overrides are held in memory,
@@ -67,9 +62,12 @@ class Sweep:
         self._callbacks = context.callbacks
         self._options = options
         self._directory = Path(str(config.hydra.sweep.dir))
-        self._fixed, command_line_axes = self._split(arguments)
+        self._fixed, found = axes.split(arguments, options.params, self._loader)
         self._origin = Origin(primary, self._fixed)
-        self._grid = Grid([*self._file_axes(command_line_axes), *command_line_axes])
+        if options.tune is not None:
+            of_file = axes.of_file(options.tune, self._fixed, found, self._loader, self._compose)
+            found = [*of_file, *found]
+        self._grid = Grid(found)
         self._check_size()
         if options.duplicates == "drop":
             self._grid = self._grid.without_repeats()
@@ -99,70 +97,6 @@ class Sweep:
             print(f"{count} configs in {self._directory / writing.CONFIGS}")
         else:
             self._train(launcher, task)
-
-    def _split(self, arguments: Sequence[str]) -> tuple[list[str], list[Axis]]:
-        """Separates overrides that all jobs share from sweeps, which become axes."""
-        parser = OverridesParser.create(config_loader=self._loader)
-        given = {override_key(text) for text in arguments}
-        own = [f"{k}={v}" for k, v in self._options.params.items() if k not in given]
-        fixed, axes = [], []
-        for override in parser.parse_overrides([*own, *arguments]):
-            if not override.is_sweep_override():
-                fixed.append(str(override.input_line))
-                continue
-            if not override.is_discrete_sweep():
-                message = "an interval is no list of choices; use choice(…), range(…) or commas"
-                raise UsageError(f"{override.input_line}: {message}")
-            key = override.get_key_element()
-            texts = [f"{key}={value}" for value in override.sweep_string_iterator()]
-            choices = tuple(Choice(override_value(text), text) for text in texts)
-            if not choices:
-                raise UsageError(f"{override.input_line}: has no choices")
-            axes.append(Axis(override_key(key), choices, "command line"))
-        return fixed, axes
-
-    def _file_axes(self, others: Sequence[Axis]) -> list[Axis]:
-        """The axes of the tuning file, read against a config that has the chosen groups."""
-        if self._options.tune is None:
-            return []
-        document = read_document(find_tuning_file(str(self._options.tune)))
-        groups = self._groups()
-        swept_groups = [
-            *_first_choices(document, groups),
-            *(axis.choices[0].override for axis in others if axis.key in groups),
-        ]
-        base = plain(self._compose([*self._fixed, *swept_groups]))
-        axes = read_axes(document, KnownKeys(base, groups))
-        self._check_keys_given_twice(axes, others)
-        return axes
-
-    def _check_keys_given_twice(self, axes: Sequence[Axis], others: Sequence[Axis]) -> None:
-        """Refuses keys that are swept twice; a value given besides belongs to the base config."""
-        swept = {axis.key for axis in others}
-        fixed = {override_key(text) for text in self._fixed}
-        found = [
-            Problem(axis.key, "is swept here and on the command line", axis.where)
-            for axis in axes
-            if axis.key in swept
-        ]
-        if found:
-            raise ConfigError(found)
-        for axis in axes:
-            if axis.key in fixed:
-                message = "is swept here, so the value on the command line has no effect"
-                print(f"warning: {Problem(axis.key, message, axis.where)}", file=sys.stderr)
-
-    def _groups(self) -> frozenset[str]:
-        """The config groups, e.g. ``model/memory``."""
-
-        def below(parent: str) -> Iterator[str]:
-            for name in self._loader.list_groups(parent):
-                group = f"{parent}/{name}" if parent else name
-                if group != "hydra":
-                    yield group
-                    yield from below(group)
-
-        return frozenset(below(""))
 
     def _check_size(self) -> None:
         jobs = len(self._grid) * self._options.num_repetitions
@@ -273,10 +207,10 @@ class Sweep:
         if not pending:
             return
         cores = available_cores()
-        gpus = visible_gpus() if self._base["device"] != "cpu" else 0
+        gpus = visible_gpus() if self._base["device"] != "cpu" else []
         size = self._options.n_jobs or default_size(len(pending), cores, gpus)
         context = HydraContext(config_loader=self._loader, callbacks=self._callbacks)
-        pool = WorkerPool(context, task, self._config, size, threads_of(size, cores))
+        pool = WorkerPool(context, task, self._config, size, threads_of(size, cores), gpus)
 
         def jobs() -> Iterator[Job]:
             for number in pending:
@@ -339,16 +273,6 @@ class Sweep:
                 error=error,
             ).write(directory)
         monitor.poll()
-
-
-def _first_choices(document: Document, groups: frozenset[str]) -> list[str]:
-    """Overrides that choose the first config of each group a tuning file sweeps."""
-    section = document.data.get(HYPERPARAMETERS) if isinstance(document.data, dict) else None
-    return [
-        f"{key}={choices[0]}"
-        for key, choices in (section.items() if isinstance(section, dict) else ())
-        if key in groups and isinstance(choices, list) and choices
-    ]
 
 
 def _swept_values(grid: Grid, job: Job) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from neroRL import __version__
+from neroRL.config.checks import flat
 from neroRL.config.documents import dump_yaml, read_document
 from neroRL.errors import ConfigError, OutputError
 from neroRL.files import write_text
@@ -107,7 +108,7 @@ def difference(old: SweepRecord, new: SweepRecord) -> list[str]:
             lines.append(f"{key}: there {_shown(was)}, now {_shown(now)}")
     if not lines and list(old.axes) != list(new.axes):
         lines.append(f"order of keys: there {list(old.axes)}, now {list(new.axes)}")
-    was_flat, now_flat = _flat(old.base), _flat(new.base)
+    was_flat, now_flat = flat(old.base), flat(new.base)
     for key in dict.fromkeys([*was_flat, *now_flat]):
         was, now = was_flat.get(key), now_flat.get(key)
         if was != now and key not in _NOT_IDENTITY and key not in new.axes:
@@ -175,16 +176,6 @@ def check_directory(directory: Path) -> None:
                 f"{directory} holds {', '.join(foreign[:3])} but no {RECORD_FILE}; nothing there "
                 "is overwritten, use another --out or --run-id"
             )
-
-
-def _flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in mapping.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _shown(choices: Sequence[Any] | None) -> str:

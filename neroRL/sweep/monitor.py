@@ -51,6 +51,8 @@ class Monitor:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="sweep-monitor", daemon=True)
         self._started = time.monotonic()
+        self._stale = False
+        self._next_table = 0.0
 
     def start(self) -> None:
         """Writes the table as it stands and begins to watch."""
@@ -63,6 +65,7 @@ class Monitor:
         self._stop.set()
         self._thread.join()
         self.poll()
+        self._write_table()
         self._display.stop(self._status())
 
     def watch(self, jobs: Sequence[Job]) -> None:
@@ -83,7 +86,9 @@ class Monitor:
             arrived = [(job, result) for job, result in found if result is not None]
             for job, result in arrived:
                 self._note(job, result)
-        if arrived:
+        self._stale = self._stale or bool(arrived)
+        # The table of a large sweep takes a while: no more than a tenth of the time goes there.
+        if self._stale and time.monotonic() > self._next_table:
             self._write_table()
         self._display.update(self._status())
 
@@ -101,7 +106,11 @@ class Monitor:
         )
 
     def _write_table(self) -> None:
+        began = time.monotonic()
+        self._stale = False
         write_table(self._sweep, self._keys, self.results())
+        ended = time.monotonic()
+        self._next_table = ended + 9.0 * (ended - began)
 
     def _status(self) -> SweepStatus:
         results = self.results()

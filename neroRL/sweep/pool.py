@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -28,7 +29,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from neroRL.sweep.jobs import Job
-from neroRL.sweep.worker import Assignment, Done, work
+from neroRL.sweep.worker import VISIBLE_DEVICES, Assignment, Done, work
 
 POLL_SECONDS = 0.5
 PRELOADED = "neroRL.job"
@@ -57,6 +58,7 @@ class _Worker:
     process: BaseProcess
     tasks: Connection
     lifeline: Connection
+    slot: int
     job: Job | None = None
 
 
@@ -69,6 +71,7 @@ class WorkerPool:
         config: the master config.
         size: number of workers.
         threads: torch threads of each worker.
+        gpus: names of the GPUs, which the workers share out among themselves.
     """
 
     def __init__(
@@ -78,9 +81,11 @@ class WorkerPool:
         config: DictConfig,
         size: int,
         threads: int,
+        gpus: Sequence[str] = (),
     ) -> None:
         self._payload = cloudpickle.dumps((context, task, config, Singleton.get_state(), threads))
         self._size = size
+        self._gpus = list(gpus)
         # Forked from a server that has imported everything, a worker starts at once.
         method = "forkserver" if sys.platform == "linux" else "spawn"
         self._processes: Any = multiprocessing.get_context(method)
@@ -149,13 +154,15 @@ class WorkerPool:
     def _start(self) -> _Worker:
         ours, theirs = self._processes.Pipe()
         lifeline, end_of_worker = self._processes.Pipe()
+        slot = min(set(range(self._size)) - {worker.slot for worker in self._workers})
+        gpu = self._gpus[slot % len(self._gpus)] if self._gpus else None
         process = self._processes.Process(
-            target=work, args=(theirs, end_of_worker, self._payload), daemon=False
+            target=work, args=(theirs, end_of_worker, self._payload, gpu)
         )
         process.start()
         theirs.close()
         end_of_worker.close()
-        worker = _Worker(process, ours, lifeline)
+        worker = _Worker(process, ours, lifeline, slot)
         self._workers.append(worker)
         return worker
 
@@ -253,9 +260,9 @@ def _reason(exit_code: int | None) -> str:
     return f"its process ended with status {exit_code}"
 
 
-def default_size(jobs: int, cores: int, gpus: int) -> int:
+def default_size(jobs: int, cores: int, gpus: Sequence[str]) -> int:
     """How many jobs run at a time: one a core, or one a GPU where there are any."""
-    return max(min(jobs, gpus or cores), 1)
+    return max(min(jobs, len(gpus) or cores), 1)
 
 
 def threads_of(size: int, cores: int) -> int:
@@ -263,11 +270,10 @@ def threads_of(size: int, cores: int) -> int:
     return max(cores // size, 1)
 
 
-def visible_gpus() -> int:
-    """Number of GPUs, asked without importing torch."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+def visible_gpus() -> list[str]:
+    """Names of the GPUs for ``CUDA_VISIBLE_DEVICES``, found without importing torch."""
+    visible = os.environ.get(VISIBLE_DEVICES)
     if visible is not None:
-        return len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
-    devices = "/dev"
-    names: Sequence[str] = os.listdir(devices) if os.path.isdir(devices) else ()  # noqa: PTH112, PTH208
-    return sum(name.startswith("nvidia") and name[6:].isdigit() for name in names)
+        return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
+    numbers = [path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")]
+    return sorted(numbers, key=int)

@@ -23,6 +23,8 @@ from omegaconf import DictConfig, open_dict
 from neroRL.cores import set_share
 from neroRL.sweep.run import run_composed
 
+VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
+
 
 @dataclass(frozen=True)
 class Assignment:
@@ -52,14 +54,17 @@ class Done:
     interrupted: bool = False
 
 
-def work(tasks: Connection, lifeline: Connection, payload: bytes) -> None:
+def work(tasks: Connection, lifeline: Connection, payload: bytes, gpu: str | None) -> None:
     """Runs jobs until there are no more.
 
     Args:
         tasks: assignments come in, what became of them goes out.
         lifeline: closes when the sweep's process ends, however it does.
         payload: pickled context, task function, master config, Hydra's singletons, threads.
+        gpu: the one that jobs see, if any.
     """
+    if gpu is not None:
+        os.environ[VISIBLE_DEVICES] = gpu
     # The terminal's Ctrl-C reaches all processes; the sweep passes it on as SIGTERM, once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()

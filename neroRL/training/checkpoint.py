@@ -11,12 +11,17 @@ from typing import Any
 
 import torch
 
+from neroRL.config.checks import flat
 from neroRL.errors import CheckpointError
 from neroRL.files import replacing
 
 FORMAT = 1
 DIRECTORY = "checkpoints"
 _NAME = re.compile(r"(?P<run>.+)-(?P<update>\d+)\.pt")
+
+# What a training cannot change while it goes on, and what of that it can.
+_FIXED_SECTIONS = ("environment.", "model.", "sampler.")
+_FREE_KEYS = ("model.load_model", "model.model_path", "model.checkpoint_interval")
 
 logger = logging.getLogger("neroRL.training")
 
@@ -86,6 +91,27 @@ def checkpoints_of(directory: Path) -> list[Path]:
         if (match := _NAME.fullmatch(path.name))
     ]
     return [path for _, path in sorted(found)]
+
+
+def check_config(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) -> None:
+    """Compares the config of a checkpoint with that of the training that continues it.
+
+    Another environment, network or batch makes another training; a change of what the trainer or
+    the evaluation does is allowed, and logged.
+
+    Raises:
+        CheckpointError: with every key that must not differ.
+    """
+    before, now = flat(there), flat(here)
+    changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    lines = {key: f"{key}: {before.get(key)} there, {now.get(key)} here" for key in changed}
+    refused = [key for key in changed if key.startswith(_FIXED_SECTIONS) and key not in _FREE_KEYS]
+    if refused:
+        listed = "\n  ".join(lines[key] for key in refused)
+        raise CheckpointError(f"{path} belongs to another training:\n  {listed}")
+    for key in changed:
+        if key.startswith(("trainer.", "evaluation.")):
+            logger.warning("changed since the checkpoint: %s", lines[key])
 
 
 def load_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:

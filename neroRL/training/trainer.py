@@ -16,7 +16,6 @@ from neroRL.config import Config, as_mapping
 from neroRL.cores import automatic_threads
 from neroRL.environments.factory import make_vector
 from neroRL.environments.vector import VectorEnvironment
-from neroRL.errors import CheckpointError
 from neroRL.evaluation.evaluator import evaluate
 from neroRL.models.actor import Actor
 from neroRL.models.actor_critic import ActorCritic
@@ -198,13 +197,8 @@ class Trainer:
     def resume(self, path: Path) -> None:
         """Continues from a checkpoint, equal bit for bit to not having stopped."""
         content = checkpoints.load(path, self.device)
+        checkpoints.check_config(content["config"], as_mapping(self._config), path)
         checkpoints.load_weights(self.model, content["model"], path)
-        workers = len(content["memory"]["starts"])
-        if workers != self.environment.num_envs:
-            raise CheckpointError(
-                f"{path} does not fit: sampler.n_workers is {workers} there, "
-                f"{self.environment.num_envs} here"
-            )
         self.optimizer.load_state_dict(content["optimizer"])
         self._policy_generator.set_state(content["generators"]["policy"].cpu())
         self._shuffle_generator.set_state(content["generators"]["shuffle"].cpu())
@@ -218,6 +212,12 @@ class Trainer:
         self._training_seconds = content["training_seconds"]
         self._wall_seconds = content["wall_seconds"]
         logger.info("continuing from %s after %d updates", path.name, self._update)
+        if self._update >= self._config.trainer.updates:
+            logger.warning(
+                "complete already: %d of %d updates are done",
+                self._update,
+                self._config.trainer.updates,
+            )
 
     def close(self) -> None:
         """Closes all environments."""

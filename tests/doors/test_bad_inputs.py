@@ -242,7 +242,7 @@ def test_mixed_types_name_the_wrong_choice(door, tiny, tmp_path):
 def test_missing_environment_package_names_the_remedy(door, tmp_path):
     (tmp_path / "base.yaml").write_text("environment:\n  type: Gymnasium\n  name: ALE/Pong-v5\n")
     outcome = door("ntrain", ["--config=base.yaml", "--out=out"])
-    _refused(outcome, tmp_path / "out", ["base.yaml:3", "environment.name", "ALE/Pong-v5"])
+    _refused(outcome, tmp_path / "out", ["base.yaml:3", "environment.name", "pip install ale-py"])
 
 
 def test_continuous_actions_are_refused(door, tmp_path):

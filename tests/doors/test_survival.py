@@ -341,3 +341,45 @@ def test_chaos(command, tmp_path):
     _assert_same_weights(tmp_path / "out/run", tmp_path / "undisturbed/run")
     ours = [row["objective"] for row in rows]
     assert ours == [row["objective"] for row in _table(tmp_path / "undisturbed/run")]
+
+
+@pytest.mark.slow
+def test_a_thousand_jobs_a_tenth_of_which_fail(tmp_path):
+    script = tmp_path / "jobs.py"
+    script.write_text(
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from neroRL.composition.application import run\n"
+        "def task(config):\n"
+        "    from hydra.core.hydra_config import HydraConfig\n"
+        "    from neroRL.sweep.results import JobResult\n"
+        "    number = round(config.trainer.gamma * 1000)\n"
+        "    if number % 10 == 3:\n"
+        "        raise ValueError(f'job {number}')\n"
+        "    out = Path(HydraConfig.get().runtime.output_dir)\n"
+        "    JobResult(number, 0, 1, 'completed', objective=float(number)).write(out)\n"
+        "    return 0.0\n"
+        "if __name__ == '__main__':\n"
+        "    import jobs\n"
+        "    gammas = ','.join(str(number / 1000) for number in range(1000))\n"
+        "    sys.exit(run(['-m', f'trainer.gamma={gammas}', 'seed=1', 'hydra.sweep.dir=out'],\n"
+        "                 jobs.task))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{PROJECT}"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    rows = _table(tmp_path / "out")
+    assert len(rows) == 1000
+    failed = [row for row in rows if row["status"] == "failed"]
+    assert [row["error"] for row in failed] == [
+        f"ValueError: job {number}" for number in range(3, 1000, 10)
+    ]
+    completed = [float(row["objective"]) for row in rows if row["status"] == "completed"]
+    assert completed == [float(number) for number in range(1000) if number % 10 != 3]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
-from tensorboard import default, program
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.plugins.hparams import plugin_data_pb2
 
-from neroRL.reporting.tensorboard import Summaries, write_sweep_hparams
+from neroRL.reporting.tensorboard import Summaries, change_trial, write_sweep_hparams
 
 AXES = {"trainer.gamma": [0.9, 0.99], "model/memory": ["gru", "none"], "odd": [None, "1e3", 2]}
 POINTS = [
@@ -38,9 +42,16 @@ def sweep(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(sweep: Path):
-    board = program.TensorBoard(default.get_plugins())
-    board.configure(argv=[None, "--logdir", str(sweep), "--port", "0", "--load_fast", "false"])
-    return board.launch().rstrip("/")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments = ["--logdir", str(sweep), "--port", str(port), "--load_fast", "false"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tensorboard.main", *arguments], stderr=subprocess.DEVNULL
+    )
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(timeout=20)
 
 
 def _get(url: str, content: dict | None = None):
@@ -56,7 +67,7 @@ def _eventually(ask, complete):
             answer = ask()
             if complete(answer):
                 return answer
-        except urllib.error.HTTPError:
+        except urllib.error.URLError:  # not up yet, or not loaded yet
             pass
         time.sleep(0.5)
     raise AssertionError(f"not complete: {ask()}")
@@ -92,6 +103,21 @@ def test_a_sweep_is_one_table_and_repetitions_are_averaged(server):
         (metric,) = [m for m in group["metricValues"]
                      if m["name"]["tag"] == "episode/reward_mean"]  # fmt: skip
         assert metric["value"] == pytest.approx(permutation + 0.05)
+
+
+def test_a_renumbered_permutation_has_another_trial(sweep):
+    directory = sweep / "1/0/summaries"
+    (path,) = directory.iterdir()
+    before = list(EventFileLoader(str(path)).Load())
+    change_trial(directory, "7")
+    after = list(EventFileLoader(str(path)).Load())
+    assert len(after) == len(before)
+    differing = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    ((_, new),) = differing
+    (value,) = new.summary.value
+    content = plugin_data_pb2.HParamsPluginData.FromString(value.metadata.plugin_data.content)
+    assert content.session_start_info.group_name == "7"
+    assert content.session_start_info.hparams["trainer.gamma"].number_value == 0.99
 
 
 def test_curves_have_the_update_on_their_axis(server):

@@ -146,13 +146,41 @@ def test_bootstrapping_matters_only_where_a_time_limit_cuts(tmp_path):
         assert same is not differs
 
 
-def test_a_checkpoint_of_another_network_lists_what_differs(tmp_path):
+def test_a_checkpoint_of_another_training_lists_what_differs(tmp_path):
     train(build(_mapping(updates=2)), tmp_path)
     mapping = _mapping(updates=4)
     mapping["model"]["num_hidden_units"] = 9
+    mapping["sampler"]["worker_steps"] = 32
     path = checkpoints.checkpoint_path(tmp_path, "default", 2)
-    with pytest.raises(CheckpointError, match=r"hidden.0.weight: \(8, 8\) there, \(9, 8\) here"):
+    with pytest.raises(CheckpointError) as refused:
         train(build(mapping), tmp_path / "other", checkpoint=path)
+    assert "model.num_hidden_units: 8 there, 9 here" in str(refused.value)
+    assert "sampler.worker_steps: 16 there, 32 here" in str(refused.value)
+
+
+def test_a_trainer_may_change_what_it_does(tmp_path, caplog):
+    train(build(_mapping(updates=2)), tmp_path)
+    path = checkpoints.checkpoint_path(tmp_path, "default", 2)
+    outcome = train(build(_mapping(updates=3, gamma=0.5)), tmp_path / "on", checkpoint=path)
+    assert outcome.updates == 3
+    assert "trainer.gamma: 0.99 there, 0.5 here" in caplog.text
+
+
+def test_a_complete_training_says_so(tmp_path, caplog):
+    train(build(_mapping(updates=2)), tmp_path)
+    path = checkpoints.checkpoint_path(tmp_path, "default", 2)
+    outcome = train(build(_mapping(updates=2)), tmp_path / "again", checkpoint=path)
+    assert outcome.status == "completed"
+    assert "complete already: 2 of 2 updates are done" in caplog.text
+
+
+def test_weights_of_another_network_list_their_shapes(tmp_path):
+    train(build(_mapping(updates=1)), tmp_path / "a")
+    mapping = _mapping(updates=1)
+    path = checkpoints.checkpoint_path(tmp_path / "a", "default", 1)
+    mapping["model"] |= {"load_model": True, "model_path": str(path), "num_hidden_units": 9}
+    with pytest.raises(CheckpointError, match=r"hidden.0.weight: \(8, 8\) there, \(9, 8\) here"):
+        train(build(mapping), tmp_path / "b")
 
 
 def test_load_model_starts_from_the_weights(tmp_path):

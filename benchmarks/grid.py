@@ -1,0 +1,74 @@
+"""W7: the example's 48 permutations on W2's task, 2 updates each, from command to last file.
+
+    python -m benchmarks.grid
+
+The peer trains the same grid with sb3-contrib, two processes at a time, a process a job: what a
+shell script around a training script does.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+UPDATES = 2
+GRID = itertools.product(
+    [64, 128], [8, 16], [3.0e-3, 1.0e-4], [1.0e-5, 1.0e-6], [0.01, 0.001, 0.001], [0.0001]
+)
+JOB = """
+import sys
+from stable_baselines3.common.vec_env import DummyVecEnv
+from sb3_contrib import RecurrentPPO
+from benchmarks.peer import Features, make
+from benchmarks.workloads import WORKLOADS
+steps, workers, rate, beta, out = sys.argv[1:]
+steps, workers = int(steps), int(workers)
+policy = {"features_extractor_class": Features, "features_extractor_kwargs": {"units": 32},
+          "net_arch": {"pi": [512, 512], "vf": [512, 512]}, "lstm_hidden_size": 32,
+          "shared_lstm": True, "enable_critic_lstm": False}
+environments = DummyVecEnv([lambda: make(WORKLOADS["W2"].environment)] * workers)
+model = RecurrentPPO("MlpLstmPolicy", environments, n_steps=steps, n_epochs=4,
+                     batch_size=steps * workers // 8, learning_rate=float(rate),
+                     ent_coef=float(beta), policy_kwargs=policy, device="cpu")
+model.learn(steps * workers * UPDATES)
+model.save(out)
+""".replace("UPDATES", str(UPDATES))
+
+
+def ours(directory: str) -> float:
+    """Seconds of one ``ntune``."""
+    command = [
+        sys.executable, "-m", "neroRL.tune", "--config=./configs/minigrid_vec.yaml",
+        f"--out={directory}", f"trainer.updates={UPDATES}", "model.recurrence.hidden_state_size=32",
+        "device=cpu", "seed=0",
+    ]  # fmt: skip
+    began = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def peer(directory: str) -> float:
+    """Seconds of 48 training processes, two at a time with a thread each."""
+
+    def job(item: tuple[int, tuple[float, ...]]) -> None:
+        number, (steps, workers, rate, _, beta, _) = item
+        arguments = [str(steps), str(workers), str(rate), str(beta), f"{directory}/{number}.zip"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-c", JOB, *arguments]
+        subprocess.run(command, check=True, capture_output=True, env=environment)
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(job, enumerate(GRID)))
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
+        a, b = ours(first), peer(second)
+    print(f"ours {a:.0f} s, sb3-contrib {b:.0f} s, ratio {b / a:.1f}")
