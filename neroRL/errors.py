@@ -64,6 +64,14 @@ class CheckpointError(NeroRLError):
     """A checkpoint that cannot be loaded."""
 
 
+class TransientError(NeroRLError):
+    """A fault of the machine or of an environment's process, not of the config.
+
+    Examples are a port that was taken and an environment that did not answer in time. A sweep
+    tries such a job again, up to ``hydra.sweeper.max_retries`` times.
+    """
+
+
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """Returns ``"; did you mean X or Y?"`` for the candidates nearest to ``name``, or ``""``."""
     near = difflib.get_close_matches(name, list(dict.fromkeys(candidates)), n=3, cutoff=0.6)
