@@ -72,6 +72,18 @@ class TransientError(NeroRLError):
     """
 
 
+class EnvironmentTimeoutError(TransientError):
+    """An environment's process did not start, or did not answer, in time."""
+
+
+class EnvironmentCrashError(TransientError):
+    """An environment's process ended by itself."""
+
+
+class PortError(TransientError):
+    """No network port is free, or one that was is not any more."""
+
+
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """Returns ``"; did you mean X or Y?"`` for the candidates nearest to ``name``, or ``""``."""
     near = difflib.get_close_matches(name, list(dict.fromkeys(candidates)), n=3, cutoff=0.6)

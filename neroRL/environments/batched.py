@@ -21,7 +21,7 @@ class BatchedEnvironment(VectorEnvironment):
     """N environments as arrays of N: seeds, time limits, statistics and states to restore.
 
     A subclass knows the dynamics. Its states are those of
-    :class:`~neroRL.environments.vector.SequentialEnvironment`: seeds, and actions since.
+    :class:`~neroRL.environments.sequential.SequentialEnvironment`: seeds, and actions since.
 
     Args:
         environment: for the spaces.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -29,12 +29,14 @@ class EpisodeEnd(NamedTuple):
         reward: sum of the rewards, as the environment gave them.
         length: number of steps.
         success: 1.0 or 0.0 where the environment tells, else None.
+        others: further numbers the environment tells, by name.
     """
 
     worker: int
     reward: float
     length: int
     success: float | None
+    others: Mapping[str, float] = {}
 
 
 class Transition(NamedTuple):
@@ -54,6 +56,9 @@ class Transition(NamedTuple):
     truncations: np.ndarray
     final_ids: np.ndarray | None
     episodes: Sequence[EpisodeEnd]
+
+
+Step = tuple[Observation, Any, bool, bool, Mapping[str, Any]]
 
 
 class EpisodeSeeds:
@@ -109,6 +114,8 @@ class VectorEnvironment(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]
     """
 
     table: ObservationRows
+    continues: ClassVar[bool] = True
+    """Whether a restored state goes on within episodes; otherwise they start again."""
 
     def __init__(self, environment: SingleEnvironment, num_envs: int) -> None:
         self.specification = specification_of(environment)
@@ -171,33 +178,34 @@ class VectorEnvironment(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]
         return observations, moved.rewards, moved.terminations, moved.truncations, infos
 
 
-class SequentialEnvironment(VectorEnvironment):
-    """Steps environments one after the other in this process.
-
-    An environment's process, pipe and pickle cost more than a step of most.
+class OneByOneEnvironment(VectorEnvironment):
+    """Single environments, whose observations go to the table one by one.
 
     Args:
-        environments: at least one; each deterministic, given its seed and actions.
+        environment: for the spaces.
         seeds: the episodes' seeds, for each environment.
     """
 
     table: ObservationTable
 
-    def __init__(
-        self, environments: Sequence[SingleEnvironment], seeds: Sequence[EpisodeSeeds]
-    ) -> None:
-        super().__init__(environments[0], len(environments))
+    def __init__(self, environment: SingleEnvironment, seeds: Sequence[EpisodeSeeds]) -> None:
+        super().__init__(environment, len(seeds))
         self.table = ObservationTable(self.specification)
-        self.environments = list(environments)
         self._seeds = list(seeds)
         self._episode_seeds = [0] * self.num_envs
-        self._episode_actions: list[list[list[int]]] = [[] for _ in environments]
         self._added = 0
+
+    @abstractmethod
+    def _reset_some(self, workers: Sequence[int], seeds: Sequence[int]) -> list[Observation]:
+        """Resets some environments with a seed each."""
+
+    @abstractmethod
+    def _step_all(self, actions: np.ndarray) -> Sequence[Step]:
+        """Does an action in every environment."""
 
     def restart(self) -> None:
         """Starts a new episode in every environment."""
-        for worker in range(self.num_envs):
-            self.ids[worker] = self.table.add(self._start_episode(worker))
+        self._start_episodes(range(self.num_envs))
 
     def advance(self, actions: np.ndarray) -> Transition:
         """Does one action in every environment; see the base class."""
@@ -205,19 +213,18 @@ class SequentialEnvironment(VectorEnvironment):
         terminations = np.zeros(self.num_envs, np.bool_)
         truncations = np.zeros(self.num_envs, np.bool_)
         final_ids: np.ndarray | None = None
-        episodes = []
-        for worker, (environment, action) in enumerate(
-            zip(self.environments, actions, strict=True)
-        ):
-            observation, rewards[worker], terminated, truncated, info = environment.step(action)
-            self._episode_actions[worker].append(action.tolist())
+        episodes, ended = [], []
+        for worker, step in enumerate(self._step_all(actions)):
+            observation, rewards[worker], terminated, truncated, info = step
+            row = self.table.add(observation)
+            self.ids[worker] = row
             if terminated or truncated:
                 terminations[worker], truncations[worker] = terminated, truncated
                 final_ids = np.full(self.num_envs, -1) if final_ids is None else final_ids
-                final_ids[worker] = self.table.add(observation)
+                final_ids[worker] = row
                 episodes.append(_episode_end(worker, info))
-                observation = self._start_episode(worker)
-            self.ids[worker] = self.table.add(observation)
+                ended.append(worker)
+        self._start_episodes(ended)
         self._added += self.num_envs
         return Transition(rewards, terminations, truncations, final_ids, episodes)
 
@@ -232,38 +239,36 @@ class SequentialEnvironment(VectorEnvironment):
             self.ids[worker] = self.table.add({key: rows[worker] for key, rows in current.items()})
 
     def state_dict(self) -> dict[str, Any]:
-        """Seeds and actions of the running episodes, from which they can be played again."""
+        """Seeds of the running episodes and of those to come."""
         return {
             "seeds": [seeds.state_dict() for seeds in self._seeds],
             "episode_seeds": list(self._episode_seeds),
-            "episode_actions": [list(actions) for actions in self._episode_actions],
             "distinct": self.table.distinct,
             "added": self._added,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Plays the running episodes again, up to where they were."""
+        """Starts the running episodes again, with the seeds they had."""
+        for seeds, kept in zip(self._seeds, state["seeds"], strict=True):
+            seeds.load_state_dict(kept)
         self.table.distinct = state["distinct"]
-        for worker, environment in enumerate(self.environments):
-            self._seeds[worker].load_state_dict(state["seeds"][worker])
-            self._episode_seeds[worker] = state["episode_seeds"][worker]
-            observation, _ = environment.reset(seed=self._episode_seeds[worker])
-            for action in state["episode_actions"][worker]:
-                observation = environment.step(np.array(action))[0]
-            self._episode_actions[worker] = [list(a) for a in state["episode_actions"][worker]]
-            self.ids[worker] = self.table.add(observation)
         self._added = state["added"]
+        self._episode_seeds = list(state["episode_seeds"])
+        workers = range(self.num_envs)
+        for worker, first in zip(
+            workers, self._reset_some(workers, self._episode_seeds), strict=True
+        ):
+            self.ids[worker] = self.table.add(first)
 
-    def close_extras(self, **kwargs: Any) -> None:  # noqa: ARG002 - Gymnasium's signature
-        """Closes every environment."""
-        for environment in self.environments:
-            environment.close()
-
-    def _start_episode(self, worker: int) -> Observation:
-        self._episode_seeds[worker] = self._seeds[worker].next()
-        self._episode_actions[worker] = []
-        observation, _ = self.environments[worker].reset(seed=self._episode_seeds[worker])
-        return observation
+    def _start_episodes(self, workers: Sequence[int]) -> None:
+        if not workers:
+            return
+        seeds = [self._seeds[worker].next() for worker in workers]
+        for worker, seed, first in zip(
+            workers, seeds, self._reset_some(workers, seeds), strict=True
+        ):
+            self._episode_seeds[worker] = seed
+            self.ids[worker] = self.table.add(first)
 
 
 def _episode_end(worker: int, info: Mapping[str, Any]) -> EpisodeEnd:
@@ -273,4 +278,5 @@ def _episode_end(worker: int, info: Mapping[str, Any]) -> EpisodeEnd:
         info["episode_reward"],
         info["episode_length"],
         None if success is None else float(success),
+        info.get("statistics", {}),
     )

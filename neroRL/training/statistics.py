@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,13 +29,16 @@ def summarise(numbers: Sequence[float]) -> Summary:
 
 
 def episode_summaries(episodes: Iterable[EpisodeEnd]) -> dict[str, Summary]:
-    """Summaries of ``reward``, ``length`` and ``success``, as far as there are numbers."""
+    """Summaries of ``reward``, ``length``, ``success`` and others, as far as there are numbers."""
     episodes = list(episodes)
-    numbers = {
+    numbers: dict[str, list[float]] = {
         "reward": [episode.reward for episode in episodes],
         "length": [float(episode.length) for episode in episodes],
         "success": [episode.success for episode in episodes if episode.success is not None],
     }
+    for episode in episodes:
+        for name, value in episode.others.items():
+            numbers.setdefault(name, []).append(value)
     return {name: summarise(values) for name, values in numbers.items() if values}
 
 
@@ -59,14 +62,14 @@ class RecentEpisodes:
         self._episodes.extend(episodes)
 
     def summaries(self) -> dict[str, Summary]:
-        """Summaries of reward, length and success; empty before the first episode ended."""
+        """Summaries of reward, length, success and others; empty before the first episode ended."""
         return episode_summaries(self._episodes)
 
-    def state_dict(self) -> list[list[float | None]]:
+    def state_dict(self) -> list[list[Any]]:
         """The episodes, as plain Python."""
         return [list(episode) for episode in self._episodes]
 
-    def load_state_dict(self, state: Iterable[Sequence[float | None]]) -> None:
+    def load_state_dict(self, state: Iterable[Sequence[Any]]) -> None:
         """Restores the episodes."""
         self._episodes.clear()
-        self._episodes.extend(EpisodeEnd(*episode) for episode in state)  # type: ignore[arg-type]
+        self._episodes.extend(EpisodeEnd(*episode) for episode in state)

@@ -14,9 +14,9 @@ from neroRL.environments import transition_table
 from neroRL.environments.cartpole_batch import BatchedCartPole
 from neroRL.environments.environment_type import EnvironmentType
 from neroRL.environments.factory import make_vector
+from neroRL.environments.sequential import SequentialEnvironment
 from neroRL.environments.tabled import TabledEnvironment
 from neroRL.environments.transition_table import TransitionTable
-from neroRL.environments.vector import SequentialEnvironment
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.trainer import train
 
