@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from neroRL.composition.checking import check, plain
-from neroRL.config import Config
+from neroRL.config import Config, ports_needed
+from neroRL.environments import registry
+from neroRL.environments.ports import leased_worker_ids
 from neroRL.reporting.job_progress import JobProgress, ProgressFile
 from neroRL.reporting.tensorboard import Summaries
 from neroRL.sweep.ledger import fingerprint
@@ -74,7 +78,8 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
         logger.info("drew the seed %d", config.seed)
     mark = fingerprint({**mapping, "seed": config.seed})
     try:
-        outcome = _train(config, identity, checkpoint)
+        with _own_ports(config) as placed:
+            outcome = _train(placed, identity, checkpoint)
     except (Exception, SystemExit) as error:
         logger.exception("the job failed")
         _failed(config, identity, mark, error).write(identity.directory)
@@ -83,6 +88,16 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
         raise
     _result(outcome, identity, mark).write(identity.directory)
     return float("nan") if outcome.objective is None else outcome.objective
+
+
+@contextlib.contextmanager
+def _own_ports(config: Config) -> Iterator[Config]:
+    """The config with worker ids whose ports this job has for itself, if it needs any."""
+    if not registry.environment_type(config.environment.type).uses_ports:
+        yield config
+        return
+    with leased_worker_ids(config.worker_id, ports_needed(config)) as first:
+        yield dataclasses.replace(config, worker_id=first)
 
 
 def _train(config: Config, identity: Identity, checkpoint: Path | None) -> Outcome:

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "neroRL"
 FOUNDATION = {"errors", "files", "cores", "config"}
 ALLOWED = {
     "config": {"errors"},
-    "environments": {"errors", "config"},
+    "environments": {"errors", "config", "leases"},
     "models": {"errors", "config", "environments"},
     "evaluation": FOUNDATION | {"environments", "models"},
     "training": FOUNDATION | {"environments", "models", "evaluation"},

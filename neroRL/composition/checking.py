@@ -50,7 +50,8 @@ def check(mapping: Mapping[str, Any]) -> Config:
         ConfigError: with everything found wrong.
     """
     config = build(mapping)
-    found = cross_check(config) + registry.check(config.environment)
+    evaluated = config.evaluation.seed_list() if config.evaluation.evaluate else []
+    found = cross_check(config) + registry.check(config.environment, evaluated)
     if found:
         raise ConfigError(found)
     return config

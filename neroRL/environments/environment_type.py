@@ -61,6 +61,12 @@ class EnvironmentType(ABC):
 
     parameters: ClassVar[Mapping[str, Parameter]] = {}
     """The type's own reset parameters, besides the seeds."""
+    in_processes: ClassVar[bool] = False
+    """Whether each environment runs in a process of its own, at the same time as the others."""
+    uses_ports: ClassVar[bool] = False
+    """Whether each environment needs a network port, 5005 + its worker id."""
+    last_seed: ClassVar[int | None] = None
+    """The greatest seed an episode can have, if there is one."""
 
     @abstractmethod
     def make(self, config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:
@@ -73,7 +79,7 @@ class EnvironmentType(ABC):
         Returns:
             An environment as :func:`~neroRL.environments.specification.specification_of` expects
             it. Where an episode has succeeded or not, the info of its last step says so under
-            ``success``.
+            ``success``; further numbers of an episode, by name, are under ``statistics``.
         """
 
     def make_batch(
@@ -97,7 +103,30 @@ class EnvironmentType(ABC):
 
     def check(self, config: EnvironmentConfig) -> list[Problem]:
         """Finds everything that keeps a config from working."""
-        return self.check_name(config) + self.check_parameters(config)
+        return [
+            *self.check_name(config),
+            *self.check_parameters(config),
+            *self._check_last_seed(config),
+        ]
+
+    def check_seeds(self, path: str, seeds: Sequence[int]) -> list[Problem]:
+        """Finds seeds that an episode cannot have.
+
+        Args:
+            path: dotted path of the key they come from.
+            seeds: at least one.
+        """
+        if self.last_seed is None or max(seeds) <= self.last_seed:
+            return []
+        message = f"seeds up to {max(seeds)} are not allowed; expected {self.last_seed} or less"
+        return [Problem(path, message)]
+
+    def _check_last_seed(self, config: EnvironmentConfig) -> list[Problem]:
+        params = self.reset_params(config)
+        start, count = params["start-seed"], params["num-seeds"]
+        if type(start) is not int or type(count) is not int:
+            return []
+        return self.check_seeds("environment.reset_params.num-seeds", [start + count - 1])
 
     def check_parameters(self, config: EnvironmentConfig) -> list[Problem]:
         """Finds unknown reset parameters and values that are not allowed."""

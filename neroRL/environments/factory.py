@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from gymnasium import spaces
 
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments import registry
+from neroRL.environments.parallel import ParallelEnvironment
 from neroRL.environments.sequential import SequentialEnvironment
 from neroRL.environments.specification import VISUAL, SingleEnvironment
 from neroRL.environments.vector import EpisodeSeeds, VectorEnvironment
@@ -51,11 +53,15 @@ def make_vector(
         )
         for worker in range(n_workers)
     ]
+    kind = registry.environment_type(config.type)
+    ids = range(worker_id, worker_id + n_workers)
+    if kind.in_processes:
+        return ParallelEnvironment([partial(make_single, config, each) for each in ids], seeds)
     first = make_single(config, worker_id)
-    batch = registry.environment_type(config.type).make_batch(config, first, seeds)
+    batch = kind.make_batch(config, first, seeds)
     if batch is not None:
         return batch
-    others = [make_single(config, worker_id + worker) for worker in range(1, n_workers)]
+    others = [make_single(config, each) for each in ids[1:]]
     return SequentialEnvironment([first, *others], seeds)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from typing import Any
 
 from neroRL.config.schema import EnvironmentConfig
@@ -16,6 +17,8 @@ TYPES = {
     "MemoryGym": "neroRL.environments.memory_gym:MemoryGym",
     "Minigrid": "neroRL.environments.minigrid:Minigrid",
     "MinigridVec": "neroRL.environments.minigrid:MinigridVec",
+    "ObstacleTower": "neroRL.environments.obstacle_tower:ObstacleTower",
+    "Unity": "neroRL.environments.unity:Unity",
 }
 
 _NO_PACKAGE = ("Ballet", "Procgen", "RandomMaze")
@@ -38,10 +41,17 @@ def environment_type(name: str) -> EnvironmentType:
     raise ConfigError([Problem("environment.type", f"{message}; allowed are {', '.join(TYPES)}")])
 
 
-def check(environment: EnvironmentConfig) -> list[Problem]:
-    """Finds everything that keeps an environment's config from working."""
+def check(environment: EnvironmentConfig, evaluated: Sequence[int] = ()) -> list[Problem]:
+    """Finds everything that keeps an environment's config from working.
+
+    Args:
+        environment: the config.
+        evaluated: seeds of the evaluation, if there is one.
+    """
     try:
-        return environment_type(environment.type).check(environment)
+        found = environment_type(environment.type)
+        seeds = found.check_seeds("evaluation.seeds", evaluated) if evaluated else []
+        return found.check(environment) + seeds
     except ConfigError as error:
         return list(error.problems)
 

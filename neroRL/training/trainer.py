@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 
 from neroRL.config import Config, as_mapping
@@ -124,7 +125,15 @@ class Trainer:
         self._directory = directory
         self.device = _device(config)
         self.environment = _environment(config)
-        self.evaluation = _evaluation_environment(config)
+        self.evaluation: VectorEnvironment | None = None
+        try:
+            self.evaluation = _evaluation_environment(config)
+            self._build(config)
+        except BaseException:
+            self.close()
+            raise
+
+    def _build(self, config: Config) -> None:
         self.model = _seeded_model(config, self.environment).to(self.device)
         self.optimizer = make_optimizer(self.model)
         self._policy_generator = torch.Generator(self.device).manual_seed(config.seed)
@@ -205,6 +214,9 @@ class Trainer:
         self.environment.load_state_dict(content["environment"])
         self.actor.states = content["memory"]["states"]
         self.actor.starts[:] = content["memory"]["starts"]
+        if not self.environment.continues:
+            logger.info("the running episodes start again: their environments keep no state")
+            self.actor.begin_episodes(np.ones(self.environment.num_envs, np.bool_))
         self._episodes.load_state_dict(content["episodes"])
         self._evaluated = {name: Summary(*value) for name, value in content["evaluated"].items()}
         self._update = content["update"]

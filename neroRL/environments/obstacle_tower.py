@@ -1,0 +1,161 @@
+"""Obstacle Tower (Juliani et al. 2019), version 4: the Unity executable, without its package."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from neroRL.config.schema import EnvironmentConfig
+from neroRL.environments.environment_type import SEEDS, EnvironmentType, Parameter
+from neroRL.environments.specification import (
+    VECTOR,
+    VISUAL,
+    Observation,
+    SingleEnvironment,
+    observation_space,
+    vector_space,
+)
+from neroRL.environments.unity import NAME, Unity, UnityScene, executable
+from neroRL.errors import ConfigError, Problem
+
+# The tower's own branches: forward and backward, rotate, jump, left and right.
+TOWER_ACTIONS = (3, 3, 2, 3)
+BRANCHES = [2, 3, 2]
+# Forward, rotate, jump. Jumping is a choice only while rotating.
+FLAT = np.array(
+    [
+        (forward, rotate, jump)
+        for forward in range(2)
+        for rotate, jump in ((0, 0), (1, 0), (1, 1), (2, 0), (2, 1))
+    ]
+)
+KEYS = slice(0, 6)
+TIME, FLOOR = 6, 7
+MOST_TIME = 10000.0
+LAST_TOWER_SEED = 99999
+RANDOM = -1
+
+
+class ObstacleTower(Unity):
+    """The tower's executable; each episode's seed is that of its tower."""
+
+    last_seed: ClassVar[int | None] = LAST_TOWER_SEED
+    parameters: ClassVar = {
+        "retro-vis-obs": Parameter(False),
+        "flat-action-space": Parameter(False),
+        "tower-seed": Parameter(RANDOM, low=RANDOM, high=LAST_TOWER_SEED),
+        "starting-floor": Parameter(0, low=0, high=99),
+        "total-floors": Parameter(100, low=1, high=100),
+        "dense-reward": Parameter(1, choices=(0, 1)),
+        "lighting-type": Parameter(1, choices=(0, 1, 2)),
+        "visual-theme": Parameter(1, choices=(0, 1, 2)),
+        "agent-perspective": Parameter(1, choices=(0, 1)),
+        "allowed-rooms": Parameter(2, choices=(0, 1, 2)),
+        "allowed-modules": Parameter(2, choices=(0, 1, 2)),
+        "allowed-floors": Parameter(2, choices=(0, 1, 2)),
+        "default-theme": Parameter(0, choices=(0, 1, 2, 3, 4)),
+    }
+
+    def make(self, config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:
+        """Starts the tower; see the base class.
+
+        Raises:
+            ConfigError: the executable is no Obstacle Tower.
+            TransientError: it did not start.
+        """
+        params = self.reset_params(config)
+        retro, flat = params.pop("retro-vis-obs"), params.pop("flat-action-space")
+        if params["tower-seed"] == RANDOM:
+            del params["tower-seed"]
+        sent = {key: float(value) for key, value in params.items() if key not in SEEDS}
+        scene = UnityScene(executable(config.name), worker_id, sent, seed_parameter="tower-seed")
+        try:
+            return Tower(scene, retro=retro, flat=flat)
+        except BaseException:
+            scene.close()
+            raise
+
+    def check_parameters(self, config: EnvironmentConfig) -> list[Problem]:
+        """Checks each by its range."""
+        return EnvironmentType.check_parameters(self, config)
+
+
+class Tower(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarray]):
+    """Observes keys and time as a vector, or drawn into the image; does not stride or go back.
+
+    Args:
+        env: the tower's scene.
+        retro: whether keys and time are drawn into the image, instead of the vector.
+        flat: whether there is one branch of the 10 actions instead of three branches.
+
+    Raises:
+        ConfigError: the scene is no Obstacle Tower.
+    """
+
+    def __init__(self, env: SingleEnvironment, *, retro: bool, flat: bool) -> None:
+        super().__init__(env)
+        _check_spaces(env)
+        self._retro, self._flat = retro, flat
+        self.action_space = spaces.MultiDiscrete([len(FLAT)] if flat else BRANCHES)
+        assert isinstance(env.observation_space, spaces.Dict)
+        parts = {VISUAL: env.observation_space[VISUAL]}
+        self.observation_space = observation_space(
+            parts if retro else {**parts, VECTOR: vector_space(2)}
+        )
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Starts an episode in a tower of its own."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        return self._changed(observation), info
+
+    def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Does an action; at an episode's end the info has the floor it came to."""
+        branches = FLAT[action[0]] if self._flat else action
+        observation, reward, terminated, truncated, info = self.env.step(np.append(branches, 0))
+        if terminated or truncated:
+            info = {**info, "statistics": {"floor": float(observation[VECTOR][FLOOR])}}
+        return self._changed(observation), float(reward), terminated, truncated, info
+
+    def _changed(self, observation: Observation) -> Observation:
+        told = observation[VECTOR]
+        keys = int(told[KEYS].argmax())
+        time = float(np.clip(told[TIME], 0.0, MOST_TIME)) / MOST_TIME
+        if self._retro:
+            return {VISUAL: with_status(observation[VISUAL], keys, time)}
+        return {VISUAL: observation[VISUAL], VECTOR: np.array([keys, time], np.float32)}
+
+
+def with_status(image: np.ndarray, keys: int, time: float) -> np.ndarray:
+    """The image with bars on top: yellow where a key is held, green as long as time is left.
+
+    Args:
+        image: uint8 of shape (height, width, 3).
+        keys: how many are held.
+        time: left, from 0 to 1.
+    """
+    shown = image.copy()
+    width = image.shape[1]
+    shown[:20] = 0
+    shown[10:20, : int(time * width), 1] = 255
+    if keys:
+        shown[:10, : width // 5, :2] = 255
+    return shown
+
+
+def _check_spaces(env: SingleEnvironment) -> None:
+    assert isinstance(env.observation_space, spaces.Dict)
+    assert isinstance(env.action_space, spaces.MultiDiscrete)
+    observed, actions = env.observation_space.spaces, tuple(env.action_space.nvec.tolist())
+    vector = observed.get(VECTOR)
+    long_enough = vector is not None and vector.shape is not None and vector.shape[0] > FLOOR
+    if actions != TOWER_ACTIONS or VISUAL not in observed or not long_enough:
+        shown = ", ".join(f"{key} {space.shape}" for key, space in observed.items())
+        message = (
+            f"is no Obstacle Tower of version 4: it has actions {actions} and observes {shown}"
+        )
+        raise ConfigError([Problem(NAME, message)])

@@ -1,0 +1,254 @@
+"""Unity ML-Agents: an executable with one agent, whose actions are discrete."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from neroRL.config.schema import EnvironmentConfig
+from neroRL.environments import unity_protocol
+from neroRL.environments.environment_type import SEEDS, EnvironmentType
+from neroRL.environments.specification import (
+    VECTOR,
+    VISUAL,
+    Observation,
+    SingleEnvironment,
+    image_space,
+    observation_space,
+    vector_space,
+)
+from neroRL.errors import ConfigError, EnvironmentCrashError, Problem
+
+if TYPE_CHECKING:
+    from neroRL.environments.unity_client import UnityClient
+
+INSTALL = 'pip install "neroRL[unity]"'
+NAME = "environment.name"
+TIMEOUT = "NERORL_UNITY_SECONDS"
+DEFAULT_TIMEOUT = 60.0
+# Parameters are sent as float32, which holds these integers exactly.
+LAST_SEED = 2**24
+# Messages in a row without a decision, before the scene counts as broken.
+MOST_SILENT_STEPS = 10_000
+
+
+class Unity(EnvironmentType):
+    """Unity executables; reset parameters are sent as the scene's environment parameters."""
+
+    uses_ports: ClassVar[bool] = True
+    in_processes: ClassVar[bool] = True
+    last_seed: ClassVar[int | None] = LAST_SEED
+
+    def make(self, config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:
+        """Starts Unity; see the base class.
+
+        Raises:
+            ConfigError: the scene has more than one agent, or spaces that are not supported.
+            TransientError: Unity did not start.
+        """
+        parameters = {
+            key: float(value)
+            for key, value in self.reset_params(config).items()
+            if key not in SEEDS
+        }
+        return UnityScene(executable(config.name), worker_id, parameters)
+
+    def check_name(self, config: EnvironmentConfig) -> list[Problem]:
+        """Refuses a missing package, and files that are not there or cannot be executed."""
+        if not unity_protocol.is_installed():
+            message = f"{config.type} needs a package that is not installed: {INSTALL}"
+            return [Problem("environment.type", message)]
+        try:
+            executable(config.name)
+            _timeout()
+        except ConfigError as error:
+            return list(error.problems)
+        return []
+
+    def check_parameters(self, config: EnvironmentConfig) -> list[Problem]:
+        """Checks the seeds; other parameters may have any name, and are numbers."""
+        seeds = {key: value for key, value in config.reset_params.items() if key in SEEDS}
+        found = super().check_parameters(EnvironmentConfig(reset_params=seeds))
+        for key, value in config.reset_params.items():
+            if key in SEEDS or isinstance(value, bool | int | float):
+                continue
+            message = f"{value!r} is not allowed; expected a number, or true or false"
+            found.append(Problem(f"environment.reset_params.{key}", message))
+        if "seed" in config.reset_params:
+            message = "each episode has its own seed; set start-seed and num-seeds"
+            found.append(Problem("environment.reset_params.seed", message))
+        return found
+
+
+def executable(name: str) -> Path:
+    """The executable a name means: its path, with or without Unity's suffix.
+
+    Raises:
+        ConfigError: there is none, or it cannot be executed.
+    """
+    path = Path(name).expanduser().absolute()
+    candidates = [path, *(path.with_name(path.name + suffix) for suffix in (".x86_64", ".x86"))]
+    if sys.platform == "darwin":
+        bundle = path.with_name(f"{path.name.removesuffix('.app')}.app")
+        candidates += sorted((bundle / "Contents" / "MacOS").glob("*"))
+    found = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if found is None:
+        reason = "is a directory; expected the executable in it" if path.is_dir() else ""
+        reason = reason or "does not exist, nor does it with .x86_64 behind it"
+        raise ConfigError([Problem(NAME, f"{path} {reason}")])
+    if not os.access(found, os.X_OK):
+        message = f"{found} is not executable; make it so with: chmod +x {found}"
+        raise ConfigError([Problem(NAME, message)])
+    return found
+
+
+def _timeout() -> float:
+    text = os.environ.get(TIMEOUT, str(DEFAULT_TIMEOUT))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.0 < seconds < float("inf"):
+        message = f"the variable {TIMEOUT} is {text!r}; expected a number of seconds above 0"
+        raise ConfigError([Problem("", message)])
+    return seconds
+
+
+class UnityScene(gymnasium.Env[Observation, np.ndarray]):
+    """The one agent of a Unity scene.
+
+    Args:
+        path: of the executable.
+        worker_id: its port is 5005 + worker id.
+        parameters: the scene's environment parameters, sent at each reset.
+        seed_parameter: the parameter that takes an episode's seed.
+
+    Raises:
+        ConfigError: there is more than one agent, or spaces are not supported.
+        TransientError: Unity did not start.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        worker_id: int,
+        parameters: Mapping[str, float],
+        seed_parameter: str = "seed",
+    ) -> None:
+        from neroRL.environments.unity_client import UnityClient
+
+        self._path = path
+        self._parameters = dict(parameters)
+        self._seed_parameter = seed_parameter
+        self._client: UnityClient = UnityClient(path, worker_id, _timeout())
+        try:
+            # Some scenes tell their behaviours with the first observations only.
+            self._client.reset(self._parameters)
+            self._behavior, behavior = self._only_behavior()
+            self._image, self._vectors = self._sorted(behavior.observation_specs)
+            self.action_space = self._actions(behavior.action_spec)
+            self.observation_space = self._spaces(behavior.observation_specs)
+            self._begin()
+        except BaseException:
+            self._client.close()
+            raise
+
+    def reset(
+        self,
+        *,
+        seed: int | None = None,
+        options: dict[str, Any] | None = None,  # noqa: ARG002 - Gymnasium's signature
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Starts an episode; all parameters are sent, and the seed among them."""
+        seeds = {} if seed is None else {self._seed_parameter: float(seed)}
+        self._client.reset({**seeds, **self._parameters})
+        return self._observed(self._begin().obs), {}
+
+    def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """Takes one choice a branch; an episode that Unity interrupts is truncated."""
+        self._client.step(self._behavior, action)
+        decisions, ended = self._answer()
+        steps = ended if len(ended) else decisions
+        over = len(ended) > 0
+        cut = over and bool(ended.interrupted[0])
+        reward = float(steps.reward[0])
+        return self._observed(steps.obs), reward, over and not cut, cut, {}
+
+    def close(self) -> None:
+        """Ends Unity."""
+        self._client.close()
+
+    def _begin(self) -> Any:
+        """The first decision of an episode."""
+        decisions, _ = self._answer()
+        for _ in range(MOST_SILENT_STEPS):
+            if len(decisions):
+                return decisions
+            self._client.wait()
+            decisions, _ = self._answer()
+        raise EnvironmentCrashError(f"{self._path} starts no episode")
+
+    def _answer(self) -> tuple[Any, Any]:
+        """The agent's next decision, or its end."""
+        for _ in range(MOST_SILENT_STEPS):
+            decisions, ended = self._client.steps(self._behavior)
+            if len(decisions) > 1 or len(ended) > 1:
+                count = max(len(decisions), len(ended))
+                raise self._unsupported(f"has {count} agents; one is supported")
+            if len(decisions) or len(ended):
+                return decisions, ended
+            self._client.wait()
+        raise EnvironmentCrashError(f"{self._path} asks for no decision any more")
+
+    def _only_behavior(self) -> tuple[str, Any]:
+        behaviors = dict(self._client.behaviors)
+        if len(behaviors) != 1:
+            shown = ", ".join(behaviors) or "none"
+            raise self._unsupported(f"has the behaviours {shown}; exactly one is supported")
+        return next(iter(behaviors.items()))
+
+    def _sorted(self, specs: Any) -> tuple[int | None, list[int]]:
+        """Places of the image and of the vectors among the observations."""
+        images = [place for place, spec in enumerate(specs) if len(spec.shape) == 3]
+        vectors = [place for place, spec in enumerate(specs) if len(spec.shape) == 1]
+        if len(images) > 1:
+            raise self._unsupported(f"observes {len(images)} images; one is supported")
+        if len(images) + len(vectors) < len(specs) or not specs:
+            shown = ", ".join(str(tuple(spec.shape)) for spec in specs) or "nothing"
+            message = f"observes {shown}; an image and vectors are supported"
+            raise self._unsupported(message)
+        return images[0] if images else None, vectors
+
+    def _actions(self, spec: Any) -> spaces.MultiDiscrete:
+        if spec.continuous_size or not spec.discrete_size:
+            message = f"has {spec.continuous_size} continuous actions; only discrete are supported"
+            raise self._unsupported(message)
+        return spaces.MultiDiscrete([int(count) for count in spec.discrete_branches])
+
+    def _spaces(self, specs: Any) -> spaces.Space[Observation]:
+        boxes: dict[str, spaces.Space[Any]] = {}
+        if self._image is not None:
+            boxes[VISUAL] = image_space(*specs[self._image].shape)
+        if self._vectors:
+            boxes[VECTOR] = vector_space(sum(specs[place].shape[0] for place in self._vectors))
+        return observation_space(boxes)
+
+    def _observed(self, parts: Any) -> Observation:
+        observation: Observation = {}
+        if self._image is not None:
+            # ML-Agents divides the 8-bit pixels of its images by 255.
+            observation[VISUAL] = np.rint(parts[self._image][0] * 255.0).astype(np.uint8)
+        if self._vectors:
+            vectors = [np.asarray(parts[place][0], np.float32) for place in self._vectors]
+            observation[VECTOR] = np.concatenate(vectors)
+        return observation
+
+    def _unsupported(self, message: str) -> ConfigError:
+        return ConfigError([Problem(NAME, f"{self._path} {message}")])

@@ -1,0 +1,96 @@
+"""A process that runs one environment, for a parent that steps many of them at a time.
+
+It leads a process group of its own. Whatever the environment starts joins the group and ends with
+it: when the parent says so, when the parent is gone, and when the parent ends the group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+import cloudpickle
+import cv2
+
+from neroRL.environments.specification import SingleEnvironment
+
+STANDARD_INPUT = 0
+
+
+class Spaces(NamedTuple):
+    """The first answer: what the environment observes and what it can do."""
+
+    observation: Any
+    action: Any
+
+
+class Failure(NamedTuple):
+    """The answer to what raised an error.
+
+    Attributes:
+        error: pickled.
+        traceback: as text.
+    """
+
+    error: bytes
+    traceback: str
+
+
+def main(descriptor: int) -> None:
+    """Runs an environment until the parent has no more for it to do.
+
+    Args:
+        descriptor: of a connection. The parent sends a pickled function that makes the
+            environment, then pairs of a method's name and its keyword arguments.
+    """
+    # A scheduler's signal reaches all processes; the training saves and ends this one then.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    cv2.setNumThreads(1)  # the workers share the cores
+    with Connection(descriptor) as parent:
+        _serve(parent)
+
+
+def _serve(parent: Connection) -> None:
+    try:
+        make: Callable[[], SingleEnvironment] = pickle.loads(parent.recv_bytes())
+        environment = make()
+    except BaseException as error:
+        parent.send(_failure(error))
+        return
+    with contextlib.closing(environment), contextlib.suppress(EOFError):
+        parent.send(Spaces(environment.observation_space, environment.action_space))
+        while True:
+            method, arguments = parent.recv()
+            if method == "close":
+                return
+            try:
+                answer = getattr(environment, method)(**arguments)
+            except BaseException as error:
+                answer = _failure(error)
+            parent.send(answer)
+
+
+def _failure(error: BaseException) -> Failure:
+    text = "".join(traceback.format_exception(error))
+    try:
+        pickled = cloudpickle.dumps(error)
+        pickle.loads(pickled)
+    except Exception:
+        pickled = pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
+    return Failure(pickled, text)
+
+
+def _end_with_parent() -> None:
+    """Waits for the end of standard input, which only the parent holds, and ends the group."""
+    with contextlib.suppress(OSError):
+        os.read(STANDARD_INPUT, 1)
+    os.killpg(0, signal.SIGKILL)
