@@ -183,7 +183,7 @@ class _Communicator(RpcCommunicator):  # type: ignore[misc]
         self.unity_to_external = UnityToExternalServicerImplementation()
         add_UnityToExternalProtoServicer_to_server(self.unity_to_external, self.server)
         try:
-            bound = self.server.add_insecure_port(f"localhost:{self.port}")
+            bound = self.server.add_insecure_port(f"127.0.0.1:{self.port}")
         except RuntimeError:
             bound = 0
         if not bound:

@@ -1,0 +1,195 @@
+"""Environments in processes: equal to those stepped here; errors arrive, and nothing stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from neroRL.config.schema import EnvironmentConfig
+from neroRL.environments.factory import make_single
+from neroRL.environments.parallel import ParallelEnvironment
+from neroRL.environments.sequential import SequentialEnvironment
+from neroRL.environments.specification import vector_space
+from neroRL.environments.vector import EpisodeSeeds
+from neroRL.errors import EnvironmentCrashError
+
+CONFIG = EnvironmentConfig(
+    type="MinigridVec",
+    name="MiniGrid-DoorKey-5x5-v0",
+    last_action_to_obs=True,
+    reset_params={"max-episode-steps": 12},
+)
+
+
+class Moody(gymnasium.Env):
+    """Fails as it is told, at the third step; leaves a child behind."""
+
+    observation_space = spaces.Dict({"vector": vector_space(1)})
+    action_space = spaces.MultiDiscrete([2])
+
+    def __init__(self, how: str, file: Path | None = None):
+        self._how, self._count = how, 0
+        child = subprocess.Popen(["sleep", "1000"])
+        if file is not None:
+            file.write_text(f"{os.getpid()} {child.pid}")
+        if how == "start":
+            raise ValueError("it is too early")
+
+    def reset(self, *, seed=None, options=None):
+        return {"vector": np.zeros(1, np.float32)}, {}
+
+    def step(self, action):
+        self._count += 1
+        if self._count == 3:
+            if self._how == "raise":
+                raise ZeroDivisionError("not today")
+            if self._how == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self._how == "exit":
+                os._exit(4)
+            if self._how == "unpicklable":
+                raise _LocalError(threading.Lock())
+            if self._how == "hang":
+                time.sleep(1000)
+        return {"vector": np.zeros(1, np.float32)}, 0.0, False, False, {}
+
+
+class _LocalError(Exception):
+    pass
+
+
+def _seeds(count: int) -> list[EpisodeSeeds]:
+    return [EpisodeSeeds(np.random.default_rng(worker), 0, 50) for worker in range(count)]
+
+
+def _moody(tmp_path: Path, *how: str) -> ParallelEnvironment:
+    makers = [partial(Moody, each, tmp_path / str(n)) for n, each in enumerate(how)]
+    return ParallelEnvironment(makers, _seeds(len(how)))
+
+
+def _is_alive(number: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _assert_all_end(tmp_path: Path, seconds: float = 5.0) -> None:
+    numbers = [int(n) for file in tmp_path.glob("[0-9]") for n in file.read_text().split()]
+    assert numbers
+    deadline = time.monotonic() + seconds
+    while any(_is_alive(number) for number in numbers):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_equals_stepping_one_after_the_other():
+    parallel = ParallelEnvironment([partial(make_single, CONFIG, n) for n in range(3)], _seeds(3))
+    single = SequentialEnvironment([make_single(CONFIG, n) for n in range(3)], _seeds(3))
+    try:
+        assert parallel.specification == single.specification
+        (ours, _), (theirs, _) = parallel.reset(), single.reset()
+        generator = np.random.default_rng(0)
+        episodes = 0
+        for step in range(60):
+            np.testing.assert_array_equal(ours["vector"], theirs["vector"])
+            if step % 20 == 0:
+                parallel.begin_rollout()
+                single.begin_rollout()
+            actions = generator.integers(7, size=(3, 1))
+            ours, *rest, info = parallel.step(actions)
+            theirs, *other, other_info = single.step(actions)
+            for mine, wanted in zip(rest, other, strict=True):
+                np.testing.assert_array_equal(mine, wanted)
+            assert list(info.get("episodes", ())) == list(other_info.get("episodes", ()))
+            episodes += len(info.get("episodes", ()))
+        assert episodes > 5
+    finally:
+        parallel.close()
+
+
+def test_a_restored_state_starts_the_running_episodes_again():
+    makers = [partial(make_single, CONFIG, n) for n in range(2)]
+    first = ParallelEnvironment(makers, _seeds(2))
+    second = ParallelEnvironment(makers, list(reversed(_seeds(2))))
+    try:
+        began = first.reset()[0]["vector"]
+        for _ in range(5):
+            first.step(np.full((2, 1), 2))
+        assert not first.continues
+        second.load_state_dict(first.state_dict())
+        np.testing.assert_array_equal(second.table.rows(second.ids)["vector"], began)
+        for _ in range(12):  # the next episodes are those that would have come
+            second.step(np.full((2, 1), 2))
+        for _ in range(7):
+            first.step(np.full((2, 1), 2))
+        assert first.state_dict()["episode_seeds"] == second.state_dict()["episode_seeds"]
+    finally:
+        first.close()
+        second.close()
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "message", "cause"),
+    [
+        ("raise", ZeroDivisionError, "not today", 'raise ZeroDivisionError("not today")'),
+        ("unpicklable", RuntimeError, "_LocalError", "_LocalError"),
+        ("kill", EnvironmentCrashError, "environment worker 1 was killed by SIGKILL", None),
+        ("exit", EnvironmentCrashError, "environment worker 1 ended with status 4", None),
+    ],
+)
+def test_errors_arrive_with_their_traceback(tmp_path, how, error, message, cause):
+    env = _moody(tmp_path, "", how)
+    try:
+        env.restart()
+        with pytest.raises(error, match=message) as raised:
+            for _ in range(3):
+                env.advance(np.zeros((2, 1), np.int64))
+        assert cause is None or cause in str(raised.value.__cause__)
+    finally:
+        env.close()
+    _assert_all_end(tmp_path)
+
+
+def test_an_error_at_the_start_ends_the_others(tmp_path):
+    with pytest.raises(ValueError, match="it is too early"):
+        _moody(tmp_path, "", "start", "")
+    _assert_all_end(tmp_path)
+
+
+HANGING = """
+import sys
+from pathlib import Path
+import numpy as np
+from tests.environments.test_parallel import _moody
+env = _moody(Path(sys.argv[1]), "", sys.argv[2])
+env.restart()
+print("started", flush=True)
+for _ in range(1000000):
+    env.advance(np.zeros((2, 1), np.int64))
+"""
+
+
+@pytest.mark.parametrize("how", ["", "hang"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_nothing_outlives_a_killed_parent(tmp_path, how, number):
+    parent = subprocess.Popen(
+        [sys.executable, "-c", HANGING, str(tmp_path), how], stdout=subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"started\n"
+    time.sleep(0.2)
+    parent.send_signal(number)
+    parent.communicate()
+    _assert_all_end(tmp_path)
