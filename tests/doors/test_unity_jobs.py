@@ -1,0 +1,334 @@
+"""Whole jobs and sweeps of Unity environments, against a peer that plays Unity."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import combinations, pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neroRL.config.checks import build
+from neroRL.environments import unity_protocol
+from neroRL.environments.vector import EpisodeSeeds
+from neroRL.sweep.results import read_result
+from neroRL.training import trainer
+from tests.conftest import PROJECT, TINY
+from tests.environments.unity_peer import TOWER, Behaviour, living, records, write_peer
+
+ARGUMENTS = ["--config=unity.yaml", "--tune=space.yaml", "--run-id=run", "--out=out"]
+FIRST_PORT = 5005 + 100
+
+
+@pytest.fixture
+def peer(tmp_path: Path) -> Path:
+    """The path of a peer, and ``unity.yaml`` that trains it."""
+    path = write_peer(tmp_path / "peer", Behaviour(branches=[3, 2]))
+    params = "{num-seeds: 1000, crash-at: 0, hang-at: 0}"
+    unity = f"type: Unity\n  name: ./peer/peer\n  reset_params: {params}"
+    (tmp_path / "unity.yaml").write_text(TINY.replace("type: CartPole\n  name: CartPole-v1", unity))
+    return path
+
+
+def _expected_seeds(seed: int, worker: int, count: int) -> list[int]:
+    generator = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, worker])))
+    seeds = EpisodeSeeds(generator, 0, 1000)
+    return [seeds.next() for _ in range(count)]
+
+
+def _played(events: list[dict]) -> list[int]:
+    resets = [event["parameters"] for event in events if event["event"] == "reset"]
+    return [int(reset["seed"]) for reset in resets if "seed" in reset]
+
+
+def _actions(events: list[dict]) -> list[list[int]]:
+    return [event["action"] for event in events if event["event"] == "step"]
+
+
+def _assert_no_port_is_shared(path: Path) -> None:
+    lives = [(e[0]["port"], e[0]["time"], e[-1]["time"]) for e in records(path)]
+    for (port, begin, end), (other, other_begin, other_end) in combinations(lives, 2):
+        assert port != other or end < other_begin or other_end < begin
+
+
+def _wait_until_ended(path: Path, seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while living(path):
+        assert time.monotonic() < deadline, "processes are left"
+        time.sleep(0.05)
+
+
+def _start(tmp_path: Path, door: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", f"neroRL.{door}", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _wait_for(condition, seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def test_every_worker_gets_its_seeds_and_the_sampled_actions(tmp_path, peer, monkeypatch):
+    mapping = {
+        "environment": {"type": "Unity", "name": str(peer), "reset_params": {"num-seeds": 1000}},
+        "model": {"num_hidden_units": 8, "recurrence": {"sequence_length": 8}},
+        "sampler": {"n_workers": 2, "worker_steps": 16},
+        "trainer": {"updates": 2, "n_mini_batches": 2},
+        "seed": 5,
+        "threads": 1,
+        "worker_id": 100,
+    }
+    sampled = []
+    collect = trainer.collect
+
+    def spied(*arguments):
+        rollout = collect(*arguments)
+        sampled.append(rollout.actions.reshape(16, 2, 2).numpy())
+        return rollout
+
+    monkeypatch.setattr(trainer, "collect", spied)
+    outcome = trainer.train(build(mapping), tmp_path / "job")
+    assert (outcome.status, outcome.env_steps) == ("completed", 64)
+    assert outcome.length_mean == 5.0
+    assert living(peer) == []
+    peers = sorted(records(peer), key=lambda events: events[0]["port"])
+    assert [events[0]["port"] for events in peers] == [FIRST_PORT, FIRST_PORT + 1]
+    for worker, events in enumerate(peers):
+        assert _played(events) == _expected_seeds(5, worker, 7)
+        assert _actions(events) == np.concatenate(sampled)[:, worker].tolist()
+
+
+def test_a_job_has_ports_for_its_evaluation_too(door, tmp_path, peer):
+    evaluation = ["evaluation.evaluate=true", "evaluation.n_workers=1", "evaluation.seeds=[7,8]"]
+    outcome = door(
+        "ntrain", ["--config=unity.yaml", "hydra.run.dir=job", "--worker-id=100", *evaluation]
+    )
+    assert outcome.status == 0, outcome.err
+    assert "ports 5105 to 5107, worker ids from 100 on" in (tmp_path / "job/train.log").read_text()
+    assert living(peer) == []
+    by_port = {events[0]["port"]: events for events in records(peer)}
+    assert sorted(by_port) == [FIRST_PORT, FIRST_PORT + 1, FIRST_PORT + 2]
+    assert _played(by_port[FIRST_PORT + 2])[:2] == [7, 8]
+
+
+def test_the_floor_of_the_tower_is_a_statistic(tmp_path):
+    path = write_peer(tmp_path / "tower", TOWER)
+    mapping = {
+        "environment": {"type": "ObstacleTower", "name": str(path)},
+        "model": {"num_hidden_units": 8},
+        "sampler": {"n_workers": 1, "worker_steps": 16},
+        "trainer": {"updates": 1, "n_mini_batches": 2, "epochs": 1},
+        "seed": 5,
+        "worker_id": 100,
+    }
+    shown = {}
+
+    class Sink:
+        def scalars(self, update, env_steps, values):
+            shown.update(values)
+
+    trainer.train(build(mapping), tmp_path / "job", summaries=Sink())
+    assert [shown[f"episode/floor_{part}"] for part in ("mean", "min", "max")] == [3.0, 3.0, 3.0]
+
+
+def test_a_continued_training_starts_its_episodes_again(door, tmp_path, peer):
+    arguments = ["--config=unity.yaml", "hydra.run.dir=job", "--worker-id=100"]
+    assert door("ntrain", arguments).status == 0
+    before = {events[0]["port"]: _played(events) for events in records(peer)}
+    first = {events[0]["pid"] for events in records(peer)}
+    outcome = door("ntrain", [*arguments, "--num-updates=3"])
+    assert outcome.status == 0, outcome.err
+    log = (tmp_path / "job/train.log").read_text()
+    assert "the running episodes start again" in log
+    again = [events for events in records(peer) if events[0]["pid"] not in first]
+    assert len(again) == 2
+    for events in again:
+        port = events[0]["port"]
+        assert _played(events)[0] == before[port][-1]
+        expected = _expected_seeds(5, port - FIRST_PORT, len(before[port]) + 3)
+        assert (before[port] + _played(events)[1:]) == expected
+    result = read_result(tmp_path / "job")
+    assert result is not None
+    assert (result.updates, result.env_steps) == (3, 96)
+
+
+def _assert_sweep(tmp_path: Path, peer: Path, jobs: int, peers: int) -> None:
+    with (tmp_path / "out/run/results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["status"] for row in rows] == ["completed"] * jobs
+    assert living(peer) == []
+    assert len(records(peer)) == peers
+    _assert_no_port_is_shared(peer)
+    assert all(events[-1]["event"] == "end" for events in records(peer))
+    by_first = {}
+    for row in rows:
+        directory = tmp_path / "out/run" / row["directory"]
+        log = (directory / "train.log").read_text()
+        block = next(line for line in log.splitlines() if "worker ids from" in line)
+        first = int(block.partition("ports ")[2].split()[0])
+        count = int(row["sampler.n_workers"])
+        assert f"ports {first} to {first + count - 1}" in block
+        by_first.setdefault(first, []).append((directory, count, int(row["seed"])))
+    # In each port's order of time, its peers belong to the jobs that had it.
+    expected = sorted(
+        _expected_seeds(seed, worker, 4)
+        for placed in by_first.values()
+        for _, count, seed in placed
+        for worker in range(count)
+    )
+    assert sorted(_played(events) for events in records(peer)) == expected
+    # Whatever ran beside them, jobs of equal configs took equal actions.
+    assert all(len(_actions(events)) == 16 for events in records(peer))
+
+
+@pytest.fixture
+def one_update(tmp_path, peer):
+    path = tmp_path / "unity.yaml"
+    path.write_text(path.read_text().replace("updates: 2", "updates: 1"))
+
+
+@pytest.mark.usefixtures("one_update")
+def test_a_sweep_of_workers_two_jobs_at_a_time(door, tmp_path, peer):
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  sampler.n_workers: [2, 4]\n")
+    more = ["--worker-id=100", "--num-repetitions=2", "hydra.sweeper.n_jobs=2"]
+    outcome = door("ntune", [*ARGUMENTS, *more])
+    assert outcome.status == 0, outcome.err
+    _assert_sweep(tmp_path, peer, jobs=4, peers=12)
+    assert min(events[0]["port"] for events in records(peer)) == FIRST_PORT
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_update")
+@pytest.mark.parametrize("launcher", ["own", "joblib"])
+def test_a_grid_with_repetitions(door, tmp_path, peer, launcher):
+    (tmp_path / "space.yaml").write_text(
+        "hyperparameters:\n  sampler.n_workers: [2, 4]\n  gamma: [0.9, 0.99]\n"
+    )
+    how = ["hydra.sweeper.n_jobs=2"]
+    if launcher == "joblib":
+        how = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    more = ["--worker-id=100", "--num-repetitions=2", *how]
+    outcome = door("ntune", [*ARGUMENTS, *more])
+    assert outcome.status == 0, outcome.err
+    _assert_sweep(tmp_path, peer, jobs=8, peers=24)
+
+
+@pytest.mark.parametrize("updates", [1])
+def test_a_crash_fails_its_job_only(door, tmp_path, peer, updates):
+    """BAD_INPUTS 54."""
+    (tmp_path / "space.yaml").write_text(
+        "hyperparameters:\n  environment.reset_params.crash-at: [0, 3, 0, 0]\n"
+    )
+    more = [f"trainer.updates={updates}", "sampler.n_workers=1", "hydra.sweeper.n_jobs=2"]
+    outcome = door("ntune", [*ARGUMENTS, "--worker-id=100", *more])
+    assert outcome.status == 1, outcome.err
+    results = [read_result(tmp_path / f"out/run/{number}/0") for number in range(4)]
+    assert [r.status for r in results if r] == ["completed", "failed", "completed", "completed"]
+    failed = json.loads((tmp_path / "out/run/1/0/result.json").read_text())
+    assert failed["error"].startswith("EnvironmentCrashError: Unity at port 51")
+    assert failed["error"].endswith("ended with status 7")
+    log = (tmp_path / "out/run/1/0/train.log").read_text()
+    assert "in the environment's process:" in log
+    assert "unity_client.py" in log  # the traceback over there
+    assert living(peer) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 130)]
+)
+def test_no_process_outlives_a_sweep(tmp_path, peer, number, status):
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n")
+    more = ["--worker-id=100", "trainer.updates=100000", "hydra.sweeper.n_jobs=2"]
+    process = _start(tmp_path, "tune", *ARGUMENTS, *more)
+    _wait_for(lambda: sum(len(_actions(events)) > 20 for events in records(peer)) == 4)
+    assert len(living(peer)) == 8
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == status, output
+    _wait_until_ended(peer)
+    saved = list(tmp_path.glob("out/run/*/0/checkpoints/run-*.pt"))
+    assert len(saved) == (0 if status == -9 else 2)
+
+
+def test_a_second_interrupt_ends_a_job_that_hangs(tmp_path, peer):
+    arguments = ["--config=unity.yaml", "hydra.run.dir=job", "--worker-id=100"]
+    process = _start(tmp_path, "train_script", *arguments) if False else subprocess.Popen(
+        [sys.executable, "-c", "import sys; from neroRL.train import ntrain; sys.exit(ntrain())",
+         *arguments, "environment.reset_params.hang-at=3"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    _wait_for(lambda: sum(len(_actions(events)) == 3 for events in records(peer)) == 2)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.5)
+    assert process.poll() is None
+    time.sleep(1.0)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    _wait_until_ended(peer)
+
+
+@pytest.mark.parametrize("kind", ["missing", "directory", "not executable"])
+def test_an_executable_that_cannot_run_is_refused(door, tmp_path, peer, kind):
+    """BAD_INPUTS 52."""
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n")
+    name, message = f"{tmp_path}/peer/pear", "does not exist, nor does it with .x86_64 behind it"
+    if kind == "directory":
+        name, message = f"{tmp_path}/peer", "is a directory; expected the executable in it"
+    if kind == "not executable":
+        peer.with_suffix(".x86_64").chmod(0o644)
+        name, message = f"{peer}.x86_64", f"is not executable; make it so with: chmod +x {peer}"
+    (tmp_path / "unity.yaml").write_text(f"environment:\n  type: Unity\n  name: {name}\n")
+    for arguments in (("ntune", ARGUMENTS), ("ntrain", [ARGUMENTS[0], "--out=out"])):
+        outcome = door(*arguments)
+        assert outcome.status == 2
+        assert f"unity.yaml:3: environment.name: {name} {message}" in outcome.err
+        assert "Traceback" not in outcome.err
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_package_is_refused(door, tmp_path, peer, monkeypatch):
+    """BAD_INPUTS 27."""
+    monkeypatch.setattr(unity_protocol, "is_installed", lambda: False)
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n")
+    outcome = door("ntune", ARGUMENTS)
+    assert outcome.status == 2
+    assert 'not installed: pip install "neroRL[unity]"' in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_ports_that_end_are_refused(door, tmp_path, peer):
+    """BAD_INPUTS 36."""
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  sampler.n_workers: [2, 4]\n")
+    outcome = door("ntune", [*ARGUMENTS, "--worker-id=60528"])
+    assert outcome.status == 2
+    assert "60528 needs ports up to 65536; ports end at 65535" in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_seeds_of_one_port_are_its_jobs(peer):
+    """The helper above finds what is shared."""
+    directory = peer.parent / "records"
+    for number, (begin, end) in enumerate([(1.0, 3.0), (2.0, 4.0)]):
+        lines = [{"event": "start", "port": 7, "time": begin}, {"event": "end", "time": end}]
+        (directory / f"{number}.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert all(a[0]["time"] <= b[0]["time"] for a, b in pairwise(records(peer)))
+    with pytest.raises(AssertionError):
+        _assert_no_port_is_shared(peer)
