@@ -16,7 +16,7 @@ from neroRL.environments.registered import RegisteredEnvironment
 from neroRL.environments.specification import Observation, SingleEnvironment
 from neroRL.errors import Problem, did_you_mean
 
-INSTALL = "pip install --no-deps memory-gym==1.0.2"
+INSTALL = 'pip install "neroRL[memory-gym]" && pip install --no-deps memory-gym==1.0.2'
 NAME = "environment.name"
 # No display and no sound card are needed.
 HEADLESS = {

@@ -55,8 +55,13 @@ def main(descriptor: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)  # the workers share the cores
-    with Connection(descriptor) as parent:
-        _serve(parent)
+    try:
+        with Connection(descriptor) as parent, contextlib.suppress(EOFError, BrokenPipeError):
+            _serve(parent)
+    except Exception:
+        traceback.print_exc()
+    finally:
+        os.killpg(0, signal.SIGKILL)  # whatever the environment has left behind
 
 
 def _serve(parent: Connection) -> None:
@@ -66,7 +71,7 @@ def _serve(parent: Connection) -> None:
     except BaseException as error:
         parent.send(_failure(error))
         return
-    with contextlib.closing(environment), contextlib.suppress(EOFError):
+    with contextlib.closing(environment):
         parent.send(Spaces(environment.observation_space, environment.action_space))
         while True:
             method, arguments = parent.recv()

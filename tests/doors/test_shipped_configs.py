@@ -7,6 +7,7 @@ import yaml
 
 from neroRL.composition.source import shipped_conf
 from neroRL.sweep.results import read_result
+from tests.environments.unity_peer import TOWER, Behaviour, living, records, write_peer
 
 CONFIGS = sorted(path.stem for path in shipped_conf().glob("*.yaml"))
 SPACES = sorted(path.stem for path in (shipped_conf() / "tune").glob("*.yaml"))
@@ -19,10 +20,21 @@ SMALL = [
 ]
 
 
+# The executables of these are not shipped; a peer plays them.
+PEERS = {"unity": Behaviour(images=[[84, 84, 3]], branches=[3, 2]), "obstacle_tower": TOWER}
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_config(name, door, tmp_path):
-    outcome = door("ntrain", [f"--config=./configs/{name}.yaml", "hydra.run.dir=job", *SMALL])
+    more = list(SMALL)
+    if name in PEERS:
+        path = write_peer(tmp_path / name, PEERS[name])
+        more.append(f"environment.name={path}")
+    outcome = door("ntrain", [f"--config=./configs/{name}.yaml", "hydra.run.dir=job", *more])
     assert outcome.status == 0, outcome.err
+    if name in PEERS:
+        assert len(records(path)) == 2
+        assert living(path) == []
     result = read_result(tmp_path / "job")
     assert result is not None
     assert (result.status, result.updates, result.env_steps) == ("completed", 2, 256)

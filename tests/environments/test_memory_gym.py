@@ -6,9 +6,11 @@ import gymnasium
 import numpy as np
 import pytest
 
+from neroRL.composition.checking import check
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments import memory_gym, registry
 from neroRL.environments.factory import make_vector
+from neroRL.training.trainer import train
 
 NAMES = {
     "MortarMayhem-v0": ((3, 3), None),
@@ -54,6 +56,22 @@ def test_equals_the_real_package(name):
                 break
             action = taken[step, worker]
             observation, *_ = real.step(action if len(actions) > 1 else int(action[0]))
+
+
+@pytest.mark.slow
+def test_every_id_trains(tmp_path):
+    names = memory_gym._registered_names()
+    assert len(names) >= 10
+    for name in names:
+        mapping = {
+            "environment": {"type": "MemoryGym", "name": name, "resize_vis_obs": [36, 36]},
+            "model": {"num_vec_encoder_units": 8, "num_hidden_units": 8},
+            "sampler": {"n_workers": 2, "worker_steps": 8},
+            "trainer": {"updates": 2, "epochs": 1, "n_mini_batches": 2},
+            "seed": 1,
+        }
+        outcome = train(check(mapping), tmp_path / name)
+        assert (outcome.status, outcome.env_steps) == ("completed", 32)
 
 
 def test_options_are_checked_and_used():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from itertools import pairwise
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_blocks_of_processes_are_disjoint_and_end_with_them():
         for _ in range(4)
     ]
     firsts = sorted(int(process.stdout.readline()) for process in processes if process.stdout)
-    assert all(later - earlier >= 3 for earlier, later in zip(firsts, firsts[1:], strict=False))
+    assert all(later - earlier >= 3 for earlier, later in pairwise(firsts))
     for process in processes:
         process.kill()
         process.communicate()
