@@ -111,3 +111,15 @@ def test_statistics_of_the_last_hundred_episodes():
     assert scalars["episode/reward_min"] == 50.0
     assert scalars["episode/length_max"] == 149.0
     assert scalars["episode/success_mean"] == 1.0
+
+
+def test_further_numbers_of_episodes_are_summarised_and_restored():
+    recent = RecentEpisodes()
+    recent.load_state_dict([[0, 1.0, 5, None]])  # as saved before there were others
+    recent.add([EpisodeEnd(0, 2.0, 5, None, {"floor": floor}) for floor in (1.0, 4.0)])
+    restored = RecentEpisodes()
+    restored.load_state_dict(recent.state_dict())
+    assert restored.summaries() == recent.summaries()
+    floor, reward = recent.summaries()["floor"], recent.summaries()["reward"]
+    assert (floor.mean, floor.min, floor.max) == (2.5, 1.0, 4.0)
+    assert reward.mean == pytest.approx(5 / 3)
