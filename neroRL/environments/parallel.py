@@ -78,7 +78,7 @@ class ParallelEnvironment(OneByOneEnvironment):
 
     def _step_all(self, actions: np.ndarray) -> list[Step]:
         for worker, action in zip(self._workers, actions, strict=True):
-            worker.send("step", action=action)
+            worker.send("step", action)
         return [worker.receive() for worker in self._workers]
 
 
@@ -105,10 +105,10 @@ class WorkerProcess:
         with contextlib.suppress(OSError):  # the first answer tells
             self._connection.send_bytes(cloudpickle.dumps(make))
 
-    def send(self, method: str, **arguments: Any) -> None:
+    def send(self, method: str, *positional: Any, **named: Any) -> None:
         """Asks for a method of the environment."""
         with contextlib.suppress(OSError):  # the answer tells
-            self._connection.send((method, arguments))
+            self._connection.send((method, positional, named))
 
     def receive(self) -> Any:
         """Waits for the answer.

@@ -48,7 +48,7 @@ def main(descriptor: int) -> None:
 
     Args:
         descriptor: of a connection. The parent sends a pickled function that makes the
-            environment, then pairs of a method's name and its keyword arguments.
+            environment, then a method's name, its positional and its keyword arguments at a time.
     """
     # A scheduler's signal reaches all processes; the training saves and ends this one then.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -56,7 +56,7 @@ def main(descriptor: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     cv2.setNumThreads(1)  # the workers share the cores
     try:
-        with Connection(descriptor) as parent, contextlib.suppress(EOFError, BrokenPipeError):
+        with Connection(descriptor) as parent, contextlib.suppress(EOFError, ConnectionError):
             _serve(parent)
     except Exception:
         traceback.print_exc()
@@ -74,11 +74,11 @@ def _serve(parent: Connection) -> None:
     with contextlib.closing(environment):
         parent.send(Spaces(environment.observation_space, environment.action_space))
         while True:
-            method, arguments = parent.recv()
+            method, positional, named = parent.recv()
             if method == "close":
                 return
             try:
-                answer = getattr(environment, method)(**arguments)
+                answer = getattr(environment, method)(*positional, **named)
             except BaseException as error:
                 answer = _failure(error)
             parent.send(answer)

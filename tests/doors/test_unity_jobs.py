@@ -173,6 +173,23 @@ def test_a_continued_training_starts_its_episodes_again(door, tmp_path, peer):
     assert (result.updates, result.env_steps) == (3, 96)
 
 
+def test_an_evaluation_that_does_not_start_ends_the_others(tmp_path, peer, monkeypatch):
+    def fail(config):
+        assert len(living(peer)) == 2
+        raise ValueError("no evaluation today")
+
+    monkeypatch.setattr(trainer, "_evaluation_environment", fail)
+    mapping = {
+        "environment": {"type": "Unity", "name": str(peer)},
+        "sampler": {"n_workers": 1},
+        "seed": 5,
+        "worker_id": 100,
+    }
+    with pytest.raises(ValueError, match="no evaluation today"):
+        trainer.train(build(mapping), tmp_path / "job")
+    assert living(peer) == []
+
+
 def _assert_sweep(tmp_path: Path, peer: Path, jobs: int, peers: int) -> None:
     with (tmp_path / "out/run/results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
