@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import os
 import signal
@@ -14,12 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from neroRL.config.checks import build
 from neroRL.environments import unity_protocol
 from neroRL.environments.vector import EpisodeSeeds
 from neroRL.sweep.results import read_result
-from neroRL.training import trainer
+from neroRL.training import rollout, trainer
 from tests.conftest import TINY
 from tests.environments.unity_peer import TOWER, Behaviour, living, records, write_peer
 
@@ -84,6 +86,21 @@ def _wait_for(condition, seconds: float = 60.0) -> None:
         time.sleep(0.02)
 
 
+def _spy(monkeypatch) -> list[np.ndarray]:
+    """The actions of each rollout to come, shape (steps, workers, branches)."""
+    sampled: list[np.ndarray] = []
+    collect = rollout.collect
+
+    def spied(environment, actor, model, steps, config):
+        collected = collect(environment, actor, model, steps, config)
+        shape = steps, environment.num_envs, len(model.actions)
+        sampled.append(collected.actions.reshape(shape).numpy())
+        return collected
+
+    monkeypatch.setattr(trainer, "collect", spied)
+    return sampled
+
+
 def test_every_worker_gets_its_seeds_and_the_sampled_actions(tmp_path, peer, monkeypatch):
     mapping = {
         "environment": {"type": "Unity", "name": str(peer), "reset_params": {"num-seeds": 1000}},
@@ -94,15 +111,7 @@ def test_every_worker_gets_its_seeds_and_the_sampled_actions(tmp_path, peer, mon
         "threads": 1,
         "worker_id": 100,
     }
-    sampled = []
-    collect = trainer.collect
-
-    def spied(*arguments):
-        rollout = collect(*arguments)
-        sampled.append(rollout.actions.reshape(16, 2, 2).numpy())
-        return rollout
-
-    monkeypatch.setattr(trainer, "collect", spied)
+    sampled = _spy(monkeypatch)
     outcome = trainer.train(build(mapping), tmp_path / "job")
     assert (outcome.status, outcome.env_steps) == ("completed", 64)
     assert outcome.length_mean == 5.0
@@ -190,7 +199,7 @@ def test_an_evaluation_that_does_not_start_ends_the_others(tmp_path, peer, monke
     assert living(peer) == []
 
 
-def _assert_sweep(tmp_path: Path, peer: Path, jobs: int, peers: int) -> None:
+def _assert_sweep(tmp_path: Path, peer: Path, jobs: int, peers: int, monkeypatch) -> None:
     with (tmp_path / "out/run/results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["status"] for row in rows] == ["completed"] * jobs
@@ -198,25 +207,31 @@ def _assert_sweep(tmp_path: Path, peer: Path, jobs: int, peers: int) -> None:
     assert len(records(peer)) == peers
     _assert_no_port_is_shared(peer)
     assert all(events[-1]["event"] == "end" for events in records(peer))
-    by_first = {}
+    told = sorted((_played(events), _actions(events)) for events in records(peer))
+    expected = []
     for row in rows:
         directory = tmp_path / "out/run" / row["directory"]
         log = (directory / "train.log").read_text()
         block = next(line for line in log.splitlines() if "worker ids from" in line)
         first = int(block.partition("ports ")[2].split()[0])
-        count = int(row["sampler.n_workers"])
-        assert f"ports {first} to {first + count - 1}" in block
-        by_first.setdefault(first, []).append((directory, count, int(row["seed"])))
-    # In each port's order of time, its peers belong to the jobs that had it.
-    expected = sorted(
-        _expected_seeds(seed, worker, 4)
-        for placed in by_first.values()
-        for _, count, seed in placed
-        for worker in range(count)
-    )
-    assert sorted(_played(events) for events in records(peer)) == expected
-    # Whatever ran beside them, jobs of equal configs took equal actions.
-    assert all(len(_actions(events)) == 16 for events in records(peer))
+        assert f"ports {first} to {first + int(row['sampler.n_workers']) - 1}" in block
+        expected += _trained_alone(directory, monkeypatch)
+    assert told == sorted(expected)
+
+
+def _trained_alone(directory: Path, monkeypatch) -> list[tuple[list[int], list[list[int]]]]:
+    """Trains a job of a sweep again, by itself: each worker's seeds and sampled actions."""
+    config = build(yaml.safe_load((directory / ".hydra/config.yaml").read_text()))
+    config = dataclasses.replace(config, worker_id=200)
+    sampled = _spy(monkeypatch)
+    again = directory / "again"
+    config.environment.name = str(write_peer(again / "peer", Behaviour(branches=[3, 2])))
+    trainer.train(config, again)
+    actions = np.concatenate(sampled)
+    return [
+        (_expected_seeds(config.seed, worker, 4), actions[:, worker].tolist())
+        for worker in range(config.sampler.n_workers)
+    ]
 
 
 @pytest.fixture
@@ -226,18 +241,18 @@ def one_update(tmp_path, peer):
 
 
 @pytest.mark.usefixtures("one_update")
-def test_a_sweep_of_workers_two_jobs_at_a_time(door, tmp_path, peer):
+def test_a_sweep_of_workers_two_jobs_at_a_time(door, tmp_path, peer, monkeypatch):
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  sampler.n_workers: [2, 4]\n")
     outcome = door("ntune", [*ARGUMENTS, "--worker-id=100", "hydra.sweeper.n_jobs=2"])
     assert outcome.status == 0, outcome.err
-    _assert_sweep(tmp_path, peer, jobs=2, peers=6)
+    _assert_sweep(tmp_path, peer, jobs=2, peers=6, monkeypatch=monkeypatch)
     assert min(events[0]["port"] for events in records(peer)) == FIRST_PORT
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_update")
 @pytest.mark.parametrize("launcher", ["own", "joblib"])
-def test_a_grid_with_repetitions(door, tmp_path, peer, launcher):
+def test_a_grid_with_repetitions(door, tmp_path, peer, launcher, monkeypatch):
     (tmp_path / "space.yaml").write_text(
         "hyperparameters:\n  sampler.n_workers: [2, 4]\n  gamma: [0.9, 0.99]\n"
     )
@@ -247,7 +262,7 @@ def test_a_grid_with_repetitions(door, tmp_path, peer, launcher):
     more = ["--worker-id=100", "--num-repetitions=2", *how]
     outcome = door("ntune", [*ARGUMENTS, *more])
     assert outcome.status == 0, outcome.err
-    _assert_sweep(tmp_path, peer, jobs=8, peers=24)
+    _assert_sweep(tmp_path, peer, jobs=8, peers=24, monkeypatch=monkeypatch)
 
 
 def test_a_crash_fails_its_job_only(door, tmp_path, peer):
