@@ -55,6 +55,10 @@ class SweepRecord:
 
     def write(self, directory: Path) -> None:
         """Writes ``sweep.yaml`` atomically."""
+        write_text(directory / RECORD_FILE, self.text())
+
+    def text(self) -> str:
+        """The content of ``sweep.yaml``."""
         content = {
             "format": FORMAT,
             "tuning_file": self.tune,
@@ -66,7 +70,7 @@ class SweepRecord:
             "base_config": dict(self.base),
             "versions": versions(),
         }
-        write_text(directory / RECORD_FILE, dump_yaml(content))
+        return dump_yaml(content)
 
 
 def axes_of(axes: Sequence[Axis]) -> dict[str, list[Any]]:

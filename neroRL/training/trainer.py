@@ -32,6 +32,9 @@ logger = logging.getLogger("neroRL.training")
 class SummarySink(Protocol):
     """Takes the statistics of each update."""
 
+    def begin(self, update: int) -> None:
+        """Training goes on after this update; what was recorded beyond it does not count."""
+
     def scalars(self, update: int, env_steps: int, values: Mapping[str, float]) -> None:
         """Records the values of an update, counted from 1."""
 
@@ -84,6 +87,7 @@ def train(
     checkpoint: Path | None = None,
     summaries: SummarySink | None = None,
     on_update: Callable[[Progress], None] | None = None,
+    device: torch.device | None = None,
 ) -> Outcome:
     """Trains one policy.
 
@@ -93,6 +97,7 @@ def train(
         checkpoint: continues from there.
         summaries: takes statistics after each update.
         on_update: called after each update.
+        device: trains there; None leaves it to the config.
 
     Returns:
         What the training came to: completed, or diverged when the loss was not finite.
@@ -100,9 +105,10 @@ def train(
     Raises:
         CheckpointError: the checkpoint cannot be loaded, or does not fit.
         KeyboardInterrupt: after a checkpoint of the last update was saved.
+        Requeued: the same, and the launcher starts the job again.
     """
     torch.set_num_threads(_threads(config))
-    trainer = Trainer(config, directory)
+    trainer = Trainer(config, directory, device)
     try:
         if checkpoint is not None:
             trainer.resume(checkpoint)
@@ -117,12 +123,13 @@ class Trainer:
     Args:
         config: checked; its seed is 0 or more.
         directory: of the job.
+        device: trains there; None leaves it to the config.
     """
 
-    def __init__(self, config: Config, directory: Path) -> None:
+    def __init__(self, config: Config, directory: Path, device: torch.device | None = None) -> None:
         self._config = config
         self._directory = directory
-        self.device = _device(config)
+        self.device = device or device_of(config)
         self.environment = _environment(config)
         self.evaluation = _evaluation_environment(config)
         self.model = _seeded_model(config, self.environment).to(self.device)
@@ -149,6 +156,8 @@ class Trainer:
         config = self._config
         if self._env_steps == 0:
             self.environment.restart()
+        if summaries is not None:
+            summaries.begin(self._update)
         status, error = "completed", None
         with interruption() as interrupted:
             while self._update < config.trainer.updates:
@@ -167,7 +176,7 @@ class Trainer:
                     self.save()
                 if interrupted.requested and not last:
                     self.save()
-                    raise KeyboardInterrupt
+                    interrupted.end()
         return self._outcome(status, error)
 
     def save(self) -> None:
@@ -336,7 +345,8 @@ def _evaluation_environment(config: Config) -> VectorEnvironment | None:
     )
 
 
-def _device(config: Config) -> torch.device:
+def device_of(config: Config) -> torch.device:
+    """Where a config trains, on a machine like this one."""
     if config.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(config.device)

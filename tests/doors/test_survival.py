@@ -19,6 +19,7 @@ from filelock import FileLock
 from joblib.externals.loky import get_reusable_executor
 
 from neroRL.sweep import extension
+from neroRL.sweep.ledger import SweepRecord, recorded
 from neroRL.sweep.results import read_result
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -282,14 +283,22 @@ def test_an_interrupted_extension_is_finished(tmp_path, monkeypatch, moves):
         return rename(self, target)
 
     numbers = {0: 1, 1: 2, 2: 0}
+    old = SweepRecord({}, {"a": [1, 2, 3]}, 0, None, 1, 3, 3)
+    record = SweepRecord({}, {"a": [3, 1, 2]}, 0, None, 1, 3, 3)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", interrupted)
         with contextlib.suppress(KeyboardInterrupt):
-            extension.renumber(tmp_path, numbers)
+            extension.renumber(tmp_path, numbers, old, record)
     extension.finish(tmp_path)
     for old, new in numbers.items():
         assert (tmp_path / f"{new}/0/was").read_text() == str(old)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "0",
+        "1",
+        "2",
+        "sweep.yaml",
+    ]
+    assert recorded(tmp_path) == record
 
 
 def test_one_sweep_at_a_time(door, tiny, tmp_path):

@@ -103,6 +103,9 @@ def test_statistics_under_the_documented_tags(tmp_path):
         def __init__(self) -> None:
             self.seen: list[tuple[int, int, dict[str, float]]] = []
 
+        def begin(self, update):
+            assert update == 0
+
         def scalars(self, update, env_steps, values):
             self.seen.append((update, env_steps, dict(values)))
 
