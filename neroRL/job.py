@@ -20,6 +20,7 @@ from neroRL.composition.checking import check, plain
 from neroRL.config import Config, as_mapping
 from neroRL.devices import own_device
 from neroRL.errors import TransientError
+from neroRL.files import remove_leftovers
 from neroRL.reporting.job_progress import JobProgress, ProgressFile
 from neroRL.reporting.tensorboard import Summaries
 from neroRL.sweep.ledger import fingerprint
@@ -75,6 +76,8 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
     """
     identity = _identity(composed)
     with _alone(identity.directory) as waited, requeueable():
+        for directory in (identity.directory, identity.directory / checkpoints.DIRECTORY):
+            remove_leftovers(directory)
         done = read_result(identity.directory) if waited else None
         if done is not None and done.status != FAILED:
             logger.info("another process has done this job")

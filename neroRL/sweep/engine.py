@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from neroRL.composition.checking import Origin, plain
 from neroRL.cores import available_cores
-from neroRL.errors import ConfigError, OutputError, Problem
+from neroRL.errors import ConfigError, Problem
+from neroRL.files import remove_leftovers
 from neroRL.reporting.job_progress import PROGRESS_FILE
 from neroRL.reporting.progress import make_display
 from neroRL.reporting.summary import print_summary
@@ -140,13 +142,15 @@ class Sweep:
         record = self._record(earlier)
         numbers: dict[int, int] = {}
         if earlier is not None and self._options.extend:
-            self._refuse_other_sweep(extension.with_axes_of(earlier, record), record)
+            there = replace(earlier, axes=record.axes)
+            ledger.refuse_other_sweep(self._directory, there, record)
             numbers = extension.new_numbers(earlier, self._grid)
         elif earlier is not None:
-            self._refuse_other_sweep(earlier, record)
+            ledger.refuse_other_sweep(self._directory, earlier, record)
         plan = self._plan(record.seed)
         self._directory.mkdir(parents=True, exist_ok=True)
         with ledger.locked(self._directory):
+            remove_leftovers(self._directory)
             if earlier is not None and numbers and earlier.axes != record.axes:
                 extension.renumber(self._directory, numbers, earlier, record)
             record.write(self._directory)
@@ -169,17 +173,6 @@ class Sweep:
             permutations=len(self._grid),
             jobs=jobs,
         )
-
-    def _refuse_other_sweep(self, earlier: ledger.SweepRecord, now: ledger.SweepRecord) -> None:
-        lines = ledger.difference(earlier, now)
-        if earlier.seed != now.seed:
-            lines.append(f"seed: there {earlier.seed}, now {now.seed}")
-        if lines:
-            listed = "\n  ".join(lines)
-            raise OutputError(
-                f"{self._directory} holds a different sweep; nothing was changed. "
-                f"Use another --run-id or --out, or remove it.\n  {listed}"
-            )
 
     def _run_jobs(self, plan: JobPlan, launcher: Launcher, task: TaskFunction) -> None:
         finished, pending = self._divide(plan)

@@ -24,11 +24,6 @@ from neroRL.sweep.results import read_result
 JOURNAL, ASIDE = ".extension.json", ".extension"
 
 
-def with_axes_of(earlier: SweepRecord, now: SweepRecord) -> SweepRecord:
-    """The earlier sweep as it would be with the larger grid, to see what else differs."""
-    return replace(earlier, axes=now.axes)
-
-
 def new_numbers(old: SweepRecord, grid: Grid) -> dict[int, int]:
     """The number in a larger grid of each permutation of a smaller one.
 

@@ -54,7 +54,7 @@ def launch_all(
         Each job as its end becomes known.
 
     Raises:
-        Exception: the launcher's, when it raised before a single job had begun.
+        SystemExit: the launcher failed before a single job had begun.
     """
     waiting, suspects = deque(pending), deque[int]()
     tries: Counter[int] = Counter()
@@ -71,7 +71,7 @@ def launch_all(
             lost = [ended for ended in endings if ended.transient and ended.error is not None]
             running = [e for e in lost if read_progress(sweep / e.job.directory) is not None]
             if len(lost) == len(batch) and not running:
-                raise broken
+                raise SystemExit(f"error: the launcher started no job: {errors[0]}") from broken
             if len(batch) > 1:
                 endings = [ended for ended in endings if ended not in lost]
                 suspects.extend(ended.job.number for ended in running)

@@ -120,6 +120,23 @@ def difference(old: SweepRecord, new: SweepRecord) -> list[str]:
     return lines
 
 
+def refuse_other_sweep(directory: Path, there: SweepRecord, now: SweepRecord) -> None:
+    """Compares the sweep in a directory with the one that is to run there.
+
+    Raises:
+        OutputError: they differ; every difference is told.
+    """
+    lines = difference(there, now)
+    if there.seed != now.seed:
+        lines.append(f"seed: there {there.seed}, now {now.seed}")
+    if lines:
+        listed = "\n  ".join(lines)
+        raise OutputError(
+            f"{directory} holds a different sweep; nothing was changed. "
+            f"Use another --run-id or --out, or remove it.\n  {listed}"
+        )
+
+
 def fingerprint(config: Mapping[str, Any]) -> str:
     """Identifies what a job trains: its resolved config, without where it runs."""
     kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY[1:]}
