@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from tests.doors.sweeps import (
     ARGUMENTS,
+    PROJECT,
     assert_same_trainings,
     checkpoints,
     processes_of,
@@ -97,8 +99,8 @@ def _results(directory: Path) -> dict[str, tuple[int, dict]]:
 @pytest.mark.slow
 def test_all_launchers_give_the_same_results(command, tiny, tmp_path):
     (tmp_path / "space.yaml").write_text(
-        "hyperparameters:\n  gamma: [0.9, 0.95, 0.99, 1.0]\n  epochs: [1, 2, 3]\n"
-        "  lamda: [0.9, 0.95]\n"
+        "hyperparameters:\n  updates: [8]\n  gamma: [0.5, 0.99]\n  epochs: [1, 4, 8]\n"
+        "learning_rate_schedule:\n  initial: [1.0e-3, 1.0e-2, 3.0e-2, 1.0e-1]\n"
     )
     results = {}
     for launcher, options in LAUNCHERS.items():
@@ -145,6 +147,17 @@ def test_a_launcher_that_starts_nothing_is_told(door, tiny, tmp_path):
     outcome = door("ntune", [*ARGUMENTS, "hydra/launcher=submitit_slurm"])
     assert outcome.status == 1
     assert "the launcher started no job: RuntimeError" in outcome.err
+
+
+def test_the_documented_command_for_slurm_is_composed(door, tmp_path):
+    text = (PROJECT / "docs/clusters.md").read_text()
+    (command,) = [block for block in text.split("```") if "submitit_slurm \\" in block]
+    _, script, *arguments = shlex.split(command)
+    assert script == "train.py"
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
+    outcome = door("train", [*arguments, "--cfg", "job"])
+    assert outcome.status == 0, outcome.err
+    assert "gamma: 0.9" in outcome.out
 
 
 @pytest.fixture
