@@ -66,6 +66,10 @@ class Summaries:
         ]
         self._add(Event(summary=Summary(value=recorded), step=update))
 
+    def flush(self) -> None:
+        """Returns when everything recorded so far is in the file."""
+        self._writer.flush()
+
     def hparams(self, values: Mapping[str, Any], trial_id: str) -> None:
         """Records what this job has in the table.
 

@@ -38,6 +38,9 @@ class SummarySink(Protocol):
     def scalars(self, update: int, env_steps: int, values: Mapping[str, float]) -> None:
         """Records the values of an update, counted from 1."""
 
+    def flush(self) -> None:
+        """Returns when what was recorded survives the end of this process."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -172,10 +175,12 @@ class Trainer:
                 if on_update is not None:
                     on_update(self._progress())
                 last = self._update == config.trainer.updates
-                if last or self._update % config.model.checkpoint_interval == 0:
+                due = last or self._update % config.model.checkpoint_interval == 0
+                if due or interrupted.requested:
+                    if summaries is not None:
+                        summaries.flush()  # a run that continues here does not record it again
                     self.save()
                 if interrupted.requested and not last:
-                    self.save()
                     interrupted.end()
         return self._outcome(status, error)
 

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -217,3 +218,54 @@ def test_a_thousand_jobs_a_tenth_of_which_fail(tmp_path):
     ]
     completed = [float(row["objective"]) for row in rows if row["status"] == "completed"]
     assert completed == [float(number) for number in range(1000) if number % 10 != 3]
+
+
+SLOW_STEPS = """
+import pathlib, time
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Slow(CartPoleEnv):
+    def step(self, action):
+        pathlib.Path("stepping").touch()
+        time.sleep(0.5)
+        return super().step(action)
+
+gymnasium.register("Slow-v0", Slow)
+"""
+
+
+def test_a_second_interrupt_ends_at_once(tiny, tmp_path):
+    """Case 56: an update of 16 seconds is not waited for."""
+    (tmp_path / "slow_environment.py").write_text(SLOW_STEPS)
+    environment = "type: CartPole\n  name: CartPole-v1"
+    slow = "type: Gymnasium\n  name: slow_environment:Slow-v0"
+    tiny.write_text(tiny.read_text().replace(environment, slow))
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95]\n")
+    process = start(tmp_path, *ARGUMENTS)
+    wait_for((tmp_path / "stepping").exists)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(1.5)
+    assert process.poll() is None
+    began = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert time.monotonic() - began < 6.0
+    wait_for(lambda: not processes_of(process.pid))
+
+
+def test_the_lock_names_its_holder_and_dies_with_it(command, long, tmp_path):
+    """Case 46, with two real sweeps."""
+    process = start(tmp_path, *ARGUMENTS)
+    wait_for(lambda: list(tmp_path.glob("out/run/*/0/.progress.json")))
+    second = command("tune", *ARGUMENTS)
+    assert second.returncode == 2
+    assert f"in use by another sweep: process {process.pid} on " in second.stderr
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    long.write_text(long.read_text().replace("updates: 60", "updates: 61"))
+    third = command("tune", *ARGUMENTS)
+    # It gets as far as what the directory holds.
+    assert "holds a different sweep" in third.stderr
