@@ -144,16 +144,16 @@ def test_a_diverged_job_is_a_result(door, tiny, tmp_path):
 @pytest.fixture
 def cut_off(long, tmp_path):
     """A sweep of one job that was killed well past its last checkpoint."""
-    text = long.read_text().replace("checkpoint_interval: 5", "checkpoint_interval: 100")
-    long.write_text(text.replace("updates: 60", "updates: 350"))
+    text = long.read_text().replace("checkpoint_interval: 5", "checkpoint_interval: 60")
+    long.write_text(text.replace("updates: 60", "updates: 200"))
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
     process = start(tmp_path, *ARGUMENTS)
     job = tmp_path / "out/run/0/0"
-    wait_for(lambda: 200 in checkpoints(job))
+    wait_for(lambda: 120 in checkpoints(job))
     time.sleep(0.1)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    assert checkpoints(job) == [100, 200]
+    assert checkpoints(job) == [60, 120]
     return job
 
 
@@ -165,13 +165,13 @@ def _curve(job: Path, tag: str) -> list[tuple[int, float]]:
 
 
 def test_curves_of_a_job_that_was_cut_off_are_whole(command, cut_off, tmp_path):
-    assert _curve(cut_off, "loss/loss")[-1][0] > 200
+    assert _curve(cut_off, "loss/loss")[-1][0] > 120
     again = command("tune", *ARGUMENTS)
     assert again.returncode == 0, again.stderr
-    assert "continuing from run-200.pt" in (cut_off / "train.log").read_text()
+    assert "continuing from run-120.pt" in (cut_off / "train.log").read_text()
     assert command("tune", *ARGUMENTS[:-1], "--out=undisturbed").returncode == 0
     undisturbed = tmp_path / "undisturbed/run"
-    assert [step for step, _ in _curve(cut_off, "loss/loss")] == list(range(1, 351))
+    assert [step for step, _ in _curve(cut_off, "loss/loss")] == list(range(1, 201))
     for tag in ("loss/loss", "episode/reward_mean", "time/env_steps"):
         assert _curve(cut_off, tag) == _curve(undisturbed / "0/0", tag)
     assert_same_trainings(tmp_path / "out/run", undisturbed)
@@ -179,13 +179,13 @@ def test_curves_of_a_job_that_was_cut_off_are_whole(command, cut_off, tmp_path):
 
 def test_a_truncated_checkpoint_falls_back_to_the_one_before(command, cut_off, tmp_path):
     """Case 47."""
-    last = cut_off / "checkpoints/run-200.pt"
+    last = cut_off / "checkpoints/run-120.pt"
     last.write_bytes(last.read_bytes()[:-1000])
     again = command("tune", *ARGUMENTS)
     assert again.returncode == 0, again.stderr
     log = (cut_off / "train.log").read_text()
-    assert "run-200.pt cannot be read, it may be cut off" in log
-    assert "continuing from run-100.pt" in log
+    assert "run-120.pt cannot be read, it may be cut off" in log
+    assert "continuing from run-60.pt" in log
     assert command("tune", *ARGUMENTS[:-1], "--out=undisturbed").returncode == 0
     assert_same_trainings(tmp_path / "out/run", tmp_path / "undisturbed/run")
 
@@ -193,7 +193,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(command, cut_off, t
 def test_temporary_files_of_a_killed_writer_are_removed(command, cut_off):
     leftovers = [
         cut_off / ".result.json.abcd1234",
-        cut_off / "checkpoints/.run-300.pt.x_9zk1_q",
+        cut_off / "checkpoints/.run-180.pt.x_9zk1_q",
         cut_off.parents[1] / ".results.csv.00000000",
     ]
     for path in leftovers:

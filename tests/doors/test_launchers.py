@@ -152,7 +152,7 @@ def test_a_launcher_that_starts_nothing_is_told(door, tiny, tmp_path):
 def test_the_documented_command_for_slurm_is_composed(door, tmp_path):
     text = (PROJECT / "docs/clusters.md").read_text()
     (command,) = [block for block in text.split("```") if "submitit_slurm \\" in block]
-    _, script, *arguments = shlex.split(command)
+    _, script, *arguments = shlex.split(command.replace("\\\n", ""))
     assert script == "train.py"
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
     outcome = door("train", [*arguments, "--cfg", "job"])
