@@ -248,7 +248,7 @@ class Sweep:
                 others += 1
                 pending.append(number)
         if others:
-            message = f"{others} results are of another config or format; those jobs run again"
+            message = f"results of {others} jobs are of another config or format; these run again"
             print(f"warning: {message}", file=sys.stderr)
         return finished, pending
 

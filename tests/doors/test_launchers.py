@@ -155,7 +155,7 @@ def test_the_documented_command_for_slurm_is_composed(door, tmp_path):
     _, script, *arguments = shlex.split(command.replace("\\\n", ""))
     assert script == "train.py"
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
-    outcome = door("train", [*arguments, "--cfg", "job"])
+    outcome = door("train", ["--cfg=job", *arguments])
     assert outcome.status == 0, outcome.err
     assert "gamma: 0.9" in outcome.out
 
