@@ -37,8 +37,8 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
-	# Its pins are older than it needs.
-	$(BIN)/python -m pip install --quiet --no-deps memory-gym==1.0.2
+	# Their pins are older than they need.
+	$(BIN)/python -m pip install --quiet --no-deps memory-gym==1.0.2 hydra-ray-launcher==1.2.2
 	touch $(READY)
 
 clean:

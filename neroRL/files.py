@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+# What ``replacing`` calls its temporary files.
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
 @contextlib.contextmanager
@@ -37,6 +41,13 @@ def write_text(path: Path, text: str) -> None:
     """Replaces a text file as a whole."""
     with replacing(path) as file:
         file.write(text.encode())
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Removes the temporary files of writers that were killed; none may be at work."""
+    for path in directory.glob(".*"):
+        if _TEMPORARY.fullmatch(path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def _umask() -> int:

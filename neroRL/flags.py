@@ -82,6 +82,9 @@ def tune_arguments(arguments: Sequence[str]) -> list[str]:
         help="whether to only generate the config files [default: False]",
     )
     flags, passed = parser.parse(arguments)
+    root = Path(flags.out).resolve()
+    if not (root / flags.run_id).resolve().is_relative_to(root):
+        parser.error(f"argument --run-id: {flags.run_id} is a link that leaves {flags.out}")
     # Configs are written to --out itself, a sweep's jobs below a directory of its run-id.
     directory = flags.out if flags.generate_only else str(Path(flags.out) / flags.run_id)
     own = {

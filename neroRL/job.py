@@ -12,25 +12,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from neroRL.composition.checking import check, plain
-from neroRL.config import Config, ports_needed
+from neroRL.config import Config, as_mapping, ports_needed
+from neroRL.devices import own_device
 from neroRL.environments import registry
 from neroRL.environments.ports import leased_worker_ids
+from neroRL.errors import TransientError
+from neroRL.files import remove_leftovers
 from neroRL.reporting.job_progress import JobProgress, ProgressFile
 from neroRL.reporting.tensorboard import Summaries
 from neroRL.sweep.ledger import fingerprint
 from neroRL.sweep.overrides import override_key
-from neroRL.sweep.results import COMPLETED, DIVERGED, FAILED, JobResult
+from neroRL.sweep.results import COMPLETED, DIVERGED, FAILED, JobResult, read_result
 from neroRL.training import checkpoint as checkpoints
-from neroRL.training.trainer import Outcome, Progress, train
+from neroRL.training.interrupt import Requeued, requeueable
+from neroRL.training.trainer import Outcome, Progress, device_of, train
 
 logger = logging.getLogger("neroRL.job")
 
 SEED_LIMIT = 2**31 - 1
+LOCK_FILE = ".lock"
 
 
 class JobFailedError(Exception):
@@ -68,10 +74,21 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
 
     Raises:
         JobFailedError: the job called ``sys.exit``.
+        Requeued: the launcher takes the job off its node and starts it again.
         Exception: whatever ended the training; it is recorded as the job's result before.
     """
     identity = _identity(composed)
-    mapping = plain(composed)
+    with _alone(identity.directory) as waited, requeueable():
+        for directory in (identity.directory, identity.directory / checkpoints.DIRECTORY):
+            remove_leftovers(directory)
+        done = read_result(identity.directory) if waited else None
+        if done is not None and done.status != FAILED:
+            logger.info("another process has done this job")
+            return float("nan") if done.objective is None else done.objective
+        return _run(plain(composed), identity, checkpoint)
+
+
+def _run(mapping: dict[str, Any], identity: Identity, checkpoint: Path | None) -> float:
     config = check(mapping)
     if config.seed < 0:
         config.seed = secrets.randbelow(SEED_LIMIT)
@@ -80,9 +97,12 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
     try:
         with _own_ports(config) as placed:
             outcome = _train(placed, identity, checkpoint)
+    except Requeued:
+        raise
     except (Exception, SystemExit) as error:
         logger.exception("the job failed")
-        _failed(config, identity, mark, error).write(identity.directory)
+        with contextlib.suppress(OSError):  # on a full disk the error itself tells why
+            _failed(config, identity, mark, error).write(identity.directory)
         if isinstance(error, SystemExit):
             raise JobFailedError(f"the job called sys.exit({error.code!r})") from error
         raise
@@ -100,10 +120,36 @@ def _own_ports(config: Config) -> Iterator[Config]:
         yield dataclasses.replace(config, worker_id=first)
 
 
+@contextlib.contextmanager
+def _alone(directory: Path) -> Iterator[bool]:
+    """Waits until no other process works in the job's directory.
+
+    A launcher's jobs may outlive the sweep that started them, and meet those of the next one.
+
+    Yields:
+        Whether there was someone to wait for.
+    """
+    lock = FileLock(directory / LOCK_FILE)
+    waited = False
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.warning("another process runs this job; waiting for its end")
+        waited = True
+        lock.acquire(poll_interval=1.0)
+    except NotImplementedError:
+        logger.warning("%s: this file system has no locks", directory)
+    try:
+        yield waited
+    finally:
+        lock.release()
+
+
 def _train(config: Config, identity: Identity, checkpoint: Path | None) -> Outcome:
     summaries = Summaries(identity.directory / "summaries")
     progress = ProgressFile(identity.directory)
-    success = False
+    progress.begin(identity.shown_directory, config.trainer.updates)
+    success: bool | None = False
 
     def show(now: Progress) -> None:
         progress.write(
@@ -119,24 +165,42 @@ def _train(config: Config, identity: Identity, checkpoint: Path | None) -> Outco
     try:
         if identity.swept:
             summaries.hparams(identity.swept, str(identity.permutation))
-        outcome = train(
-            config,
-            identity.directory,
-            checkpoint=checkpoint or _own_checkpoint(identity.directory),
-            summaries=summaries,
-            on_update=show,
-        )
+        with own_device(device_of(config)) as device:
+            outcome = train(
+                config,
+                identity.directory,
+                checkpoint=checkpoint or _own_checkpoint(identity, config),
+                summaries=summaries,
+                on_update=show,
+                device=device,
+            )
         success = outcome.status == COMPLETED
         return outcome
+    except (KeyboardInterrupt, Requeued):
+        success = None
+        raise
     finally:
         progress.remove()
         summaries.close(success=success)
 
 
-def _own_checkpoint(directory: Path) -> Path | None:
-    """The last whole checkpoint of a job that was cut off."""
-    found = checkpoints.load_latest(directory, torch.device("cpu"))
-    return found[0] if found is not None else None
+def _own_checkpoint(identity: Identity, config: Config) -> Path | None:
+    """The last whole checkpoint of a job that was cut off.
+
+    A job of a sweep is what its config says, so checkpoints of another config are set aside.
+    """
+    found = checkpoints.load_latest(identity.directory, torch.device("cpu"))
+    if found is None:
+        return None
+    path, content = found
+    if identity.swept:
+        differing = checkpoints.differences(content["config"], as_mapping(config))
+        if differing:
+            aside = checkpoints.set_aside(identity.directory)
+            listed = "\n  ".join(differing)
+            logger.warning("%s is of another config, moved to %s:\n  %s", path, aside, listed)
+            return None
+    return path
 
 
 def _identity(composed: DictConfig) -> Identity:
@@ -184,5 +248,6 @@ def _failed(config: Config, identity: Identity, mark: str, error: BaseException)
         overrides=identity.swept,
         directory=identity.shown_directory,
         error=reason,
+        transient=isinstance(error, TransientError),
         fingerprint=mark,
     )

@@ -47,12 +47,13 @@ class NeroRLSweeperConf:
     """Jobs that run at a time in processes of this machine, unless another launcher is chosen;
     null: one a core, or one a GPU. Cores are divided among them."""
     max_retries: int = 0
-    """How often a job is tried again whose process was killed."""
+    """How often a job is tried again whose fault was not its config's: it was killed, a port was
+    taken, an environment did not answer."""
     fail_fast: bool = False
-    """Whether the first failed job stops the sweep."""
+    """Whether the first failed job stops the sweep; under other launchers, after its batch."""
     extend: bool = False
-    """Whether choices may have been added to a sweep that is continued: finished permutations
-    are kept by their values."""
+    """Whether choices or keys may have been added to a sweep that is continued: finished
+    permutations are kept by their values."""
     job: JobIdentity = field(default_factory=JobIdentity)
     """Set by the sweeper for each job: which permutation and repetition it is."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -35,7 +36,8 @@ from neroRL.errors import ConfigError, NeroRLError, UsageError, did_you_mean
 
 HYDRA_VERSION = "1.3"
 DEFAULT_CONFIG = "default"
-BAD_INPUT, INTERRUPTED = 2, 130
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run(arguments: Sequence[str], task: TaskFunction) -> int:
@@ -54,6 +56,11 @@ def run(arguments: Sequence[str], task: TaskFunction) -> int:
     except (NeroRLError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {_explained(error)}", file=sys.stderr)
         return BAD_INPUT
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        print(f"error: {error}; make room and run the same command again", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

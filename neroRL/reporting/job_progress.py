@@ -47,6 +47,11 @@ class ProgressFile:
         self._path = directory / PROGRESS_FILE
         self._written = -math.inf
 
+    def begin(self, directory: str, updates: int) -> None:
+        """Tells that the job has begun; a job that is killed leaves the file behind."""
+        self.write(JobProgress(directory, 0, updates, 0.0, None))
+        self._written = -math.inf
+
     def write(self, progress: JobProgress) -> None:
         """Writes where the job stands."""
         now = time.monotonic()
@@ -64,7 +69,7 @@ class ProgressFile:
 
 
 def read_progress(directory: Path) -> JobProgress | None:
-    """Reads where a job stands; None when it is not running or has not begun to train."""
+    """Reads where a job stands; None when it has not begun, or has ended by itself."""
     try:
         return JobProgress(**json.loads((directory / PROGRESS_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):

@@ -186,6 +186,8 @@ def status_line(status: SweepStatus) -> str:
 
 def running_line(job: JobProgress) -> str:
     """Where a job stands, in one line."""
+    if not job.update:
+        return f"{job.directory}: starting"
     reward = "" if job.reward_mean is None else f", reward {job.reward_mean:.3g}"
     speed = f"{job.steps_per_second:,.0f} steps/s"
     return f"{job.directory}: update {job.update}/{job.updates}, {speed}{reward}"

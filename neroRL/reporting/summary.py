@@ -67,6 +67,9 @@ def print_summary(results: Sequence[Result], sweep: str, stream: TextIO) -> None
             )
     if counts["failed"]:
         console.print("Run the same command again to try the failed jobs again.", markup=False)
+        first = next(result for result in results if result.status == "failed")
+        config = f"{sweep}/{first.directory}/.hydra/config.yaml"
+        console.print(f"One alone, outside of the sweep: ntrain --config={config}", soft_wrap=True)
     console.print(f"results: {sweep}/results.csv", markup=False, soft_wrap=True)
     console.print(f"curves:  tensorboard --logdir {sweep}", markup=False, soft_wrap=True)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, plugin_data_pb2
 from tensorboard.plugins.hparams import summary_v2 as hparams
@@ -40,7 +40,17 @@ class Summaries:
     """
 
     def __init__(self, directory: Path) -> None:
+        _forget_ends(directory)
         self._writer = EventFileWriter(str(directory))
+
+    def begin(self, update: int) -> None:
+        """Has TensorBoard drop what a run that was cut off recorded beyond an update.
+
+        Args:
+            update: the last one that counts; training goes on after it.
+        """
+        start = SessionLog(status=SessionLog.START)
+        self._add(Event(session_log=start, step=update + 1))
 
     def scalars(self, update: int, env_steps: int, values: Mapping[str, float]) -> None:
         """Records the statistics of an update.
@@ -56,6 +66,10 @@ class Summaries:
         ]
         self._add(Event(summary=Summary(value=recorded), step=update))
 
+    def flush(self) -> None:
+        """Returns when everything recorded so far is in the file."""
+        self._writer.flush()
+
     def hparams(self, values: Mapping[str, Any], trial_id: str) -> None:
         """Records what this job has in the table.
 
@@ -66,13 +80,19 @@ class Summaries:
         cells = {key: _cell(value) for key, value in values.items()}
         self._add(Event(summary=hparams.hparams_pb(cells, trial_id=trial_id)))
 
-    def close(self, *, success: bool = True) -> None:
-        """Records how the job ended and closes the file."""
-        status = api_pb2.STATUS_SUCCESS if success else api_pb2.STATUS_FAILURE
-        ended = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
-        content = plugin_data_pb2.HParamsPluginData(session_end_info=ended)
-        value = Summary.Value(tag=SESSION_END_INFO_TAG, metadata=create_summary_metadata(content))
-        self._add(Event(summary=Summary(value=[value])))
+    def close(self, *, success: bool | None = True) -> None:
+        """Records how the job ended and closes the file.
+
+        Args:
+            success: None for a job that has not ended, but goes on another time.
+        """
+        if success is not None:
+            status = api_pb2.STATUS_SUCCESS if success else api_pb2.STATUS_FAILURE
+            ended = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=time.time())
+            content = plugin_data_pb2.HParamsPluginData(session_end_info=ended)
+            metadata = create_summary_metadata(content)
+            value = Summary.Value(tag=SESSION_END_INFO_TAG, metadata=metadata)
+            self._add(Event(summary=Summary(value=[value])))
         self._writer.close()
 
     def _add(self, event: Event) -> None:
@@ -81,7 +101,7 @@ class Summaries:
 
 
 def write_sweep_hparams(root: Path, axes: Mapping[str, Sequence[Any]]) -> None:
-    """Describes the columns of a sweep's table.
+    """Describes the columns of a sweep's table, in place of an earlier description.
 
     Args:
         root: of the sweep.
@@ -91,10 +111,13 @@ def write_sweep_hparams(root: Path, axes: Mapping[str, Sequence[Any]]) -> None:
         hparams.HParam(key, hparams.Discrete(_domain(choices))) for key, choices in axes.items()
     ]
     metrics = [hparams.Metric(tag) for tag in METRICS]
+    earlier = _event_files(root)
     writer = EventFileWriter(str(root))
     summary = hparams.hparams_config_pb(hparams=columns, metrics=metrics)
     writer.add_event(Event(summary=summary, wall_time=time.time()))
     writer.close()
+    for path in earlier:  # TensorBoard would keep the first description it finds
+        path.unlink()
 
 
 def _domain(choices: Sequence[Any]) -> list[bool | float | str]:
@@ -111,29 +134,58 @@ def _cell(value: Any) -> bool | float | str:
     return str(value)
 
 
-def change_trial(directory: Path, trial_id: str) -> None:
+def change_trial(directory: Path, trial_id: str, added: Mapping[str, Any] | None = None) -> None:
     """Rewrites a job's event files so that its values belong to another trial.
 
     Args:
         directory: of the job's summaries; nothing happens where it is missing.
         trial_id: the new one.
+        added: values of keys that are swept now.
     """
-    for path in sorted(directory.glob("events.out.tfevents.*")):
-        records = [_with_trial(record, trial_id) for record in RawEventFileLoader(str(path)).Load()]
-        with replacing(path) as file:
-            writer = RecordWriter(file)
-            for record in records:
-                writer.write(record)
+    for path in _event_files(directory):
+        records = RawEventFileLoader(str(path)).Load()
+        _rewrite(path, [_with_trial(record, trial_id, added or {}) for record in records])
 
 
-def _with_trial(record: bytes, trial_id: str) -> bytes:
+def _forget_ends(directory: Path) -> None:
+    """Removes from earlier event files how the job ended: it is tried again.
+
+    TensorBoard keeps the first such record of a run, so a failed job would stay one for ever.
+    """
+    mark = SESSION_END_INFO_TAG.encode()
+    for path in _event_files(directory):
+        if mark in path.read_bytes():
+            records = RawEventFileLoader(str(path)).Load()
+            _rewrite(path, [record for record in records if mark not in record])
+
+
+def _event_files(directory: Path) -> list[Path]:
+    return sorted(directory.glob("events.out.tfevents.*"))
+
+
+def _rewrite(path: Path, records: Sequence[bytes]) -> None:
+    with replacing(path) as file:
+        writer = RecordWriter(file)
+        for record in records:
+            writer.write(record)
+
+
+def _with_trial(record: bytes, trial_id: str, added: Mapping[str, Any]) -> bytes:
     event = Event.FromString(record)
     for value in event.summary.value:
         if value.tag == SESSION_START_INFO_TAG:
             content = plugin_data_pb2.HParamsPluginData.FromString(
                 value.metadata.plugin_data.content
             )
-            content.session_start_info.group_name = trial_id
+            start = content.session_start_info
+            start.group_name = trial_id
+            for key, cell in ((key, _cell(value)) for key, value in added.items()):
+                if isinstance(cell, bool):
+                    start.hparams[key].bool_value = cell
+                elif isinstance(cell, str):
+                    start.hparams[key].string_value = cell
+                else:
+                    start.hparams[key].number_value = cell
             value.metadata.plugin_data.content = content.SerializeToString()
     changed: bytes = event.SerializeToString()
     return changed

@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from neroRL.composition.checking import Origin, plain
 from neroRL.cores import available_cores
-from neroRL.errors import ConfigError, OutputError, Problem
+from neroRL.errors import ConfigError, Problem
+from neroRL.files import remove_leftovers
+from neroRL.reporting.job_progress import PROGRESS_FILE
 from neroRL.reporting.progress import make_display
 from neroRL.reporting.summary import print_summary
 from neroRL.reporting.tensorboard import write_sweep_hparams
 from neroRL.sweep import axes, extension, ledger, writing
 from neroRL.sweep.grid import Grid
 from neroRL.sweep.jobs import SEED, Job, JobPlan
+from neroRL.sweep.launching import launch_all
 from neroRL.sweep.monitor import Monitor
 from neroRL.sweep.options import SweepOptions
 from neroRL.sweep.pool import WorkerPool, default_size, threads_of, visible_gpus
-from neroRL.sweep.results import FAILED, RESULT_FILE, JobResult, read_result
+from neroRL.sweep.results import FAILED, FORMAT, RESULT_FILE, JobResult, read_result
 from neroRL.sweep.validation import Findings, Validator, summary
 
-# Jobs handed to a launcher at a time, unless asked otherwise: their overrides are held in memory,
-# and clusters bound the size of a job array.
-DEFAULT_BATCH = 1000
 SEED_LIMIT = 2**31 - 1
 OUTPUT_FILE = "output.log"
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
@@ -74,6 +73,7 @@ class Sweep:
         self._base = plain(self._compose(self._fixed))
         self._base_seed = int(self._base[SEED])
         self._findings = Findings()
+        self._validator = Validator(self._compose, self._fixed, self._origin)
 
     def run(self, launcher: Launcher, task: TaskFunction) -> None:
         """Checks everything, then does what the options ask for.
@@ -116,8 +116,7 @@ class Sweep:
     def _check(self) -> None:
         """Checks every permutation; warns, refuses or leaves out."""
         notices = self._grid.repeat_notices()
-        validator = Validator(self._compose, self._fixed, self._origin)
-        self._findings = findings = validator.check_all(self._grid)
+        self._findings = findings = self._validator.check_all(self._grid)
         total = len(self._grid)
         for problem in [*notices, *findings.cautions]:
             print(f"warning: {problem}", file=sys.stderr)
@@ -136,19 +135,24 @@ class Sweep:
 
     def _train(self, launcher: Launcher, task: TaskFunction) -> None:
         ledger.check_directory(self._directory)
+        if extension.is_unfinished(self._directory):
+            with ledger.locked(self._directory):
+                extension.finish(self._directory)
         earlier = ledger.recorded(self._directory)
         record = self._record(earlier)
         numbers: dict[int, int] = {}
         if earlier is not None and self._options.extend:
-            self._refuse_other_sweep(replace(earlier, axes=record.axes), record)
+            there = replace(earlier, axes=record.axes)
+            ledger.refuse_other_sweep(self._directory, there, record)
             numbers = extension.new_numbers(earlier, self._grid)
         elif earlier is not None:
-            self._refuse_other_sweep(earlier, record)
+            ledger.refuse_other_sweep(self._directory, earlier, record)
         plan = self._plan(record.seed)
         self._directory.mkdir(parents=True, exist_ok=True)
         with ledger.locked(self._directory):
-            extension.finish(self._directory)
-            extension.renumber(self._directory, numbers)
+            remove_leftovers(self._directory)
+            if earlier is not None and numbers and earlier.axes != record.axes:
+                extension.renumber(self._directory, numbers, earlier, record)
             record.write(self._directory)
             OmegaConf.save(self._config, self._directory / "multirun.yaml")
             if earlier is None or earlier.axes != record.axes:
@@ -169,17 +173,6 @@ class Sweep:
             permutations=len(self._grid),
             jobs=jobs,
         )
-
-    def _refuse_other_sweep(self, earlier: ledger.SweepRecord, now: ledger.SweepRecord) -> None:
-        lines = ledger.difference(earlier, now)
-        if earlier.seed != now.seed:
-            lines.append(f"seed: there {earlier.seed}, now {now.seed}")
-        if lines:
-            listed = "\n  ".join(lines)
-            raise OutputError(
-                f"{self._directory} holds a different sweep; nothing was changed. "
-                f"Use another --run-id or --out, or remove it.\n  {listed}"
-            )
 
     def _run_jobs(self, plan: JobPlan, launcher: Launcher, task: TaskFunction) -> None:
         finished, pending = self._divide(plan)
@@ -212,14 +205,13 @@ class Sweep:
         context = HydraContext(config_loader=self._loader, callbacks=self._callbacks)
         pool = WorkerPool(context, task, self._config, size, threads_of(size, cores), gpus)
 
-        def jobs() -> Iterator[Job]:
-            for number in pending:
-                monitor.watch([plan[number]])
-                yield plan[number]
+        def output(job: Job) -> str:
+            self._begin(job, monitor)
+            return str(self._directory / job.directory / OUTPUT_FILE)
 
         for ended in pool.run(
-            jobs(),
-            lambda job: str(self._directory / job.directory / OUTPUT_FILE),
+            (plan[number] for number in pending),
+            output,
             max_retries=self._options.max_retries,
             fail_fast=self._options.fail_fast,
         ):
@@ -229,41 +221,54 @@ class Sweep:
         self, plan: JobPlan, pending: Sequence[int], launcher: Launcher, monitor: Monitor
     ) -> None:
         """Hands jobs to a launcher, which returns when they have ended."""
-        for batch in self._batches(plan, pending):
-            monitor.watch(batch)
-            returns = launcher.launch(
-                [list(job.overrides) for job in batch], initial_job_idx=batch[0].number
-            )
-            for job, returned in zip(batch, returns, strict=False):
-                self._account(job, _error_of(returned), monitor)
+        for ended in launch_all(
+            launcher,
+            plan,
+            pending,
+            self._directory,
+            lambda job: self._begin(job, monitor),
+            batch_size=self._options.max_batch_size,
+            max_retries=self._options.max_retries,
+            fail_fast=self._options.fail_fast,
+        ):
+            self._account(ended.job, ended.error or NO_RESULT, monitor)
 
     def _divide(self, plan: JobPlan) -> tuple[dict[int, JobResult], list[int]]:
-        """Separates the jobs that are done from those to run, whose old results are removed."""
+        """Separates the jobs that are done from those to run."""
         finished: dict[int, JobResult] = {}
         pending: list[int] = []
-        for job in plan:
-            result = read_result(self._directory / job.directory)
-            if result is not None and self._is_done(result):
-                finished[job.number] = result
+        others = 0
+        for number in range(len(plan)):
+            result = read_result(self._directory / plan.directory(number))
+            if result is None or (result.status == FAILED and self._options.retry_failed):
+                pending.append(number)
+            elif result.status == FAILED or self._is_of(plan, number, result):
+                finished[number] = result
             else:
-                (self._directory / job.directory / RESULT_FILE).unlink(missing_ok=True)
-                pending.append(job.number)
+                others += 1
+                pending.append(number)
+        if others:
+            message = f"results of {others} jobs are of another config or format; these run again"
+            print(f"warning: {message}", file=sys.stderr)
         return finished, pending
 
-    def _is_done(self, result: JobResult) -> bool:
-        return result.status != FAILED or not self._options.retry_failed
+    def _is_of(self, plan: JobPlan, number: int, result: JobResult) -> bool:
+        """Whether a result is that of the job as it is composed now."""
+        permutation, seed = plan.point(number)
+        config = {**self._validator.mapping(self._grid, permutation), SEED: seed}
+        return result.format == FORMAT and result.fingerprint == ledger.fingerprint(config)
 
-    def _batches(self, plan: JobPlan, pending: Sequence[int]) -> Iterator[list[Job]]:
-        size = self._options.max_batch_size or DEFAULT_BATCH
-        for start in range(0, len(pending), size):
-            yield [plan[number] for number in pending[start : start + size]]
+    def _begin(self, job: Job, monitor: Monitor) -> None:
+        """Before a try of a job: what an earlier one left does not speak for this one."""
+        for name in (RESULT_FILE, PROGRESS_FILE):
+            (self._directory / job.directory / name).unlink(missing_ok=True)
+        monitor.watch([job])
 
     def _account(self, job: Job, error: str, monitor: Monitor) -> None:
         """Records a job that ended; the error, where it left no result itself."""
         directory = self._directory / job.directory
         if read_result(directory) is None:
-            directory.mkdir(parents=True, exist_ok=True)
-            JobResult(
+            failed = JobResult(
                 permutation=job.permutation.number,
                 repetition=job.repetition,
                 seed=job.seed,
@@ -271,7 +276,13 @@ class Sweep:
                 overrides=_swept_values(self._grid, job),
                 directory=job.directory,
                 error=error,
-            ).write(directory)
+            )
+            try:
+                directory.mkdir(parents=True, exist_ok=True)
+                failed.write(directory)
+            except OSError as reason:
+                print(f"warning: {job.directory}: {reason}", file=sys.stderr)
+                monitor.note(job, failed)
         monitor.poll()
 
 
@@ -280,9 +291,3 @@ def _swept_values(grid: Grid, job: Job) -> dict[str, Any]:
         axis.key: choice.value
         for axis, choice in zip(grid.axes, job.permutation.choices, strict=True)
     }
-
-
-def _error_of(returned: JobReturn) -> str:
-    if returned.status == JobStatus.FAILED:
-        return f"{type(returned._return_value).__name__}: {returned._return_value}"
-    return NO_RESULT

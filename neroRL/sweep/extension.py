@@ -1,22 +1,24 @@
 """Gives the jobs of a sweep the numbers they have in a larger grid.
 
-Adding choices renumbers permutations. Directories move in two phases, first all out of the way,
-then all into place; a journal tells a later run which moves of an interrupted one are left.
+Adding choices or keys renumbers permutations. Directories move in two phases, first all out of
+the way, then all into place; a journal tells a later run what an interrupted one left to do.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from neroRL.config.checks import flat
 from neroRL.errors import OutputError
 from neroRL.files import write_text
 from neroRL.reporting.tensorboard import change_trial
-from neroRL.sweep.grid import Grid
-from neroRL.sweep.ledger import SweepRecord
+from neroRL.sweep.grid import Axis, Grid
+from neroRL.sweep.ledger import RECORD_FILE, SweepRecord
 from neroRL.sweep.results import read_result
 
 JOURNAL, ASIDE = ".extension.json", ".extension"
@@ -26,82 +28,110 @@ def new_numbers(old: SweepRecord, grid: Grid) -> dict[int, int]:
     """The number in a larger grid of each permutation of a smaller one.
 
     Args:
-        old: the sweep so far.
-        grid: has the same keys in the same order, with choices added.
+        old: the sweep so far. A key it did not sweep has the value of its base config.
+        grid: has all of its keys and choices, and more of either.
 
     Raises:
-        OutputError: keys differ, or choices are gone.
+        OutputError: keys or choices are gone, or a new key does not list what there is.
     """
-    if list(old.axes) != grid.keys:
-        raise OutputError(f"cannot extend: keys there {list(old.axes)}, now {grid.keys}")
-    places = []
-    for axis in grid.axes:
-        left = list(enumerate(choice.value for choice in axis.choices))
-        moved = []
-        for value in old.axes[axis.key]:
-            found = next((item for item in left if _same(item[1], value)), None)
-            if found is None:
-                message = f"cannot extend: {axis.key} does not list {value!r} any more"
-                raise OutputError(message)
-            left.remove(found)
-            moved.append(found[0])
-        places.append(moved)
+    gone = [key for key in old.axes if key not in grid.keys]
+    if gone:
+        raise OutputError(f"cannot extend: {', '.join(gone)} is not swept any more")
+    places = {axis.key: _places(axis, old) for axis in grid.axes}
     sizes = [len(axis.choices) for axis in grid.axes]
     numbers = {}
-    for number in range(old.permutations):
-        rest, digits = number, []
-        for moved in reversed(places):
-            rest, digit = divmod(rest, len(moved))
-            digits.append(moved[digit])
-        numbers[number] = _number(list(reversed(digits)), sizes)
+    for number, digits in enumerate(_points(old)):
+        moved = [places[axis.key][digits.get(axis.key, 0)] for axis in grid.axes]
+        numbers[number] = _number(moved, sizes)
     return numbers
 
 
-def renumber(sweep: Path, numbers: dict[int, int]) -> None:
-    """Moves the directories of all permutations to their new numbers.
+def renumber(
+    sweep: Path, numbers: Mapping[int, int], old: SweepRecord, record: SweepRecord
+) -> None:
+    """Moves the directories of all permutations to their new numbers, and records the new grid.
 
     Args:
         sweep: its directory, locked.
         numbers: new ones by old ones.
+        old: the sweep so far.
+        record: the sweep as it is afterwards.
     """
-    pairs = [[old, new] for old, new in numbers.items() if (sweep / str(old)).is_dir()]
-    if all(old == new for old, new in pairs):
-        return
-    _write_journal(sweep, 1, pairs)
+    base = flat(old.base)
+    journal = {
+        "phase": 1,
+        "pairs": [[was, now] for was, now in numbers.items() if (sweep / str(was)).is_dir()],
+        "values": {key: base[key] for key in record.axes if key not in old.axes},
+        "record": record.text(),
+    }
+    write_text(sweep / JOURNAL, json.dumps(journal))
     finish(sweep)
+
+
+def is_unfinished(sweep: Path) -> bool:
+    """Whether an interrupted run left something of :func:`renumber` to do."""
+    return (sweep / JOURNAL).is_file()
 
 
 def finish(sweep: Path) -> None:
     """Does what an interrupted run left of :func:`renumber`, if anything."""
-    journal = sweep / JOURNAL
-    if not journal.is_file():
+    if not is_unfinished(sweep):
         return
-    content = json.loads(journal.read_text(encoding="utf-8"))
+    journal = json.loads((sweep / JOURNAL).read_text(encoding="utf-8"))
     aside = sweep / ASIDE
     aside.mkdir(exist_ok=True)
-    if content["phase"] == 1:
-        for old, new in content["pairs"]:
+    if journal["phase"] == 1:
+        for old, new in journal["pairs"]:
             if (sweep / str(old)).is_dir() and not (aside / str(new)).exists():
                 (sweep / str(old)).rename(aside / str(new))
-        _write_journal(sweep, 2, [])
+        write_text(sweep / JOURNAL, json.dumps({**journal, "phase": 2}))
     for path in sorted(aside.iterdir()):
-        _rewrite_results(path)
+        _rewrite_results(path, journal["values"])
         path.rename(sweep / path.name)
-    journal.unlink()
     aside.rmdir()
+    write_text(sweep / RECORD_FILE, journal["record"])
+    (sweep / JOURNAL).unlink()
 
 
-def _write_journal(sweep: Path, phase: int, pairs: Sequence[Sequence[int]]) -> None:
-    write_text(sweep / JOURNAL, json.dumps({"phase": phase, "pairs": pairs}))
+def _places(axis: Axis, old: SweepRecord) -> list[int]:
+    """Where in an axis each choice of the smaller grid is."""
+    left = list(enumerate(choice.value for choice in axis.choices))
+    base = flat(old.base)
+    if axis.key not in old.axes and axis.key not in base:
+        message = f"{axis.key} is new, and what the permutations there have is not known"
+        raise OutputError(f"cannot extend: {message}")
+    places = []
+    for value in old.axes.get(axis.key, [base.get(axis.key)]):
+        found = next((item for item in left if _same(item[1], value)), None)
+        if found is None:
+            message = f"{axis.key} does not list {value!r} any more"
+            if axis.key not in old.axes:
+                message = (
+                    f"{axis.key} is new and does not list {value!r}, which the base config has"
+                )
+            raise OutputError(f"cannot extend: {message}")
+        left.remove(found)
+        places.append(found[0])
+    return places
 
 
-def _rewrite_results(permutation: Path) -> None:
+def _points(old: SweepRecord) -> Iterator[dict[str, int]]:
+    """Which choice of each key the permutations of a sweep have, in their order."""
+    ranges = [range(len(choices)) for choices in old.axes.values()]
+    return (dict(zip(old.axes, digits, strict=True)) for digits in itertools.product(*ranges))
+
+
+def _rewrite_results(permutation: Path, values: Mapping[str, Any]) -> None:
     for job in permutation.iterdir():
-        change_trial(job / "summaries", permutation.name)
+        change_trial(job / "summaries", permutation.name, values)
         result = read_result(job)
         if result is not None:
-            directory = f"{permutation.name}/{job.name}"
-            replace(result, permutation=int(permutation.name), directory=directory).write(job)
+            replace(
+                result,
+                permutation=int(permutation.name),
+                directory=f"{permutation.name}/{job.name}",
+                overrides={**result.overrides, **values},
+            ).write(job)
 
 
 def _same(a: Any, b: Any) -> bool:

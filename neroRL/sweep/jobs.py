@@ -67,10 +67,9 @@ class JobPlan(Sequence[Job]):
     def __getitem__(self, number: int) -> Job:  # type: ignore[override]
         if not 0 <= number < len(self):
             raise IndexError(f"job {number} of {len(self)}")
-        repetition, position = divmod(number, len(self.valid))
-        permutation = self.grid[self.valid[position]]
+        permutation, repetition = self._place(number)
         swept = [text for text in permutation.overrides if override_key(text) != SEED]
-        seed = self._seed(permutation) + repetition if self._seed(permutation) >= 0 else -1
+        seed = self._seed_of(permutation, repetition)
         overrides = (
             *self.fixed,
             *swept,
@@ -80,8 +79,26 @@ class JobPlan(Sequence[Job]):
         )
         return Job(number, permutation, repetition, seed, overrides)
 
+    def directory(self, number: int) -> str:
+        """The directory of a job, without making the job."""
+        repetition, position = divmod(number, len(self.valid))
+        return f"{self.valid[position]}/{repetition}"
+
+    def point(self, number: int) -> tuple[Permutation, int]:
+        """The grid point and the seed of a job, without making the job."""
+        permutation, repetition = self._place(number)
+        return permutation, self._seed_of(permutation, repetition)
+
     def __iter__(self) -> Iterator[Job]:
         return (self[number] for number in range(len(self)))
+
+    def _place(self, number: int) -> tuple[Permutation, int]:
+        repetition, position = divmod(number, len(self.valid))
+        return self.grid[self.valid[position]], repetition
+
+    def _seed_of(self, permutation: Permutation, repetition: int) -> int:
+        seed = self._seed(permutation)
+        return seed + repetition if seed >= 0 else -1
 
     def _seed(self, permutation: Permutation) -> int:
         for text in permutation.overrides:

@@ -55,6 +55,10 @@ class SweepRecord:
 
     def write(self, directory: Path) -> None:
         """Writes ``sweep.yaml`` atomically."""
+        write_text(directory / RECORD_FILE, self.text())
+
+    def text(self) -> str:
+        """The content of ``sweep.yaml``."""
         content = {
             "format": FORMAT,
             "tuning_file": self.tune,
@@ -66,7 +70,7 @@ class SweepRecord:
             "base_config": dict(self.base),
             "versions": versions(),
         }
-        write_text(directory / RECORD_FILE, dump_yaml(content))
+        return dump_yaml(content)
 
 
 def axes_of(axes: Sequence[Axis]) -> dict[str, list[Any]]:
@@ -114,6 +118,23 @@ def difference(old: SweepRecord, new: SweepRecord) -> list[str]:
         if was != now and key not in _NOT_IDENTITY and key not in new.axes:
             lines.append(f"{key}: there {was}, now {now}")
     return lines
+
+
+def refuse_other_sweep(directory: Path, there: SweepRecord, now: SweepRecord) -> None:
+    """Compares the sweep in a directory with the one that is to run there.
+
+    Raises:
+        OutputError: they differ; every difference is told.
+    """
+    lines = difference(there, now)
+    if there.seed != now.seed:
+        lines.append(f"seed: there {there.seed}, now {now.seed}")
+    if lines:
+        listed = "\n  ".join(lines)
+        raise OutputError(
+            f"{directory} holds a different sweep; nothing was changed. "
+            f"Use another --run-id or --out, or remove it.\n  {listed}"
+        )
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ keeps ``results.csv`` current and moves the display.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -51,7 +52,7 @@ class Monitor:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="sweep-monitor", daemon=True)
         self._started = time.monotonic()
-        self._stale = False
+        self._stale = self._warned = False
         self._next_table = 0.0
 
     def start(self) -> None:
@@ -72,6 +73,11 @@ class Monitor:
         """Adds jobs that are about to be launched."""
         with self._lock:
             self._watched.update({job.number: job for job in jobs})
+
+    def note(self, job: Job, result: JobResult) -> None:
+        """Takes a result that could not be written to the job's directory."""
+        with self._lock:
+            self._note(job, result)
 
     def results(self) -> list[JobResult]:
         """What is known so far, in the order of the sweep."""
@@ -107,8 +113,13 @@ class Monitor:
 
     def _write_table(self) -> None:
         began = time.monotonic()
-        self._stale = False
-        write_table(self._sweep, self._keys, self.results())
+        try:
+            write_table(self._sweep, self._keys, self.results())
+            self._stale = False
+        except OSError as reason:  # on a full disk the jobs' own results are what counts
+            if not self._warned:
+                print(f"warning: {reason}", file=sys.stderr)
+            self._warned = True
         ended = time.monotonic()
         self._next_table = ended + 9.0 * (ended - began)
 

@@ -44,13 +44,14 @@ class Ended:
         job: the job.
         error: what went wrong, if the job could not record it itself.
         failed: whether the job ended with an error.
-        killed: whether its process died: no fault of the config.
+        transient: whether it is worth another try: its process died, or the fault was not its
+            config's.
     """
 
     job: Job
     error: str | None = None
     failed: bool = False
-    killed: bool = False
+    transient: bool = False
 
 
 @dataclass
@@ -105,8 +106,8 @@ class WorkerPool:
 
         Args:
             jobs: taken one by one.
-            output: the file a job's standard output and error go to.
-            max_retries: how often a job whose process died is tried again.
+            output: the file a job's standard output and error go to; asked before every try.
+            max_retries: how often a job is tried again whose fault is not its config's.
             fail_fast: whether the first failed job stops the others.
 
         Yields:
@@ -124,7 +125,7 @@ class WorkerPool:
                     for ended in self._ended():
                         number = ended.job.number
                         tries[number] = tries.get(number, 0) + 1
-                        if ended.killed and tries[number] <= max_retries and not self._stopping:
+                        if ended.transient and tries[number] <= max_retries and not self._stopping:
                             again.append(ended.job)
                             continue
                         yield ended
@@ -185,9 +186,10 @@ class WorkerPool:
             if done is None:
                 if not self._stopping:
                     reason = _reason(worker.process.exitcode)
-                    ended.append(Ended(job, reason, failed=True, killed=True))
+                    ended.append(Ended(job, reason, failed=True, transient=True))
             elif not done.interrupted:
-                ended.append(Ended(job, done.error, failed=done.error is not None))
+                failed = done.error is not None
+                ended.append(Ended(job, done.error, failed=failed, transient=done.transient))
         return ended
 
     def _stop(self) -> None:

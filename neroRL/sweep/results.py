@@ -54,6 +54,7 @@ class JobResult:
         steps_per_second: environment steps over the time of rollout and optimisation.
         directory: the job's directory, relative to the sweep's.
         error: what ended a failed or diverged job.
+        transient: whether a failed job is worth another try: the fault was not its config's.
         threads: torch threads used; equal results need equal numbers.
         fingerprint: of the config the job trained.
         format: version of this format.
@@ -74,6 +75,7 @@ class JobResult:
     steps_per_second: float | None = None
     directory: str = "."
     error: str | None = None
+    transient: bool = False
     threads: int | None = None
     fingerprint: str = ""
     format: int = FORMAT

@@ -21,6 +21,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from neroRL.cores import set_share
+from neroRL.errors import TransientError
 from neroRL.sweep.run import run_composed
 
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
@@ -48,10 +49,12 @@ class Done:
     Attributes:
         error: what went wrong, if anything did.
         interrupted: whether the job was asked to end.
+        transient: whether what went wrong is worth another try.
     """
 
     error: str | None = None
     interrupted: bool = False
+    transient: bool = False
 
 
 def work(tasks: Connection, lifeline: Connection, payload: bytes, gpu: str | None) -> None:
@@ -102,7 +105,10 @@ def _run(
             error = run_composed(composed, task, context)
             # Handlers of this job's log; the next job has its own.
             logging.shutdown()
-        return Done(None if error is None else f"{type(error).__name__}: {error}")
+        if error is None:
+            return Done()
+        transient = isinstance(error, TransientError)
+        return Done(f"{type(error).__name__}: {error}", transient=transient)
     except KeyboardInterrupt:
         return Done(interrupted=True)
     except Exception as error:

@@ -22,6 +22,8 @@ _NAME = re.compile(r"(?P<run>.+)-(?P<update>\d+)\.pt")
 # What a training cannot change while it goes on, and what of that it can.
 _FIXED_SECTIONS = ("environment.", "model.", "sampler.")
 _FREE_KEYS = ("model.load_model", "model.model_path", "model.checkpoint_interval")
+# What changes nothing of what is trained: names, and where it runs.
+_WITHOUT_EFFECT = ("run_id", "worker_id", "device", "threads", "model.checkpoint_interval")
 
 logger = logging.getLogger("neroRL.training")
 
@@ -91,6 +93,25 @@ def checkpoints_of(directory: Path) -> list[Path]:
         if (match := _NAME.fullmatch(path.name))
     ]
     return [path for _, path in sorted(found)]
+
+
+def set_aside(directory: Path) -> Path:
+    """Moves a job's checkpoints out of the way and returns where they are."""
+    number = 0
+    while (aside := directory / f"{DIRECTORY}.{number}").exists():
+        number += 1
+    (directory / DIRECTORY).rename(aside)
+    return aside
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """The keys that make two configs train something else, each with both values."""
+    before, now = flat(there), flat(here)
+    return [
+        f"{key}: {before.get(key)} there, {now.get(key)} here"
+        for key in {**before, **now}
+        if before.get(key) != now.get(key) and key not in _WITHOUT_EFFECT
+    ]
 
 
 def check_config(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) -> None:

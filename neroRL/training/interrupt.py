@@ -1,4 +1,8 @@
-"""Ctrl-C and SIGTERM: the first ends a training after the current update, the second at once."""
+"""Signals that end a training after the current update, and those that end it at once.
+
+The first Ctrl-C or SIGTERM, or the signal with which a cluster announces that it takes a job off
+its node, lets the update end and a checkpoint be saved. A second Ctrl-C or SIGTERM ends at once.
+"""
 
 from __future__ import annotations
 
@@ -7,44 +11,110 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any, NoReturn
 
 logger = logging.getLogger("neroRL.training")
 
 SECONDS_OF_ONE_REQUEST = 1.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Launchers that can requeue a job have a handler for one of these; submitit's is SIGUSR2.
+REQUEUEING = (signal.SIGUSR1, signal.SIGUSR2)
+
+Handler = Callable[[int, FrameType | None], Any]
+
+
+class Requeued(SystemExit):
+    """The launcher ends this process to start the job again; that is no failure."""
 
 
 class Interruption:
-    """Whether someone asked the training to end."""
+    """Whether someone asked the training to end.
 
-    requested = False
-    _first = 0.0
+    Args:
+        requeueing: the launcher's own handlers, by signal.
+    """
+
+    def __init__(self, requeueing: dict[int, Handler]) -> None:
+        self.requested = False
+        self._first = 0.0
+        self._requeueing = requeueing
+        self._requeue: tuple[Handler, int] | None = None
 
     def handle(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Notes the first signal, raises on the second."""
+        if signum in self._requeueing:
+            self._requeue = self._requeueing[signum], signum
         now = time.monotonic()
         if self.requested:
             # A cluster and the sweep may both pass the same request on.
-            if now - self._first > SECONDS_OF_ONE_REQUEST:
+            if signum in SIGNALS and now - self._first > SECONDS_OF_ONE_REQUEST:
                 raise KeyboardInterrupt
             return
         self.requested, self._first = True, now
         logger.warning("interrupted: saving after this update; once more ends at once")
 
+    def end(self) -> NoReturn:
+        """Ends the training, now that it is saved.
+
+        Raises:
+            Requeued: by the launcher's handler, where its signal came.
+            KeyboardInterrupt: otherwise.
+        """
+        if self._requeue is not None:
+            handler, signum = self._requeue
+            handler(signum, None)
+        raise KeyboardInterrupt
+
 
 @contextlib.contextmanager
 def interruption() -> Iterator[Interruption]:
     """Catches the signals while the block runs; outside of the main thread nothing changes."""
-    caught = Interruption()
+    requeueing = _installed()
+    caught = Interruption(requeueing)
     if threading.current_thread() is not threading.main_thread():
         yield caught
         return
     heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    previous = {number: signal.signal(number, caught.handle) for number in heeded}
+    previous = {number: signal.signal(number, caught.handle) for number in [*heeded, *requeueing]}
     try:
         yield caught
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def requeueable() -> Iterator[None]:
+    """Tells the exit of a launcher's own handler from a ``sys.exit`` of the job.
+
+    Raises:
+        Requeued: the handler ended the process.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = _installed()
+    for number, handler in previous.items():
+        signal.signal(number, _marking(handler))
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _installed() -> dict[int, Handler]:
+    found = {int(number): signal.getsignal(number) for number in REQUEUEING}
+    return {number: handler for number, handler in found.items() if callable(handler)}
+
+
+def _marking(handler: Handler) -> Handler:
+    def handle(signum: int, frame: FrameType | None) -> None:
+        try:
+            handler(signum, frame)
+        except SystemExit as end:
+            raise Requeued(end.code) from None
+
+    return handle

@@ -33,8 +33,14 @@ logger = logging.getLogger("neroRL.training")
 class SummarySink(Protocol):
     """Takes the statistics of each update."""
 
+    def begin(self, update: int) -> None:
+        """Training goes on after this update; what was recorded beyond it does not count."""
+
     def scalars(self, update: int, env_steps: int, values: Mapping[str, float]) -> None:
         """Records the values of an update, counted from 1."""
+
+    def flush(self) -> None:
+        """Returns when what was recorded survives the end of this process."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,7 @@ def train(
     checkpoint: Path | None = None,
     summaries: SummarySink | None = None,
     on_update: Callable[[Progress], None] | None = None,
+    device: torch.device | None = None,
 ) -> Outcome:
     """Trains one policy.
 
@@ -94,6 +101,7 @@ def train(
         checkpoint: continues from there.
         summaries: takes statistics after each update.
         on_update: called after each update.
+        device: trains there; None leaves it to the config.
 
     Returns:
         What the training came to: completed, or diverged when the loss was not finite.
@@ -101,9 +109,10 @@ def train(
     Raises:
         CheckpointError: the checkpoint cannot be loaded, or does not fit.
         KeyboardInterrupt: after a checkpoint of the last update was saved.
+        Requeued: the same, and the launcher starts the job again.
     """
     torch.set_num_threads(_threads(config))
-    trainer = Trainer(config, directory)
+    trainer = Trainer(config, directory, device)
     try:
         if checkpoint is not None:
             trainer.resume(checkpoint)
@@ -118,12 +127,13 @@ class Trainer:
     Args:
         config: checked; its seed is 0 or more.
         directory: of the job.
+        device: trains there; None leaves it to the config.
     """
 
-    def __init__(self, config: Config, directory: Path) -> None:
+    def __init__(self, config: Config, directory: Path, device: torch.device | None = None) -> None:
         self._config = config
         self._directory = directory
-        self.device = _device(config)
+        self.device = device or device_of(config)
         self.environment = _environment(config)
         self.evaluation: VectorEnvironment | None = None
         try:
@@ -158,6 +168,8 @@ class Trainer:
         config = self._config
         if self._env_steps == 0:
             self.environment.restart()
+        if summaries is not None:
+            summaries.begin(self._update)
         status, error = "completed", None
         with interruption() as interrupted:
             while self._update < config.trainer.updates:
@@ -172,11 +184,13 @@ class Trainer:
                 if on_update is not None:
                     on_update(self._progress())
                 last = self._update == config.trainer.updates
-                if last or self._update % config.model.checkpoint_interval == 0:
+                due = last or self._update % config.model.checkpoint_interval == 0
+                if due or interrupted.requested:
+                    if summaries is not None:
+                        summaries.flush()  # a run that continues here does not record it again
                     self.save()
                 if interrupted.requested and not last:
-                    self.save()
-                    raise KeyboardInterrupt
+                    interrupted.end()
         return self._outcome(status, error)
 
     def save(self) -> None:
@@ -348,7 +362,8 @@ def _evaluation_environment(config: Config) -> VectorEnvironment | None:
     )
 
 
-def _device(config: Config) -> torch.device:
+def device_of(config: Config) -> torch.device:
+    """Where a config trains, on a machine like this one."""
     if config.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return torch.device(config.device)

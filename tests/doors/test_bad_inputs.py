@@ -297,8 +297,22 @@ def test_invalid_permutations_can_be_left_out(door, tiny, tmp_path):
     assert names == ["0.yaml", "2.yaml"]
 
 
+def test_a_run_id_that_is_a_link_out_of_the_directory(door, tiny, tmp_path):
+    """Case 45; paths with dots are among the flags."""
+    (tmp_path / "tune.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/away").symlink_to(tmp_path / "elsewhere")
+    arguments = ["--config=tiny.yaml", "--tune=tune.yaml", "--out=out", "--run-id=away"]
+    outcome = door("ntune", arguments)
+    assert outcome.status == 2
+    assert "away is a link that leaves out" in outcome.err
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 @pytest.mark.parametrize("kind", ["file", "foreign"])
 def test_output_directory_that_cannot_be_used(kind, door, tiny, tmp_path):
+    """Cases 41 and 42."""
     (tmp_path / "tune.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
     taken = tmp_path / "out"
     if kind == "file":

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -14,82 +12,20 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from filelock import FileLock
-from joblib.externals.loky import get_reusable_executor
 
 from neroRL.sweep import extension
-from neroRL.sweep.results import read_result
-
-PROJECT = Path(__file__).resolve().parents[2]
-ARGUMENTS = ["--config=tiny.yaml", "--tune=space.yaml", "--run-id=run", "--out=out"]
-
-FAILING = """
-import ctypes, os, signal, sys
-import gymnasium
-from gymnasium.envs.classic_control import CartPoleEnv
-
-class Failing(CartPoleEnv):
-    def __init__(self, how="", **rest):
-        super().__init__(**rest)
-        self._how, self._count = how, 0
-
-    def step(self, action):
-        self._count += 1
-        if self._count == 5:
-            if self._how == "raise":
-                raise RuntimeError("the pole is made of glass")
-            if self._how == "exit":
-                sys.exit(3)
-            if self._how == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            if self._how == "crash":
-                ctypes.string_at(0)
-        return super().step(action)
-
-gymnasium.register("Failing-v0", Failing)
-"""
-
-
-@pytest.fixture
-def failing(tiny, tmp_path, monkeypatch):
-    """A base config whose environment fails as ``how`` says, and a space over it."""
-    (tmp_path / "failing_environment.py").write_text(FAILING)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{PROJECT}")
-    # joblib keeps its workers, which would not know the new path.
-    get_reusable_executor().shutdown(wait=True)
-    environment = "type: CartPole\n  name: CartPole-v1"
-    failing = "type: Gymnasium\n  name: failing_environment:Failing-v0\n  reset_params: {how: ''}"
-    tiny.write_text(tiny.read_text().replace(environment, failing))
-    space = tmp_path / "space.yaml"
-    space.write_text("hyperparameters:\n  environment.reset_params.how: ['', raise, exit, '']\n")
-    return space
-
-
-def _table(sweep: Path) -> list[dict[str, str]]:
-    with (sweep / "results.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-@pytest.mark.usefixtures("failing")
-@pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
-def test_a_failing_job_is_recorded_and_the_others_go_on(door, tmp_path, launcher):
-    outcome = door("ntune", [*ARGUMENTS, f"hydra/launcher={launcher}"])
-    assert outcome.status == 1, outcome.err
-    rows = _table(tmp_path / "out/run")
-    assert [row["status"] for row in rows] == ["completed", "failed", "failed", "completed"]
-    assert rows[1]["error"] == "RuntimeError: the pole is made of glass"
-    assert rows[2]["error"].startswith("SystemExit: 3")
-    assert "the pole is made of glass" in (tmp_path / "out/run/1/0/train.log").read_text()
-    assert "failed: 1/0: RuntimeError: the pole is made of glass" in outcome.out
-    # Failed jobs are tried again, the others are not.
-    again = door("ntune", ARGUMENTS)
-    assert again.status == 1
-    assert "2 of 4 jobs are done already" in again.err
-    kept = door("ntune", [*ARGUMENTS, "hydra.sweeper.retry_failed=false"])
-    assert kept.status == 1
-    assert "4 of 4 jobs are done already" in kept.err
+from neroRL.sweep.ledger import SweepRecord, recorded
+from tests.doors.sweeps import (
+    ARGUMENTS,
+    PROJECT,
+    assert_same_trainings,
+    processes_of,
+    start,
+    table,
+    wait_for,
+    workers_of,
+)
 
 
 @pytest.mark.usefixtures("failing")
@@ -97,7 +33,7 @@ def test_killed_and_crashed_jobs_end_alone(command, failing, tmp_path):
     failing.write_text(failing.read_text().replace("raise, exit", "kill, crash"))
     done = command("tune", *ARGUMENTS)
     assert done.returncode == 1, done.stderr
-    rows = _table(tmp_path / "out/run")
+    rows = table(tmp_path / "out/run")
     assert [row["status"] for row in rows] == ["completed", "failed", "failed", "completed"]
     assert rows[1]["error"] == "its process was killed by SIGKILL"
     assert rows[2]["error"] == "its process was killed by SIGSEGV"
@@ -112,57 +48,14 @@ def test_fail_fast_stops_the_sweep(command, failing, tmp_path):
     failing.write_text("hyperparameters:\n  environment.reset_params.how: [raise, '', '', '']\n")
     done = command("tune", *ARGUMENTS, "hydra.sweeper.fail_fast=true", "hydra.sweeper.n_jobs=1")
     assert done.returncode == 1, done.stderr
-    assert [row["status"] for row in _table(tmp_path / "out/run")] == ["failed"]
-
-
-def _start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "neroRL.tune", *arguments],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def _wait_for(condition, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-@pytest.fixture
-def long(tiny, tmp_path):
-    """Four jobs of some seconds each, with a checkpoint after every fifth update."""
-    text = tiny.read_text().replace("updates: 2", "updates: 60")
-    tiny.write_text(text.replace("model:\n", "model:\n  checkpoint_interval: 5\n"))
-    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95, 0.99, 1.0]\n")
-
-
-def _final_weights(sweep: Path) -> dict[str, dict[str, torch.Tensor]]:
-    return {
-        str(path.parent.parent.relative_to(sweep)): torch.load(path, weights_only=True)["model"]
-        for path in sorted(sweep.glob("*/*/checkpoints/run-60.pt"))
-    }
-
-
-def _assert_same_weights(ours: Path, theirs: Path) -> None:
-    first, second = _final_weights(ours), _final_weights(theirs)
-    assert first.keys() == second.keys()
-    assert len(first) > 0
-    for job, weights in first.items():
-        for key, tensor in weights.items():
-            assert torch.equal(tensor, second[job][key]), (job, key)
+    assert [row["status"] for row in table(tmp_path / "out/run")] == ["failed"]
 
 
 @pytest.mark.usefixtures("long")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_sweep_continues_bit_for_bit(command, tmp_path, number):
-    process = _start(tmp_path, *ARGUMENTS)
-    _wait_for(lambda: list(tmp_path.glob("out/run/*/0/checkpoints/run-*.pt")))
+    process = start(tmp_path, *ARGUMENTS)
+    wait_for(lambda: list(tmp_path.glob("out/run/*/0/checkpoints/run-*.pt")))
     os.kill(process.pid, number)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
@@ -173,65 +66,38 @@ def test_an_interrupted_sweep_continues_bit_for_bit(command, tmp_path, number):
     log = "".join(path.read_text() for path in tmp_path.glob("out/run/*/0/train.log"))
     assert "continuing from run-" in log
     assert command("tune", *ARGUMENTS[:-1], "--out=undisturbed").returncode == 0
-    _assert_same_weights(tmp_path / "out/run", tmp_path / "undisturbed/run")
+    assert_same_trainings(tmp_path / "out/run", tmp_path / "undisturbed/run")
 
 
 @pytest.mark.usefixtures("long")
 def test_the_terminals_interrupt_reaches_all_processes_and_counts_once(tmp_path):
-    process = _start(tmp_path, *ARGUMENTS)
-    _wait_for(lambda: list(tmp_path.glob("out/run/*/0/checkpoints/run-*.pt")))
+    process = start(tmp_path, *ARGUMENTS)
+    wait_for(lambda: list(tmp_path.glob("out/run/*/0/checkpoints/run-*.pt")))
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
-    _wait_for(lambda: not _processes_of(process.pid))
-
-
-def _processes_of(session: int) -> list[int]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            number = int(path.name)
-            if os.getsid(number) == session and "Z" not in (path / "stat").read_text().split()[2]:
-                found.append(number)
-        except (ProcessLookupError, FileNotFoundError, PermissionError):
-            continue
-    return found
+    wait_for(lambda: not processes_of(process.pid))
 
 
 @pytest.mark.usefixtures("long")
 def test_workers_do_not_outlive_the_sweep(tmp_path):
-    process = _start(tmp_path, *ARGUMENTS)
-    _wait_for(lambda: list(tmp_path.glob("out/run/*/0/checkpoints/run-*.pt")))
+    process = start(tmp_path, *ARGUMENTS)
+    wait_for(lambda: list(tmp_path.glob("out/run/*/0/checkpoints/run-*.pt")))
     os.kill(process.pid, signal.SIGKILL)
     process.wait(timeout=10)
-    _wait_for(lambda: not _processes_of(process.pid), seconds=20)
+    wait_for(lambda: not processes_of(process.pid), seconds=20)
 
 
 @pytest.mark.usefixtures("long")
 def test_a_killed_worker_is_tried_again(tmp_path):
-    process = _start(tmp_path, *ARGUMENTS, "hydra.sweeper.max_retries=2", "hydra.sweeper.n_jobs=1")
-    _wait_for(lambda: list(tmp_path.glob("out/run/1/0/checkpoints/run-10.pt")))
-    (worker,) = _workers(process.pid)
+    process = start(tmp_path, *ARGUMENTS, "hydra.sweeper.max_retries=2", "hydra.sweeper.n_jobs=1")
+    wait_for(lambda: list(tmp_path.glob("out/run/1/0/checkpoints/run-10.pt")))
+    (worker,) = workers_of(process.pid)
     os.kill(worker, signal.SIGKILL)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
-    assert [row["status"] for row in _table(tmp_path / "out/run")] == ["completed"] * 4
+    assert [row["status"] for row in table(tmp_path / "out/run")] == ["completed"] * 4
     assert "continuing from run-" in (tmp_path / "out/run/1/0/train.log").read_text()
-
-
-def _workers(session: int) -> list[int]:
-    """Forked from the server, a worker has used the processor longest, the sweep left out."""
-    others = [number for number in _processes_of(session) if number != session]
-    server = [n for n in others if "forkserver" in _command_line(n) and _parent(n) == session]
-    return [number for number in others if _parent(number) in server]
-
-
-def _command_line(number: int) -> str:
-    return Path(f"/proc/{number}/cmdline").read_text()
-
-
-def _parent(number: int) -> int:
-    return int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def test_a_sweep_can_be_extended(door, tiny, tmp_path):
@@ -240,7 +106,7 @@ def test_a_sweep_can_be_extended(door, tiny, tmp_path):
     space.write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n  epochs: [1, 2]\n")
     assert door("ntune", ARGUMENTS).status == 0
     before = {
-        (row["trainer.gamma"], row["trainer.epochs"]): row for row in _table(tmp_path / "out/run")
+        (row["trainer.gamma"], row["trainer.epochs"]): row for row in table(tmp_path / "out/run")
     }
     space.write_text("hyperparameters:\n  gamma: [0.9, 0.95, 0.99]\n  epochs: [3, 1, 2]\n")
     refused = door("ntune", ARGUMENTS)
@@ -249,7 +115,7 @@ def test_a_sweep_can_be_extended(door, tiny, tmp_path):
     outcome = door("ntune", [*ARGUMENTS, "hydra.sweeper.extend=true"])
     assert outcome.status == 0, outcome.err
     assert "4 of 9 jobs are done already" in outcome.err
-    rows = _table(tmp_path / "out/run")
+    rows = table(tmp_path / "out/run")
     assert [row["permutation"] for row in rows] == [str(number) for number in range(9)]
     assert [(row["trainer.gamma"], row["trainer.epochs"]) for row in rows] == [
         (gamma, epochs) for gamma in ("0.9", "0.95", "0.99") for epochs in ("3", "1", "2")
@@ -282,14 +148,22 @@ def test_an_interrupted_extension_is_finished(tmp_path, monkeypatch, moves):
         return rename(self, target)
 
     numbers = {0: 1, 1: 2, 2: 0}
+    old = SweepRecord({}, {"a": [1, 2, 3]}, 0, None, 1, 3, 3)
+    record = SweepRecord({}, {"a": [3, 1, 2]}, 0, None, 1, 3, 3)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", interrupted)
         with contextlib.suppress(KeyboardInterrupt):
-            extension.renumber(tmp_path, numbers)
+            extension.renumber(tmp_path, numbers, old, record)
     extension.finish(tmp_path)
     for old, new in numbers.items():
         assert (tmp_path / f"{new}/0/was").read_text() == str(old)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "0",
+        "1",
+        "2",
+        "sweep.yaml",
+    ]
+    assert recorded(tmp_path) == record
 
 
 def test_one_sweep_at_a_time(door, tiny, tmp_path):
@@ -302,45 +176,6 @@ def test_one_sweep_at_a_time(door, tiny, tmp_path):
     assert "in use by another sweep: process 7 on elsewhere" in outcome.err
     (tmp_path / "out/run/.lock-holder").unlink()
     assert door("ntune", ARGUMENTS).status == 0  # a lock without a living holder is none
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("long")
-def test_chaos(command, tmp_path):
-    """Killed at random moments and started again, every job ends once, as if undisturbed."""
-    arguments = [*ARGUMENTS, "--num-repetitions=3"]
-    generator = random.Random(0)
-    kills = 0
-    furthest: dict[Path, int] = {}
-    while kills < 15:
-        process = _start(tmp_path, *arguments)
-        began = time.monotonic()
-        end = generator.uniform(3.0, 9.0)
-        while process.poll() is None and time.monotonic() - began < end:
-            time.sleep(0.05)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            kills += 1
-        process.communicate()
-        if process.returncode == 0:
-            break
-        for job in (tmp_path / "out/run").glob("*/*"):
-            numbers = [int(p.stem.rpartition("-")[2]) for p in job.glob("checkpoints/run-*.pt")]
-            assert max(numbers, default=0) >= furthest.get(job, 0)
-            furthest[job] = max(numbers, default=0)
-    done = command("tune", *arguments)
-    assert done.returncode == 0, done.stderr
-    rows = _table(tmp_path / "out/run")
-    assert [row["status"] for row in rows] == ["completed"] * 12
-    for job in (tmp_path / "out/run").glob("[0-9]*/[0-9]*"):
-        result = read_result(job)
-        assert result is not None
-        assert result.updates == 60
-    undisturbed = [text.replace("--out=out", "--out=undisturbed") for text in arguments]
-    assert command("tune", *undisturbed).returncode == 0
-    _assert_same_weights(tmp_path / "out/run", tmp_path / "undisturbed/run")
-    ours = [row["objective"] for row in rows]
-    assert ours == [row["objective"] for row in _table(tmp_path / "undisturbed/run")]
 
 
 @pytest.mark.slow
@@ -375,7 +210,7 @@ def test_a_thousand_jobs_a_tenth_of_which_fail(tmp_path):
         check=False,
     )
     assert done.returncode == 1, done.stderr
-    rows = _table(tmp_path / "out")
+    rows = table(tmp_path / "out")
     assert len(rows) == 1000
     failed = [row for row in rows if row["status"] == "failed"]
     assert [row["error"] for row in failed] == [
@@ -383,3 +218,54 @@ def test_a_thousand_jobs_a_tenth_of_which_fail(tmp_path):
     ]
     completed = [float(row["objective"]) for row in rows if row["status"] == "completed"]
     assert completed == [float(number) for number in range(1000) if number % 10 != 3]
+
+
+SLOW_STEPS = """
+import pathlib, time
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Slow(CartPoleEnv):
+    def step(self, action):
+        pathlib.Path("stepping").touch()
+        time.sleep(0.5)
+        return super().step(action)
+
+gymnasium.register("Slow-v0", Slow)
+"""
+
+
+def test_a_second_interrupt_ends_at_once(tiny, tmp_path):
+    """Case 56: an update of 16 seconds is not waited for."""
+    (tmp_path / "slow_environment.py").write_text(SLOW_STEPS)
+    environment = "type: CartPole\n  name: CartPole-v1"
+    slow = "type: Gymnasium\n  name: slow_environment:Slow-v0"
+    tiny.write_text(tiny.read_text().replace(environment, slow))
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95]\n")
+    process = start(tmp_path, *ARGUMENTS)
+    wait_for((tmp_path / "stepping").exists)
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(1.5)
+    assert process.poll() is None
+    began = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert time.monotonic() - began < 6.0
+    wait_for(lambda: not processes_of(process.pid))
+
+
+def test_the_lock_names_its_holder_and_dies_with_it(command, long, tmp_path):
+    """Case 46, with two real sweeps."""
+    process = start(tmp_path, *ARGUMENTS)
+    wait_for(lambda: list(tmp_path.glob("out/run/*/0/.progress.json")))
+    second = command("tune", *ARGUMENTS)
+    assert second.returncode == 2
+    assert f"in use by another sweep: process {process.pid} on " in second.stderr
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    long.write_text(long.read_text().replace("updates: 60", "updates: 61"))
+    third = command("tune", *ARGUMENTS)
+    # It gets as far as what the directory holds.
+    assert "holds a different sweep" in third.stderr

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
 
 from neroRL.sweep.results import read_result
 
@@ -208,6 +210,16 @@ def test_a_drawn_seed_is_recorded_and_kept(door, tiny, space, tmp_path):
     (tmp_path / "out/run/0/0/result.json").unlink()
     assert door("ntune", [*ARGUMENTS, "--num-repetitions=2"]).status == 0
     assert [int(row["seed"]) for row in _table(tmp_path / "out/run")] == seeds
+
+
+def test_hydra_discovers_the_sweeper():
+    """The first test of every Hydra plugin.
+
+    Hydra's own suites for sweepers and launchers sweep configs of theirs, which are none of
+    neroRL's and so are refused; what they check is checked here with real trainings.
+    """
+    found = Plugins.instance().discover(Sweeper)
+    assert "NeroRLSweeper" in [plugin.__name__ for plugin in found]
 
 
 def test_third_party_sweepers_work_on_the_training_function(door, tiny, tmp_path):

@@ -120,6 +120,48 @@ def test_a_renumbered_permutation_has_another_trial(sweep):
     assert content.session_start_info.hparams["trainer.gamma"].number_value == 0.99
 
 
+@pytest.fixture(params=["false", "auto"])
+def any_loader(request, tmp_path):
+    """A server with TensorBoard's own reader of event files, and one with its faster one."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments = ["--logdir", str(tmp_path), "--port", str(port), "--load_fast", request.param]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tensorboard.main", *arguments], stderr=subprocess.DEVNULL
+    )
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(timeout=20)
+
+
+def test_a_job_that_was_cut_off_is_one_curve_and_one_session(tmp_path, any_loader):
+    """Killed after update 5 and continued from 3, then failed after 6 and continued from there."""
+    write_sweep_hparams(tmp_path, {"trainer.gamma": [0.9]})
+    for begin, end, success in ((0, 5, "killed"), (3, 6, False), (6, 8, True)):
+        summaries = Summaries(tmp_path / "0/0/summaries")
+        summaries.hparams({"trainer.gamma": 0.9}, "0")
+        summaries.begin(begin)
+        for update in range(begin + 1, end + 1):
+            summaries.scalars(update, update, {"episode/reward_mean": float(begin)})
+        summaries.close(success=None if success == "killed" else success)
+        time.sleep(1.1)  # files are read in the order of their seconds
+    points = _eventually(
+        lambda: _get(
+            f"{any_loader}/data/plugin/scalars/scalars"
+            "?run=0/0/summaries&tag=episode/reward_mean&format=json"
+        ),
+        lambda answer: len(answer) == 8,
+    )
+    assert [step for _, step, _ in points] == list(range(1, 9))
+    assert [value for _, _, value in points] == [0.0] * 3 + [3.0] * 3 + [6.0] * 2
+    request = {"experimentName": "", "colParams": [], "startIndex": 0, "sliceSize": 9}
+    request["allowedStatuses"] = ["STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
+    table = _get(f"{any_loader}/data/plugin/hparams/session_groups", request)
+    ((session,),) = [group["sessions"] for group in table["sessionGroups"]]
+    assert session["status"] == "STATUS_SUCCESS"
+
+
 def test_curves_have_the_update_on_their_axis(server):
     def ask():
         return _get(

@@ -103,8 +103,14 @@ def test_statistics_under_the_documented_tags(tmp_path):
         def __init__(self) -> None:
             self.seen: list[tuple[int, int, dict[str, float]]] = []
 
+        def begin(self, update):
+            assert update == 0
+
         def scalars(self, update, env_steps, values):
             self.seen.append((update, env_steps, dict(values)))
+
+        def flush(self):
+            pass
 
     sink = Sink()
     mapping = _mapping(updates=2)
@@ -124,6 +130,7 @@ def test_statistics_under_the_documented_tags(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_is_a_result(tmp_path):
+    """Case 53."""
     outcome = train(
         build(_mapping(learning_rate_schedule={"initial": 1e30}, max_grad_norm=1e30)), tmp_path
     )
@@ -147,6 +154,7 @@ def test_bootstrapping_matters_only_where_a_time_limit_cuts(tmp_path):
 
 
 def test_a_checkpoint_of_another_training_lists_what_differs(tmp_path):
+    """Case 49: the config."""
     train(build(_mapping(updates=2)), tmp_path)
     mapping = _mapping(updates=4)
     mapping["model"]["num_hidden_units"] = 9
@@ -167,6 +175,7 @@ def test_a_trainer_may_change_what_it_does(tmp_path, caplog):
 
 
 def test_a_complete_training_says_so(tmp_path, caplog):
+    """Case 50."""
     train(build(_mapping(updates=2)), tmp_path)
     path = checkpoints.checkpoint_path(tmp_path, "default", 2)
     outcome = train(build(_mapping(updates=2)), tmp_path / "again", checkpoint=path)
@@ -175,6 +184,7 @@ def test_a_complete_training_says_so(tmp_path, caplog):
 
 
 def test_weights_of_another_network_list_their_shapes(tmp_path):
+    """Case 49: the shapes."""
     train(build(_mapping(updates=1)), tmp_path / "a")
     mapping = _mapping(updates=1)
     path = checkpoints.checkpoint_path(tmp_path / "a", "default", 1)
@@ -193,6 +203,7 @@ def test_load_model_starts_from_the_weights(tmp_path):
 
 
 def test_truncated_and_pickled_checkpoints_are_refused(tmp_path):
+    """Cases 47 and 48."""
     train(build(_mapping(updates=4)), tmp_path)
     last = checkpoints.checkpoint_path(tmp_path, "default", 4)
     last.write_bytes(last.read_bytes()[:-2000])
@@ -219,3 +230,19 @@ def test_a_failed_write_keeps_the_checkpoint_that_was_there(tmp_path, monkeypatc
         checkpoints.save(path, {"model": {}})
     assert path.read_bytes() == before
     assert [found.name for found in path.parent.iterdir()] == [path.name]
+
+
+def test_a_checkpoint_of_a_gpu_loads_on_a_cpu(tmp_path, monkeypatch):
+    """Case 51: the tensors are marked as a GPU's, as there need not be one."""
+    train(build(_mapping(updates=2)), tmp_path)
+    path = checkpoints.checkpoint_path(tmp_path, "default", 2)
+    content = checkpoints.load(path, torch.device("cpu"))
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        checkpoints.save(path, content)
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match="CUDA"):
+            torch.load(path, weights_only=True)
+    assert _equal(_weights(tmp_path, 2), content["model"])
+    outcome = train(build(_mapping(updates=3)), tmp_path / "on", checkpoint=path)
+    assert outcome.updates == 3

@@ -1,0 +1,35 @@
+"""Fixtures of the tests that run whole sweeps."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from joblib.externals.loky import get_reusable_executor
+
+from tests.doors.sweeps import FAILING, PROJECT
+
+
+@pytest.fixture
+def failing(tiny, tmp_path, monkeypatch):
+    """A base config whose environment fails as ``how`` says, and a space over it."""
+    (tmp_path / "failing_environment.py").write_text(FAILING)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(PROJECT)]))
+    # joblib keeps its workers, which would not know the new path.
+    get_reusable_executor().shutdown(wait=True)
+    environment = "type: CartPole\n  name: CartPole-v1"
+    failing = "type: Gymnasium\n  name: failing_environment:Failing-v0\n  reset_params: {how: ''}"
+    tiny.write_text(tiny.read_text().replace(environment, failing))
+    space = tmp_path / "space.yaml"
+    space.write_text("hyperparameters:\n  environment.reset_params.how: ['', raise, exit, '']\n")
+    return space
+
+
+@pytest.fixture
+def long(tiny, tmp_path):
+    """Four jobs of some seconds each, with a checkpoint after every fifth update."""
+    text = tiny.read_text().replace("updates: 2", "updates: 60")
+    tiny.write_text(text.replace("model:\n", "model:\n  checkpoint_interval: 5\n"))
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95, 0.99, 1.0]\n")
+    return tiny

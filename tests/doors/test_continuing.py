@@ -1,0 +1,203 @@
+"""What the same command does in the directory of an earlier run: nothing twice, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+
+from tests.conftest import TINY
+from tests.doors.sweeps import (
+    ARGUMENTS,
+    assert_same_trainings,
+    checkpoints,
+    jobs_of,
+    start,
+    table,
+    wait_for,
+)
+
+
+@pytest.fixture(scope="module")
+def _finished(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("finished")
+    (directory / "tiny.yaml").write_text(TINY)
+    (directory / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95]\n")
+    process = start(directory, *ARGUMENTS)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    return directory
+
+
+@pytest.fixture
+def finished(_finished, tmp_path):
+    """A sweep of two finished jobs."""
+    shutil.copytree(_finished, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "out/run"
+
+
+def _change(job: Path, **values) -> None:
+    path = job / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+@pytest.mark.parametrize("change", ["fingerprint", "format", "truncated", "empty", "missing"])
+def test_only_a_whole_result_of_the_same_config_counts(door, finished, change):
+    path = finished / "1/0/result.json"
+    before = json.loads(path.read_text())
+    if change == "fingerprint":
+        _change(finished / "1/0", fingerprint="0123456789abcdef")
+    elif change == "format":
+        _change(finished / "1/0", format=0)
+    elif change == "truncated":
+        path.write_text(path.read_text()[:-20])
+    elif change == "empty":
+        path.write_text("")
+    else:
+        path.unlink()
+    other = (finished / "0/0/result.json").stat().st_mtime_ns
+    again = door("ntune", ARGUMENTS)
+    assert again.status == 0, again.err
+    assert "1 of 2 jobs are done already" in again.err
+    told = "results of 1 jobs are of another config or format" in again.err
+    assert told == (change in ("fingerprint", "format"))
+    after = json.loads(path.read_text())
+    for key in ("fingerprint", "format", "objective", "updates", "env_steps"):
+        assert after[key] == before[key]
+    assert (finished / "0/0/result.json").stat().st_mtime_ns == other
+
+
+def test_checkpoints_of_another_config_are_set_aside(door, finished):
+    """Whatever put them there, a job is trained as its own config says."""
+    expected = json.loads((finished / "1/0/result.json").read_text())["objective"]
+    (finished / "1/0/result.json").unlink()
+    for path in (finished / "1/0/checkpoints").iterdir():
+        path.unlink()
+    (other,) = (finished / "0/0/checkpoints").iterdir()
+    (finished / "1/0/checkpoints/run-2.pt").write_bytes(other.read_bytes())
+    assert door("ntune", ARGUMENTS).status == 0
+    assert (finished / "1/0/checkpoints.0/run-2.pt").exists()
+    log = (finished / "1/0/train.log").read_text()
+    assert "trainer.gamma: 0.9 there, 0.95 here" in log
+    weights = torch.load(finished / "1/0/checkpoints/run-2.pt", weights_only=True)["config"]
+    assert weights["trainer"]["gamma"] == 0.95
+    assert json.loads((finished / "1/0/result.json").read_text())["objective"] == expected
+
+
+def test_more_repetitions_are_more_laps(door, finished):
+    before = {path: path.stat().st_mtime_ns for path in finished.glob("*/*/result.json")}
+    more = door("ntune", [*ARGUMENTS, "--num-repetitions=3"])
+    assert more.status == 0, more.err
+    assert "2 of 6 jobs are done already" in more.err
+    assert [row["seed"] for row in table(finished)] == ["5", "5", "6", "6", "7", "7"]
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_key_can_be_added(door, finished, tmp_path):
+    """Finished permutations have the base config's value of it."""
+    space = tmp_path / "space.yaml"
+    space.write_text("hyperparameters:\n  epochs: [2, 4]\n  gamma: [0.9, 0.95]\n")
+    refused = door("ntune", ARGUMENTS)
+    assert refused.status == 2
+    assert "trainer.epochs: there not swept, now [2, 4]" in refused.err
+    before = {row["trainer.gamma"]: row for row in table(finished)}
+    more = door("ntune", [*ARGUMENTS, "hydra.sweeper.extend=true"])
+    assert more.status == 0, more.err
+    assert "2 of 4 jobs are done already" in more.err
+    rows = table(finished)
+    assert [(row["trainer.epochs"], row["trainer.gamma"]) for row in rows] == [
+        ("2", "0.9"), ("2", "0.95"), ("4", "0.9"), ("4", "0.95"),
+    ]  # fmt: skip
+    for row in rows[2:]:
+        assert row["wall_seconds"] == before[row["trainer.gamma"]]["wall_seconds"]
+    assert door("ntune", ARGUMENTS).status == 0
+    space.write_text("hyperparameters:\n  epochs: [2, 4]\n  gamma: [0.9, 0.95]\n  lamda: [0.5]\n")
+    other = door("ntune", [*ARGUMENTS, "hydra.sweeper.extend=true"])
+    assert other.status == 2
+    assert "trainer.lamda is new and does not list 0.95" in other.err
+    space.write_text("hyperparameters:\n  gamma: [0.9, 0.95]\n")
+    gone = door("ntune", [*ARGUMENTS, "hydra.sweeper.extend=true"])
+    assert "trainer.epochs is not swept any more" in gone.err
+
+
+def test_a_diverged_job_is_a_result(door, tiny, tmp_path):
+    """Case 53: it is recorded, the others go on, and it is not tried again."""
+    (tmp_path / "space.yaml").write_text(
+        "hyperparameters:\n  max_grad_norm: [1.0e+30]\n"
+        "learning_rate_schedule:\n  initial: [1.0e+30, 1.0e-4]\n"
+    )
+    outcome = door("ntune", [*ARGUMENTS, "hydra.sweeper.max_retries=3"])
+    assert outcome.status == 0, outcome.err
+    rows = table(tmp_path / "out/run")
+    assert [row["status"] for row in rows] == ["diverged", "completed"]
+    assert "not finite in update" in rows[0]["error"]
+    assert "2 of 2 jobs are done already" in door("ntune", ARGUMENTS).err
+
+
+@pytest.fixture
+def cut_off(long, tmp_path):
+    """A sweep of one job that was killed well past its last checkpoint."""
+    text = long.read_text().replace("checkpoint_interval: 5", "checkpoint_interval: 60")
+    long.write_text(text.replace("updates: 60", "updates: 200"))
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
+    process = start(tmp_path, *ARGUMENTS)
+    job = tmp_path / "out/run/0/0"
+    wait_for(lambda: 120 in checkpoints(job))
+    time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert checkpoints(job) == [60, 120]
+    return job
+
+
+def _curve(job: Path, tag: str) -> list[tuple[int, float]]:
+    """A curve as TensorBoard reads it."""
+    reader = EventAccumulator(str(job / "summaries"), size_guidance={"tensors": 0})
+    reader.Reload()
+    return [(event.step, event.tensor_proto.float_val[0]) for event in reader.Tensors(tag)]
+
+
+def test_curves_of_a_job_that_was_cut_off_are_whole(command, cut_off, tmp_path):
+    assert _curve(cut_off, "loss/loss")[-1][0] > 120
+    again = command("tune", *ARGUMENTS)
+    assert again.returncode == 0, again.stderr
+    assert "continuing from run-120.pt" in (cut_off / "train.log").read_text()
+    assert command("tune", *ARGUMENTS[:-1], "--out=undisturbed").returncode == 0
+    undisturbed = tmp_path / "undisturbed/run"
+    assert [step for step, _ in _curve(cut_off, "loss/loss")] == list(range(1, 201))
+    for tag in ("loss/loss", "episode/reward_mean", "time/env_steps"):
+        assert _curve(cut_off, tag) == _curve(undisturbed / "0/0", tag)
+    assert_same_trainings(tmp_path / "out/run", undisturbed)
+
+
+def test_a_truncated_checkpoint_falls_back_to_the_one_before(command, cut_off, tmp_path):
+    """Case 47."""
+    last = cut_off / "checkpoints/run-120.pt"
+    last.write_bytes(last.read_bytes()[:-1000])
+    again = command("tune", *ARGUMENTS)
+    assert again.returncode == 0, again.stderr
+    log = (cut_off / "train.log").read_text()
+    assert "run-120.pt cannot be read, it may be cut off" in log
+    assert "continuing from run-60.pt" in log
+    assert command("tune", *ARGUMENTS[:-1], "--out=undisturbed").returncode == 0
+    assert_same_trainings(tmp_path / "out/run", tmp_path / "undisturbed/run")
+
+
+def test_temporary_files_of_a_killed_writer_are_removed(command, cut_off):
+    leftovers = [
+        cut_off / ".result.json.abcd1234",
+        cut_off / "checkpoints/.run-180.pt.x_9zk1_q",
+        cut_off.parents[1] / ".results.csv.00000000",
+    ]
+    for path in leftovers:
+        path.write_text("half")
+    assert command("tune", *ARGUMENTS).returncode == 0
+    assert not any(path.exists() for path in leftovers)
+    assert len(jobs_of(cut_off.parents[1])) == 1

@@ -1,0 +1,240 @@
+"""The same sweep under every launcher, and what each does when jobs fail, die or are requeued."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.doors.sweeps import (
+    ARGUMENTS,
+    PROJECT,
+    assert_same_trainings,
+    checkpoints,
+    processes_of,
+    start,
+    table,
+    wait_for,
+)
+
+# submitit starts all jobs of a batch at once.
+LAUNCHERS = {
+    "basic": [],
+    "joblib": ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
+    "submitit_local": ["hydra/launcher=submitit_local", "hydra.sweeper.max_batch_size=8"],
+    "ray": ["hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=2"],
+}
+OTHERS = [name for name in LAUNCHERS if name != "basic"]
+
+
+@pytest.mark.usefixtures("failing")
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_a_failing_job_is_recorded_and_the_others_go_on(door, tmp_path, launcher):
+    """Case 55: an exception and a ``sys.exit``."""
+    outcome = door("ntune", [*ARGUMENTS, *LAUNCHERS[launcher]])
+    assert outcome.status == 1, outcome.err
+    rows = table(tmp_path / "out/run")
+    assert [row["status"] for row in rows] == ["completed", "failed", "failed", "completed"]
+    assert rows[1]["error"] == "RuntimeError: the pole is made of glass"
+    assert rows[2]["error"].startswith("SystemExit: 3")
+    assert "the pole is made of glass" in (tmp_path / "out/run/1/0/train.log").read_text()
+    assert "failed: 1/0: RuntimeError: the pole is made of glass" in outcome.out
+    # The summary's command trains that one job.
+    (alone,) = [line for line in outcome.out.splitlines() if "ntrain --config=" in line]
+    assert alone.endswith("ntrain --config=out/run/1/0/.hydra/config.yaml")
+    with pytest.raises(RuntimeError, match="the pole is made of glass"):
+        door("ntrain", [alone.split()[-1], "--out=alone"])
+    # Failed jobs are tried again, the others are not.
+    again = door("ntune", ARGUMENTS)
+    assert again.status == 1
+    assert "2 of 4 jobs are done already" in again.err
+    kept = door("ntune", [*ARGUMENTS, "hydra.sweeper.retry_failed=false"])
+    assert kept.status == 1
+    assert "4 of 4 jobs are done already" in kept.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", OTHERS)
+def test_failing_and_dying_jobs_end_alone(command, failing, tmp_path, launcher):
+    """Killed and crashed jobs are told from those that were running beside them."""
+    failing.write_text(
+        "hyperparameters:\n  environment.reset_params.how: ['', raise, kill, '', crash, '']\n"
+    )
+    arguments = [*ARGUMENTS, "--num-repetitions=2", *LAUNCHERS[launcher]]
+    done = command("tune", *arguments)
+    assert done.returncode == 1, done.stderr
+    expected = ["completed", "failed", "failed", "completed", "failed", "completed"] * 2
+    rows = table(tmp_path / "out/run")
+    assert [row["status"] for row in rows] == expected
+    assert [row["repetition"] for row in rows] == ["0"] * 6 + ["1"] * 6
+    assert rows[1]["error"] == "RuntimeError: the pole is made of glass"
+    assert all(rows[number]["error"] for number in (2, 4, 8, 10))
+    # Continued, with the environment repaired: only what failed runs.
+    path = tmp_path / "failing_environment.py"
+    path.write_text(path.read_text().replace("self._count == 5", "False"))
+    before = _results(tmp_path)
+    again = command("tune", *arguments)
+    assert again.returncode == 0, again.stderr
+    assert "6 of 12 jobs are done already" in again.stderr
+    assert [row["status"] for row in table(tmp_path / "out/run")] == ["completed"] * 12
+    after = _results(tmp_path)
+    kept = {name for name, result in before.items() if result[1]["status"] == "completed"}
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+
+
+def _results(directory: Path) -> dict[str, tuple[int, dict]]:
+    return {
+        str(path.parent): (path.stat().st_mtime_ns, json.loads(path.read_text()))
+        for path in directory.glob("out/run/*/*/result.json")
+    }
+
+
+@pytest.mark.slow
+def test_all_launchers_give_the_same_results(command, tiny, tmp_path):
+    (tmp_path / "space.yaml").write_text(
+        "hyperparameters:\n  updates: [8]\n  gamma: [0.5, 0.99]\n  epochs: [1, 4, 8]\n"
+        "learning_rate_schedule:\n  initial: [1.0e-3, 1.0e-2, 3.0e-2, 1.0e-1]\n"
+    )
+    results = {}
+    for launcher, options in LAUNCHERS.items():
+        arguments = [*ARGUMENTS[:-1], f"--out={launcher}", "--num-repetitions=2", *options]
+        done = command("tune", *arguments)
+        assert done.returncode == 0, done.stderr
+        found = [
+            json.loads(p.read_text()) for p in tmp_path.glob(f"{launcher}/run/*/*/result.json")
+        ]
+        results[launcher] = {result["directory"]: result for result in found}
+        assert len(results[launcher]) == 48
+    for launcher in OTHERS:
+        for directory, result in results["basic"].items():
+            other = results[launcher][directory]
+            for name in ("objective", "reward_std", "seed", "overrides", "fingerprint"):
+                assert other[name] == result[name], (launcher, directory, name)
+    assert len({result["objective"] for result in results["basic"].values()}) > 10
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_transient_fault_is_tried_again(door, failing, tmp_path, launcher, retries):
+    failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', once]\n")
+    options = [*LAUNCHERS[launcher], f"hydra.sweeper.max_retries={retries}"]
+    outcome = door("ntune", [*ARGUMENTS, *options])
+    assert outcome.status == 1 - retries, outcome.err
+    row = table(tmp_path / "out/run")[1]
+    assert row["status"] == ("completed" if retries else "failed")
+    assert row["error"] == ("" if retries else "TransientError: the port is taken")
+    result = json.loads((tmp_path / "out/run/1/0/result.json").read_text())
+    assert result["transient"] is not bool(retries)
+
+
+def test_fail_fast_ends_a_sweep_between_batches(door, failing, tmp_path):
+    failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', raise, '', '']\n")
+    options = ["hydra.sweeper.fail_fast=true", "hydra.sweeper.max_batch_size=2"]
+    outcome = door("ntune", [*ARGUMENTS, *LAUNCHERS["joblib"], *options])
+    assert outcome.status == 1, outcome.err
+    assert [row["status"] for row in table(tmp_path / "out/run")] == ["completed", "failed"]
+
+
+def test_a_launcher_that_starts_nothing_is_told(door, tiny, tmp_path):
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95]\n")
+    outcome = door("ntune", [*ARGUMENTS, "hydra/launcher=submitit_slurm"])
+    assert outcome.status == 1
+    assert "the launcher started no job: RuntimeError" in outcome.err
+
+
+def test_the_documented_command_for_slurm_is_composed(door, tmp_path):
+    text = (PROJECT / "docs/clusters.md").read_text()
+    (command,) = [block for block in text.split("```") if "submitit_slurm \\" in block]
+    _, script, *arguments = shlex.split(command.replace("\\\n", ""))
+    assert script == "train.py"
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
+    outcome = door("train", ["--cfg=job", *arguments])
+    assert outcome.status == 0, outcome.err
+    assert "gamma: 0.9" in outcome.out
+
+
+@pytest.fixture
+def one_long_job(long, tmp_path):
+    """One job of some seconds, and the same one undisturbed."""
+    long.write_text(long.read_text().replace("updates: 60", "updates: 400"))
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
+    undisturbed = subprocess.run(
+        [sys.executable, "-m", "neroRL.tune", *ARGUMENTS[:-1], "--out=undisturbed"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    assert undisturbed.returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_long_job")
+def test_a_preempted_job_is_requeued_and_continues(tmp_path):
+    """submitit's SIGUSR2, which SLURM sends before it takes a node away."""
+    job = tmp_path / "out/run/0/0"
+    process = start(tmp_path, *ARGUMENTS, "hydra/launcher=submitit_local")
+    preempted_at = []
+    for updates in (20, 100):  # the second one reaches the requeued process
+        wait_for(lambda least=updates: max(checkpoints(job), default=0) >= least)
+        (task,) = [n for n in _submitted(process.pid) if "_submit" in _command_line(n)]
+        preempted_at.append(checkpoints(job)[-1])
+        os.kill(task, signal.SIGUSR2)
+        wait_for(lambda gone=task: not Path(f"/proc/{gone}").exists())
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    log = (job / "train.log").read_text()
+    assert log.count("interrupted: saving") == 2
+    assert log.count("continuing from run-") == 2
+    assert "the job failed" not in log
+    assert_same_trainings(tmp_path / "out/run", tmp_path / "undisturbed/run")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_long_job")
+def test_a_job_that_outlived_its_sweep_is_waited_for(tmp_path):
+    job = tmp_path / "out/run/0/0"
+    process = start(tmp_path, *ARGUMENTS, "hydra/launcher=submitit_local")
+    wait_for(lambda: checkpoints(job))
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (job / "result.json").exists()
+    again = start(tmp_path, *ARGUMENTS)
+    output, _ = again.communicate(timeout=120)
+    assert again.returncode == 0, output
+    log = (job / "train.log").read_text()
+    assert "another process runs this job; waiting for its end" in log
+    assert "another process has done this job" in log
+    assert "continuing from" not in log
+    assert_same_trainings(tmp_path / "out/run", tmp_path / "undisturbed/run")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("long")
+def test_ctrl_c_under_joblib_leaves_a_sweep_to_continue(command, tmp_path):
+    process = start(tmp_path, *ARGUMENTS, *LAUNCHERS["joblib"])
+    wait_for(lambda: list(tmp_path.glob("out/run/*/0/checkpoints/run-*.pt")))
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    wait_for(lambda: not processes_of(process.pid))
+    again = command("tune", *ARGUMENTS, *LAUNCHERS["joblib"])
+    assert again.returncode == 0, again.stderr
+    assert command("tune", *ARGUMENTS[:-1], "--out=undisturbed").returncode == 0
+    assert_same_trainings(tmp_path / "out/run", tmp_path / "undisturbed/run")
+
+
+def _submitted(session: int) -> list[int]:
+    return [number for number in processes_of(session) if "submitit" in _command_line(number)]
+
+
+def _command_line(number: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{number}/cmdline").read_text()
+    return ""
