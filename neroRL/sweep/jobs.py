@@ -60,6 +60,7 @@ class JobPlan(Sequence[Job]):
         self.repetitions = repetitions
         self.seed = seed
         self.fixed = tuple(text for text in fixed if override_key(text) != SEED)
+        self._keys = f"hydra.sweeper.job.keys={value_text(grid.keys)}"
 
     def __len__(self) -> int:
         return len(self.valid) * self.repetitions
@@ -75,7 +76,9 @@ class JobPlan(Sequence[Job]):
             *swept,
             f"{SEED}={seed}",
             f"hydra.sweep.subdir={permutation.number}/{repetition}",
-            f"hydra.sweeper.job={value_text(self._identity(permutation, repetition))}",
+            f"hydra.sweeper.job.permutation={permutation.number}",
+            f"hydra.sweeper.job.repetition={repetition}",
+            self._keys,
         )
         return Job(number, permutation, repetition, seed, overrides)
 
@@ -106,10 +109,3 @@ class JobPlan(Sequence[Job]):
                 chosen = int(override_value(text))
                 return chosen if chosen >= 0 else self.seed
         return self.seed
-
-    def _identity(self, permutation: Permutation, repetition: int) -> dict[str, object]:
-        return {
-            "permutation": permutation.number,
-            "repetition": repetition,
-            "keys": self.grid.keys,
-        }

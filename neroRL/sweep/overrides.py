@@ -8,10 +8,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.core.override_parser.types import (
+    Override,
+    OverrideType,
+    Quote,
+    QuotedString,
+    ValueType,
+)
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+# A key and a number, or two numbers and a slash: what is different in each job of a large grid.
+_KEY = r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)"
+_NUMBER = re.compile(_KEY + r"=(-?(?:0|[1-9]\d*)(\.\d+)?(e[-+]?\d+)?)", re.ASCII)
+_DIRECTORY = re.compile(_KEY + r"=(\d+/\d+)", re.ASCII)
 _RESERVED = {"null", "true", "false", "inf", "nan"}
 
 
@@ -52,8 +62,22 @@ def _key_text(key: object) -> str:
 
 @functools.lru_cache(maxsize=65536)
 def parse(text: str) -> Override:
-    """Parses one override. The same choices recur in many jobs, so results are kept."""
-    return OverridesParser.create().parse_override(text)
+    """Parses one override, as Hydra does. The same choices recur in many jobs: results are kept."""
+    value: int | float | str
+    if number := _NUMBER.fullmatch(text):
+        key, digits, fraction, exponent = number.groups()
+        value = float(digits) if fraction or exponent else int(digits)
+    elif directory := _DIRECTORY.fullmatch(text):
+        key, value = directory.groups()
+    else:
+        return OverridesParser.create().parse_override(text)
+    return Override(
+        type=OverrideType.CHANGE,
+        key_or_group=key,
+        value_type=ValueType.ELEMENT,
+        _value=value,
+        input_line=text,
+    )
 
 
 def override_key(text: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def run_composed(config: DictConfig, task: TaskFunction, context: HydraContext) 
         with read_write(hydra.runtime), open_dict(hydra.runtime):
             hydra.runtime.output_dir = str(directory)
         OmegaConf.set_readonly(hydra, True)
-        seen = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        seen = _without_hydra(config)
         directory.mkdir(parents=True, exist_ok=True)
         with _working_directory(directory if hydra.job.chdir else None):
             configure_log(hydra.job_logging, hydra.verbose)
@@ -65,6 +66,20 @@ def _call(
         returned.status = JobStatus.FAILED
     context.callbacks.on_job_end(config=config, job_return=returned)
     return error
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    """A copy of the config without its ``hydra`` node, which is most of it and need not be copied.
+
+    Copying by pickle is several times faster than OmegaConf's own copies.
+    """
+    content: Any = config._content
+    hydra = content.pop("hydra")
+    try:
+        copied: DictConfig = pickle.loads(pickle.dumps(config, pickle.HIGHEST_PROTOCOL))
+    finally:
+        content["hydra"] = hydra
+    return copied
 
 
 def _save(config: DictConfig, seen: DictConfig, directory: Path) -> None:

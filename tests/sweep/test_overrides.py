@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from neroRL.sweep.overrides import override_key, override_value, value_text
+from neroRL.sweep.overrides import override_key, override_value, parse, value_text
 
 keys = st.from_regex(r"[a-z][a-z0-9_-]{0,8}", fullmatch=True).filter(
     lambda key: key not in ("null", "true", "false", "inf", "nan")
@@ -77,3 +77,18 @@ def _types(value):
     if isinstance(value, dict):
         return {key: _types(item) for key, item in value.items()}
     return type(value)
+
+
+@given(
+    st.sampled_from(["seed", "trainer.gamma", "a_1.b2", "hydra.sweeper.job.permutation"]),
+    st.one_of(
+        st.integers().map(repr),
+        st.floats(allow_nan=False, allow_infinity=False).map(repr),
+        st.from_regex(r"[0-9]{1,3}/[0-9]{1,3}", fullmatch=True),
+        st.from_regex(r"-?[0-9]{1,3}(\.[0-9]{0,3})?([eE][-+]?[0-9]{1,2})?", fullmatch=True),
+    ),
+)
+def test_numbers_and_directories_are_parsed_as_hydra_parses_them(key, text):
+    override = f"{key}={text}"
+    ours, hydras = parse(override), OverridesParser.create().parse_override(override)
+    assert (ours, type(ours.value())) == (hydras, type(hydras.value()))
