@@ -154,8 +154,14 @@ def test_the_floor_of_the_tower_is_a_statistic(tmp_path):
     shown = {}
 
     class Sink:
+        def begin(self, update):
+            pass
+
         def scalars(self, update, env_steps, values):
             shown.update(values)
+
+        def flush(self):
+            pass
 
     trainer.train(build(mapping), tmp_path / "job", summaries=Sink())
     assert [shown[f"episode/floor_{part}"] for part in ("mean", "min", "max")] == [3.0, 3.0, 3.0]
