@@ -101,6 +101,7 @@ class Actor:
         self._model = model
         self._generator = generator
         self._choices = list(model.actions)
+        self._resets = model.memory.resets and model.memory.state_size > 0
         self.states = model.initial_states(num_envs, generator).clone()
         self.starts = np.ones(num_envs, np.bool_)
 
@@ -127,8 +128,12 @@ class Actor:
         """
         outputs, self.states = self._model.step(observed, self.states)
         perturbed = outputs[:, :-1] + noise
-        branches = [branch.argmax(dim=1) for branch in perturbed.split(self._choices, dim=1)]
-        return torch.stack(branches, dim=1), outputs
+        if len(self._choices) == 1:
+            return perturbed.argmax(dim=1, keepdim=True), outputs
+        branches = perturbed.split(self._choices, dim=1)
+        return torch.cat(
+            [branch.argmax(dim=1, keepdim=True) for branch in branches], dim=1
+        ), outputs
 
     def values(self, observed: Tensor, workers: np.ndarray) -> Tensor:
         """Values of observations that come next in some environments, shape (len(workers),)."""
@@ -138,8 +143,8 @@ class Actor:
     def begin_episodes(self, ended: np.ndarray) -> None:
         """Resets the states of environments whose episode ended; ``ended`` has shape (N,)."""
         self.starts = ended
-        workers = np.flatnonzero(ended)
-        if self._model.memory.resets and len(workers):
+        if self._resets and ended.any():
+            workers = np.flatnonzero(ended)
             states = self._model.initial_states(len(workers), self._generator)
             self.states = self.states.clone()
             self.states[torch.from_numpy(workers).to(states.device)] = states

@@ -6,7 +6,7 @@ from torch import Generator, Tensor, nn
 
 from neroRL.config.schema import ModelConfig
 from neroRL.environments.specification import EnvironmentSpec
-from neroRL.models.encoders import ACTIVATIONS, Encoder
+from neroRL.models.encoders import ACTIVATIONS, Encoder, Observations
 from neroRL.models.heads import Heads
 from neroRL.models.initialisation import orthogonal_
 from neroRL.models.memory.factory import make_memory
@@ -46,11 +46,11 @@ class ActorCritic(nn.Module):
         """O: all logits and the value."""
         return sum(self.actions) + 1
 
-    def observe(self, observation: dict[str, Tensor]) -> Tensor:
+    def observe(self, observation: Observations) -> Tensor:
         """All that depends on single observations; see :mod:`neroRL.models.memory.interface`.
 
         Args:
-            observation: arrays of R rows each.
+            observation: R rows each, as the encoder takes them.
 
         Returns:
             Shape (R, P).

@@ -5,6 +5,9 @@ Shapes: R rows, (height, width, channels) images as environments give them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +15,16 @@ from neroRL.config.schema import ModelConfig
 from neroRL.environments.specification import VECTOR, VISUAL, EnvironmentSpec
 from neroRL.errors import ConfigError, Problem
 from neroRL.models.initialisation import orthogonal_
+from neroRL.models.receptive_fields import (
+    Fields,
+    FieldTable,
+    Window,
+    field_table,
+    forward_fields,
+)
+
+Observations = Mapping[str, Tensor | Fields]
+"""``visual`` (R, height, width, channels) or its fields, ``vector`` (R, length)."""
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
@@ -58,24 +71,60 @@ class Encoder(nn.Module):
                 size = config.num_vec_encoder_units
             self.output_size += size
 
-    def forward(self, observation: dict[str, Tensor]) -> Tensor:
-        """Encodes observations.
-
-        Args:
-            observation: ``visual`` (R, height, width, channels), ``vector`` (R, length).
-
-        Returns:
-            Features of shape (R, F).
-        """
+    def forward(self, observation: Observations) -> Tensor:
+        """Encodes R observations; returns features of shape (R, F)."""
         features = []
         if self.visual is not None:
-            # The permuted view is what torch calls channels-last: convolutions take it as it is.
-            image = observation[VISUAL].permute(0, 3, 1, 2)
-            dtype = next(self.visual.parameters()).dtype
-            features.append(self.visual(image.to(dtype) / 255.0 if self._scaled else image))
+            features.append(self._encoded(observation[VISUAL]))
         if self.vector is not None:
             features.append(self.vector(observation[VECTOR]))
         return features[0] if len(features) == 1 else torch.cat(features, dim=1)
+
+    def table(
+        self, observations: Mapping[str, np.ndarray], device: torch.device
+    ) -> dict[str, Tensor | FieldTable]:
+        """Makes a table of observations, rows of which :meth:`forward` takes.
+
+        Args:
+            observations: arrays of R rows each.
+            device: of the encoder.
+
+        Returns:
+            Tensors on the device; images that share most of their patches as their fields.
+        """
+        tables: dict[str, Tensor | FieldTable] = {}
+        for key, array in observations.items():
+            fields = None
+            if key == VISUAL and self._layers and device.type == "cpu":
+                fields = field_table(array, self._windows())
+            tables[key] = torch.from_numpy(array).to(device) if fields is None else fields
+        return tables
+
+    def _encoded(self, images: Tensor | Fields) -> Tensor:
+        if isinstance(images, Fields):
+            return forward_fields(self._layers, images)
+        assert self.visual is not None
+        # The permuted view is what torch calls channels-last: convolutions take it as it is.
+        image = images.permute(0, 3, 1, 2)
+        dtype = next(self.visual.parameters()).dtype
+        encoded: Tensor = self.visual(image.to(dtype) / 255.0 if self._scaled else image)
+        return encoded
+
+    def _windows(self) -> list[Window]:
+        """What each convolution sees at a time."""
+        return [
+            Window(layer.kernel_size[0], layer.stride[0], layer.weight.numel())
+            for layer, _ in self._layers
+        ]
+
+    @property
+    def _layers(self) -> list[tuple[nn.Conv2d, nn.Module]]:
+        """The convolutions and their activations, if the visual encoder has nothing else."""
+        layers = [] if self.visual is None else list(self.visual.children())[:-1]
+        pairs = list(zip(layers[::2], layers[1::2], strict=False))
+        plain = all(isinstance(first, nn.Conv2d) and not any(first.padding) for first, _ in pairs)
+        known = all(type(second) in ACTIVATIONS.values() for _, second in pairs)
+        return pairs if plain and known and len(layers) == 2 * len(pairs) else []  # type: ignore[return-value]
 
 
 def _cnn(channels: int, activation: type[nn.Module]) -> list[nn.Module]:

@@ -5,7 +5,7 @@ Shapes: T steps, N environments, S numbers of a state, R rows of observations.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from neroRL.config.schema import TrainerConfig
 from neroRL.environments.vector import MOST_DISTINCT, EpisodeEnd, VectorEnvironment
 from neroRL.models.actor import Actor, ObservedRows
 from neroRL.models.actor_critic import ActorCritic
+from neroRL.models.receptive_fields import FieldTable
 from neroRL.training.advantages import generalised_advantages
 from neroRL.training.losses import log_probabilities
 
@@ -24,7 +25,7 @@ class Rollout(NamedTuple):
     """The data of one update.
 
     Attributes:
-        observations: the rows of observations, arrays of shape (R, …).
+        observations: the rows of observations, tensors of shape (R, …) or tables of fields.
         rows: which row was observed, shape (T, N).
         distinct: whether rows are shared by enough steps to compute each only once.
         starts: whether a step starts an episode, shape (T, N).
@@ -36,7 +37,7 @@ class Rollout(NamedTuple):
         episodes: the episodes that ended.
     """
 
-    observations: dict[str, Tensor]
+    observations: Mapping[str, Tensor | FieldTable]
     rows: np.ndarray
     distinct: bool
     starts: np.ndarray
@@ -128,11 +129,8 @@ def _rollout(
     actions = torch.stack(record.actions).flatten(0, 1)
     states = torch.stack(record.states)
     model.memory.learn_initial_states(states)
-    arrays = observed.observations()
     return Rollout(
-        observations={
-            key: torch.from_numpy(array).to(outputs.device) for key, array in arrays.items()
-        },
+        observations=model.encoder.table(observed.observations(), outputs.device),
         rows=record.rows,
         distinct=observed.length < MOST_DISTINCT * record.rows.size,
         starts=record.starts,

@@ -57,6 +57,7 @@ def update(
     Returns:
         Statistics, read from the device once.
     """
+    parameters = list(model.parameters())
     for group in optimizer.param_groups:
         group["lr"] = scheduled.learning_rate
     pieces = cut_into_pieces(rollout.starts, model.memory.sequence_length)
@@ -69,9 +70,10 @@ def update(
     for _ in range(config.epochs):
         for batch in mini_batches(rollout, pieces, config.n_mini_batches, generator):
             losses = _losses(model, rollout, returns, batch, config, scheduled)
-            optimizer.zero_grad(set_to_none=True)
+            for parameter in parameters:  # quicker than the optimizer's own zero_grad
+                parameter.grad = None
             losses.loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
             optimizer.step()
             collected.append(torch.stack([*losses, norm]).detach())
     return UpdateStatistics(*torch.stack(collected).mean(dim=0).tolist())
