@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -88,10 +89,13 @@ class Origin:
 
     def cautions(self, config: Config) -> list[Problem]:
         """What works but is most likely not meant, keys of older versions included."""
-        old: list[Problem] = []
-        if self._document is not None and isinstance(self._document.data, dict):
-            _, old = modernise(self._document)
-        return old + self.located(cautions(config))
+        return self._old_keys + self.located(cautions(config))
+
+    @functools.cached_property
+    def _old_keys(self) -> list[Problem]:
+        if self._document is None or not isinstance(self._document.data, dict):
+            return []
+        return modernise(self._document)[1]
 
 
 def _readable(path: Path | None) -> Document | None:

@@ -34,6 +34,7 @@ from neroRL.environments.transition_table import TransitionTable, can_be_tabled
 from neroRL.environments.vector import EpisodeSeeds, VectorEnvironment
 from neroRL.errors import Problem
 
+PREFIXES = ("MiniGrid-", "BabyAI-")
 TILE_SIZE = 28
 MEMORY_ACTIONS = 4  # left, right, forward, pickup (which does nothing there)
 
@@ -46,9 +47,9 @@ class _MinigridType(EnvironmentType):
 
     def check_name(self, config: EnvironmentConfig) -> list[Problem]:
         """Refuses ids that are not registered."""
-        known = [name for name in gymnasium.registry if name.startswith(("MiniGrid-", "BabyAI-"))]
-        if config.name in known:
+        if config.name.startswith(PREFIXES) and config.name in gymnasium.registry:
             return []
+        known = [name for name in gymnasium.registry if name.startswith(PREFIXES)]
         return [unknown_name(config.name, known, "registered MiniGrid id")]
 
     def check_parameters(self, config: EnvironmentConfig) -> list[Problem]:
