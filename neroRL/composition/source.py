@@ -22,6 +22,8 @@ from neroRL.errors import ConfigError, Problem
 
 DEFAULTS_NAME = "nerorl_defaults"
 _SWEEPER = {"override hydra/sweeper": "nerorl"}
+# Groups that a config without a defaults list chooses nothing of, and that can be chosen for it.
+_GROUPS = ("model/memory",)
 _DIRECTORIES = {
     "run": {"dir": "runs/${run_id}/${now:%Y-%m-%d_%H-%M-%S}"},
     "sweep": {"dir": "grid_search/${run_id}", "subdir": "${hydra.job.num}"},
@@ -142,7 +144,8 @@ def primary_content(document: Document) -> dict[str, Any]:
     if "defaults" in content:
         return {**content, "defaults": [DEFAULTS_NAME, *content["defaults"]]}
     directories = _merged(_DIRECTORIES, content.pop("hydra", None) or {})
-    return {**complete(content), "hydra": directories, "defaults": ["_self_", _SWEEPER]}
+    defaults_list = ["_self_", *({group: None} for group in _GROUPS), _SWEEPER]
+    return {**complete(content), "hydra": directories, "defaults": defaults_list}
 
 
 def _merged(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:

@@ -167,8 +167,16 @@ class _Reader:
             return f"{value} is not a finite number"
         if path in self._known.groups:
             return None if isinstance(value, str) else f"{value!r} is no name of a config"
-        if isinstance(self._paths.get(path), list) and not isinstance(value, list | str):
+        base = self._paths.get(path)
+        if isinstance(base, list) and not isinstance(value, list | str):
             return f"{value!r} is no list; the key takes a list, so its choices are lists in a list"
+        if isinstance(base, Mapping) and isinstance(value, list):
+            return f"{value!r} cannot take the place of a map; give the base config a list there"
+        if isinstance(base, Mapping) and isinstance(value, Mapping):
+            unknown = [key for key in value if key not in base]
+            if unknown:
+                listed = ", ".join(map(str, base))
+                return f"the map in the base config has no {unknown[0]!r}; it has {listed}"
         return None
 
     def _is_bare_match(self, path: str, key: str) -> bool:

@@ -63,6 +63,14 @@ TUNE_CASES = {
         "hyperparameters:\n  resize_vis_obs: [84, 84]\n",
         ["tune.yaml:2", "resize_vis_obs", "lists in a list"],
     ),
+    "list for a map": (
+        "hyperparameters:\n  evaluation.seeds: [[7, 8]]\n",
+        ["tune.yaml:2", "[7, 8] cannot take the place of a map"],
+    ),
+    "unknown key in a map": (
+        "hyperparameters:\n  evaluation.seeds: [{first: 7}]\n",
+        ["tune.yaml:2", "has no 'first'; it has start-seed, num-seeds"],
+    ),
     "hydra key": (
         "hyperparameters:\n  hydra.run.dir: [x]\n",
         ["tune.yaml:2", "hydra.run.dir", "cannot be swept"],

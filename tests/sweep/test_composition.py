@@ -153,6 +153,14 @@ def test_the_documented_example_has_48_permutations(door, overrides):
     assert fastest == ([0.01, 0.001, 0.01] if overrides else [0.01, 0.001, 0.001])
 
 
+def test_a_config_without_a_defaults_list_takes_groups(door, tiny, tmp_path):
+    (tmp_path / "tune.yaml").write_text("hyperparameters:\n  model/memory: [none, lstm]\n")
+    arguments = [f"--config={tiny}", "--tune=tune.yaml", "--cfg=job", "sampler.worker_steps=32"]
+    jobs = list(yaml.safe_load_all(door("ntune", arguments).out))
+    assert [job["model"]["recurrence"] and job["model"]["recurrence"]["layer_type"] for job in jobs] == [None, "lstm"]  # fmt: skip
+    assert [job["model"]["num_hidden_units"] for job in jobs] == [8, 8]
+
+
 def test_a_dry_run_creates_nothing(door, tmp_path):
     door("train", ["-m", "--cfg=job", "hydra.sweeper.tune=example"])
     door("train", ["--cfg=job"])
