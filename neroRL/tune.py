@@ -19,7 +19,8 @@ def main() -> int:
     """Translates the flags to Hydra's, prints the equivalent command, and runs it."""
     arguments = tune_arguments(sys.argv[1:])
     # A dry run's standard output is a YAML stream.
-    stream = sys.stderr if "--cfg" in arguments else sys.stdout
+    dry_run = any(text.split("=")[0] in ("--cfg", "-c") for text in arguments)
+    stream = sys.stderr if dry_run else sys.stdout
     print(equivalent_command(arguments), file=stream, flush=True)
     return train(arguments)
 

@@ -73,7 +73,8 @@ def run(arguments: Sequence[str], task: TaskFunction) -> int:
 
 
 def _run(arguments: Sequence[str], task: TaskFunction) -> None:
-    args = get_args_parser().parse_args(arguments)
+    # Flags may stand between overrides.
+    args = get_args_parser().parse_intermixed_args(arguments)
     primary = _primary_file(args)
     for plugin in (FileSource, PrimarySource, PrimarySearchPath):
         Plugins.instance().register(plugin)

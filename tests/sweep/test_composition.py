@@ -156,9 +156,12 @@ def test_the_documented_example_has_48_permutations(door, overrides):
 def test_a_config_without_a_defaults_list_takes_groups(door, tiny, tmp_path):
     (tmp_path / "tune.yaml").write_text("hyperparameters:\n  model/memory: [none, lstm]\n")
     arguments = [f"--config={tiny}", "--tune=tune.yaml", "--cfg=job", "sampler.worker_steps=32"]
-    jobs = list(yaml.safe_load_all(door("ntune", arguments).out))
-    assert [job["model"]["recurrence"] and job["model"]["recurrence"]["layer_type"] for job in jobs] == [None, "lstm"]  # fmt: skip
-    assert [job["model"]["num_hidden_units"] for job in jobs] == [8, 8]
+    outcome = door("ntune", arguments)
+    assert outcome.status == 0, outcome.err
+    first, second = (job["model"] for job in yaml.safe_load_all(outcome.out))
+    assert first["recurrence"] is None
+    assert second["recurrence"]["layer_type"] == "lstm"
+    assert first["num_hidden_units"] == second["num_hidden_units"] == 8
 
 
 def test_a_dry_run_creates_nothing(door, tmp_path):
