@@ -1,31 +1,30 @@
-"""Each technique alone switched off: ``python -m benchmarks.ablation [W1 W2 W5]``."""
+"""Each technique alone switched off."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
 import torch
 
-from benchmarks.workloads import BATCH, WORKLOADS
-from neroRL.config.checks import build
+from benchmarks.measuring import SPEED, Values, measure, medians
+from benchmarks.ours import measure_training
+from benchmarks.workloads import WORKLOADS
 from neroRL.environments.cartpole import CartPole
 from neroRL.environments.environment_type import EnvironmentType
 from neroRL.environments.minigrid import Minigrid, MinigridVec
+from neroRL.models import receptive_fields
 from neroRL.models.actor import ObservedRows
 from neroRL.training import batches, rollout, trainer
-from neroRL.training.trainer import Progress, train
 
-UPDATES = 3
-DEFAULT = ("W1", "W2", "W5")
+UPDATES, MOST_ROUNDS = 3, 3
+NAMES = ("W1", "W2", "W5")
 
 
 @contextlib.contextmanager
@@ -51,6 +50,20 @@ def without_distinct_observations() -> Iterator[None]:
         mock.patch.object(ObservedRows, "rows", all_rows),
         mock.patch.object(rollout, "MOST_DISTINCT", 0.0),
     ):
+        yield
+
+
+@contextlib.contextmanager
+def without_distinct_fields() -> Iterator[None]:
+    """Convolutions compute every patch of the distinct observations."""
+    with mock.patch.object(receptive_fields, "MOST_WORK", -1.0):
+        yield
+
+
+@contextlib.contextmanager
+def all_off() -> Iterator[None]:
+    """Neither distinct observations, nor distinct fields, nor environments as arrays."""
+    with without_distinct_observations(), without_distinct_fields(), without_batched_environments():
         yield
 
 
@@ -93,44 +106,41 @@ def without_a_fused_optimizer() -> Iterator[None]:
 
 
 TECHNIQUES: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
-    "everything on": everything_on,
+    "nothing (all on)": everything_on,
     "distinct observations": without_distinct_observations,
+    "distinct receptive fields": without_distinct_fields,
     "batched environments": without_batched_environments,
     "padding to the longest piece": padding_to_the_longest_episode,
     "fused optimiser": without_a_fused_optimizer,
 }
 
 
-def measure(name: str, technique: str) -> float:
-    """Steps a second of one workload with one technique off."""
-    times: list[float] = []
-
-    def note(_: Progress) -> None:
-        times.append(time.perf_counter())
-
-    with tempfile.TemporaryDirectory() as directory, TECHNIQUES[technique]():
-        train(build(WORKLOADS[name].config(UPDATES + 1)), Path(directory), on_update=note)
-    return BATCH * UPDATES / (times[-1] - times[0])
+def measure_one(name: str, technique: str) -> Values:
+    """Speed and memory of one workload with one technique off."""
+    with TECHNIQUES[technique]():
+        return measure_training(WORKLOADS[name].config(UPDATES + 1), UPDATES)
 
 
-def main(names: list[str]) -> None:
-    """Measures each technique in a process of its own and prints a table."""
-    print("| without | " + " | ".join(names) + " |\n|---|" + "---|" * len(names))
-    for technique in TECHNIQUES:
-        cells = []
-        for name in names:
-            done = subprocess.run(
-                [sys.executable, "-m", "benchmarks.ablation", "--one", name, technique],
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            cells.append(f"{json.loads(done.stdout.splitlines()[-1]):,.0f}")
-        print(f"| {technique} | " + " | ".join(cells) + " |", flush=True)
+def run(rounds: int) -> dict[str, Any]:
+    """Measures each technique in a process of its own, all of them in each round."""
+    runs: dict[str, dict[str, list[Values]]] = {t: {n: [] for n in NAMES} for t in TECHNIQUES}
+    for _ in range(min(rounds, MOST_ROUNDS)):
+        for technique, name in itertools.product(TECHNIQUES, NAMES):
+            runs[technique][name].append(measure("ablation", name, technique))
+    return {t: {name: medians(of_one) for name, of_one in r.items()} for t, r in runs.items()}
+
+
+def table(results: dict[str, Any]) -> str:
+    """A row a technique."""
+    lines = [
+        "| steps/s (peak MiB) without | " + " | ".join(NAMES) + " |",
+        "|---|" + "---|" * len(NAMES),
+    ]
+    for technique, r in results.items():
+        cells = [f"{r[n][SPEED]:,.0f} ({r[n]['peak_mib']:,.0f})" for n in NAMES]
+        lines.append(f"| {technique} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--one"]:
-        print(json.dumps(measure(sys.argv[2], sys.argv[3])))
-    else:
-        main(sys.argv[1:] or list(DEFAULT))
+    print(json.dumps(measure_one(sys.argv[1], sys.argv[2])))

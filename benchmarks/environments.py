@@ -1,22 +1,26 @@
-"""Environment steps alone, against the real packages: ``python -m benchmarks.environments``.
+"""Environment steps alone, against the real packages.
 
 Both step 16 environments with random actions for the same time; observations are made in both.
 """
 
 from __future__ import annotations
 
+import json
 import statistics
+import sys
 import time
 from typing import Any
 
 import numpy as np
 
+from benchmarks.measuring import measure
 from benchmarks.peer import make
 from benchmarks.workloads import WORKERS, WORKLOADS
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments.factory import make_vector
 
 SECONDS, ROUNDS = 2.0, 5
+NAMES = ("W1", "W2", "W4", "W5")
 
 
 def ours(environment: dict[str, Any]) -> float:
@@ -52,17 +56,28 @@ def real(environment: dict[str, Any]) -> float:
     return steps / (time.perf_counter() - began)
 
 
-def main() -> None:
-    """Alternates both and prints medians."""
-    print("| environment | steps/s | real package | ratio |\n|---|---|---|---|")
-    for name in ("W1", "W2", "W4", "W5"):
+def measure_one(name: str) -> dict[str, float]:
+    """Alternates both on the environment of a workload."""
+    environment = WORKLOADS[name].environment
+    pairs = [(ours(environment), real(environment)) for _ in range(ROUNDS)]
+    a, b = (statistics.median(column) for column in zip(*pairs, strict=True))
+    return {"ours": a, "real": b, "ratio": statistics.median(x / y for x, y in pairs)}
+
+
+def run(rounds: int) -> dict[str, Any]:  # noqa: ARG001 - has rounds of its own
+    """Measures the environments of the workloads, each in a process of its own."""
+    return {name: measure("environments", name) for name in NAMES}
+
+
+def table(results: dict[str, Any]) -> str:
+    """A row an environment."""
+    lines = ["| environment alone, steps/s | ours | real package | ratio |", "|---|---|---|---|"]
+    for name, r in results.items():
         environment = WORKLOADS[name].environment
-        pairs = [(ours(environment), real(environment)) for _ in range(ROUNDS)]
-        a, b = (statistics.median(column) for column in zip(*pairs, strict=True))
-        ratio = statistics.median(first / second for first, second in pairs)
         title = f"{environment['type']} {environment['name']}"
-        print(f"| {title} | {a:,.0f} | {b:,.0f} | {ratio:.1f} |", flush=True)
+        lines.append(f"| {title} | {r['ours']:,.0f} | {r['real']:,.0f} | {r['ratio']:.1f} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps(measure_one(sys.argv[1])))

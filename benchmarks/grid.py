@@ -1,7 +1,5 @@
 """W7: the example's 48 permutations on W2's task, 2 updates each, from command to last file.
 
-    python -m benchmarks.grid
-
 The peer trains the same grid with sb3-contrib, two processes at a time, a process a job: what a
 shell script around a training script does.
 """
@@ -14,7 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from benchmarks.measuring import alternate
+
+GOAL = 5.0
 
 UPDATES = 2
 GRID = itertools.product(
@@ -68,7 +72,25 @@ def peer(directory: str) -> float:
     return time.perf_counter() - began
 
 
-if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
-        a, b = ours(first), peer(second)
-    print(f"ours {a:.0f} s, sb3-contrib {b:.0f} s, ratio {b / a:.1f}")
+def run(rounds: int) -> dict[str, Any]:
+    """Alternates us and the peer on the whole grid."""
+
+    def seconds(of: Callable[[str], float]) -> Callable[[], dict[str, float]]:
+        def measure() -> dict[str, float]:
+            with tempfile.TemporaryDirectory() as directory:
+                return {"seconds": of(directory)}
+
+        return measure
+
+    peers = {"sb3-contrib": seconds(peer)}
+    return {"goal": GOAL, **alternate("W7", seconds(ours), peers, "seconds", rounds)}
+
+
+def table(results: dict[str, Any]) -> str:
+    """The grid's row."""
+    of_peer = results["peers"]["sb3-contrib"]
+    return (
+        "W7, the 48 permutations of the example on W2's environment, 2 updates each, from command "
+        f"to last file: {results['ours']['seconds']:.0f} s; sb3-contrib, a process a job, two at a "
+        f"time: {of_peer['seconds']:.0f} s. Ratio {of_peer['ratio']:.1f}, goal {GOAL:g}.\n"
+    )

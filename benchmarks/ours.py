@@ -1,33 +1,41 @@
-"""Trains one workload and prints its speed and peak memory: ``python -m benchmarks.ours W1``."""
+"""Trains one workload and prints its speed and peak memory: ``python -m benchmarks.ours W1 3``."""
 
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
+from benchmarks.measuring import SPEED, Values, peak_mib
 from benchmarks.workloads import BATCH, WORKLOADS
 from neroRL.config.checks import build
 from neroRL.training.trainer import Progress, train
 
 
-def main(name: str) -> None:
-    """Measures the updates after the first."""
-    workload = WORKLOADS[name]
+def measure_training(config: dict[str, Any], updates: int) -> Values:
+    """Speed and memory of a training.
+
+    Args:
+        config: trains one update more, to warm up, and has batches of ``BATCH`` steps.
+        updates: are measured.
+    """
     times: list[float] = []
 
     def note(_: Progress) -> None:
         times.append(time.perf_counter())
 
     with tempfile.TemporaryDirectory() as directory:
-        train(build(workload.config(workload.updates + 1)), Path(directory), on_update=note)
-    speed = BATCH * workload.updates / (times[-1] - times[0])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"steps_per_second": speed, "peak_mib": peak}))
+        train(build(config), Path(directory), on_update=note)
+    return {SPEED: BATCH * updates / (times[-1] - times[0]), "peak_mib": peak_mib()}
+
+
+def main(name: str, updates: int) -> None:
+    """Measures the updates after the first."""
+    print(json.dumps(measure_training(WORKLOADS[name].config(updates + 1), updates)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

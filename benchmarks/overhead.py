@@ -10,11 +10,18 @@ import json
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
-from neroRL.composition.application import run
+from benchmarks.measuring import alternate, measure
+from neroRL.composition.application import run as run_hydra
+
+GOAL_MILLISECONDS = 10.0
+JOBS = {"ours": "1000", "peer": "100"}
+BASIC = "Hydra's basic sweeper"
 
 
 def nothing(config: DictConfig) -> float:
@@ -36,10 +43,26 @@ def main(who: str, jobs: int) -> None:
         arguments = ["-m", f"hydra/sweeper={sweeper}", f"hydra.sweep.dir={directory}/out"]
         arguments += [f"trainer.gamma={gammas}", "hydra.hydra_logging.root.level=ERROR", "seed=1"]
         began = time.perf_counter()
-        status = run(arguments, nothing)
+        status = run_hydra(arguments, nothing)
         seconds = time.perf_counter() - began
     assert status == 0
     print(json.dumps({"milliseconds_a_job": 1000 * seconds / jobs}))
+
+
+def run(rounds: int) -> dict[str, Any]:
+    """Alternates us and Hydra's basic sweeper."""
+    ours = partial(measure, "overhead", "ours", JOBS["ours"])
+    peers = {BASIC: partial(measure, "overhead", "peer", JOBS["peer"])}
+    return alternate("W6", ours, peers, "milliseconds_a_job", rounds)
+
+
+def table(results: dict[str, Any]) -> str:
+    """The overhead's row."""
+    return (
+        f"W6, 1000 jobs that do nothing: {results['ours']['milliseconds_a_job']:.1f} ms a job "
+        f"(goal {GOAL_MILLISECONDS:g}); {BASIC} and launcher: "
+        f"{results['peers'][BASIC]['milliseconds_a_job']:.1f} ms.\n"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Trains one workload with Stable-Baselines3: ``python -m benchmarks.peer W1``.
+"""Trains one workload with Stable-Baselines3: ``python -m benchmarks.peer W1 3``.
 
 Same layers: the encoder, one linear layer of 512, and a hidden layer of 512 for each head; the
 recurrent policies have an LSTM, as sb3-contrib has no GRU.
@@ -7,7 +7,6 @@ recurrent policies have an LSTM, as sb3-contrib has no GRU.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from typing import Any
@@ -22,6 +21,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import Tensor, nn
 
+from benchmarks.measuring import SPEED, peak_mib
 from benchmarks.workloads import (
     BATCH,
     EPOCHS,
@@ -30,6 +30,7 @@ from benchmarks.workloads import (
     STEPS,
     WORKERS,
     WORKLOADS,
+    Workload,
 )
 
 CLASSES = ("agent", "empty", "wall", "key", "ball", "lava")
@@ -83,37 +84,46 @@ def make(environment: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     return ImgObsWrapper(RGBImgPartialObsWrapper(env, tile_size=84 // view_size))
 
 
-def main(name: str) -> None:
-    """Measures the updates after the first."""
-    workload = WORKLOADS[name]
-    environments = DummyVecEnv([lambda: make(workload.environment)] * WORKERS)
+def make_model(workload: Workload, workers: int, steps: int, **options: Any) -> PPO | RecurrentPPO:
+    """The model of a workload, with its environments.
+
+    Args:
+        workload: environment and memory.
+        workers: number of environments, stepped one after the other.
+        steps: of each in a rollout.
+        options: further hyperparameters.
+    """
+    environments = DummyVecEnv([lambda: make(workload.environment)] * workers)
     common: dict[str, Any] = {
-        "n_steps": STEPS,
+        "n_steps": steps,
         "n_epochs": EPOCHS,
-        "batch_size": BATCH // MINI_BATCHES,
+        "batch_size": workers * steps // MINI_BATCHES,
         "device": "cpu",
         "seed": 0,
+        **options,
     }
-    heads = {"pi": [512], "vf": [512]}
-    features = {"features_extractor_class": Features, "net_arch": heads}
-    model: PPO | RecurrentPPO
+    features: dict[str, Any] = {"features_extractor_class": Features}
     if workload.recurrence is None:
         features["features_extractor_kwargs"] = {"units": 512}
-        model = PPO("MlpPolicy", environments, policy_kwargs=features, **common)
-    else:
-        size = workload.recurrence["hidden_state_size"]
-        features["features_extractor_kwargs"] = {"units": size}
-        features["net_arch"] = {"pi": [512, 512], "vf": [512, 512]}
-        memory = {"lstm_hidden_size": size, "shared_lstm": True, "enable_critic_lstm": False}
-        policy = {**features, **memory}
-        model = RecurrentPPO("MlpLstmPolicy", environments, policy_kwargs=policy, **common)
+        features["net_arch"] = {"pi": [512], "vf": [512]}
+        return PPO("MlpPolicy", environments, policy_kwargs=features, **common)
+    size = workload.recurrence["hidden_state_size"]
+    features["features_extractor_kwargs"] = {"units": size}
+    features["net_arch"] = {"pi": [512, 512], "vf": [512, 512]}
+    memory = {"lstm_hidden_size": size, "shared_lstm": True, "enable_critic_lstm": False}
+    policy = {**features, **memory}
+    return RecurrentPPO("MlpLstmPolicy", environments, policy_kwargs=policy, **common)
+
+
+def main(name: str, updates: int) -> None:
+    """Measures the updates after the first."""
+    model = make_model(WORKLOADS[name], WORKERS, STEPS)
     model.learn(BATCH)
     began = time.perf_counter()
-    model.learn(BATCH * workload.updates, reset_num_timesteps=False)
-    speed = BATCH * workload.updates / (time.perf_counter() - began)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"steps_per_second": speed, "peak_mib": peak}))
+    model.learn(BATCH * updates, reset_num_timesteps=False)
+    speed = BATCH * updates / (time.perf_counter() - began)
+    print(json.dumps({SPEED: speed, "peak_mib": peak_mib()}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

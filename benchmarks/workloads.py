@@ -20,6 +20,7 @@ class Workload:
         recurrence: our ``recurrence`` section, if any.
         updates: measured updates, after one to warm up.
         goal: the ratio to reach.
+        with_torch_ac: whether torch-ac trains it, too.
     """
 
     title: str
@@ -27,6 +28,7 @@ class Workload:
     recurrence: dict[str, Any] | None
     updates: int
     goal: float
+    with_torch_ac: bool = False
 
     def config(self, updates: int) -> dict[str, Any]:
         """Our config."""
@@ -55,10 +57,10 @@ MEMORY_S7 = _minigrid("MinigridVec", "MiniGrid-MemoryS7-v0")
 DOOR_KEY = _minigrid("Minigrid", "MiniGrid-DoorKey-8x8-v0", view_size=7)
 
 WORKLOADS = {
-    "W1": Workload("images, GRU 256: MemoryS13", MEMORY_S13, _gru(256), 3, 12.0),
-    "W2": Workload("vectors, GRU 32: MemoryS7", MEMORY_S7, _gru(32), 8, 4.0),
-    "W3": Workload("vectors, no memory: MemoryS7", MEMORY_S7, None, 12, 6.0),
+    "W1": Workload("images, GRU 256: MemoryS13", MEMORY_S13, _gru(256), 2, 12.0),
+    "W2": Workload("vectors, GRU 32: MemoryS7", MEMORY_S7, _gru(32), 8, 4.0, True),
+    "W3": Workload("vectors, no memory: MemoryS7", MEMORY_S7, None, 24, 6.0, True),
     "W4": Workload("CartPole, no memory", CARTPOLE, None, 8, 1.5),
     "W4-GRU": Workload("CartPole, GRU 32", CARTPOLE, _gru(32), 8, 3.5),
-    "W5": Workload("images of view 7, no memory: DoorKey-8x8", DOOR_KEY, None, 3, 3.0),
+    "W5": Workload("images of view 7, no memory: DoorKey-8x8", DOOR_KEY, None, 2, 3.0),
 }

@@ -1,0 +1,106 @@
+"""Learning with the fast paths on and off: several seeds of two tasks.
+
+Batches are smaller than those of the workloads, so that training with everything off ends.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.ablation import all_off, everything_on
+from benchmarks.measuring import measure
+from benchmarks.workloads import MEMORY_S13
+from neroRL.config.checks import build
+from neroRL.training.trainer import Progress, train
+
+SEEDS = 5
+RESAMPLES = 10_000
+WORKERS, STEPS, EPOCHS, MINI_BATCHES = 8, 128, 2, 4
+CARTPOLE = {"type": "CartPole", "name": "CartPole-v1", "reset_params": {"mask-velocity": True}}
+TASKS: dict[str, tuple[dict[str, Any], int, int]] = {
+    "MemoryS13 from images": (MEMORY_S13, 256, 12),
+    "CartPole without velocities": (CARTPOLE, 32, 40),
+}
+MODES = {"on": everything_on, "off": all_off}
+
+
+def train_one(task: str, mode: str, seed: int) -> list[float]:
+    """Mean return of the last 100 episodes after each update."""
+    environment, size, updates = TASKS[task]
+    memory = {"hidden_state_size": size, "sequence_length": 16}
+    config = build(
+        {
+            "environment": environment,
+            "model": {"num_hidden_layers": 1, "recurrence": memory},
+            "sampler": {"n_workers": WORKERS, "worker_steps": STEPS},
+            "trainer": {"updates": updates, "epochs": EPOCHS, "n_mini_batches": MINI_BATCHES},
+            "seed": seed,
+            "device": "cpu",
+            "threads": 1,
+        }
+    )
+    returns: list[float] = []
+
+    def note(progress: Progress) -> None:
+        returns.append(float("nan") if progress.reward_mean is None else progress.reward_mean)
+
+    with tempfile.TemporaryDirectory() as directory, MODES[mode]():
+        train(config, Path(directory), on_update=note)
+    return returns
+
+
+def interval(values: list[float]) -> list[float]:
+    """The 95 % bootstrap interval of a mean."""
+    generator = np.random.default_rng(0)
+    chosen = generator.choice(values, (RESAMPLES, len(values)))
+    return [float(bound) for bound in np.percentile(chosen.mean(axis=1), (2.5, 97.5))]
+
+
+def run(rounds: int) -> dict[str, Any]:  # noqa: ARG001 - seeds are its rounds
+    """Trains all seeds of both tasks, two at a time, a thread each."""
+    jobs = [(t, m, str(s)) for t in TASKS for m in MODES for s in range(SEEDS)]
+    with ThreadPoolExecutor(2) as pool:
+        curves = dict(zip(jobs, pool.map(lambda job: measure("curves", *job), jobs), strict=True))
+    results: dict[str, Any] = {}
+    for task in TASKS:
+        results[task] = {}
+        for mode in MODES:
+            of_mode = [curves[task, mode, str(seed)] for seed in range(SEEDS)]
+            half = [curve[len(curve) // 2 - 1] for curve in of_mode]
+            last = [curve[-1] for curve in of_mode]
+            results[task][mode] = {
+                "half": {"mean": float(np.mean(half)), "interval": interval(half)},
+                "last": {"mean": float(np.mean(last)), "interval": interval(last)},
+                "curves": of_mode,
+            }
+    return results
+
+
+def table(results: dict[str, Any]) -> str:
+    """A row a task and a point of its curve."""
+    lines = [
+        f"| mean return of {SEEDS} seeds (95 % interval) | fast paths on | off | overlap |",
+        "|---|---|---|---|",
+    ]
+    for task, modes in results.items():
+        for point, title in (("half", "half-way"), ("last", "at the end")):
+            cells, bounds = [], []
+            for mode in MODES:
+                low, high = modes[mode][point]["interval"]
+                bounds.append((low, high))
+                cells.append(f"{modes[mode][point]['mean']:.3g} ({low:.3g} to {high:.3g})")
+            overlap = bounds[0][0] <= bounds[1][1] and bounds[1][0] <= bounds[0][1]
+            row = [f"{task}, {title}", *cells, "yes" if overlap else "no"]
+            lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(json.dumps(train_one(sys.argv[1], sys.argv[2], int(sys.argv[3]))))

@@ -1,0 +1,125 @@
+"""Measurements in processes of their own, alternating, and what they were taken with."""
+
+from __future__ import annotations
+
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from neroRL.cores import available_cores
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = (
+    "torch",
+    "numpy",
+    "gymnasium",
+    "minigrid",
+    "stable-baselines3",
+    "sb3-contrib",
+    "torch-ac",
+    "hydra-core",
+)
+SPEED = "steps_per_second"
+
+Values = dict[str, float]
+
+
+def measure(module: str, *arguments: str) -> Any:
+    """Runs ``python -m benchmarks.MODULE`` and reads the JSON of its last line.
+
+    Args:
+        module: of this package.
+        arguments: of its command line.
+
+    Raises:
+        RuntimeError: it failed; the text is its standard error.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{module}", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def peak_mib(who: int = resource.RUSAGE_SELF) -> float:
+    """The most memory this process, or the largest of its children, has held."""
+    return resource.getrusage(who).ru_maxrss / 1024
+
+
+def medians(runs: Sequence[Values]) -> Values:
+    """The median of each value."""
+    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+
+
+def alternate(
+    name: str,
+    ours: Callable[[], Values],
+    peers: Mapping[str, Callable[[], Values]],
+    key: str,
+    rounds: int,
+) -> dict[str, Any]:
+    """Measures us and each peer in turn.
+
+    Args:
+        name: printed with each round.
+        ours: measures us once.
+        peers: each measures a peer once.
+        key: the value to compare. Steps per second are better when higher, all else when lower.
+        rounds: how often.
+
+    Returns:
+        Medians, and the ratios of each round: above 1 where we are better.
+    """
+    of_us: list[Values] = []
+    of_peers: dict[str, list[Values]] = {peer: [] for peer in peers}
+    ratios: dict[str, list[float]] = {peer: [] for peer in peers}
+    for number in range(rounds):
+        of_us.append(ours())
+        for peer, run in peers.items():
+            of_peers[peer].append(run())
+            ratio = of_us[-1][key] / of_peers[peer][-1][key]
+            ratios[peer].append(ratio if key == SPEED else 1 / ratio)
+        now = ", ".join(f"{values[-1]:.2f} × {peer}" for peer, values in ratios.items())
+        print(f"{name} round {number + 1}: {now}", flush=True)
+    return {
+        "ours": medians(of_us),
+        "peers": {
+            peer: {
+                **medians(of_peers[peer]),
+                "ratio": statistics.median(ratios[peer]),
+                "ratios": ratios[peer],
+            }
+            for peer in peers
+        },
+    }
+
+
+def versions() -> dict[str, str]:
+    """What was measured with."""
+    return {"python": platform.python_version(), **{p: metadata.version(p) for p in PACKAGES}}
+
+
+def machine() -> dict[str, Any]:
+    """What was measured on."""
+    return {"cpu": _cpu_model(), "cores": available_cores()}
+
+
+def _cpu_model() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
