@@ -57,10 +57,10 @@ MEMORY_S7 = _minigrid("MinigridVec", "MiniGrid-MemoryS7-v0")
 DOOR_KEY = _minigrid("Minigrid", "MiniGrid-DoorKey-8x8-v0", view_size=7)
 
 WORKLOADS = {
-    "W1": Workload("images, GRU 256: MemoryS13", MEMORY_S13, _gru(256), 2, 12.0),
-    "W2": Workload("vectors, GRU 32: MemoryS7", MEMORY_S7, _gru(32), 8, 4.0, True),
-    "W3": Workload("vectors, no memory: MemoryS7", MEMORY_S7, None, 24, 6.0, True),
+    "W1": Workload("images, GRU 256: MemoryS13", MEMORY_S13, _gru(256), 1, 12.0),
+    "W2": Workload("vectors, GRU 32: MemoryS7", MEMORY_S7, _gru(32), 3, 4.0, True),
+    "W3": Workload("vectors, no memory: MemoryS7", MEMORY_S7, None, 12, 6.0, True),
     "W4": Workload("CartPole, no memory", CARTPOLE, None, 8, 1.5),
-    "W4-GRU": Workload("CartPole, GRU 32", CARTPOLE, _gru(32), 8, 3.5),
-    "W5": Workload("images of view 7, no memory: DoorKey-8x8", DOOR_KEY, None, 2, 3.0),
+    "W4-GRU": Workload("CartPole, GRU 32", CARTPOLE, _gru(32), 3, 3.5),
+    "W5": Workload("images of view 7, no memory: DoorKey-8x8", DOOR_KEY, None, 1, 3.0),
 }
