@@ -22,7 +22,7 @@ from neroRL.environments.vector import EpisodeSeeds, OneByOneEnvironment, Step
 from neroRL.environments.worker import Failure, Spaces
 from neroRL.errors import EnvironmentCrashError
 
-SECONDS_TO_END = 5.0
+SECONDS_TO_END = 15.0
 _START = (
     "import sys; sys.path[:] = sys.argv[2:]; "
     "from neroRL.environments.worker import main; main(int(sys.argv[1]))"

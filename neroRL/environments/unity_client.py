@@ -43,7 +43,7 @@ from mlagents_envs.side_channel.environment_parameters_channel import (  # noqa:
 )
 
 POLL_SECONDS = 0.1
-SECONDS_TO_QUIT = 3.0
+SECONDS_TO_QUIT = 10.0
 # As in ML-Agents' own training: time runs as fast as frames can be computed.
 ENGINE = {"time_scale": 20.0, "target_frame_rate": -1, "capture_frame_rate": 60}
 
