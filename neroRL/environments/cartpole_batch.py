@@ -31,7 +31,7 @@ def dynamics(states: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.nd
     Returns:
         The next states, and whether they end the episode.
     """
-    x, x_dot, theta, theta_dot = states
+    _, _, theta, theta_dot = states
     force = np.where(actions == 1, FORCE, -FORCE)
     cosine, sine = np.cos(theta), np.sin(theta)
     pushed = (force + POLE_MASS_LENGTH * np.square(theta_dot) * sine) / TOTAL_MASS
@@ -39,14 +39,10 @@ def dynamics(states: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.nd
         HALF_LENGTH * (4.0 / 3.0 - POLE_MASS * np.square(cosine) / TOTAL_MASS)
     )
     x_acceleration = pushed - POLE_MASS_LENGTH * theta_acceleration * cosine / TOTAL_MASS
-    after = np.stack(
-        (
-            x + SECONDS * x_dot,
-            x_dot + SECONDS * x_acceleration,
-            theta + SECONDS * theta_dot,
-            theta_dot + SECONDS * theta_acceleration,
-        )
-    )
+    after = np.empty_like(states)
+    after[::2] = states[::2] + SECONDS * states[1::2]
+    after[1] = states[1] + SECONDS * x_acceleration
+    after[3] = theta_dot + SECONDS * theta_acceleration
     ended = (np.abs(after[0]) > MOST_POSITION) | (np.abs(after[2]) > MOST_ANGLE)
     return after, ended
 

@@ -64,8 +64,9 @@ class ObservedRows:
         return self._table.rows(np.concatenate(self._ids))
 
     def _compute(self, ids: np.ndarray) -> None:
-        _, first = np.unique(ids, return_index=True)
-        new = ids[np.sort(first)]
+        positions = np.arange(len(ids))
+        self._row_of_id[ids[::-1]] = positions[::-1]  # of an id that repeats, the first stays
+        new = ids[self._row_of_id[ids] == positions]
         arrays = self._table.rows(new)
         observation = {
             key: torch.from_numpy(array).to(self._device) for key, array in arrays.items()

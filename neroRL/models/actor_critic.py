@@ -6,7 +6,7 @@ from torch import Generator, Tensor, nn
 
 from neroRL.config.schema import ModelConfig
 from neroRL.environments.specification import EnvironmentSpec
-from neroRL.models.encoders import ACTIVATIONS, Encoder, Observations
+from neroRL.models.encoders import Encoder, Observations, activation_of_linear
 from neroRL.models.heads import Heads
 from neroRL.models.initialisation import orthogonal_
 from neroRL.models.memory.factory import make_memory
@@ -30,16 +30,16 @@ class ActorCritic(nn.Module):
     def __init__(self, config: ModelConfig, specification: EnvironmentSpec) -> None:
         super().__init__()
         self.actions = specification.actions
-        activation = ACTIVATIONS[config.activation]
+        activation = activation_of_linear(config.activation)
         self.encoder = Encoder(config, specification)
-        self.memory = make_memory(config, self.encoder.output_size, activation())
+        self.memory = make_memory(config, self.encoder.output_size, activation)
         layers: list[nn.Module] = []
         size = self.memory.output_size
         for _ in range(config.num_hidden_layers):
-            layers += [orthogonal_(nn.Linear(size, config.num_hidden_units)), activation()]
+            layers += [orthogonal_(nn.Linear(size, config.num_hidden_units)), activation]
             size = config.num_hidden_units
         self.hidden = nn.Sequential(*layers)
-        self.heads = Heads(size, self.actions, activation())
+        self.heads = Heads(size, self.actions, activation)
 
     @property
     def output_size(self) -> int:

@@ -35,6 +35,11 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 }
 
 
+def activation_of_linear(name: str) -> nn.Module:
+    """An activation of what a linear layer gives and nothing else reads: ReLU overwrites it."""
+    return nn.ReLU(inplace=True) if name == "relu" else ACTIVATIONS[name]()
+
+
 class Encoder(nn.Module):
     """Encodes an observation: its image, its vector, or both side by side.
 
@@ -67,7 +72,7 @@ class Encoder(nn.Module):
             size = specification.vector
             if config.vec_encoder == "linear":
                 layer = orthogonal_(nn.Linear(size, config.num_vec_encoder_units))
-                self.vector = nn.Sequential(layer, ACTIVATIONS[config.activation]())
+                self.vector = nn.Sequential(layer, activation_of_linear(config.activation))
                 size = config.num_vec_encoder_units
             self.output_size += size
 

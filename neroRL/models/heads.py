@@ -45,7 +45,7 @@ class Heads(nn.Module):
         Returns:
             The logits of all branches side by side, then the value, shape (…, O).
         """
-        for_policy, for_value = self._activation(self.hidden(features)).split(HEAD_UNITS, dim=-1)
+        for_policy, for_value = self._activation(self.hidden(features)).chunk(2, dim=-1)
         logits = functional.linear(for_policy, self.policy.weight, self.policy.bias)
         value = functional.linear(for_value, self.value.weight, self.value.bias)
         return torch.cat((logits, value), dim=-1)

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from neroRL.allocation import keep_freed_memory
 from neroRL.config import Config, as_mapping
 from neroRL.cores import automatic_threads
 from neroRL.environments.factory import make_vector
@@ -112,6 +113,7 @@ def train(
         Requeued: the same, and the launcher starts the job again.
     """
     torch.set_num_threads(_threads(config))
+    keep_freed_memory()
     trainer = Trainer(config, directory, device)
     try:
         if checkpoint is not None:
