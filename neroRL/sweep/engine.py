@@ -27,7 +27,7 @@ from neroRL.sweep.jobs import SEED, Job, JobPlan
 from neroRL.sweep.launching import launch_all
 from neroRL.sweep.monitor import Monitor
 from neroRL.sweep.options import SweepOptions
-from neroRL.sweep.pool import WorkerPool, default_size, threads_of, visible_gpus
+from neroRL.sweep.pool import WorkerPool, default_size, prepare, threads_of, visible_gpus
 from neroRL.sweep.results import FAILED, FORMAT, RESULT_FILE, JobResult, read_result
 from neroRL.sweep.validation import Findings, Validator, summary
 
@@ -87,16 +87,24 @@ class Sweep:
             OutputError: the output directory holds something else; nothing was changed.
             SystemExit: with status 1 when some job failed; the others finished.
         """
+        trains = self._options.dry_run == "no" and not self._options.generate_only
+        if trains and self._trains_here:
+            prepare()
         self._check()
-        if self._options.dry_run != "no":
+        if trains:
+            self._train(launcher, task)
+        elif self._options.dry_run != "no":
             resolve = self._options.dry_run == "resolved"
             writing.print_configs(self._plan(self._base_seed), self._compose, resolve=resolve)
-        elif self._options.generate_only:
+        else:
             plan = self._plan(self._base_seed)
             count = writing.generate(plan, self._compose, self._directory)
             print(f"{count} configs in {self._directory / writing.CONFIGS}")
-        else:
-            self._train(launcher, task)
+
+    @property
+    def _trains_here(self) -> bool:
+        """Whether jobs run in processes of this machine: Hydra's basic launcher is replaced."""
+        return bool(self._config.hydra.launcher["_target_"] == BASIC_LAUNCHER)
 
     def _check_size(self) -> None:
         jobs = len(self._grid) * self._options.num_repetitions
@@ -182,7 +190,7 @@ class Sweep:
         monitor = Monitor(self._directory, plan.grid.keys, len(plan), finished, display)
         monitor.start()
         try:
-            if self._config.hydra.launcher["_target_"] == BASIC_LAUNCHER:
+            if self._trains_here:
                 self._run_here(plan, pending, task, monitor)
             else:
                 self._run_elsewhere(plan, pending, launcher, monitor)

@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -32,6 +33,8 @@ from neroRL.sweep.jobs import Job
 from neroRL.sweep.worker import VISIBLE_DEVICES, Assignment, Done, work
 
 POLL_SECONDS = 0.5
+# Forked from a server that has imported everything, a worker starts at once.
+METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 PRELOADED = "neroRL.job"
 SECONDS_TO_END = 5.0
 
@@ -63,6 +66,13 @@ class _Worker:
     job: Job | None = None
 
 
+def prepare() -> None:
+    """Starts the server that workers are forked from; it imports what they need meanwhile."""
+    if METHOD == "forkserver":
+        forkserver.set_forkserver_preload([PRELOADED])
+        forkserver.ensure_running()
+
+
 class WorkerPool:
     """Worker processes that share the cores of this machine.
 
@@ -87,10 +97,7 @@ class WorkerPool:
         self._payload = cloudpickle.dumps((context, task, config, Singleton.get_state(), threads))
         self._size = size
         self._gpus = list(gpus)
-        # Forked from a server that has imported everything, a worker starts at once.
-        method = "forkserver" if sys.platform == "linux" else "spawn"
-        self._processes: Any = multiprocessing.get_context(method)
-        self._processes.set_forkserver_preload([PRELOADED])
+        self._processes: Any = multiprocessing.get_context(METHOD)
         self._workers: list[_Worker] = []
         self._stopping = False
 

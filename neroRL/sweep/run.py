@@ -84,14 +84,49 @@ def _without_hydra(config: DictConfig) -> DictConfig:
 
 def _save(config: DictConfig, seen: DictConfig, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    hydra = OmegaConf.to_container(config.hydra)
+    hydra = _raw(config.hydra)
     files = {
-        "config.yaml": OmegaConf.to_container(seen),
-        "hydra.yaml": {"hydra": hydra},
-        "overrides.yaml": OmegaConf.to_container(config.hydra.overrides.task),
+        "config.yaml": _dump_sections(_raw(seen)),
+        "hydra.yaml": _dump_sections(hydra, "hydra"),
+        "overrides.yaml": dump_yaml(hydra["overrides"]["task"]),
     }
-    for name, content in files.items():
-        (directory / name).write_text(dump_yaml(content), encoding="utf-8")
+    for name, text in files.items():
+        (directory / name).write_text(text, encoding="utf-8")
+
+
+def _raw(node: Any) -> Any:
+    """What a node holds, its interpolations as they are written.
+
+    The same as ``OmegaConf.to_container``, which looks at the flags of each value first.
+    """
+    value = node._value()
+    if isinstance(value, dict):
+        return {key: _raw(child) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_raw(child) for child in value]
+    return value
+
+
+def _dump_sections(mapping: dict[str, Any], parent: str | None = None) -> str:
+    """Writes a mapping as YAML, section by section: most are as they were in the last job.
+
+    Args:
+        mapping: the sections.
+        parent: the key that the mapping is the value of, if any.
+    """
+    head = "" if parent is None else f"{parent}:\n"
+    texts = [head]
+    for key, section in mapping.items():
+        place, content = (parent, key), repr(section)
+        if place not in _dumped or _dumped[place][0] != content:
+            text = dump_yaml({key: section} if parent is None else {parent: {key: section}})
+            _dumped[place] = content, text.removeprefix(head)
+        texts.append(_dumped[place][1])
+    return "".join(texts)
+
+
+# By parent and key: what was dumped last, and its YAML.
+_dumped: dict[tuple[str | None, str], tuple[str, str]] = {}
 
 
 @contextlib.contextmanager
