@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from neroRL.sweep.jobs import Job
 from neroRL.sweep.results import COMPLETED, DIVERGED, FAILED, JobResult, read_result, write_table
 
 POLL_SECONDS = 0.5
+TABLE_SECONDS = 0.5
 
 
 class Monitor:
@@ -46,6 +48,10 @@ class Monitor:
         self._total = total
         self._display = display
         self._results = dict(finished)
+        self._count = Counter(result.status for result in finished.values())
+        self._best: tuple[float, str] | None = None
+        for result in finished.values():
+            self._compare(result)
         self._skipped = len(finished)
         self._watched: dict[int, Job] = {}
         self._lock = threading.Lock()
@@ -103,13 +109,22 @@ class Monitor:
             self.poll()
 
     def _note(self, job: Job, result: JobResult) -> None:
+        if job.number in self._results:  # of an earlier try
+            self._count[self._results[job.number].status] -= 1
         self._results[job.number] = result
+        self._count[result.status] += 1
+        self._compare(result)
         self._watched.pop(job.number, None)
         self._display.job_finished(
             JobRow(
                 job.directory, result.status, result.objective, result.wall_seconds, result.error
             )
         )
+
+    def _compare(self, result: JobResult) -> None:
+        objective = result.objective
+        if objective is not None and (self._best is None or objective > self._best[0]):
+            self._best = objective, f"{result.directory} {_shown(result.overrides)}".strip()
 
     def _write_table(self) -> None:
         began = time.monotonic()
@@ -121,15 +136,12 @@ class Monitor:
                 print(f"warning: {reason}", file=sys.stderr)
             self._warned = True
         ended = time.monotonic()
-        self._next_table = ended + 9.0 * (ended - began)
+        self._next_table = ended + max(9.0 * (ended - began), TABLE_SECONDS)
 
     def _status(self) -> SweepStatus:
-        results = self.results()
-        count = dict.fromkeys((COMPLETED, FAILED, DIVERGED), 0)
-        for result in results:
-            count[result.status] += 1
         with self._lock:
             watched = list(self._watched.values())
+            count, best = self._count.copy(), self._best
         running = [
             progress
             for job in watched
@@ -143,17 +155,9 @@ class Monitor:
             diverged=count[DIVERGED],
             skipped=self._skipped,
             running=running,
-            best=_best(results),
+            best=best,
             elapsed_seconds=time.monotonic() - self._started,
         )
-
-
-def _best(results: Sequence[JobResult]) -> tuple[float, str] | None:
-    scored = [(r.objective, r) for r in results if r.objective is not None]
-    if not scored:
-        return None
-    objective, result = max(scored, key=lambda pair: pair[0])
-    return objective, f"{result.directory} {_shown(result.overrides)}".strip()
 
 
 def _shown(overrides: Mapping[str, Any]) -> str:

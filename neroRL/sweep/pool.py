@@ -129,16 +129,18 @@ class WorkerPool:
             try:
                 self._assign(jobs, again, output)
                 while any(worker.job is not None for worker in self._workers):
+                    finished = []
                     for ended in self._ended():
                         number = ended.job.number
                         tries[number] = tries.get(number, 0) + 1
                         if ended.transient and tries[number] <= max_retries and not self._stopping:
                             again.append(ended.job)
                             continue
-                        yield ended
+                        finished.append(ended)
                         if fail_fast and ended.failed:
                             self._stop()
                     self._assign(jobs, again, output)
+                    yield from finished
             finally:
                 self._close()
         if self._stopping and not fail_fast:
