@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import logging
 import os
 import pickle
@@ -75,6 +76,7 @@ def work(tasks: Connection, lifeline: Connection, payload: bytes, gpu: str | Non
     setup_globals()
     Singleton.set_state(singletons)
     set_share(threads)
+    gc.freeze()  # what was imported stays: collecting a job's garbage need not look at it
     while True:
         try:
             assignment = tasks.recv()
