@@ -12,6 +12,8 @@ from unittest import mock
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from benchmarks.measuring import SPEED, Values, measure, medians
 from benchmarks.ours import measure_training
@@ -21,6 +23,7 @@ from neroRL.environments.environment_type import EnvironmentType
 from neroRL.environments.minigrid import Minigrid, MinigridVec
 from neroRL.models import receptive_fields
 from neroRL.models.actor import ObservedRows
+from neroRL.models.memory import recurrent
 from neroRL.training import batches, rollout, trainer
 
 UPDATES, MOST_ROUNDS = 3, 3
@@ -40,12 +43,10 @@ def without_distinct_observations() -> Iterator[None]:
     def all_rows(self: ObservedRows, ids: np.ndarray) -> np.ndarray:
         if int(ids.max()) >= len(self._row_of_id):
             self._row_of_id = np.full(2 * (int(ids.max()) + 1), -1, np.int64)
-        first, count = self.length, len(ids)
-        with mock.patch.object(np, "unique", lambda a, **_: (a, np.arange(len(a)))):
-            compute(self, ids)
-        return np.arange(first, first + count)
+        first = self.length
+        self._compute(ids)
+        return np.arange(first, self.length)
 
-    compute = ObservedRows._compute
     with (
         mock.patch.object(ObservedRows, "rows", all_rows),
         mock.patch.object(rollout, "MOST_DISTINCT", 0.0),
@@ -95,6 +96,34 @@ def padding_to_the_longest_episode() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def recurrence_by_autograd() -> Iterator[None]:
+    """A GRU whose backward pass autograd records, operation by operation."""
+
+    def recorded(projected: Tensor, state: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        states = []
+        for inputs in projected:
+            of_input, of_state = (
+                inputs.chunk(3, 1),
+                functional.linear(state, weight, bias).chunk(3, 1),
+            )
+            reset, update = (torch.sigmoid(of_input[i] + of_state[i]) for i in (0, 1))
+            candidate = torch.tanh(of_input[2] + reset * of_state[2])
+            state = torch.lerp(candidate, state, update)
+            states.append(state)
+        return torch.stack(states)
+
+    with mock.patch.object(recurrent, "gru_sequence", recorded):
+        yield
+
+
+@contextlib.contextmanager
+def giving_memory_back() -> Iterator[None]:
+    """Freed memory goes back to the system, as glibc does by itself."""
+    with mock.patch.object(trainer, "keep_freed_memory"):
+        yield
+
+
+@contextlib.contextmanager
 def without_a_fused_optimizer() -> Iterator[None]:
     """AdamW parameter by parameter."""
 
@@ -111,7 +140,9 @@ TECHNIQUES: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
     "distinct receptive fields": without_distinct_fields,
     "batched environments": without_batched_environments,
     "padding to the longest piece": padding_to_the_longest_episode,
+    "written-out recurrence": recurrence_by_autograd,
     "fused optimiser": without_a_fused_optimizer,
+    "keeping freed memory": giving_memory_back,
 }
 
 

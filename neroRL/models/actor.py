@@ -50,7 +50,7 @@ class ObservedRows:
             self._row_of_id = grown
         rows: np.ndarray = self._row_of_id[ids]
         if rows.min() < 0:
-            self._compute(ids[rows < 0])
+            self._compute(self._first_of_each(ids[rows < 0]))
             rows = self._row_of_id[ids]
         return rows
 
@@ -63,10 +63,13 @@ class ObservedRows:
         """The observations of all rows."""
         return self._table.rows(np.concatenate(self._ids))
 
-    def _compute(self, ids: np.ndarray) -> None:
+    def _first_of_each(self, ids: np.ndarray) -> np.ndarray:
+        """Ids without repetitions, in the order in which they appear."""
         positions = np.arange(len(ids))
-        self._row_of_id[ids[::-1]] = positions[::-1]  # of an id that repeats, the first stays
-        new = ids[self._row_of_id[ids] == positions]
+        self._row_of_id[ids[::-1]] = positions[::-1]  # of equal ids the first one's is written last
+        return ids[self._row_of_id[ids] == positions]
+
+    def _compute(self, new: np.ndarray) -> None:
         arrays = self._table.rows(new)
         observation = {
             key: torch.from_numpy(array).to(self._device) for key, array in arrays.items()

@@ -13,7 +13,6 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from neroRL.allocation import keep_freed_memory
 from neroRL.config import Config, as_mapping
 from neroRL.cores import automatic_threads
 from neroRL.environments.factory import make_vector
@@ -22,6 +21,7 @@ from neroRL.evaluation.evaluator import evaluate
 from neroRL.models.actor import Actor
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.training import checkpoint as checkpoints
+from neroRL.training.allocation import keep_freed_memory
 from neroRL.training.interrupt import interruption
 from neroRL.training.rollout import collect
 from neroRL.training.schedules import hyperparameters
