@@ -67,7 +67,8 @@ class ObservedRows:
         """Ids without repetitions, in the order in which they appear."""
         positions = np.arange(len(ids))
         self._row_of_id[ids[::-1]] = positions[::-1]  # of equal ids the first one's is written last
-        return ids[self._row_of_id[ids] == positions]
+        first: np.ndarray = ids[self._row_of_id[ids] == positions]
+        return first
 
     def _compute(self, new: np.ndarray) -> None:
         arrays = self._table.rows(new)
