@@ -26,7 +26,7 @@ from neroRL.models.actor import ObservedRows
 from neroRL.models.memory import recurrent
 from neroRL.training import batches, rollout, trainer
 
-UPDATES, MOST_ROUNDS = 3, 3
+UPDATES, MOST_ROUNDS = 2, 3
 NAMES = ("W1", "W2", "W5")
 
 

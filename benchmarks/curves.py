@@ -22,11 +22,11 @@ from neroRL.training.trainer import Progress, train
 
 SEEDS = 5
 RESAMPLES = 10_000
-WORKERS, STEPS, EPOCHS, MINI_BATCHES = 8, 128, 2, 4
+WORKERS, STEPS, EPOCHS, MINI_BATCHES = 8, 256, 4, 8
 CARTPOLE = {"type": "CartPole", "name": "CartPole-v1", "reset_params": {"mask-velocity": True}}
 TASKS: dict[str, tuple[dict[str, Any], int, int]] = {
-    "MemoryS13 from images": (MEMORY_S13, 256, 12),
-    "CartPole without velocities": (CARTPOLE, 32, 40),
+    "MemoryS13 from images": (MEMORY_S13, 256, 30),
+    "CartPole without velocities": (CARTPOLE, 32, 100),
 }
 MODES = {"on": everything_on, "off": all_off}
 
