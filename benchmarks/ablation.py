@@ -44,7 +44,7 @@ def without_distinct_observations() -> Iterator[None]:
         if int(ids.max()) >= len(self._row_of_id):
             self._row_of_id = np.full(2 * (int(ids.max()) + 1), -1, np.int64)
         first = self.length
-        self._compute(ids)
+        self._compute(ids.copy())  # environments change theirs in place
         return np.arange(first, self.length)
 
     with (

@@ -21,8 +21,10 @@ from benchmarks.measuring import alternate
 GOAL = 5.0
 
 UPDATES = 2
-GRID = itertools.product(
-    [64, 128], [8, 16], [3.0e-3, 1.0e-4], [1.0e-5, 1.0e-6], [0.01, 0.001, 0.001], [0.0001]
+GRID = list(
+    itertools.product(
+        [64, 128], [8, 16], [3.0e-3, 1.0e-4], [1.0e-5, 1.0e-6], [0.01, 0.001, 0.001], [0.0001]
+    )
 )
 JOB = """
 import sys
