@@ -57,10 +57,12 @@ class _Record:
         self.starts = np.empty((steps, num_envs), np.bool_)
         self.rewards = np.empty((steps, num_envs), np.float32)
         self.ended = np.empty((steps, num_envs), np.bool_)
-        self.final_values = np.zeros((steps, num_envs), np.float64)
         self.actions: list[Tensor] = []
         self.outputs: list[Tensor] = []
         self.states: list[Tensor] = []
+        # Step, environments whose time was up, values of their last observations: read at the end,
+        # when a GPU need not be waited for.
+        self.cut: list[tuple[int, np.ndarray, Tensor]] = []
         self.episodes: list[EpisodeEnd] = []
 
 
@@ -103,7 +105,7 @@ def collect(
             cut = np.flatnonzero(moved.truncations & ~moved.terminations)
             if config.bootstrap_truncated and len(cut):
                 final = observed.observed(observed.rows(moved.final_ids[cut]))
-                record.final_values[t, cut] = actor.values(final, cut).cpu().numpy()
+                record.cut.append((t, cut, actor.values(final, cut)))
             record.episodes.extend(moved.episodes)
         actor.begin_episodes(ended)
     last = observed.observed(observed.rows(environment.ids))
@@ -121,7 +123,9 @@ def _rollout(
     outputs = torch.stack(record.outputs)
     values = outputs[..., -1].cpu().numpy()
     next_values = np.concatenate((values[1:], last_values.cpu().numpy()[None]))
-    next_values = np.where(record.ended, record.final_values, next_values).astype(values.dtype)
+    next_values[record.ended] = 0.0
+    for t, workers, final_values in record.cut:
+        next_values[t, workers] = final_values.cpu().numpy()
     rewards = record.rewards.astype(values.dtype)
     advantages = generalised_advantages(
         rewards, values, next_values, record.ended, config.gamma, config.lamda

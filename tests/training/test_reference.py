@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from neroRL.config.checks import build
 from neroRL.environments.specification import EnvironmentSpec
@@ -204,3 +205,32 @@ def test_update_equals_the_naive_reference(memory, normalization, distinct):
 def _initial(config) -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
     return ActorCritic(config.model, SPEC).double().state_dict()
+
+
+class _Reads(TorchDispatchMode):
+    """Notes the operations that make a GPU's results wait to be read by the program."""
+
+    READING = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "unique")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.name()
+        if any(name.startswith(f"aten::{reading}") for reading in self.READING):
+            self.seen.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_an_update_does_not_wait_for_the_device(memory):
+    config = _config(memory, "minibatch")
+    model = ActorCritic(config.model, SPEC).double()
+    rollout = _rollout(model, distinct=True)
+    with _Reads() as reads:
+        update(model, make_optimizer(model), rollout, config.trainer, SCHEDULED, torch.Generator())
+    assert not reads.seen
+    with _Reads() as reads:
+        rollout.values.sum().item()
+    assert reads.seen
