@@ -72,9 +72,9 @@ class Features(BaseFeaturesExtractor):
 
 
 def make(environment: dict[str, Any]) -> gymnasium.Env[Any, Any]:
-    """One environment of a workload, from the real packages."""
-    if environment["type"] == "CartPole":
-        return gymnasium.make(environment["name"])
+    """One environment from the real packages."""
+    if not environment["type"].startswith("Minigrid"):
+        return gymnasium.make(environment["name"], disable_env_checker=True)
     view_size = environment["reset_params"]["view-size"]
     env = gymnasium.make(
         environment["name"], agent_view_size=view_size, max_episode_steps=MAX_EPISODE_STEPS
