@@ -13,7 +13,6 @@ from typing import Any
 from omegaconf import DictConfig
 
 from benchmarks.measuring import SPEED, measure, peak_mib
-from benchmarks.ours import measure_training
 from benchmarks.workloads import BATCH, WORKLOADS
 from neroRL.composition.application import run as run_hydra
 
@@ -27,6 +26,8 @@ STARTED = "started"
 
 def training(workers: int, length: int) -> dict[str, float]:
     """Speed of W2 with other numbers; the batch stays the same."""
+    from benchmarks.ours import measure_training  # imports torch, which a sweep does not
+
     workload = WORKLOADS["W2"]
     memory = {**(workload.recurrence or {}), "sequence_length": length}
     config = dataclasses.replace(workload, recurrence=memory).config(UPDATES + 1)
