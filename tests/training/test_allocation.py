@@ -7,15 +7,25 @@ import sys
 
 import pytest
 
-# Six blocks at a time, of a mini batch's size, as an optimiser's step takes and frees them.
+# Blocks of a mini batch's size, taken, written and freed again and again.
 FAULTS = """
+import ctypes
 import resource
-import torch
 from neroRL.training.allocation import keep_freed_memory
 if {keep}:
     keep_freed_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+libc.malloc.argtypes = [ctypes.c_size_t]
+libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+SIZE = 31 * 2**20
 def step():
-    blocks = [torch.zeros(2**21) for _ in range(6)]
+    blocks = [libc.malloc(SIZE) for _ in range(3)]
+    for block in blocks:
+        libc.memset(block, 1, SIZE)
+    for block in reversed(blocks):
+        libc.free(block)
 for _ in range(3):
     step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -31,6 +41,6 @@ def _faults(keep: bool) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
-def test_memory_of_freed_tensors_is_used_again():
+def test_freed_memory_is_used_again():
     returned, kept = _faults(keep=False), _faults(keep=True)
     assert kept < returned / 100
