@@ -102,10 +102,8 @@ def recurrence_by_autograd() -> Iterator[None]:
     def recorded(projected: Tensor, state: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         states = []
         for inputs in projected:
-            of_input, of_state = (
-                inputs.chunk(3, 1),
-                functional.linear(state, weight, bias).chunk(3, 1),
-            )
+            of_input = inputs.chunk(3, 1)
+            of_state = functional.linear(state, weight, bias).chunk(3, 1)
             reset, update = (torch.sigmoid(of_input[i] + of_state[i]) for i in (0, 1))
             candidate = torch.tanh(of_input[2] + reset * of_state[2])
             state = torch.lerp(candidate, state, update)

@@ -53,13 +53,13 @@ def measure(module: str, *arguments: str) -> Any:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def peak_mib(who: int = resource.RUSAGE_SELF) -> float:
-    """The most memory this process, or the largest of its children, has held."""
+def peak_mib() -> float:
+    """The most memory this process has held."""
     status = Path("/proc/self/status")
-    if who == resource.RUSAGE_SELF and status.is_file():  # getrusage counts the parent's, too
+    if status.is_file():  # getrusage counts what the parent held before, too
         (line,) = (x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
-    return resource.getrusage(who).ru_maxrss / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def medians(runs: Sequence[Values]) -> Values:

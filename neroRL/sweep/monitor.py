@@ -47,11 +47,11 @@ class Monitor:
         self._keys = keys
         self._total = total
         self._display = display
-        self._results = dict(finished)
-        self._count = Counter(result.status for result in finished.values())
+        self._results: dict[int, JobResult] = {}
+        self._count: Counter[str] = Counter()
         self._best: tuple[float, str] | None = None
-        for result in finished.values():
-            self._compare(result)
+        for number, result in finished.items():
+            self._add(number, result)
         self._skipped = len(finished)
         self._watched: dict[int, Job] = {}
         self._lock = threading.Lock()
@@ -109,11 +109,7 @@ class Monitor:
             self.poll()
 
     def _note(self, job: Job, result: JobResult) -> None:
-        if job.number in self._results:  # of an earlier try
-            self._count[self._results[job.number].status] -= 1
-        self._results[job.number] = result
-        self._count[result.status] += 1
-        self._compare(result)
+        self._add(job.number, result)
         self._watched.pop(job.number, None)
         self._display.job_finished(
             JobRow(
@@ -121,7 +117,11 @@ class Monitor:
             )
         )
 
-    def _compare(self, result: JobResult) -> None:
+    def _add(self, number: int, result: JobResult) -> None:
+        if number in self._results:  # of an earlier try
+            self._count[self._results[number].status] -= 1
+        self._results[number] = result
+        self._count[result.status] += 1
         objective = result.objective
         if objective is not None and (self._best is None or objective > self._best[0]):
             self._best = objective, f"{result.directory} {_shown(result.overrides)}".strip()

@@ -67,7 +67,10 @@ class _Worker:
 
 
 def prepare() -> None:
-    """Starts the server that workers are forked from; it imports what they need meanwhile."""
+    """Starts the server that workers are forked from, if it does not run yet.
+
+    It imports what they need while its caller goes on.
+    """
     if METHOD == "forkserver":
         forkserver.set_forkserver_preload([PRELOADED])
         forkserver.ensure_running()
@@ -97,6 +100,7 @@ class WorkerPool:
         self._payload = cloudpickle.dumps((context, task, config, Singleton.get_state(), threads))
         self._size = size
         self._gpus = list(gpus)
+        prepare()
         self._processes: Any = multiprocessing.get_context(METHOD)
         self._workers: list[_Worker] = []
         self._stopping = False

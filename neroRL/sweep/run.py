@@ -107,6 +107,10 @@ def _raw(node: Any) -> Any:
     return value
 
 
+# By parent and key: what was dumped last, and its YAML.
+_dumped: dict[tuple[str | None, str], tuple[str, str]] = {}
+
+
 def _dump_sections(mapping: dict[str, Any], parent: str | None = None) -> str:
     """Writes a mapping as YAML, section by section: most are as they were in the last job.
 
@@ -123,10 +127,6 @@ def _dump_sections(mapping: dict[str, Any], parent: str | None = None) -> str:
             _dumped[place] = content, text.removeprefix(head)
         texts.append(_dumped[place][1])
     return "".join(texts)
-
-
-# By parent and key: what was dumped last, and its YAML.
-_dumped: dict[tuple[str | None, str], tuple[str, str]] = {}
 
 
 @contextlib.contextmanager
