@@ -6,8 +6,10 @@ so a crash leaves nothing behind and no daemon has to watch.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -37,11 +39,22 @@ def try_lease(name: str) -> Lease | None:
     Returns:
         The lease; None where another one, of this process or of another, holds it.
     """
-    directory = Path(tempfile.gettempdir(), f"nerorl-leases-{os.getuid()}")
-    directory.mkdir(mode=0o700, exist_ok=True)
-    lock = FileLock(directory / f"{name}.lock", is_singleton=False)
+    lock = _lock(name)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         return None
     return Lease(lock)
+
+
+@contextlib.contextmanager
+def one_at_a_time(name: str) -> Iterator[None]:
+    """Waits until no other process or thread of this machine is in a block of this name."""
+    with _lock(name):
+        yield
+
+
+def _lock(name: str) -> FileLock:
+    directory = Path(tempfile.gettempdir(), f"nerorl-leases-{os.getuid()}")
+    directory.mkdir(mode=0o700, exist_ok=True)
+    return FileLock(directory / f"{name}.lock", is_singleton=False)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from neroRL.config.checks import FIRST_UNITY_PORT, LAST_PORT
 from neroRL.errors import PortError
-from neroRL.leases import Lease, try_lease
+from neroRL.leases import Lease, one_at_a_time, try_lease
 
 logger = logging.getLogger("neroRL.environments")
 
@@ -32,24 +32,32 @@ def leased_worker_ids(first: int, count: int) -> Iterator[int]:
         PortError: no block fits before the ports end.
     """
     leases: list[Lease] = []
-    start = first
     try:
-        while len(leases) < count:
-            if FIRST_UNITY_PORT + start + count - 1 > LAST_PORT:
-                message = f"no {count} ports in a row are free from {FIRST_UNITY_PORT + first} on"
-                raise PortError(message)
-            number = start + len(leases)
-            lease = _free_port(FIRST_UNITY_PORT + number)
-            if lease is not None:
-                leases.append(lease)
-                continue
-            _release(leases)
-            start = number + 1
+        # Searches that overlap would take ports out of each other's blocks.
+        with one_at_a_time("ports"):
+            start = _lease_block(first, count, leases)
         port = FIRST_UNITY_PORT + start
         logger.info("ports %d to %d, worker ids from %d on", port, port + count - 1, start)
         yield start
     finally:
         _release(leases)
+
+
+def _lease_block(first: int, count: int, leases: list[Lease]) -> int:
+    """Fills ``leases`` with those of the first block that is free; returns where it starts."""
+    start = first
+    while len(leases) < count:
+        if FIRST_UNITY_PORT + start + count - 1 > LAST_PORT:
+            message = f"no {count} ports in a row are free from {FIRST_UNITY_PORT + first} on"
+            raise PortError(message)
+        number = start + len(leases)
+        lease = _free_port(FIRST_UNITY_PORT + number)
+        if lease is not None:
+            leases.append(lease)
+            continue
+        _release(leases)
+        start = number + 1
+    return start
 
 
 def _free_port(port: int) -> Lease | None:

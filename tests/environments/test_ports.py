@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 from itertools import pairwise
 
 import pytest
@@ -74,3 +75,23 @@ def test_the_end_of_all_ports_is_an_error_that_passes():
     lease = try_lease("port-65534")
     assert lease is not None
     lease.release()
+
+
+def test_searches_that_begin_together_leave_no_gaps():
+    together = threading.Barrier(4)
+    found: list[list[int]] = [[] for _ in range(4)]
+
+    def search(of_this: list[int]) -> None:
+        for _ in range(10):
+            together.wait()
+            with leased_worker_ids(FIRST, 3) as first:
+                of_this.append(first)
+                together.wait()
+
+    threads = [threading.Thread(target=search, args=(of_this,)) for of_this in found]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for firsts in zip(*found, strict=True):
+        assert sorted(firsts) == [FIRST, FIRST + 3, FIRST + 6, FIRST + 9]
