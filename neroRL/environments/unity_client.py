@@ -191,6 +191,20 @@ class _Communicator(RpcCommunicator):  # type: ignore[misc]
         self.server.start()
         self.is_open = True
 
+    def close(self) -> None:
+        """Answers Unity's call with the request to quit, and ends the server.
+
+        ML-Agents cancels the call before the answer is out when the machine is busy.
+        """
+        if not self.is_open:
+            return
+        self.is_open = False
+        message = UnityMessageProto()
+        message.header.status = 400
+        self.unity_to_external.parent_conn.send(message)
+        self.unity_to_external.parent_conn.close()
+        self.server.stop(SECONDS_TO_QUIT).wait()
+
     def initialize(self, inputs: Any, poll_callback: Callable[[], None] | None = None) -> Any:
         """Answers Unity's first message and waits for the second one, which asks for a reset."""
         self.poll_for_timeout(poll_callback)
