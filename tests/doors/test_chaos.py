@@ -24,6 +24,9 @@ from tests.doors.sweeps import (
 )
 
 KILLS = 16
+# At most so many of the 240 checkpoints are saved from one kill to the next, or a sweep on a
+# fast machine would be over before the last kill.
+MOST_CHECKPOINTS = 8
 CHAOTIC = [*ARGUMENTS, "--num-repetitions=3"]
 # Read by every interpreter that starts: saving takes a moment, in which a kill can fall.
 SLOW_SAVES = """
@@ -92,6 +95,18 @@ def half_written(sweep: Path) -> list[Path]:
     return list(sweep.glob("*/*/checkpoints/.run-*"))
 
 
+def wait_a_while(sweep: Path, seconds: float) -> None:
+    """Waits for some seconds, or until a sweep has saved ``MOST_CHECKPOINTS`` more."""
+    moment = time.monotonic() + seconds
+    enough = saved(sweep) + MOST_CHECKPOINTS
+    wait_for(lambda: time.monotonic() > moment or saved(sweep) >= enough)
+
+
+def saved(sweep: Path) -> int:
+    """How many checkpoints a sweep has saved."""
+    return sum(len(checkpoints(job)) for job in jobs_of(sweep))
+
+
 def _log(job: Path) -> str:
     return (job / "train.log").read_text()
 
@@ -109,8 +124,7 @@ def test_a_sweep_killed_at_random(command, chaotic):
     kills = 0
     while kills < KILLS:
         process = start(chaotic, *CHAOTIC, SLOW_SAVES="1")
-        moment = time.monotonic() + generator.uniform(2.0, 6.0)
-        wait_for(lambda moment=moment: time.monotonic() > moment)
+        wait_a_while(chaotic / "out/run", generator.uniform(2.0, 6.0))
         if kills % 2:
             wait_for(lambda: half_written(chaotic / "out/run"))
         assert process.poll() is None, process.communicate()
@@ -136,7 +150,7 @@ def test_workers_killed_at_random(command, chaotic):
     kills = 0
     while kills < KILLS:
         wait_for(lambda: workers_of(process.pid))
-        time.sleep(generator.uniform(0.2, 1.5))
+        wait_a_while(chaotic / "out/run", generator.uniform(0.2, 1.5))
         if kills % 2:
             wait_for(lambda: half_written(chaotic / "out/run"))
         workers = workers_of(process.pid)
