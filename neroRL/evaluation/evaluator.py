@@ -30,12 +30,13 @@ def evaluate(
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
     environment.restart()
-    environment.begin_rollout()
     actor = Actor(model, environment.num_envs, generator)
-    observed = ObservedRows(model, environment.table, device)
     played = np.zeros(environment.num_envs, np.int64)
     ended: list[EpisodeEnd] = []
     while played.min() < episodes:
+        environment.begin_rollout()
+        actor.state.begin_rollout(NOISE_STEPS)
+        observed = ObservedRows(model, environment.table, device)
         for noise in actor.noise(NOISE_STEPS):
             rows = observed.rows(environment.ids)
             actions, _ = actor.act(observed.observed(rows), noise)
@@ -48,6 +49,4 @@ def evaluate(
             actor.begin_episodes(moved.terminations | moved.truncations)
             if played.min() >= episodes:
                 break
-        environment.begin_rollout()
-        observed = ObservedRows(model, environment.table, device)
     return ended

@@ -1,4 +1,4 @@
-"""Acts in several environments: computes each distinct observation once, remembers states."""
+"""Acts in several environments: computes each distinct observation once, remembers."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class ObservedRows:
 
 
 class Actor:
-    """Samples actions of N environments and carries their states.
+    """Samples actions of N environments and carries what they remember.
 
     Args:
         model: the network.
@@ -98,16 +98,15 @@ class Actor:
         generator: on the device of the model; everything random comes from it.
 
     Attributes:
-        states: before the next step, shape (N, S).
+        state: what the environments remember.
         starts: whether the next step starts an episode, shape (N,).
     """
 
     def __init__(self, model: ActorCritic, num_envs: int, generator: Generator) -> None:
-        self._model = model
         self._generator = generator
         self._choices = list(model.actions)
-        self._resets = model.memory.resets and model.memory.state_size > 0
-        self.states = model.initial_states(num_envs, generator).clone()
+        self._dtype = next(model.parameters()).dtype
+        self.state = model.begin(num_envs, generator)
         self.starts = np.ones(num_envs, np.bool_)
 
     def noise(self, steps: int) -> Tensor:
@@ -117,8 +116,7 @@ class Actor:
             Shape (steps, N, sum of choices).
         """
         shape = (steps, len(self.starts), sum(self._choices))
-        dtype = next(self._model.parameters()).dtype
-        exponential = torch.empty(shape, device=self._generator.device, dtype=dtype)
+        exponential = torch.empty(shape, device=self._generator.device, dtype=self._dtype)
         return exponential.exponential_(generator=self._generator).log_().neg_()
 
     def act(self, observed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -131,7 +129,7 @@ class Actor:
         Returns:
             Actions (N, branches) and outputs (N, O).
         """
-        outputs, self.states = self._model.step(observed, self.states)
+        outputs = self.state.step(observed)
         perturbed = outputs[:, :-1] + noise
         if len(self._choices) == 1:
             return perturbed.argmax(dim=1, keepdim=True), outputs
@@ -142,14 +140,10 @@ class Actor:
 
     def values(self, observed: Tensor, workers: np.ndarray) -> Tensor:
         """Values of observations that come next in some environments, shape (len(workers),)."""
-        outputs, _ = self._model.step(observed, self.states[torch.from_numpy(workers)])
-        return outputs[:, -1]
+        return self.state.look(observed, workers)[:, -1]
 
     def begin_episodes(self, ended: np.ndarray) -> None:
-        """Resets the states of environments whose episode ended; ``ended`` has shape (N,)."""
+        """New episodes begin where one ended; ``ended`` has shape (N,)."""
         self.starts = ended
-        if self._resets and ended.any():
-            workers = np.flatnonzero(ended)
-            states = self._model.initial_states(len(workers), self._generator)
-            self.states = self.states.clone()
-            self.states[torch.from_numpy(workers).to(states.device)] = states
+        if ended.any():
+            self.state.begin_episodes(np.flatnonzero(ended))

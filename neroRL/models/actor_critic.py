@@ -10,7 +10,7 @@ from neroRL.models.encoders import Encoder, Observations, activation_of_linear
 from neroRL.models.heads import Heads
 from neroRL.models.initialisation import orthogonal_
 from neroRL.models.memory.factory import make_memory
-from neroRL.models.memory.interface import Pieces
+from neroRL.models.memory.interface import MemoryState, Pieces
 
 
 class ActorCritic(nn.Module):
@@ -57,17 +57,13 @@ class ActorCritic(nn.Module):
         """
         return self.memory.observe(self.encoder(observation), self._readout)
 
-    def step(self, observed: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
-        """One step of N environments, (N, P) and (N, S) to outputs (N, O) and states (N, S)."""
-        return self.memory.step(observed, states, self._readout)
+    def begin(self, count: int, generator: Generator) -> MemoryState:
+        """What ``count`` environments remember when their episodes start."""
+        return self.memory.begin(count, generator, self._readout)
 
     def pieces(self, observed: Tensor, pieces: Pieces) -> Tensor:
         """All steps of pieces of episodes, (R, P) to outputs (M, O)."""
         return self.memory.pieces(observed, pieces, self._readout)
-
-    def initial_states(self, count: int, generator: Generator) -> Tensor:
-        """States at the start of ``count`` episodes, shape (count, S)."""
-        return self.memory.initial_states(count, generator)
 
     def _readout(self, features: Tensor) -> Tensor:
         outputs: Tensor = self.heads(self.hidden(features))

@@ -1,6 +1,6 @@
 """Rollouts: acts in the environments and keeps what an update needs.
 
-Shapes: T steps, N environments, S numbers of a state, R rows of observations.
+Shapes: T steps, N environments, R rows of observations.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from neroRL.config.schema import TrainerConfig
 from neroRL.environments.vector import MOST_DISTINCT, EpisodeEnd, VectorEnvironment
 from neroRL.models.actor import Actor, ObservedRows
 from neroRL.models.actor_critic import ActorCritic
+from neroRL.models.memory.interface import History
 from neroRL.models.receptive_fields import FieldTable
 from neroRL.training.advantages import generalised_advantages
 from neroRL.training.losses import log_probabilities
@@ -33,7 +34,7 @@ class Rollout(NamedTuple):
         log_probs: of the actions, shape (T · N, branches).
         values: shape (T · N,).
         advantages: shape (T · N,).
-        states: before each step, shape (T · N, S).
+        history: what the memory kept of the steps.
         episodes: the episodes that ended.
     """
 
@@ -45,7 +46,7 @@ class Rollout(NamedTuple):
     log_probs: Tensor
     values: Tensor
     advantages: Tensor
-    states: Tensor
+    history: History
     episodes: Sequence[EpisodeEnd]
 
 
@@ -59,7 +60,6 @@ class _Record:
         self.ended = np.empty((steps, num_envs), np.bool_)
         self.actions: list[Tensor] = []
         self.outputs: list[Tensor] = []
-        self.states: list[Tensor] = []
         # Step, environments whose time was up, values of their last observations: read at the end,
         # when a GPU need not be waited for.
         self.cut: list[tuple[int, np.ndarray, Tensor]] = []
@@ -78,7 +78,7 @@ def collect(
 
     Args:
         environment: started.
-        actor: knows the states of the memory.
+        actor: knows what the environments remember.
         model: the network.
         steps: T.
         config: discount and lambda, and whether a time limit bootstraps.
@@ -88,13 +88,13 @@ def collect(
     """
     device = next(model.parameters()).device
     environment.begin_rollout()
+    actor.state.begin_rollout(steps)
     observed = ObservedRows(model, environment.table, device)
     record = _Record(steps, environment.num_envs)
     noise = actor.noise(steps)
     for t in range(steps):
         rows = record.rows[t] = observed.rows(environment.ids)
         record.starts[t] = actor.starts
-        record.states.append(actor.states)
         actions, outputs = actor.act(observed.observed(rows), noise[t])
         record.actions.append(actions)
         record.outputs.append(outputs)
@@ -110,13 +110,14 @@ def collect(
         actor.begin_episodes(ended)
     last = observed.observed(observed.rows(environment.ids))
     last_values = actor.values(last, np.arange(environment.num_envs))
-    return _rollout(record, observed, last_values, model, config)
+    return _rollout(record, observed, last_values, actor.state.end_rollout(), model, config)
 
 
 def _rollout(
     record: _Record,
     observed: ObservedRows,
     last_values: Tensor,
+    history: History,
     model: ActorCritic,
     config: TrainerConfig,
 ) -> Rollout:
@@ -131,8 +132,6 @@ def _rollout(
         rewards, values, next_values, record.ended, config.gamma, config.lamda
     )
     actions = torch.stack(record.actions).flatten(0, 1)
-    states = torch.stack(record.states)
-    model.memory.learn_initial_states(states)
     return Rollout(
         observations=model.encoder.table(observed.observations(), outputs.device),
         rows=record.rows,
@@ -142,6 +141,6 @@ def _rollout(
         log_probs=log_probabilities(outputs.flatten(0, 1)[:, :-1], model.actions, actions).taken,
         values=outputs[..., -1].flatten(),
         advantages=torch.from_numpy(advantages).to(outputs.device).flatten(),
-        states=states.flatten(0, 1),
+        history=history,
         episodes=record.episodes,
     )

@@ -208,7 +208,7 @@ class Trainer:
                 "shuffle": self._shuffle_generator.get_state(),
             },
             "environment": self.environment.state_dict(),
-            "memory": {"states": self.actor.states, "starts": self.actor.starts.tolist()},
+            "memory": {**self.actor.state.state_dict(), "starts": self.actor.starts.tolist()},
             "episodes": self._episodes.state_dict(),
             "evaluated": {name: list(value) for name, value in self._evaluated.items()},
             "env_steps": self._env_steps,
@@ -228,7 +228,7 @@ class Trainer:
         self._policy_generator.set_state(content["generators"]["policy"].cpu())
         self._shuffle_generator.set_state(content["generators"]["shuffle"].cpu())
         self.environment.load_state_dict(content["environment"])
-        self.actor.states = content["memory"]["states"]
+        self.actor.state.load_state_dict(content["memory"])
         self.actor.starts[:] = content["memory"]["starts"]
         if not self.environment.continues:
             logger.info("the running episodes start again: their environments keep no state")

@@ -99,11 +99,11 @@ def _losses(
     def on_device(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(device, non_blocking=True)
 
-    rows, transitions, first = map(on_device, (batch.rows, batch.transitions, batch.first))
+    rows, transitions = on_device(batch.rows), on_device(batch.transitions)
     pieces = Pieces(
         rows=on_device(batch.row_of_step),
         steps=None if batch.steps is None else on_device(batch.steps),
-        states=rollout.states[first],
+        before=rollout.history.before(batch.first),
         starts=on_device(rollout.starts.reshape(-1)[batch.first]),
     )
     observed = model.observe({key: table[rows] for key, table in rollout.observations.items()})

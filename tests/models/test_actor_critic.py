@@ -40,9 +40,12 @@ def test_image_and_vector_together(encoder, memory):
     config = dataclasses.replace(SMALL, vis_encoder=encoder, recurrence=recurrence)
     model = ActorCritic(config, BOTH)
     observed = model.observe(_observations(BOTH, 4))
-    outputs, states = model.step(observed, model.initial_states(4, torch.Generator()))
+    state = model.begin(4, torch.Generator())
+    outputs = state.step(observed)
     assert outputs.shape == (4, 3 + 2 + 1)
-    assert states.shape == (4, {"none": 0, "gru": 128, "lstm": 256}[memory])
+    sizes = {key: value.shape for key, value in state.state_dict().items()}
+    size = {"none": 0, "gru": 128, "lstm": 256}[memory]
+    assert sizes == ({"states": (4, size)} if size else {})
     assert torch.isfinite(outputs).all()
 
 
@@ -103,10 +106,10 @@ def test_pieces_equal_steps(layer_type, num_layers, residual, embed):
     order = [(t, b) for t in range(4) for b in range(2) if t < lengths[b]]
     one_by_one = {}
     for b in range(2):
-        state = states[b : b + 1]
+        state = model.begin(1, torch.Generator())
+        state.load_state_dict({"states": states[b : b + 1]})
         for t in range(lengths[b]):
-            output, state = model.step(observed[rows[t, b]][None], state)
-            one_by_one[t, b] = output[0]
+            one_by_one[t, b] = state.step(observed[rows[t, b]][None])[0]
     torch.testing.assert_close(together, torch.stack([one_by_one[key] for key in order]))
 
 
@@ -128,7 +131,7 @@ def test_initial_states(kind):
     model = ActorCritic(dataclasses.replace(SMALL, recurrence=recurrence), VECTOR)
     seen = torch.randn(50, 8, 4, generator=torch.Generator().manual_seed(0)) * 0.5 + 2.0
     model.memory.learn_initial_states(seen)
-    states = model.initial_states(20_000, torch.Generator().manual_seed(1))
+    states = model.memory.initial_states(20_000, torch.Generator().manual_seed(1))
     mean = {"zero": torch.zeros(4), "one": torch.ones(4)}.get(kind, seen.flatten(0, 1).mean(0))
     spread = seen.flatten(0, 1).std(0) if kind == "sample" else torch.zeros(4)
     # Three standard errors of the mean of 20,000 draws with a deviation of 0.5.

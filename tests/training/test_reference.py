@@ -13,6 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from neroRL.config.checks import build
 from neroRL.environments.specification import EnvironmentSpec
 from neroRL.models.actor_critic import ActorCritic
+from neroRL.models.memory.interface import History
+from neroRL.models.memory.none import NoMemory, Nothing
+from neroRL.models.memory.recurrent import StateHistory
 from neroRL.training.rollout import Rollout
 from neroRL.training.schedules import Hyperparameters
 from neroRL.training.update import make_optimizer, update
@@ -61,12 +64,18 @@ def _rollout(model: ActorCritic, distinct: bool) -> Rollout:
         [torch.randint(count, (T * N,), generator=generator) for count in ACTIONS], dim=1
     )
     real = torch.randn(T * N, 3, generator=generator, dtype=torch.float64)
-    states = torch.randn(T * N, model.memory.state_size, generator=generator, dtype=torch.float64)
     log_probs = torch.full((T * N, 2), -0.9, dtype=torch.float64) + 0.1 * real[:, :1]
     return Rollout(
         {"vector": table}, rows, distinct, starts, actions, log_probs,
-        real[:, 1].clone(), real[:, 2].clone(), states, [],
+        real[:, 1].clone(), real[:, 2].clone(), _history(model, generator), [],
     )  # fmt: skip
+
+
+def _history(model: ActorCritic, generator: torch.Generator) -> History:
+    if isinstance(model.memory, NoMemory):
+        return Nothing()
+    shape = (T * N, model.memory.state_size)
+    return StateHistory(torch.randn(shape, generator=generator, dtype=torch.float64))
 
 
 def _naive_pieces(starts: np.ndarray, sequence_length: int) -> list[list[tuple[int, int]]]:
@@ -86,14 +95,14 @@ def _naive_pieces(starts: np.ndarray, sequence_length: int) -> list[list[tuple[i
 def _naive_outputs(model, rollout, piece):
     """Logits and value of each step of a piece, one step at a time."""
     t, worker = piece[0]
-    state = rollout.states[t * N + worker][None]
+    state = rollout.history.before(np.array([t * N + worker]))
     initial = dict(model.memory.named_parameters()).get("initial")
     if initial is not None and rollout.starts[t, worker]:
         state = initial[None]
     for t, worker in piece:
         observation = rollout.observations["vector"][rollout.rows[t, worker]][None]
         features = model.encoder({"vector": observation})
-        if model.memory.state_size:
+        if state is not None:
             features, state = _naive_recurrence(model.memory, features, state)
         yield model.heads(model.hidden(features))[0]
 

@@ -1,24 +1,36 @@
-"""What a memory is to the rest: a state, one step, and pieces of episodes.
+"""What a memory is to the rest: steps of environments, and pieces of their episodes.
 
 A network has one part that looks at a single observation and one that runs over time. Weights
 stand still while a rollout runs and within a mini batch, so the first part is computed once for
 each distinct observation. A memory decides where the line is: with none, the whole network lies
 before it; a recurrent one draws it behind the input projection of its first layer.
 
-Shapes: N environments, L steps of the longest piece, B pieces, M steps of a mini batch, R rows of
-distinct observations, F features of the encoder, S numbers of a state, O outputs.
+Shapes: N environments, T steps of a rollout, L steps of the longest piece, B pieces, M steps of a
+mini batch, R rows of distinct observations, F features of the encoder, O outputs.
 """
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable
-from typing import NamedTuple
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
 
+import numpy as np
 from torch import Generator, Tensor, nn
 
 Readout = Callable[[Tensor], Tensor]
 """From a memory's output, (…, output_size), to the network's outputs, (…, O)."""
+
+
+class History(Protocol):
+    """What was remembered in the steps of a rollout."""
+
+    def before(self, first: np.ndarray) -> Any:
+        """What pieces need of the time before them.
+
+        Args:
+            first: position of each piece's first step in the flattened (T, N), shape (B,).
+        """
 
 
 class Pieces(NamedTuple):
@@ -27,14 +39,46 @@ class Pieces(NamedTuple):
     Attributes:
         rows: which row is observed, shape (L, B); any row where a piece is shorter than L.
         steps: positions of the M real steps in the flattened (L, B); None where all are real.
-        states: states before the first steps, shape (B, S).
+        before: what the memory's own history gave for them.
         starts: whether a piece starts an episode, shape (B,).
     """
 
     rows: Tensor
     steps: Tensor | None
-    states: Tensor
+    before: Any
     starts: Tensor
+
+
+class MemoryState(ABC):
+    """What N environments remember; goes on with every step."""
+
+    @abstractmethod
+    def begin_rollout(self, steps: int) -> None:
+        """The weights may be others; at most so many steps follow, and all are kept."""
+
+    @abstractmethod
+    def step(self, observed: Tensor) -> Tensor:
+        """One step of all environments, (N, P) to outputs (N, O)."""
+
+    @abstractmethod
+    def look(self, observed: Tensor, workers: np.ndarray) -> Tensor:
+        """Outputs for observations of some environments, (W, P) to (W, O); remembers nothing."""
+
+    @abstractmethod
+    def begin_episodes(self, workers: np.ndarray) -> None:
+        """New episodes begin in some environments, an array of indices."""
+
+    @abstractmethod
+    def end_rollout(self) -> History:
+        """What was kept; initial states that are made of a rollout's are made here."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a rollout after this one depends on."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores it."""
 
 
 class Memory(nn.Module):
@@ -42,32 +86,20 @@ class Memory(nn.Module):
 
     Attributes:
         output_size: numbers given to the readout.
-        state_size: S; 0 without a state.
         sequence_length: steps of a training piece; 0 or less for whole episodes.
-        resets: whether the state is reset at the start of an episode.
     """
 
     output_size: int
-    state_size: int
     sequence_length: int
-    resets: bool
 
     @abstractmethod
     def observe(self, features: Tensor, readout: Readout) -> Tensor:
         """All that depends on single observations, (R, F) to (R, P)."""
 
     @abstractmethod
-    def step(self, observed: Tensor, states: Tensor, readout: Readout) -> tuple[Tensor, Tensor]:
-        """One step of N environments, (N, P) and (N, S) to outputs (N, O) and states (N, S)."""
+    def begin(self, count: int, generator: Generator, readout: Readout) -> MemoryState:
+        """The state of ``count`` environments at the start of an episode."""
 
     @abstractmethod
     def pieces(self, observed: Tensor, pieces: Pieces, readout: Readout) -> Tensor:
         """All steps of pieces, (R, P) to outputs (M, O) in the order of ``pieces.steps``."""
-
-    @abstractmethod
-    def initial_states(self, count: int, generator: Generator) -> Tensor:
-        """States at the start of ``count`` episodes, shape (count, S)."""
-
-    @abstractmethod
-    def learn_initial_states(self, states: Tensor) -> None:
-        """Takes note of the states (…, S) of a rollout, for initial states made of them."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from neroRL.models.memory.interface import Memory, Pieces, Readout
+from neroRL.models.memory.interface import Memory, MemoryState, Pieces, Readout
 
 
 class NoMemory(Memory):
@@ -19,25 +22,48 @@ class NoMemory(Memory):
     def __init__(self, input_size: int) -> None:
         super().__init__()
         self.output_size = input_size
-        self.state_size = 0
         self.sequence_length = 1
-        self.resets = True
 
     def observe(self, features: Tensor, readout: Readout) -> Tensor:
         """The outputs themselves."""
         return readout(features)
 
-    def step(self, observed: Tensor, states: Tensor, readout: Readout) -> tuple[Tensor, Tensor]:  # noqa: ARG002
-        """Nothing more to do."""
-        return observed, states
+    def begin(self, count: int, generator: Generator, readout: Readout) -> Nothing:  # noqa: ARG002
+        """Nothing."""
+        return Nothing()
 
     def pieces(self, observed: Tensor, pieces: Pieces, readout: Readout) -> Tensor:  # noqa: ARG002
         """The outputs of each step; pieces have one step."""
         return functional.embedding(pieces.rows[0], observed)
 
-    def initial_states(self, count: int, generator: Generator) -> Tensor:
-        """States of no numbers."""
-        return torch.empty(count, 0, device=generator.device)
 
-    def learn_initial_states(self, states: Tensor) -> None:
-        """Nothing to learn."""
+class Nothing(MemoryState):
+    """What environments without memory remember, and the history of that."""
+
+    def begin_rollout(self, steps: int) -> None:
+        """Nothing to do."""
+
+    def step(self, observed: Tensor) -> Tensor:
+        """What was observed are the outputs."""
+        return observed
+
+    def look(self, observed: Tensor, workers: np.ndarray) -> Tensor:  # noqa: ARG002
+        """What was observed are the outputs."""
+        return observed
+
+    def begin_episodes(self, workers: np.ndarray) -> None:
+        """Nothing to forget."""
+
+    def end_rollout(self) -> Nothing:
+        """Nothing was kept."""
+        return self
+
+    def before(self, first: np.ndarray) -> None:
+        """Nothing came before."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Nothing to restore."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
@@ -9,7 +13,7 @@ from torch.nn import functional
 from neroRL.config.schema import RecurrenceConfig
 from neroRL.models.initialisation import orthogonal_
 from neroRL.models.memory.cells import gru_sequence, lstm_sequence
-from neroRL.models.memory.interface import Memory, Pieces, Readout
+from neroRL.models.memory.interface import Memory, MemoryState, Pieces, Readout
 
 GATES = {"gru": 3, "lstm": 4}
 
@@ -18,12 +22,16 @@ class RecurrentMemory(Memory):
     """Layers of GRU or LSTM cells behind an optional linear embedding.
 
     A state holds, for each layer, its hidden state and, for an LSTM, its cell, one after the
-    other.
+    other: S numbers.
 
     Args:
         config: of the recurrence.
         input_size: features of the encoder.
         activation: follows the embedding.
+
+    Attributes:
+        state_size: S.
+        resets: whether the state is reset at the start of an episode.
     """
 
     def __init__(self, config: RecurrenceConfig, input_size: int, activation: nn.Module) -> None:
@@ -61,14 +69,18 @@ class RecurrentMemory(Memory):
         projected: Tensor = self.projections[0](embedded)
         return torch.cat((projected, embedded), dim=-1) if self._config.residual else projected
 
-    def step(self, observed: Tensor, states: Tensor, readout: Readout) -> tuple[Tensor, Tensor]:
-        """One step; see the base class."""
+    def begin(self, count: int, generator: Generator, readout: Readout) -> RecurrentState:
+        """The initial state of each environment."""
+        return RecurrentState(self, count, generator, readout)
+
+    def step(self, observed: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of N environments, (N, P) and (N, S) to features (N, H) and states (N, S)."""
         output, after = self._run(observed[None], states)
-        return readout(output[0]), after
+        return output[0], after
 
     def pieces(self, observed: Tensor, pieces: Pieces, readout: Readout) -> Tensor:
         """All steps of pieces; see the base class."""
-        states = pieces.states
+        states: Tensor = pieces.before
         if self._config.hidden_state_init == "learned" and self.resets:
             states = torch.where(pieces.starts[:, None], self.initial, states)
         output, _ = self._run(functional.embedding(pieces.rows, observed), states)
@@ -76,7 +88,7 @@ class RecurrentMemory(Memory):
         return readout(flat if pieces.steps is None else flat[pieces.steps])
 
     def initial_states(self, count: int, generator: Generator) -> Tensor:
-        """Initial states; drawn from a normal distribution for ``sample``."""
+        """States at the start of episodes, shape (count, S); ``sample`` draws normal ones."""
         states = self.initial.detach().expand(count, -1)
         if self._config.hidden_state_init != "sample":
             return states
@@ -86,7 +98,7 @@ class RecurrentMemory(Memory):
         return torch.addcmul(states, noise, self.spread)
 
     def learn_initial_states(self, states: Tensor) -> None:
-        """Keeps mean and standard deviation of each number of the states."""
+        """Keeps mean and standard deviation of each number of the states (…, S) of a rollout."""
         if self._config.hidden_state_init in ("mean", "sample"):
             flat = states.reshape(-1, self.state_size)
             self.initial.copy_(flat.mean(0))
@@ -116,3 +128,69 @@ class RecurrentMemory(Memory):
             if self._config.residual:
                 output = output + inputs
         return output, torch.cat(after, dim=-1)
+
+
+class StateHistory(NamedTuple):
+    """The states before each step of a rollout, shape (T · N, S)."""
+
+    states: Tensor
+
+    def before(self, first: np.ndarray) -> Tensor:
+        """The states before the pieces, shape (B, S)."""
+        return self.states[torch.from_numpy(first).to(self.states.device, non_blocking=True)]
+
+
+class RecurrentState(MemoryState):
+    """The states of N environments.
+
+    Args:
+        memory: whose states they are.
+        count: N.
+        generator: draws initial states.
+        readout: of the memory's output.
+    """
+
+    def __init__(
+        self, memory: RecurrentMemory, count: int, generator: Generator, readout: Readout
+    ) -> None:
+        self._memory = memory
+        self._generator = generator
+        self._readout = readout
+        self._states = memory.initial_states(count, generator).clone()
+        self._kept: list[Tensor] = []
+
+    def begin_rollout(self, steps: int) -> None:  # noqa: ARG002
+        """Forgets what was kept, not the states."""
+        self._kept = []
+
+    def step(self, observed: Tensor) -> Tensor:
+        """One step; see the base class."""
+        self._kept.append(self._states)
+        output, self._states = self._memory.step(observed, self._states)
+        return self._readout(output)
+
+    def look(self, observed: Tensor, workers: np.ndarray) -> Tensor:
+        """Outputs of some environments; see the base class."""
+        states = self._states[torch.from_numpy(workers).to(self._states.device)]
+        return self._readout(self._memory.step(observed, states)[0])
+
+    def begin_episodes(self, workers: np.ndarray) -> None:
+        """Resets states, if the config says so."""
+        if self._memory.resets:
+            states = self._memory.initial_states(len(workers), self._generator)
+            self._states = self._states.clone()
+            self._states[torch.from_numpy(workers).to(states.device)] = states
+
+    def end_rollout(self) -> StateHistory:
+        """The states before each step."""
+        states = torch.stack(self._kept)
+        self._memory.learn_initial_states(states)
+        return StateHistory(states.flatten(0, 1))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states."""
+        return {"states": self._states}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores the states."""
+        self._states = state["states"]
