@@ -93,9 +93,9 @@ def _check_memory(config: Config) -> list[Problem]:
             f"{config.sampler.worker_steps}; use a shorter one, or 0 for whole episodes"
         )
         return [Problem("model.recurrence.sequence_length", message)]
-    if transformer is not None:
-        message = "a transformer memory cannot be trained yet; use recurrence, or null"
-        return [Problem("model.transformer", message)]
+    if transformer is not None and transformer.embed_dim % transformer.num_heads:
+        message = f"{transformer.embed_dim} is not divisible by num_heads = {transformer.num_heads}"
+        return [Problem("model.transformer.embed_dim", message)]
     return []
 
 

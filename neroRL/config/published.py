@@ -14,7 +14,14 @@ _RENAMED: dict[tuple[str, ...], str] = {
     ("model", "vec_encoder_layer"): "vec_encoder",
     ("model", "preprocessing_layer"): "vec_encoder",
     ("model", "num_preprocessing_units"): "num_vec_encoder_units",
+    ("model", "transformer", "num_layers"): "num_blocks",
+    ("model", "transformer", "layer_size"): "embed_dim",
 }
+
+# Choices that have another name: key, old name, new name.
+_RENAMED_CHOICES: list[tuple[tuple[str, ...], str, str]] = [
+    (("model", "transformer", "positional_encoding"), "relative", "absolute"),
+]
 
 # Keys that ask for what is done anyway, with the one value that does.
 _DONE_ANYWAY: dict[tuple[str, ...], object] = {
@@ -50,6 +57,12 @@ def modernise(document: Document) -> tuple[dict[str, Any], list[Problem]]:
             continue
         section[new_name] = section.pop(keys[-1])
         warnings.append(Problem(path, f"is called {new_name} now; taken as that", where))
+    for keys, old, new in _RENAMED_CHOICES:
+        section = _section(data, keys)
+        if section is not None and section.get(keys[-1]) == old:
+            section[keys[-1]] = new
+            message = f"{old} is called {new} now; taken as that"
+            warnings.append(Problem(".".join(keys), message, document.where(keys)))
     for keys, done in _DONE_ANYWAY.items():
         section = _section(data, keys)
         if section is None or keys[-1] not in section:

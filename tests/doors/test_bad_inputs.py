@@ -144,7 +144,10 @@ BASE_CASES = {
         "model:\n  recurrence: {}\n  transformer: {}\n",
         ["base.yaml:1", "both recurrence and transformer"],
     ),
-    "transformer": ("model:\n  transformer: {}\n", ["base.yaml:2", "cannot be trained yet"]),
+    "heads": (
+        "model:\n  transformer: {embed_dim: 100}\n",
+        ["base.yaml:2", "100 is not divisible by num_heads = 8"],
+    ),
     "empty": ("", ["base.yaml", "is empty"]),
     "list": ("- a\n", ["base.yaml", "list"]),
 }
@@ -283,7 +286,10 @@ def test_overlapping_seeds_are_warned_of(door, tmp_path):
 def test_published_config_of_an_older_version_runs_with_warnings(door, tmp_path):
     (tmp_path / "base.yaml").write_text(
         "environment: {type: CartPole, name: CartPole-v1}\n"
-        "model: {vec_encoder_layer: none}\n"
+        "model:\n"
+        "  vec_encoder_layer: none\n"
+        "  transformer: {num_layers: 2, layer_size: 16, positional_encoding: relative,\n"
+        "    share_heads: true}\n"
         "sampler: {type: TrajectorySampler}\n"
         "trainer: {share_parameters: true, refresh_buffer_epoch: -1}\n"
     )
@@ -292,7 +298,10 @@ def test_published_config_of_an_older_version_runs_with_warnings(door, tmp_path)
     outcome = door("ntune", arguments)
     assert outcome.status == 0, outcome.err
     assert "is called vec_encoder now" in outcome.err
-    assert "vec_encoder: none" in (tmp_path / "out/configs/0.yaml").read_text()
+    assert "base.yaml:4: model.transformer.positional_encoding: relative is" in outcome.err
+    text = (tmp_path / "out/configs/0.yaml").read_text()
+    for line in ("vec_encoder: none", "num_blocks: 2", "embed_dim: 16", "encoding: absolute"):
+        assert line in text
 
 
 def test_invalid_permutations_can_be_left_out(door, tiny, tmp_path):

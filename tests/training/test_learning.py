@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gymnasium
+import numpy as np
 import pytest
 
 from neroRL.config.checks import build
@@ -10,7 +12,7 @@ from neroRL.training.trainer import train
 pytestmark = pytest.mark.slow
 
 
-def _cartpole(recurrence):
+def _cartpole(memory):
     return {
         "environment": {
             "type": "CartPole",
@@ -21,7 +23,7 @@ def _cartpole(recurrence):
             "num_vec_encoder_units": 32,
             "num_hidden_layers": 1,
             "num_hidden_units": 64,
-            "recurrence": recurrence,
+            **memory,
         },
         "sampler": {"n_workers": 16, "worker_steps": 128},
         "trainer": {
@@ -31,10 +33,72 @@ def _cartpole(recurrence):
     }
 
 
-@pytest.mark.parametrize(("memory", "solves"), [("gru", True), ("lstm", True), (None, False)])
-def test_cartpole_without_velocities_needs_memory(tmp_path, memory, solves):
-    size = {"layer_type": memory, "hidden_state_size": 64, "sequence_length": 16}
-    config = build({**_cartpole(size if memory else None), "seed": 1, "threads": 1})
+RECURRENCE = {"hidden_state_size": 64, "sequence_length": 16}
+TRANSFORMER = {"embed_dim": 32, "num_heads": 4, "memory_length": 16}
+MEMORIES = {
+    "none": {},
+    "gru": {"recurrence": RECURRENCE},
+    "lstm": {"recurrence": {"layer_type": "lstm", **RECURRENCE}},
+    "transformer": {"transformer": TRANSFORMER},
+    "learned positions": {"transformer": {**TRANSFORMER, "positional_encoding": "learned"}},
+    "gated transformer": {"transformer": {**TRANSFORMER, "num_blocks": 2, "gtrxl": True}},
+}
+
+
+class Recall(gymnasium.Env):
+    """Shows -1 or 1 in the first of ten steps; in the last, its action is worth 1 or -1."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed, options=options)
+        self._shown = int(self.np_random.integers(2))
+        self._step = 0
+        return np.array([2 * self._shown - 1, 0], np.float32), {}
+
+    def step(self, action):
+        self._step += 1
+        over = self._step == 10
+        reward = (1.0 if action == self._shown else -1.0) if over else 0.0
+        return np.array([0, self._step == 9], np.float32), reward, over, False, {}
+
+
+gymnasium.register("Recall-v0", Recall)
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_recalling_needs_memory(tmp_path, memory):
+    config = build(
+        {
+            "environment": {"type": "Gymnasium", "name": "Recall-v0"},
+            "model": {
+                "num_vec_encoder_units": 16,
+                "num_hidden_layers": 1,
+                "num_hidden_units": 32,
+                **MEMORIES[memory],
+            },
+            "sampler": {"n_workers": 16, "worker_steps": 50},
+            "trainer": {
+                "updates": 100,
+                "learning_rate_schedule": {"initial": 1.0e-3, "final": 1e-5},
+            },
+            "seed": 1,
+            "threads": 1,
+        }
+    )
+    outcome = train(config, tmp_path)
+    if memory == "none":
+        # A fair coin's mean of 100 throws, within four standard errors.
+        assert abs(outcome.reward_mean) <= 0.4
+    else:
+        assert outcome.reward_mean >= 0.98
+
+
+@pytest.mark.parametrize("memory", ["none", "gru", "lstm"])
+def test_cartpole_without_velocities_needs_memory(tmp_path, memory):
+    solves = memory != "none"
+    config = build({**_cartpole(MEMORIES[memory]), "seed": 1, "threads": 1})
     outcome = train(config, tmp_path)
     assert (outcome.reward_mean >= 195) is solves, outcome.reward_mean
 

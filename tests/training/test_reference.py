@@ -16,20 +16,30 @@ from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.memory.interface import History
 from neroRL.models.memory.none import NoMemory, Nothing
 from neroRL.models.memory.recurrent import StateHistory
+from neroRL.models.memory.transformer import TransformerMemory, WindowHistory
 from neroRL.training.rollout import Rollout
 from neroRL.training.schedules import Hyperparameters
 from neroRL.training.update import make_optimizer, update
+from tests.models.naive_transformer import naive_features, position
 
 T, N, ACTIONS = 12, 3, (3, 2)
 SPEC = EnvironmentSpec(None, "uint8", 4, ACTIONS)
 SCHEDULED = Hyperparameters(learning_rate=0.01, beta=0.02, clip_range=0.1)
-MEMORIES = {
-    "none": None,
+RECURRENT = {
     "gru": {"layer_type": "gru", "hidden_state_size": 5, "sequence_length": 4},
     "lstm": {"layer_type": "lstm", "hidden_state_size": 5, "sequence_length": 0},
     "learned": {"hidden_state_size": 5, "sequence_length": 5, "hidden_state_init": "learned"},
     "residual": {"hidden_state_size": 5, "num_layers": 2, "residual": True, "sequence_length": 3},
 }
+SMALL = {"num_blocks": 2, "embed_dim": 6, "num_heads": 2, "memory_length": 4}
+MEMORIES = {
+    "none": {},
+    **{name: {"recurrence": values} for name, values in RECURRENT.items()},
+    "transformer": {"transformer": {**SMALL, "positional_encoding": "learned"}},
+    "gated": {"transformer": {**SMALL, "gtrxl": True, "gtrxl_bias": 1.0}},
+}
+# Columns of the transformer's memory that precede the rollout, a whole window.
+CARRIED = 4
 
 
 def _config(memory: str, normalization: str):
@@ -39,7 +49,7 @@ def _config(memory: str, normalization: str):
                 "num_vec_encoder_units": 6,
                 "num_hidden_layers": 1,
                 "num_hidden_units": 7,
-                "recurrence": MEMORIES[memory],
+                **MEMORIES[memory],
             },
             "sampler": {"n_workers": N, "worker_steps": T},
             "trainer": {
@@ -67,13 +77,39 @@ def _rollout(model: ActorCritic, distinct: bool) -> Rollout:
     log_probs = torch.full((T * N, 2), -0.9, dtype=torch.float64) + 0.1 * real[:, :1]
     return Rollout(
         {"vector": table}, rows, distinct, starts, actions, log_probs,
-        real[:, 1].clone(), real[:, 2].clone(), _history(model, generator), [],
+        real[:, 1].clone(), real[:, 2].clone(), _history(model, starts, generator), [],
     )  # fmt: skip
 
 
-def _history(model: ActorCritic, generator: torch.Generator) -> History:
+class _Remembered(WindowHistory):
+    """A history of a transformer with the block's inputs as they were, without encodings."""
+
+    def __init__(self, memory, starts, generator):
+        size = (len(memory.blocks), N, CARRIED + T, memory.output_size)
+        self.inputs = torch.randn(size, generator=generator, dtype=torch.float64)
+        columns = np.where(starts, CARRIED + np.arange(T)[:, None], -1)
+        self.begins = np.maximum.accumulate(columns, axis=0)  # those of older ones: column -1
+        items = self.inputs.clone()
+        for t, worker in np.ndindex(CARRIED + T, N):
+            begin = self.begins[max(t - CARRIED, 0), worker]
+            if t >= begin:
+                items[:, worker, t] += position(memory, t - begin, learned=False)
+        super().__init__(list(items), self.begins, memory.window)
+
+    def past(self, t, worker):
+        """The inputs of all blocks at each earlier step of an episode, None where forgotten."""
+        begin = self.begins[t, worker]
+        return [
+            None if column < 0 else list(self.inputs[:, worker, column])
+            for column in range(begin, CARRIED + t)
+        ]
+
+
+def _history(model: ActorCritic, starts: np.ndarray, generator: torch.Generator) -> History:
     if isinstance(model.memory, NoMemory):
         return Nothing()
+    if isinstance(model.memory, TransformerMemory):
+        return _Remembered(model.memory, starts, generator)
     shape = (T * N, model.memory.state_size)
     return StateHistory(torch.randn(shape, generator=generator, dtype=torch.float64))
 
@@ -95,16 +131,26 @@ def _naive_pieces(starts: np.ndarray, sequence_length: int) -> list[list[tuple[i
 def _naive_outputs(model, rollout, piece):
     """Logits and value of each step of a piece, one step at a time."""
     t, worker = piece[0]
+    if isinstance(rollout.history, _Remembered):
+        features = model.encoder(_observation(rollout, t, worker))
+        embedded = model.memory.embedding(features)[0]
+        past = rollout.history.past(t, worker)
+        features, _ = naive_features(model.memory, embedded, past)
+        yield model.heads(model.hidden(features))
+        return
     state = rollout.history.before(np.array([t * N + worker]))
     initial = dict(model.memory.named_parameters()).get("initial")
     if initial is not None and rollout.starts[t, worker]:
         state = initial[None]
     for t, worker in piece:
-        observation = rollout.observations["vector"][rollout.rows[t, worker]][None]
-        features = model.encoder({"vector": observation})
+        features = model.encoder(_observation(rollout, t, worker))
         if state is not None:
             features, state = _naive_recurrence(model.memory, features, state)
         yield model.heads(model.hidden(features))[0]
+
+
+def _observation(rollout, t, worker):
+    return {"vector": rollout.observations["vector"][rollout.rows[t, worker]][None]}
 
 
 def _naive_recurrence(memory, features, state):

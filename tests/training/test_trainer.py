@@ -18,7 +18,7 @@ VEC = {"type": "MinigridVec", "name": "MiniGrid-MemoryS7-v0", "reset_params": {"
 IMAGE = {"type": "Minigrid", "name": "MiniGrid-Empty-Random-5x5-v0", "resize_vis_obs": [36, 36]}
 
 
-def _mapping(environment=CARTPOLE, recurrence=None, **trainer):
+def _mapping(environment=CARTPOLE, memory=None, **trainer):
     return {
         "environment": environment,
         "model": {
@@ -26,7 +26,7 @@ def _mapping(environment=CARTPOLE, recurrence=None, **trainer):
             "num_hidden_layers": 1,
             "num_hidden_units": 8,
             "checkpoint_interval": 2,
-            "recurrence": recurrence,
+            **(memory or {}),
         },
         "sampler": {"n_workers": 3, "worker_steps": 16},
         "trainer": {"updates": 4, "n_mini_batches": 2, **trainer},
@@ -45,21 +45,29 @@ def _equal(a, b) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
-RECURRENCES = [
-    None,
-    {"hidden_state_size": 8, "sequence_length": 4},
-    {"hidden_state_size": 8, "sequence_length": 0, "hidden_state_init": "sample"},
-    {"layer_type": "lstm", "hidden_state_size": 8, "reset_hidden_state": False},
-]
+MEMORIES = {
+    "none": {},
+    "gru": {"recurrence": {"hidden_state_size": 8, "sequence_length": 4}},
+    "sample": {
+        "recurrence": {"hidden_state_size": 8, "sequence_length": 0, "hidden_state_init": "sample"}
+    },
+    "lstm": {
+        "recurrence": {
+            "layer_type": "lstm",
+            "hidden_state_size": 8,
+            "sequence_length": 8,
+            "reset_hidden_state": False,
+        }
+    },
+    "transformer": {"transformer": {"num_blocks": 2, "embed_dim": 8, "memory_length": 10}},
+}
 
 
 @pytest.mark.parametrize("environment", [CARTPOLE, VEC, IMAGE], ids=["vector", "one-hot", "image"])
-@pytest.mark.parametrize("recurrence", RECURRENCES, ids=["none", "gru", "sample", "lstm"])
-def test_resuming_equals_not_having_stopped(tmp_path, environment, recurrence):
-    if recurrence is not None:
-        recurrence = {"sequence_length": 8, **recurrence}
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_resuming_equals_not_having_stopped(tmp_path, environment, memory):
     whole, begun, continued = tmp_path / "whole", tmp_path / "begun", tmp_path / "continued"
-    config = build(_mapping(environment, recurrence))
+    config = build(_mapping(environment, MEMORIES[memory]))
     first = train(config, whole)
     # The global generators must not matter.
     torch.manual_seed(99)

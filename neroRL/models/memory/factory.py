@@ -8,6 +8,7 @@ from neroRL.config.schema import ModelConfig
 from neroRL.models.memory.interface import Memory
 from neroRL.models.memory.none import NoMemory
 from neroRL.models.memory.recurrent import RecurrentMemory
+from neroRL.models.memory.transformer import TransformerMemory
 
 
 def make_memory(config: ModelConfig, input_size: int, activation: nn.Module) -> Memory:
@@ -18,6 +19,8 @@ def make_memory(config: ModelConfig, input_size: int, activation: nn.Module) -> 
         input_size: features of the encoder.
         activation: follows an embedding of them.
     """
+    if config.transformer is not None:
+        return TransformerMemory(config.transformer, input_size, activation)
     if config.recurrence is not None:
         return RecurrentMemory(config.recurrence, input_size, activation)
     return NoMemory(input_size)

@@ -1,0 +1,308 @@
+"""Episodic transformer memory: attends to a window of the episode's past.
+
+The form is that of Pleines et al. 2023, "Memory Gym: Towards Endless Tasks to Benchmark Memory
+Capabilities of Agents": the inputs of every block are remembered without their gradients; the
+current step asks, the steps before it in its episode answer.
+
+A key and a value depend on one remembered step alone, not on who asks. So they are computed once:
+in a rollout, where the weights stand still, when the step is remembered; in a mini batch, once for
+all its steps, which attend to the columns of their environment under a mask instead of each to a
+window of its own.
+
+Shapes: N environments, C columns (steps that are remembered), D numbers of a step (``embed_dim``),
+M steps of a mini batch, Q steps of the environment with the most of them, W the ``memory_length``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from neroRL.config.schema import TransformerConfig
+from neroRL.models.initialisation import orthogonal_
+from neroRL.models.memory.attention import Block, initialise, sinusoids
+from neroRL.models.memory.interface import Memory, MemoryState, Pieces, Readout
+
+
+class TransformerMemory(Memory):
+    """Blocks of attention and a dense layer, behind a linear embedding.
+
+    Args:
+        config: of the transformer.
+        input_size: features of the encoder.
+        activation: follows the embedding.
+
+    Attributes:
+        window: W, how many steps are attended to at most.
+    """
+
+    def __init__(self, config: TransformerConfig, input_size: int, activation: nn.Module) -> None:
+        super().__init__()
+        self._config = config
+        self.output_size = config.embed_dim
+        self.sequence_length = 1
+        self.window = config.memory_length
+        embedding = orthogonal_(nn.Linear(input_size, config.embed_dim))
+        self.embedding = nn.Sequential(embedding, activation)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_blocks))
+        initialise(self.blocks, config)
+        self.positions: nn.Parameter | None = None
+        if config.positional_encoding == "learned":
+            self.positions = nn.Parameter(torch.randn(self.window, config.embed_dim))
+
+    def observe(self, features: Tensor, readout: Readout) -> Tensor:  # noqa: ARG002
+        """The embedding, the input of the first block."""
+        embedded: Tensor = self.embedding(features)
+        return embedded
+
+    def begin(self, count: int, generator: Generator, readout: Readout) -> Window:
+        """Nothing to remember yet."""
+        return Window(self, torch.empty(count, 0, device=generator.device), readout)
+
+    def pieces(self, observed: Tensor, pieces: Pieces, readout: Readout) -> Tensor:
+        """All steps of a mini batch; pieces have one step."""
+        past: _Past = pieces.before
+        inputs = functional.embedding(pieces.rows[0], observed)
+
+        def attend(block: Block, number: int, queries: Tensor) -> Tensor:
+            keys, values = self.keys_and_values(number, past.items[number], past.times)
+            shape = (*past.mask.shape[:2], queries.shape[-1])
+            asked = queries.new_zeros(shape).flatten(0, 1).index_copy(0, past.places, queries)
+            answers = block.attend(asked.view(shape), keys, values, past.mask)
+            return answers.flatten(0, 1)[past.places]
+
+        return readout(self.run(inputs, past.times_of_steps, attend)[0])
+
+    def run(
+        self, inputs: Tensor, times: Tensor, attend: Callable[[Block, int, Tensor], Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Runs all blocks.
+
+        Args:
+            inputs: embeddings of some steps, shape (M, D).
+            times: of the steps in their episodes, shape (M,).
+            attend: answers of the past to the queries (M, D) of a block, given with its number.
+
+        Returns:
+            The output of the last block and the inputs of all, (M, D) each.
+        """
+        all_inputs = []
+        encoding = None
+        if self._config.add_positional_encoding_to_query:
+            encoding = self._sinusoids(times) if self.positions is None else self._learned(times)
+        for number, block in enumerate(self.blocks):
+            assert isinstance(block, Block)
+            all_inputs.append(inputs)
+            if encoding is not None:
+                inputs = inputs + encoding
+            inputs = block(inputs, partial(attend, block, number))
+        return inputs, all_inputs
+
+    def remembered(self, all_inputs: list[Tensor], times: Tensor) -> list[Tensor]:
+        """What is kept of steps: the inputs of each block, (M, D), and the time, (M,)."""
+        encoding = self._sinusoids(times)
+        return all_inputs if encoding is None else [inputs + encoding for inputs in all_inputs]
+
+    def keys_and_values(self, block: int, items: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of what a block remembers.
+
+        Args:
+            block: its number.
+            items: what is kept of its inputs, shape (…, D).
+            times: of the steps in their episodes, shape (…).
+
+        Returns:
+            Shape (…, D) each.
+        """
+        encoding = self._learned(times)
+        chosen = self.blocks[block]
+        assert isinstance(chosen, Block)
+        return chosen.keys_and_values(items if encoding is None else items + encoding)
+
+    def _sinusoids(self, times: Tensor) -> Tensor | None:
+        if self._config.positional_encoding != "absolute":
+            return None
+        return sinusoids(times, self.output_size).to(self._dtype)
+
+    def _learned(self, times: Tensor) -> Tensor | None:
+        # Unique within a window; an episode that is longer goes round.
+        positions = self.positions
+        return None if positions is None else functional.embedding(times % self.window, positions)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.parameters()).dtype
+
+
+class _Past(NamedTuple):
+    """What the steps of a mini batch attend to.
+
+    Attributes:
+        items: what each block remembers, shape (N, C, D) each.
+        times: of the columns in their episodes, shape (N, C).
+        times_of_steps: of the steps in their episodes, shape (M,).
+        places: position of each step among the queries, the flattened (N, Q), shape (M,).
+        mask: which columns a query attends to, shape (N, Q, C).
+    """
+
+    items: list[Tensor]
+    times: Tensor
+    times_of_steps: Tensor
+    places: Tensor
+    mask: Tensor
+
+
+class WindowHistory:
+    """What was remembered in a rollout, and what was carried into it.
+
+    Args:
+        items: what each block remembers, shape (N, C, D) each; the rollout's T columns come last.
+        begins: the column in which the episode of each step begins, shape (T, N); negative where
+            that column is not remembered any more.
+        window: W.
+    """
+
+    def __init__(self, items: list[Tensor], begins: np.ndarray, window: int) -> None:
+        self._items = items
+        self._begins = begins
+        self._window = window
+        columns = np.arange(items[0].shape[1])
+        self._first_column = len(columns) - len(begins)
+        # The begins of carried columns are those of the first step: older episodes are not seen.
+        of_columns = np.concatenate((np.repeat(begins[:1], self._first_column, axis=0), begins))
+        self._times = np.maximum(columns[:, None] - of_columns, 0).T.copy()
+
+    def before(self, first: np.ndarray) -> _Past:
+        """What steps attend to; see the base class."""
+        step, worker = np.divmod(first, self._begins.shape[1])
+        column = self._first_column + step
+        begin = self._begins[step, worker]
+        oldest = np.maximum(begin, column - self._window)
+        low, high = max(int(oldest.min()), 0), int(column.max())
+        order = np.argsort(worker, kind="stable")
+        counts = np.bincount(worker, minlength=self._begins.shape[1])
+        most = int(counts.max())
+        rank = np.empty_like(order)
+        rank[order] = np.arange(len(order)) - (np.cumsum(counts) - counts)[worker[order]]
+        places = worker * most + rank
+        columns = np.arange(low, high)
+        mask = np.zeros((len(counts) * most, len(columns)), np.bool_)
+        mask[places] = (columns >= oldest[:, None]) & (columns < column[:, None])
+        device = self._items[0].device
+
+        def on_device(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(array).to(device, non_blocking=True)
+
+        return _Past(
+            items=[items[:, low:high] for items in self._items],
+            times=on_device(self._times[:, low:high]),
+            times_of_steps=on_device(column - begin),
+            places=on_device(places),
+            mask=on_device(mask).view(len(counts), most, len(columns)),
+        )
+
+
+class Window(MemoryState):
+    """What N environments remember of their running episodes, and the keys and values of it.
+
+    Args:
+        memory: whose it is.
+        empty: of the memory's device, shape (N, 0).
+        readout: of the memory's output.
+    """
+
+    def __init__(self, memory: TransformerMemory, empty: Tensor, readout: Readout) -> None:
+        self._memory = memory
+        self._readout = readout
+        self._device = empty.device
+        count = len(empty)
+        dtype = next(memory.parameters()).dtype
+        blocks = range(len(memory.blocks))
+        self._items = [empty.new_empty(count, 0, memory.output_size, dtype=dtype) for _ in blocks]
+        self._keys = list(self._items)
+        self._values = list(self._items)
+        self._column = 0  # of the next step
+        self._begins = np.zeros(count, np.int64)  # first columns of the running episodes
+        self._kept: list[np.ndarray] = []
+
+    def begin_rollout(self, steps: int) -> None:
+        """Keeps what can still be seen, with the keys and values of today's weights."""
+        carried = self._carried()
+        forgotten = self._column - carried
+        self._begins = self._begins - forgotten
+        self._column = carried
+        self._kept = []
+        times = self._to_device(np.maximum(np.arange(carried) - self._begins[:, None], 0))
+        for number, items in enumerate(self._items):
+            seen = items[:, forgotten : forgotten + carried]
+            room = items.new_empty(len(items), steps, items.shape[2])
+            keys, values = self._memory.keys_and_values(number, seen, times)
+            self._items[number] = torch.cat((seen, room), dim=1)
+            self._keys[number] = torch.cat((keys, room), dim=1)
+            self._values[number] = torch.cat((values, room), dim=1)
+
+    def step(self, observed: Tensor) -> Tensor:
+        """One step; see the base class."""
+        self._kept.append(self._begins)
+        output, inputs = self._run(observed, np.arange(len(observed)))
+        times = self._to_device(self._column - self._begins)
+        for number, items in enumerate(self._memory.remembered(inputs, times)):
+            keys, values = self._memory.keys_and_values(number, items, times)
+            self._items[number][:, self._column] = items
+            self._keys[number][:, self._column] = keys
+            self._values[number][:, self._column] = values
+        self._column += 1
+        return self._readout(output)
+
+    def look(self, observed: Tensor, workers: np.ndarray) -> Tensor:
+        """Outputs of some environments; see the base class."""
+        return self._readout(self._run(observed, workers)[0])
+
+    def begin_episodes(self, workers: np.ndarray) -> None:
+        """What came before is not seen any more."""
+        self._begins = self._begins.copy()
+        self._begins[workers] = self._column
+
+    def end_rollout(self) -> WindowHistory:
+        """All that was remembered."""
+        items = [items[:, : self._column] for items in self._items]
+        return WindowHistory(items, np.stack(self._kept), self._memory.window)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What can still be seen."""
+        first = self._column - self._carried()
+        return {
+            "items": [items[:, first : self._column].clone() for items in self._items],
+            "begins": (self._begins - first).tolist(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores it."""
+        self._items = list(state["items"])
+        self._column = self._items[0].shape[1]
+        self._begins = np.array(state["begins"])
+
+    def _carried(self) -> int:
+        """How many of the last columns some running episode can still see."""
+        return min(self._memory.window, self._column - int(self._begins.min()), self._column)
+
+    def _run(self, observed: Tensor, workers: np.ndarray) -> tuple[Tensor, list[Tensor]]:
+        begins = self._begins[workers]
+        low = max(self._column - self._memory.window, int(begins.min()), 0)
+        mask = self._to_device(np.arange(low, self._column) >= begins[:, None])[:, None]
+        rows = slice(None) if len(workers) == len(self._begins) else self._to_device(workers)
+
+        def attend(block: Block, number: int, queries: Tensor) -> Tensor:
+            keys, values = (x[number][rows, low : self._column] for x in (self._keys, self._values))
+            return block.attend(queries[:, None], keys, values, mask)[:, 0]
+
+        return self._memory.run(observed, self._to_device(self._column - begins), attend)
+
+    def _to_device(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self._device, non_blocking=True)
