@@ -24,7 +24,8 @@ from neroRL.environments.minigrid import Minigrid, MinigridVec
 from neroRL.models import receptive_fields
 from neroRL.models.actor import ObservedRows
 from neroRL.models.memory import recurrent
-from neroRL.training import batches, rollout, trainer
+from neroRL.training import batches, rollout, trainer, update
+from neroRL.training.losses import Coefficients, Loss, Taken, log_probabilities
 
 UPDATES, MOST_ROUNDS = 2, 3
 NAMES = ("W1", "W2", "W5")
@@ -115,6 +116,35 @@ def recurrence_by_autograd() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def loss_by_autograd() -> Iterator[None]:
+    """The loss of PPO recorded by autograd, operation by operation."""
+
+    def recorded(
+        outputs: Tensor, choices: tuple[int, ...], taken: Taken, coefficients: Coefficients
+    ) -> Loss:
+        logits, values = outputs[:, :-1], outputs[:, -1]
+        clip_range, advantages = coefficients.clip_range, taken.advantages[:, None]
+        branches = [branch.log_softmax(dim=1) for branch in logits.split(choices, dim=1)]
+        entropy = -sum((log_p.exp() * log_p).sum(dim=1) for log_p in branches).mean()  # type: ignore[union-attr]
+        log_ratio = log_probabilities(logits, choices, taken.actions) - taken.log_probs
+        ratio = log_ratio.exp()
+        clipped = ratio.clamp(1.0 - clip_range, 1.0 + clip_range)
+        policy = torch.min(ratio * advantages, clipped * advantages).mean()
+        near = taken.values + (values - taken.values).clamp(-clip_range, clip_range)
+        errors = (values - taken.returns).square(), (near - taken.returns).square()
+        value = torch.max(*errors).mean()
+        loss = coefficients.value * value - policy - coefficients.beta * entropy
+        with torch.no_grad():
+            divergence = (ratio - 1.0 - log_ratio).mean()
+            outside = ((ratio - 1.0).abs() > clip_range).to(ratio.dtype).mean()
+        parts = torch.stack((loss, policy, value, entropy, divergence, outside))
+        return Loss(loss, parts.detach())
+
+    with mock.patch.object(update, "ppo_loss", recorded):
+        yield
+
+
+@contextlib.contextmanager
 def giving_memory_back() -> Iterator[None]:
     """Freed memory goes back to the system, as glibc does by itself."""
     with mock.patch.object(trainer, "keep_freed_memory"):
@@ -139,6 +169,7 @@ TECHNIQUES: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
     "batched environments": without_batched_environments,
     "padding to the longest piece": padding_to_the_longest_episode,
     "written-out recurrence": recurrence_by_autograd,
+    "written-out loss": loss_by_autograd,
     "fused optimiser": without_a_fused_optimizer,
     "keeping freed memory": giving_memory_back,
 }

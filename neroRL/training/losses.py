@@ -1,98 +1,172 @@
-"""The loss of proximal policy optimisation (Schulman et al. 2017).
+"""The loss of proximal policy optimisation (Schulman et al. 2017) and its gradient.
 
-Shapes: M steps, O outputs, one column for each action branch.
+The gradient is written out: autograd would record some fifty operations on a few hundred numbers
+each, whose bookkeeping costs more than their arithmetic.
+
+Shapes: M steps, O outputs (the logits of all action branches side by side, then the value).
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
-class LogProbabilities(NamedTuple):
-    """Log-probabilities of a policy.
+class Taken(NamedTuple):
+    """What an update knows of steps that were taken.
 
     Attributes:
-        taken: of the actions taken, shape (M, branches).
-        entropy: of the policy, summed over branches, shape (M,).
+        actions: shape (M, branches).
+        log_probs: of the actions under the policy that took them, shape (M, branches).
+        values: under that policy, shape (M,).
+        advantages: normalised or not, shape (M,).
+        returns: values plus advantages before normalisation, shape (M,).
     """
 
-    taken: Tensor
-    entropy: Tensor
+    actions: Tensor
+    log_probs: Tensor
+    values: Tensor
+    advantages: Tensor
+    returns: Tensor
 
 
-class Losses(NamedTuple):
-    """The loss to minimise and what it is made of; each a number.
+class Coefficients(NamedTuple):
+    """What weighs the parts of the loss.
 
     Attributes:
-        loss: -(policy - value_coefficient · value + beta · entropy).
-        policy: the clipped surrogate objective, equation 7.
-        value: the clipped squared error.
-        entropy: mean over steps, summed over branches.
-        kl_divergence: of the new policy from the old one, estimated by mean(ratio - 1 - log ratio)
-            (Schulman 2020, "Approximating KL divergence").
-        clip_fraction: how many ratios are outside the clip range.
+        clip_range: of ratios and of value changes.
+        beta: coefficient of the entropy.
+        value: coefficient of the value loss.
+    """
+
+    clip_range: float
+    beta: float
+    value: float
+
+
+class Loss(NamedTuple):
+    """The loss of a mini batch.
+
+    Attributes:
+        loss: -(policy - value coefficient · value + beta · entropy), a number.
+        parts: carry no gradient, shape (6,): the loss; the policy's clipped surrogate objective
+            (equation 7); the clipped squared error of the value; the entropy, mean over steps,
+            summed over branches; the divergence of the new policy from the old one, estimated by
+            mean(ratio - 1 - log ratio) (Schulman 2020, "Approximating KL divergence"); how many
+            ratios are outside the clip range.
     """
 
     loss: Tensor
-    policy: Tensor
-    value: Tensor
-    entropy: Tensor
-    kl_divergence: Tensor
-    clip_fraction: Tensor
+    parts: Tensor
 
 
-def log_probabilities(logits: Tensor, actions: tuple[int, ...], taken: Tensor) -> LogProbabilities:
-    """Log-probabilities of actions, and the entropy.
+def log_probabilities(logits: Tensor, choices: tuple[int, ...], actions: Tensor) -> Tensor:
+    """Log-probabilities of actions, shape (M, branches).
 
     Args:
         logits: of all branches side by side, shape (M, sum of choices).
-        actions: number of choices of each branch.
-        taken: the actions, shape (M, branches).
+        choices: number of choices of each branch.
+        actions: shape (M, branches).
     """
-    branches = [branch.log_softmax(dim=1) for branch in logits.split(actions, dim=1)]
-    of_taken = [log.gather(1, taken[:, i : i + 1]) for i, log in enumerate(branches)]
-    entropies = [-(log.exp() * log).sum(dim=1) for log in branches]
-    return LogProbabilities(torch.cat(of_taken, dim=1), torch.stack(entropies).sum(dim=0))
+    branches = [branch.log_softmax(dim=1) for branch in logits.split(choices, dim=1)]
+    return _of_actions(branches, actions)
 
 
-def ppo_losses(
-    new: LogProbabilities,
-    values: Tensor,
-    old_log_probs: Tensor,
-    old_values: Tensor,
-    advantages: Tensor,
-    returns: Tensor,
-    *,
-    clip_range: float,
-    beta: float,
-    value_coefficient: float,
-) -> Losses:
-    """The loss of a mini batch.
+def ppo_loss(
+    outputs: Tensor, choices: tuple[int, ...], taken: Taken, coefficients: Coefficients
+) -> Loss:
+    """The loss of a mini batch; differentiable in the outputs.
 
     Args:
-        new: log-probabilities under the policy that is optimised.
-        values: shape (M,).
-        old_log_probs: of the actions under the policy that took them, shape (M, branches).
-        old_values: shape (M,).
-        advantages: normalised or not, shape (M,).
-        returns: old values plus advantages before normalisation, shape (M,).
-        clip_range: of ratios and of value changes.
-        beta: coefficient of the entropy.
-        value_coefficient: of the value loss.
+        outputs: of the network that is optimised, shape (M, O).
+        choices: number of choices of each branch.
+        taken: the steps.
+        coefficients: of the parts.
     """
-    log_ratio = new.taken - old_log_probs
+    loss, parts = _PpoLoss.apply(outputs, choices, taken, coefficients)  # type: ignore[no-untyped-call]
+    return Loss(loss, parts)
+
+
+class _PpoLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        outputs: Tensor,
+        choices: tuple[int, ...],
+        taken: Taken,
+        coefficients: Coefficients,
+    ) -> tuple[Tensor, Tensor]:
+        d_outputs = torch.empty_like(outputs)
+        policy_parts = _policy(outputs[:, :-1], choices, taken, coefficients, d_outputs[:, :-1])
+        policy, entropy, kl_divergence, clip_fraction = policy_parts
+        value = _value(outputs[:, -1], taken, coefficients, d_outputs[:, -1])
+        loss = coefficients.value * value - policy - coefficients.beta * entropy
+        ctx.save_for_backward(d_outputs)
+        parts = torch.stack((loss, policy, value, entropy, kl_divergence, clip_fraction))
+        ctx.mark_non_differentiable(parts)
+        return loss, parts
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_loss: Tensor, _: Tensor) -> tuple[Tensor, None, None, None]:
+        (d_outputs,) = ctx.saved_tensors
+        return d_outputs * d_loss, None, None, None
+
+
+def _policy(
+    logits: Tensor,
+    choices: tuple[int, ...],
+    taken: Taken,
+    coefficients: Coefficients,
+    d_logits: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Objective, entropy, divergence and clip fraction; writes the loss's gradient."""
+    branches = [branch.log_softmax(dim=1) for branch in logits.split(choices, dim=1)]
+    log_ratio = _of_actions(branches, taken.actions) - taken.log_probs
     ratio = log_ratio.exp()
-    advantages = advantages[:, None]
-    clipped = ratio.clamp(1.0 - clip_range, 1.0 + clip_range)
-    policy = torch.min(ratio * advantages, clipped * advantages).mean()
-    near = old_values + (values - old_values).clamp(-clip_range, clip_range)
-    value = torch.max((values - returns).square(), (near - returns).square()).mean()
-    entropy = new.entropy.mean()
-    loss = -(policy - value_coefficient * value + beta * entropy)
-    with torch.no_grad():
-        kl_divergence = (ratio - 1.0 - log_ratio).mean()
-        clip_fraction = ((ratio - 1.0).abs() > clip_range).to(ratio.dtype).mean()
-    return Losses(loss, policy, value, entropy, kl_divergence, clip_fraction)
+    change = ratio - 1.0
+    clip_range = coefficients.clip_range
+    advantages = taken.advantages[:, None]
+    free = ratio * advantages
+    clipped = ratio.clamp(1.0 - clip_range, 1.0 + clip_range) * advantages
+    # Where the clipped objective is less, it is constant.
+    d_log_probs = free * (free <= clipped) / -free.numel()
+    share = coefficients.beta / len(logits)
+    entropy: Tensor | float = 0.0
+    parts = d_logits.split(choices, dim=1)
+    for i, (log_p, d_branch) in enumerate(zip(branches, parts, strict=True)):
+        p = log_p.exp()
+        of_branch = (p * log_p).sum(dim=1, keepdim=True).neg_()
+        entropy = entropy + of_branch
+        d_taken = d_log_probs[:, i : i + 1]
+        # Of log softmax: 1 - p for the action, -p for others; of the entropy: -p (log p + H).
+        torch.mul(p, (log_p + of_branch).mul_(share).sub_(d_taken), out=d_branch)
+        d_branch.scatter_add_(1, taken.actions[:, i : i + 1], d_taken)
+    assert isinstance(entropy, Tensor)
+    return (
+        torch.minimum(free, clipped).mean(),
+        entropy.mean(),
+        (change - log_ratio).mean(),
+        (change.abs() > clip_range).to(ratio.dtype).mean(),
+    )
+
+
+def _value(values: Tensor, taken: Taken, coefficients: Coefficients, d_values: Tensor) -> Tensor:
+    """The clipped squared error; writes the loss's gradient."""
+    change = values - taken.values
+    clip_range = coefficients.clip_range
+    error = values - taken.returns
+    clipped_error = taken.values + change.clamp(-clip_range, clip_range) - taken.returns
+    square, clipped_square = error.square(), clipped_error.square()
+    # Where the clipped error is greater, it is constant, but for rounding within the clip range.
+    moves = (square >= clipped_square) | (change.abs() <= clip_range)
+    torch.mul(error, moves, out=d_values).mul_(2.0 * coefficients.value / len(values))
+    return torch.maximum(square, clipped_square).mean()
+
+
+def _of_actions(branches: list[Tensor], actions: Tensor) -> Tensor:
+    of_actions = [log_p.gather(1, actions[:, i : i + 1]) for i, log_p in enumerate(branches)]
+    return of_actions[0] if len(of_actions) == 1 else torch.cat(of_actions, dim=1)

@@ -138,7 +138,7 @@ def _rollout(
         distinct=observed.length < MOST_DISTINCT * record.rows.size,
         starts=record.starts,
         actions=actions,
-        log_probs=log_probabilities(outputs.flatten(0, 1)[:, :-1], model.actions, actions).taken,
+        log_probs=log_probabilities(outputs.flatten(0, 1)[:, :-1], model.actions, actions),
         values=outputs[..., -1].flatten(),
         advantages=torch.from_numpy(advantages).to(outputs.device).flatten(),
         history=history,

@@ -12,7 +12,7 @@ from neroRL.config.schema import TrainerConfig
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.memory.interface import Pieces
 from neroRL.training.batches import MiniBatch, cut_into_pieces, mini_batches
-from neroRL.training.losses import Losses, log_probabilities, ppo_losses
+from neroRL.training.losses import Coefficients, Loss, Taken, ppo_loss
 from neroRL.training.rollout import Rollout
 from neroRL.training.schedules import Hyperparameters
 
@@ -20,7 +20,7 @@ EPSILON = 1e-8
 
 
 class UpdateStatistics(NamedTuple):
-    """Means over all mini batches of an update; see :class:`~neroRL.training.losses.Losses`."""
+    """Means over all mini batches of an update; see :class:`~neroRL.training.losses.Loss`."""
 
     loss: float
     policy_loss: float
@@ -66,17 +66,18 @@ def update(
     if config.advantage_normalization == "batch":
         advantages = normalised(advantages)
     rollout = rollout._replace(advantages=advantages)
-    collected = []
+    collected, norms = [], []
     for _ in range(config.epochs):
         for batch in mini_batches(rollout, pieces, config.n_mini_batches, generator):
-            losses = _losses(model, rollout, returns, batch, config, scheduled)
+            loss = _loss(model, rollout, returns, batch, config, scheduled)
             for parameter in parameters:  # quicker than the optimizer's own zero_grad
                 parameter.grad = None
-            losses.loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
+            loss.loss.backward()
+            norms.append(torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm))
             optimizer.step()
-            collected.append(torch.stack([*losses, norm]).detach())
-    return UpdateStatistics(*torch.stack(collected).mean(dim=0).tolist())
+            collected.append(loss.parts)
+    means = torch.stack(collected).mean(dim=0), torch.stack(norms).mean(dim=0, keepdim=True)
+    return UpdateStatistics(*torch.cat(means).tolist())
 
 
 def normalised(advantages: Tensor) -> Tensor:
@@ -86,14 +87,14 @@ def normalised(advantages: Tensor) -> Tensor:
     return (advantages - advantages.mean()) / (advantages.std() + EPSILON)
 
 
-def _losses(
+def _loss(
     model: ActorCritic,
     rollout: Rollout,
     returns: Tensor,
     batch: MiniBatch,
     config: TrainerConfig,
     scheduled: Hyperparameters,
-) -> Losses:
+) -> Loss:
     device = rollout.values.device
 
     def on_device(array: np.ndarray) -> Tensor:
@@ -111,14 +112,12 @@ def _losses(
     advantages = rollout.advantages[transitions]
     if config.advantage_normalization == "minibatch":
         advantages = normalised(advantages)
-    return ppo_losses(
-        log_probabilities(outputs[:, :-1], model.actions, rollout.actions[transitions]),
-        outputs[:, -1],
+    taken = Taken(
+        rollout.actions[transitions],
         rollout.log_probs[transitions],
         rollout.values[transitions],
         advantages,
         returns[transitions],
-        clip_range=scheduled.clip_range,
-        beta=scheduled.beta,
-        value_coefficient=config.value_coefficient,
     )
+    coefficients = Coefficients(scheduled.clip_range, scheduled.beta, config.value_coefficient)
+    return ppo_loss(outputs, model.actions, taken, coefficients)

@@ -1,0 +1,93 @@
+"""The written-out gradient of PPO's loss is the one that autograd finds for the equations."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+
+from neroRL.training.losses import Coefficients, Taken, log_probabilities, ppo_loss
+
+COEFFICIENTS = Coefficients(clip_range=0.2, beta=0.03, value=0.7)
+
+
+def _taken(outputs, choices, generator, spread):
+    """Steps whose ratios and values lie around those of the outputs."""
+    steps = len(outputs)
+    actions = torch.stack([torch.randint(n, (steps,), generator=generator) for n in choices], 1)
+    now = log_probabilities(outputs[:, :-1].detach(), choices, actions)
+
+    def around(centre):
+        noise = torch.randn(centre.shape, generator=generator, dtype=torch.float64)
+        return centre + spread * noise
+
+    advantages = torch.randn(steps, generator=generator, dtype=torch.float64)
+    values = around(outputs[:, -1].detach())
+    return Taken(actions, around(now), values, advantages, values + advantages)
+
+
+def _by_autograd(outputs, choices, taken):
+    low, high = 1 - COEFFICIENTS.clip_range, 1 + COEFFICIENTS.clip_range
+    surrogates, entropies, ratios = [], [], []
+    for branch, logits in enumerate(outputs[:, :-1].split(choices, dim=1)):
+        policy = torch.distributions.Categorical(logits=logits)
+        change = policy.log_prob(taken.actions[:, branch]) - taken.log_probs[:, branch]
+        ratio = change.exp()
+        ratios.append(ratio)
+        surrogates.append(
+            torch.min(ratio * taken.advantages, ratio.clamp(low, high) * taken.advantages)
+        )
+        entropies.append(policy.entropy())
+    values, clip_range = outputs[:, -1], COEFFICIENTS.clip_range
+    near = taken.values + (values - taken.values).clamp(-clip_range, clip_range)
+    worse = torch.max(
+        functional.mse_loss(values, taken.returns, reduction="none"),
+        functional.mse_loss(near, taken.returns, reduction="none"),
+    )
+    policy, entropy = torch.stack(surrogates).mean(), torch.stack(entropies).sum(0).mean()
+    loss = -(policy - COEFFICIENTS.value * worse.mean() + COEFFICIENTS.beta * entropy)
+    ratio = torch.stack(ratios)
+    outside = (ratio < low) | (ratio > high)
+    divergence = (ratio - 1 - ratio.log()).mean()
+    return loss, [loss, policy, worse.mean(), entropy, divergence, outside.double().mean()]
+
+
+@pytest.mark.parametrize("choices", [(2,), (7,), (3, 2, 4)])
+@pytest.mark.parametrize("spread", [0.0, 0.05, 0.5])
+def test_loss_and_gradient(choices, spread):
+    """A spread of 0 has ratios of 1, as in the first mini batch; one of 0.5 clips most of them."""
+    generator = torch.Generator().manual_seed(4)
+    outputs = torch.randn(200, sum(choices) + 1, generator=generator, dtype=torch.float64)
+    outputs.requires_grad_()
+    taken = _taken(outputs, choices, generator, spread)
+    loss, parts = ppo_loss(outputs, choices, taken, COEFFICIENTS)
+    expected, expected_parts = _by_autograd(outputs, choices, taken)
+    torch.testing.assert_close(loss, expected, atol=1e-13, rtol=1e-12)
+    torch.testing.assert_close(parts, torch.stack(expected_parts).detach(), atol=1e-13, rtol=1e-12)
+    assert (float(parts[-1]) > 0.5) == (spread == 0.5)
+    # Also when the loss is a part of something else.
+    (ours,) = torch.autograd.grad(3.0 * loss, outputs)
+    (theirs,) = torch.autograd.grad(3.0 * expected, outputs)
+    torch.testing.assert_close(ours, theirs, atol=1e-13, rtol=1e-11)
+
+
+def test_what_is_clipped_gets_no_gradient():
+    """Four steps: a ratio of 2 with a good and a bad advantage, one of 1/2 with both."""
+    choices = (2,)
+    outputs = torch.zeros(4, 3, dtype=torch.float64, requires_grad=True)
+    half = torch.log(torch.tensor(0.5, dtype=torch.float64))
+    old = torch.tensor([0.25, 0.25, 1.0, 1.0], dtype=torch.float64).log()[:, None]
+    advantages = torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)
+    values = torch.zeros(4, dtype=torch.float64)
+    actions = torch.zeros(4, 1, dtype=torch.int64)
+    taken = Taken(actions, old, values, advantages, values)
+    coefficients = Coefficients(0.2, 0.0, 0.0)
+    loss, parts = ppo_loss(outputs, choices, taken, coefficients)
+    assert log_probabilities(outputs[:, :-1], choices, actions)[0].item() == half
+    loss.backward()
+    # Ratio · advantage · (1 - p) over four steps, where the objective is not clipped.
+    expected = torch.tensor([0.0, 2 * 0.5 / 4, -0.5 * 0.5 / 4, 0.0], dtype=torch.float64)
+    torch.testing.assert_close(outputs.grad[:, 0], expected)
+    torch.testing.assert_close(outputs.grad[:, 1], -expected)
+    assert float(parts[-1]) == 1.0
+    assert loss.item() == pytest.approx(-(1.2 - 2.0 + 0.5 - 0.8) / 4)
