@@ -29,6 +29,7 @@ from neroRL.training.losses import Coefficients, Loss, Taken, log_probabilities
 
 UPDATES, MOST_ROUNDS = 2, 3
 NAMES = ("W1", "W2", "W5")
+ALL_ON, RELATIVE = "nothing (all on)", "relative_speed"
 
 
 @contextlib.contextmanager
@@ -163,7 +164,7 @@ def without_a_fused_optimizer() -> Iterator[None]:
 
 
 TECHNIQUES: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
-    "nothing (all on)": everything_on,
+    ALL_ON: everything_on,
     "distinct observations": without_distinct_observations,
     "distinct receptive fields": without_distinct_fields,
     "batched environments": without_batched_environments,
@@ -182,22 +183,30 @@ def measure_one(name: str, technique: str) -> Values:
 
 
 def run(rounds: int) -> dict[str, Any]:
-    """Measures each technique in a process of its own, all of them in each round."""
+    """Measures each technique in a process of its own, next to one with everything on."""
     runs: dict[str, dict[str, list[Values]]] = {t: {n: [] for n in NAMES} for t in TECHNIQUES}
     for _ in range(min(rounds, MOST_ROUNDS)):
-        for technique, name in itertools.product(TECHNIQUES, NAMES):
-            runs[technique][name].append(measure("ablation", name, technique))
+        for technique, name in itertools.product(list(TECHNIQUES)[1:], NAMES):
+            on, off = measure("ablation", name, ALL_ON), measure("ablation", name, technique)
+            runs[ALL_ON][name].append(on)
+            runs[technique][name].append({**off, RELATIVE: off[SPEED] / on[SPEED]})
     return {t: {name: medians(of_one) for name, of_one in r.items()} for t, r in runs.items()}
 
 
 def table(results: dict[str, Any]) -> str:
     """A row a technique."""
     lines = [
-        "| steps/s (peak MiB) without | " + " | ".join(NAMES) + " |",
+        "| speed without, of all on (peak MiB) | " + " | ".join(NAMES) + " |",
         "|---|" + "---|" * len(NAMES),
     ]
     for technique, r in results.items():
-        cells = [f"{r[n][SPEED]:,.0f} ({r[n]['peak_mib']:,.0f})" for n in NAMES]
+        speeds = [
+            f"{r[n][RELATIVE]:.2f}" if RELATIVE in r[n] else f"{r[n][SPEED]:,.0f} steps/s"
+            for n in NAMES
+        ]
+        cells = [
+            f"{speed} ({r[n]['peak_mib']:,.0f})" for speed, n in zip(speeds, NAMES, strict=True)
+        ]
         lines.append(f"| {technique} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
