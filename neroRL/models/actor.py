@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from neroRL.models.actor_critic import ActorCritic
+from neroRL.models.transfer import on_device
 
 FIRST_ROWS = 64
 
@@ -57,7 +58,7 @@ class ObservedRows:
     def observed(self, rows: np.ndarray) -> Tensor:
         """What the network made of rows, shape (len(rows), P)."""
         assert self._observed is not None
-        return self._observed[torch.from_numpy(rows).to(self._device)]
+        return self._observed[on_device(rows, self._device)]
 
     def observations(self) -> dict[str, np.ndarray]:
         """The observations of all rows."""
@@ -72,9 +73,7 @@ class ObservedRows:
 
     def _compute(self, new: np.ndarray) -> None:
         arrays = self._table.rows(new)
-        observation = {
-            key: torch.from_numpy(array).to(self._device) for key, array in arrays.items()
-        }
+        observation = {key: on_device(array, self._device) for key, array in arrays.items()}
         computed = self._model.observe(observation)
         end = self.length + len(new)
         if self._observed is None:

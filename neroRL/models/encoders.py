@@ -22,6 +22,7 @@ from neroRL.models.receptive_fields import (
     field_table,
     forward_fields,
 )
+from neroRL.models.transfer import on_device
 
 Observations = Mapping[str, Tensor | Fields]
 """``visual`` (R, height, width, channels) or its fields, ``vector`` (R, length)."""
@@ -102,7 +103,7 @@ class Encoder(nn.Module):
             fields = None
             if key == VISUAL and self._layers and device.type == "cpu":
                 fields = field_table(array, self._windows())
-            tables[key] = torch.from_numpy(array).to(device) if fields is None else fields
+            tables[key] = on_device(array, device) if fields is None else fields
         return tables
 
     def _encoded(self, images: Tensor | Fields) -> Tensor:

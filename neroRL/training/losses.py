@@ -71,8 +71,7 @@ def log_probabilities(logits: Tensor, choices: tuple[int, ...], actions: Tensor)
         choices: number of choices of each branch.
         actions: shape (M, branches).
     """
-    branches = [branch.log_softmax(dim=1) for branch in logits.split(choices, dim=1)]
-    return _of_actions(branches, actions)
+    return _of_actions(_log_policies(logits, choices), actions)
 
 
 def ppo_loss(
@@ -124,7 +123,7 @@ def _policy(
     d_logits: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Objective, entropy, divergence and clip fraction; writes the loss's gradient."""
-    branches = [branch.log_softmax(dim=1) for branch in logits.split(choices, dim=1)]
+    branches = _log_policies(logits, choices)
     log_ratio = _of_actions(branches, taken.actions) - taken.log_probs
     ratio = log_ratio.exp()
     change = ratio - 1.0
@@ -165,6 +164,10 @@ def _value(values: Tensor, taken: Taken, coefficients: Coefficients, d_values: T
     moves = (square >= clipped_square) | (change.abs() <= clip_range)
     torch.mul(error, moves, out=d_values).mul_(2.0 * coefficients.value / len(values))
     return torch.maximum(square, clipped_square).mean()
+
+
+def _log_policies(logits: Tensor, choices: tuple[int, ...]) -> list[Tensor]:
+    return [branch.log_softmax(dim=1) for branch in logits.split(choices, dim=1)]
 
 
 def _of_actions(branches: list[Tensor], actions: Tensor) -> Tensor:

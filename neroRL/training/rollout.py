@@ -18,6 +18,7 @@ from neroRL.models.actor import Actor, ObservedRows
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.memory.interface import History
 from neroRL.models.receptive_fields import FieldTable
+from neroRL.models.transfer import on_device
 from neroRL.training.advantages import generalised_advantages
 from neroRL.training.losses import log_probabilities
 
@@ -140,7 +141,7 @@ def _rollout(
         actions=actions,
         log_probs=log_probabilities(outputs.flatten(0, 1)[:, :-1], model.actions, actions),
         values=outputs[..., -1].flatten(),
-        advantages=torch.from_numpy(advantages).to(outputs.device).flatten(),
+        advantages=on_device(advantages, outputs.device).flatten(),
         history=history,
         episodes=record.episodes,
     )

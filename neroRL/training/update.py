@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from neroRL.config.schema import TrainerConfig
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.memory.interface import Pieces
+from neroRL.models.transfer import on_device
 from neroRL.training.batches import MiniBatch, cut_into_pieces, mini_batches
 from neroRL.training.losses import Coefficients, Loss, Taken, ppo_loss
 from neroRL.training.rollout import Rollout
@@ -96,16 +96,12 @@ def _loss(
     scheduled: Hyperparameters,
 ) -> Loss:
     device = rollout.values.device
-
-    def on_device(array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(device, non_blocking=True)
-
-    rows, transitions = on_device(batch.rows), on_device(batch.transitions)
+    rows, transitions = on_device(batch.rows, device), on_device(batch.transitions, device)
     pieces = Pieces(
-        rows=on_device(batch.row_of_step),
-        steps=None if batch.steps is None else on_device(batch.steps),
+        rows=on_device(batch.row_of_step, device),
+        steps=None if batch.steps is None else on_device(batch.steps, device),
         before=rollout.history.before(batch.first),
-        starts=on_device(rollout.starts.reshape(-1)[batch.first]),
+        starts=on_device(rollout.starts.reshape(-1)[batch.first], device),
     )
     observed = model.observe({key: table[rows] for key, table in rollout.observations.items()})
     outputs = model.pieces(observed, pieces)

@@ -116,11 +116,12 @@ def test_acting_and_training_equal_windows(variant):
         torch.testing.assert_close(mine, naive, atol=1e-11, rtol=1e-10)
 
 
-def test_looking_remembers_nothing():
+@pytest.mark.parametrize("workers", [[2, 0], [2, 0, 1]])
+def test_looking_remembers_nothing(workers):
     model = make()
     played = Played(model)
-    observed = torch.randn(2, 8, dtype=torch.float64)
-    workers = np.array([2, 0])
+    observed = torch.randn(len(workers), 8, dtype=torch.float64)
+    workers = np.array(workers)
     with torch.no_grad():
         played.state.begin_rollout(1)
         first = played.state.look(observed, workers)

@@ -35,10 +35,9 @@ class Block(nn.Module):
         self._scale = size**-0.5
         self._pre, self._post = config.layer_norm == "pre", config.layer_norm == "post"
         # The heads share their projections.
-        part = self._part
-        self.queries = nn.Linear(part, part, bias=False)
-        self.keys = nn.Linear(part, part, bias=False)
-        self.values = nn.Linear(part, part, bias=False)
+        self.queries = nn.Linear(self._part, self._part, bias=False)
+        self.keys = nn.Linear(self._part, self._part, bias=False)
+        self.values = nn.Linear(self._part, self._part, bias=False)
         self.merge = nn.Linear(size, size)
         self.dense = nn.Linear(size, size)
         if config.layer_norm:

@@ -14,6 +14,7 @@ from neroRL.config.schema import RecurrenceConfig
 from neroRL.models.initialisation import orthogonal_
 from neroRL.models.memory.cells import gru_sequence, lstm_sequence
 from neroRL.models.memory.interface import Memory, MemoryState, Pieces, Readout
+from neroRL.models.transfer import on_device
 
 GATES = {"gru": 3, "lstm": 4}
 
@@ -137,7 +138,7 @@ class StateHistory(NamedTuple):
 
     def before(self, first: np.ndarray) -> Tensor:
         """The states before the pieces, shape (B, S)."""
-        return self.states[torch.from_numpy(first).to(self.states.device, non_blocking=True)]
+        return self.states[on_device(first, self.states.device)]
 
 
 class RecurrentState(MemoryState):
@@ -171,7 +172,7 @@ class RecurrentState(MemoryState):
 
     def look(self, observed: Tensor, workers: np.ndarray) -> Tensor:
         """Outputs of some environments; see the base class."""
-        states = self._states[torch.from_numpy(workers).to(self._states.device)]
+        states = self._states[on_device(workers, self._states.device)]
         return self._readout(self._memory.step(observed, states)[0])
 
     def begin_episodes(self, workers: np.ndarray) -> None:
@@ -179,7 +180,7 @@ class RecurrentState(MemoryState):
         if self._memory.resets:
             states = self._memory.initial_states(len(workers), self._generator)
             self._states = self._states.clone()
-            self._states[torch.from_numpy(workers).to(states.device)] = states
+            self._states[on_device(workers, states.device)] = states
 
     def end_rollout(self) -> StateHistory:
         """The states before each step."""

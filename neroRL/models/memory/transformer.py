@@ -28,6 +28,7 @@ from neroRL.config.schema import TransformerConfig
 from neroRL.models.initialisation import orthogonal_
 from neroRL.models.memory.attention import Block, initialise, sinusoids
 from neroRL.models.memory.interface import Memory, MemoryState, Pieces, Readout
+from neroRL.models.transfer import on_device
 
 
 class TransformerMemory(Memory):
@@ -195,16 +196,12 @@ class WindowHistory:
         mask = np.zeros((len(counts) * most, len(columns)), np.bool_)
         mask[places] = (columns >= oldest[:, None]) & (columns < column[:, None])
         device = self._items[0].device
-
-        def on_device(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(array).to(device, non_blocking=True)
-
         return _Past(
             items=[items[:, low:high] for items in self._items],
-            times=on_device(self._times[:, low:high]),
-            times_of_steps=on_device(column - begin),
-            places=on_device(places),
-            mask=on_device(mask).view(len(counts), most, len(columns)),
+            times=on_device(self._times[:, low:high], device),
+            times_of_steps=on_device(column - begin, device),
+            places=on_device(places, device),
+            mask=on_device(mask, device).view(len(counts), most, len(columns)),
         )
 
 
@@ -238,11 +235,12 @@ class Window(MemoryState):
         self._begins = self._begins - forgotten
         self._column = carried
         self._kept = []
-        times = self._to_device(np.maximum(np.arange(carried) - self._begins[:, None], 0))
+        times = np.maximum(np.arange(carried) - self._begins[:, None], 0)
+        times_of_columns = on_device(times, self._device)
         for number, items in enumerate(self._items):
             seen = items[:, forgotten : forgotten + carried]
             room = items.new_empty(len(items), steps, items.shape[2])
-            keys, values = self._memory.keys_and_values(number, seen, times)
+            keys, values = self._memory.keys_and_values(number, seen, times_of_columns)
             self._items[number] = torch.cat((seen, room), dim=1)
             self._keys[number] = torch.cat((keys, room), dim=1)
             self._values[number] = torch.cat((values, room), dim=1)
@@ -250,8 +248,8 @@ class Window(MemoryState):
     def step(self, observed: Tensor) -> Tensor:
         """One step; see the base class."""
         self._kept.append(self._begins)
-        output, inputs = self._run(observed, np.arange(len(observed)))
-        times = self._to_device(self._column - self._begins)
+        output, inputs = self._run(observed, slice(None))
+        times = on_device(self._column - self._begins, self._device)
         for number, items in enumerate(self._memory.remembered(inputs, times)):
             keys, values = self._memory.keys_and_values(number, items, times)
             self._items[number][:, self._column] = items
@@ -292,17 +290,15 @@ class Window(MemoryState):
         """How many of the last columns some running episode can still see."""
         return min(self._memory.window, self._column - int(self._begins.min()), self._column)
 
-    def _run(self, observed: Tensor, workers: np.ndarray) -> tuple[Tensor, list[Tensor]]:
+    def _run(self, observed: Tensor, workers: np.ndarray | slice) -> tuple[Tensor, list[Tensor]]:
         begins = self._begins[workers]
         low = max(self._column - self._memory.window, int(begins.min()), 0)
-        mask = self._to_device(np.arange(low, self._column) >= begins[:, None])[:, None]
-        rows = slice(None) if len(workers) == len(self._begins) else self._to_device(workers)
+        mask = on_device(np.arange(low, self._column) >= begins[:, None], self._device)[:, None]
+        # A slice is a view of the keys and values, an index a copy.
+        rows = workers if isinstance(workers, slice) else on_device(workers, self._device)
 
         def attend(block: Block, number: int, queries: Tensor) -> Tensor:
             keys, values = (x[number][rows, low : self._column] for x in (self._keys, self._values))
             return block.attend(queries[:, None], keys, values, mask)[:, 0]
 
-        return self._memory.run(observed, self._to_device(self._column - begins), attend)
-
-    def _to_device(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(self._device, non_blocking=True)
+        return self._memory.run(observed, on_device(self._column - begins, self._device), attend)
