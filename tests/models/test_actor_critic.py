@@ -71,7 +71,7 @@ def test_orthogonal_initialisation():
         torch.testing.assert_close(
             branch @ branch.T, 0.01 * torch.eye(len(branch)), atol=1e-6, rtol=0
         )
-    torch.testing.assert_close(model.heads.value.weight.norm().item(), 1.0)
+    torch.testing.assert_close(model.heads.value.weight.norm(), torch.tensor(1.0))
     for part in model.heads.hidden.weight.split(512):
         torch.testing.assert_close(part.T @ part, 2 * torch.eye(16), atol=1e-5, rtol=0)
 
