@@ -18,7 +18,8 @@ from benchmarks.ablation import all_off, everything_on
 from benchmarks.measuring import measure
 from benchmarks.workloads import MEMORY_S13
 from neroRL.config.checks import build
-from neroRL.training.trainer import Progress, train
+from neroRL.training.outcome import Progress
+from neroRL.training.trainer import train
 
 SEEDS = 5
 RESAMPLES = 10_000

@@ -12,7 +12,8 @@ from typing import Any
 from benchmarks.measuring import SPEED, Values, peak_mib
 from benchmarks.workloads import BATCH, WORKLOADS
 from neroRL.config.checks import build
-from neroRL.training.trainer import Progress, train
+from neroRL.training.outcome import Progress
+from neroRL.training.trainer import train
 
 
 def measure_training(config: dict[str, Any], updates: int) -> Values:

@@ -31,7 +31,8 @@ from neroRL.sweep.overrides import override_key
 from neroRL.sweep.results import COMPLETED, DIVERGED, FAILED, JobResult, read_result
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.interrupt import Requeued, requeueable
-from neroRL.training.trainer import Outcome, Progress, device_of, train
+from neroRL.training.outcome import Outcome, Progress
+from neroRL.training.trainer import device_of, train
 
 logger = logging.getLogger("neroRL.job")
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,68 +16,19 @@ from neroRL.config import Config, as_mapping
 from neroRL.cores import automatic_threads
 from neroRL.environments.factory import make_vector
 from neroRL.environments.vector import VectorEnvironment
-from neroRL.evaluation.evaluator import evaluate
 from neroRL.models.actor import Actor
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.allocation import keep_freed_memory
+from neroRL.training.evaluations import Evaluations
 from neroRL.training.interrupt import interruption
+from neroRL.training.outcome import Outcome, Progress, SummarySink
 from neroRL.training.rollout import collect
 from neroRL.training.schedules import hyperparameters
-from neroRL.training.statistics import RecentEpisodes, Summary, as_scalars, episode_summaries
+from neroRL.training.statistics import RecentEpisodes, as_scalars
 from neroRL.training.update import UpdateStatistics, make_optimizer, update
 
 logger = logging.getLogger("neroRL.training")
-
-
-class SummarySink(Protocol):
-    """Takes the statistics of each update."""
-
-    def begin(self, update: int) -> None:
-        """Training goes on after this update; what was recorded beyond it does not count."""
-
-    def scalars(self, update: int, env_steps: int, values: Mapping[str, float]) -> None:
-        """Records the values of an update, counted from 1."""
-
-    def flush(self) -> None:
-        """Returns when what was recorded survives the end of this process."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a training stands.
-
-    Attributes:
-        update: updates done.
-        updates: updates to do.
-        env_steps: environment steps done.
-        steps_per_second: environment steps over the time of rollout and optimisation.
-        reward_mean: of the last 100 episodes; None before the first ended.
-    """
-
-    update: int
-    updates: int
-    env_steps: int
-    steps_per_second: float
-    reward_mean: float | None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a training came to; fields as in :class:`neroRL.sweep.results.JobResult`."""
-
-    status: str
-    objective: float | None
-    reward_mean: float | None
-    reward_std: float | None
-    length_mean: float | None
-    updates: int
-    env_steps: int
-    wall_seconds: float
-    steps_per_second: float | None
-    error: str | None
-    seed: int
-    threads: int
 
 
 class Diverged(Exception):
@@ -114,13 +64,10 @@ def train(
     """
     torch.set_num_threads(_threads(config))
     keep_freed_memory()
-    trainer = Trainer(config, directory, device)
-    try:
+    with closing(Trainer(config, directory, device)) as trainer:
         if checkpoint is not None:
             trainer.resume(checkpoint)
         return trainer.run(summaries, on_update)
-    finally:
-        trainer.close()
 
 
 class Trainer:
@@ -136,14 +83,11 @@ class Trainer:
         self._config = config
         self._directory = directory
         self.device = device or device_of(config)
-        self.environment = _environment(config)
-        self.evaluation: VectorEnvironment | None = None
-        try:
-            self.evaluation = _evaluation_environment(config)
+        with ExitStack() as opened:
+            self.environment = opened.enter_context(closing(_environment(config)))
+            self._evaluations = opened.enter_context(closing(Evaluations(config)))
             self._build(config)
-        except BaseException:
-            self.close()
-            raise
+            self._opened = opened.pop_all()
 
     def _build(self, config: Config) -> None:
         self.model = _seeded_model(config, self.environment).to(self.device)
@@ -151,7 +95,6 @@ class Trainer:
         self._policy_generator = torch.Generator(self.device).manual_seed(config.seed)
         self._shuffle_generator = torch.Generator().manual_seed(config.seed)
         self._episodes = RecentEpisodes()
-        self._evaluated: dict[str, Summary] = {}
         self._update = config.trainer.resume_at
         self._env_steps = 0
         self._training_seconds = 0.0
@@ -210,7 +153,7 @@ class Trainer:
             "environment": self.environment.state_dict(),
             "memory": {**self.actor.state.state_dict(), "starts": self.actor.starts.tolist()},
             "episodes": self._episodes.state_dict(),
-            "evaluated": {name: list(value) for name, value in self._evaluated.items()},
+            "evaluated": self._evaluations.state_dict(),
             "env_steps": self._env_steps,
             "training_seconds": self._training_seconds,
             "wall_seconds": self._wall(),
@@ -234,7 +177,7 @@ class Trainer:
             logger.info("the running episodes start again: their environments keep no state")
             self.actor.begin_episodes(np.ones(self.environment.num_envs, np.bool_))
         self._episodes.load_state_dict(content["episodes"])
-        self._evaluated = {name: Summary(*value) for name, value in content["evaluated"].items()}
+        self._evaluations.load_state_dict(content["evaluated"])
         self._update = content["update"]
         self._env_steps = content["env_steps"]
         self._training_seconds = content["training_seconds"]
@@ -249,9 +192,7 @@ class Trainer:
 
     def close(self) -> None:
         """Closes all environments."""
-        self.environment.close()
-        if self.evaluation is not None:
-            self.evaluation.close()
+        self._opened.close()
 
     def _one_update(self) -> dict[str, float]:
         """Does one update and returns its statistics.
@@ -274,7 +215,7 @@ class Trainer:
         self._update += 1
         self._episodes.add(rollout.episodes)
         _check_finite(done, self._update)
-        self._evaluate_if_due()
+        evaluated = self._evaluations.run_if_due(self.model, self._update)
         return {
             **as_scalars("episode", self._episodes.summaries()),
             "loss/loss": done.loss,
@@ -288,22 +229,8 @@ class Trainer:
             "other/clip_fraction": done.clip_fraction,
             "gradient/norm": done.gradient_norm,
             "time/steps_per_second": rollout.rows.size / seconds,
-            **(as_scalars("evaluation", self._evaluated) if self._evaluation_is_due() else {}),
+            **as_scalars("evaluation", evaluated),
         }
-
-    def _evaluation_is_due(self) -> bool:
-        last = self._update == self._config.trainer.updates
-        due = last or self._update % self._config.evaluation.interval == 0
-        return self.evaluation is not None and due
-
-    def _evaluate_if_due(self) -> None:
-        if not self._evaluation_is_due():
-            return
-        assert self.evaluation is not None
-        seeds = self._config.evaluation.seed_list()
-        # Equal seeds at every evaluation make their results comparable.
-        episodes = evaluate(self.evaluation, self.model, len(seeds), self._config.seed)
-        self._evaluated = episode_summaries(episodes)
 
     def _progress(self) -> Progress:
         rewards = self._episodes.summaries().get("reward")
@@ -319,8 +246,7 @@ class Trainer:
         return self._wall_seconds + time.perf_counter() - self._started
 
     def _outcome(self, status: str, error: str | None) -> Outcome:
-        episodes = self._evaluated if self._config.evaluation.evaluate else None
-        summaries = episodes or self._episodes.summaries()
+        summaries = self._evaluations.summaries or self._episodes.summaries()
         reward, length = summaries.get("reward"), summaries.get("length")
         seconds = self._training_seconds
         return Outcome(
@@ -349,18 +275,6 @@ def _seeded_model(config: Config, environment: VectorEnvironment) -> ActorCritic
 def _environment(config: Config) -> VectorEnvironment:
     return make_vector(
         config.environment, config.sampler.n_workers, config.seed, worker_id=config.worker_id
-    )
-
-
-def _evaluation_environment(config: Config) -> VectorEnvironment | None:
-    if not config.evaluation.evaluate:
-        return None
-    return make_vector(
-        config.environment,
-        config.evaluation.n_workers,
-        config.seed,
-        worker_id=config.worker_id + config.sampler.n_workers,
-        episode_seeds=config.evaluation.seed_list(),
     )
 
 

@@ -21,7 +21,7 @@ from neroRL.config.checks import build
 from neroRL.environments import unity_protocol
 from neroRL.environments.vector import EpisodeSeeds
 from neroRL.sweep.results import read_result
-from neroRL.training import rollout, trainer
+from neroRL.training import evaluations, rollout, trainer
 from tests.conftest import TINY
 from tests.environments.unity_peer import TOWER, Behaviour, living, records, write_peer
 
@@ -193,10 +193,11 @@ def test_an_evaluation_that_does_not_start_ends_the_others(tmp_path, peer, monke
         assert len(living(peer)) == 2
         raise ValueError("no evaluation today")
 
-    monkeypatch.setattr(trainer, "_evaluation_environment", fail)
+    monkeypatch.setattr(evaluations, "_environment", fail)
     mapping = {
         "environment": {"type": "Unity", "name": str(peer)},
         "sampler": {"n_workers": 1},
+        "evaluation": {"evaluate": True},
         "seed": 5,
         "worker_id": 100,
     }

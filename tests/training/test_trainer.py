@@ -137,6 +137,18 @@ def test_statistics_under_the_documented_tags(tmp_path):
     assert outcome.objective == sink.seen[-1][2]["evaluation/reward_mean"]
 
 
+def test_an_evaluation_counts_as_long_as_there_are_any(tmp_path):
+    mapping = _mapping(updates=2)
+    mapping["evaluation"] = {"evaluate": True, "n_workers": 2, "seeds": [7, 8], "interval": 2}
+    evaluated = train(build(mapping), tmp_path)
+    halfway = checkpoints.checkpoint_path(tmp_path, "default", 2)
+    again = train(build(mapping), tmp_path / "again", checkpoint=halfway)
+    assert again.objective == evaluated.objective
+    without = train(build(_mapping(updates=2)), tmp_path / "without", checkpoint=halfway)
+    assert without.objective == train(build(_mapping(updates=2)), tmp_path / "alone").objective
+    assert without.objective != evaluated.objective
+
+
 def test_a_loss_that_is_not_finite_is_a_result(tmp_path):
     """Case 53."""
     outcome = train(

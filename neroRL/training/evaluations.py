@@ -1,0 +1,67 @@
+"""The evaluations of a training: when they are due, and what the last one found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from neroRL.config import Config
+from neroRL.environments.factory import make_vector
+from neroRL.environments.vector import VectorEnvironment
+from neroRL.evaluation.evaluator import evaluate
+from neroRL.models.actor_critic import ActorCritic
+from neroRL.training.statistics import Summary, episode_summaries
+
+
+class Evaluations:
+    """Plays the seeds of the config every so many updates, and after the last one.
+
+    Args:
+        config: of the training.
+
+    Attributes:
+        summaries: of the episodes of the last evaluation; empty before it.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._environment = _environment(config) if config.evaluation.evaluate else None
+        self.summaries: dict[str, Summary] = {}
+
+    def run_if_due(self, model: ActorCritic, update: int) -> dict[str, Summary]:
+        """Evaluates the policy after an update, if it is time to.
+
+        Returns:
+            Summaries of the episodes; empty when no evaluation was due.
+        """
+        config = self._config.evaluation
+        last = update == self._config.trainer.updates
+        if self._environment is None or not (last or update % config.interval == 0):
+            return {}
+        # Equal seeds at every evaluation make their results comparable.
+        played = evaluate(self._environment, model, len(config.seed_list()), self._config.seed)
+        self.summaries = episode_summaries(played)
+        return self.summaries
+
+    def state_dict(self) -> dict[str, list[float]]:
+        """What the last evaluation found, as plain Python."""
+        return {name: list(summary) for name, summary in self.summaries.items()}
+
+    def load_state_dict(self, state: Mapping[str, Sequence[float]]) -> None:
+        """Restores what the last evaluation found, unless there are no evaluations any more."""
+        if self._environment is not None:
+            self.summaries = {name: Summary(*value) for name, value in state.items()}
+
+    def close(self) -> None:
+        """Closes their environments."""
+        if self._environment is not None:
+            self._environment.close()
+
+
+def _environment(config: Config) -> VectorEnvironment:
+    return make_vector(
+        config.environment,
+        config.evaluation.n_workers,
+        config.seed,
+        worker_id=config.worker_id + config.sampler.n_workers,
+        episode_seeds=config.evaluation.seed_list(),
+    )
