@@ -54,6 +54,7 @@ def cross_check(config: Config) -> list[Problem]:
     """Finds combinations of keys that cannot work together."""
     return [
         *_check_batch(config),
+        *_check_updates(config),
         *_check_memory(config),
         *_check_names(config),
         *_check_ports(config),
@@ -80,6 +81,14 @@ def _check_batch(config: Config) -> list[Problem]:
         sizes = f"n_workers · worker_steps = {workers} · {steps} = {workers * steps}"
         message = f"{sizes} is not divisible by n_mini_batches = {mini_batches}"
         return [Problem("trainer.n_mini_batches", message)]
+    return []
+
+
+def _check_updates(config: Config) -> list[Problem]:
+    first, updates = config.trainer.resume_at, config.trainer.updates
+    if first >= updates:
+        message = f"{first} leaves nothing to train: trainer.updates = {updates}"
+        return [Problem("trainer.resume_at", message)]
     return []
 
 

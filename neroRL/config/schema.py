@@ -24,6 +24,7 @@ NotNegative = Annotated[Integer, Field(ge=0)]
 Real = Annotated[float, Strict()]
 PositiveReal = Annotated[Real, Field(gt=0.0)]
 NotNegativeReal = Annotated[Real, Field(ge=0.0)]
+Seeds = Annotated[list[NotNegative], Field(min_length=1)]
 Fraction = Annotated[Real, Field(ge=0.0, le=1.0)]
 
 
@@ -120,7 +121,7 @@ class SeedRange:
 
     start_seed: Annotated[NotNegative, Field(alias="start-seed")] = 100000
     num_seeds: Annotated[Positive, Field(alias="num-seeds")] = 10
-    explicit_seeds: Annotated[list[NotNegative] | None, Field(alias="explicit-seeds")] = None
+    explicit_seeds: Annotated[Seeds | None, Field(alias="explicit-seeds")] = None
     """Used instead of the range where given."""
 
 
@@ -130,9 +131,7 @@ class EvaluationConfig:
 
     evaluate: Flag = False
     n_workers: Positive = 3
-    seeds: SeedRange | Annotated[list[NotNegative], Field(min_length=1)] = field(
-        default_factory=SeedRange
-    )
+    seeds: SeedRange | Seeds = field(default_factory=SeedRange)
     interval: Positive = 50
     """Updates between two evaluations."""
 

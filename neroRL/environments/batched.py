@@ -68,8 +68,9 @@ class BatchedEnvironment(VectorEnvironment):
         return None
 
     def restart(self) -> None:
-        """Starts a new episode in every environment."""
+        """Starts a new episode in every environment; see the base class."""
         for worker in range(self.num_envs):
+            self._seeds[worker].restart()
             self._begin_episode(worker, self._seeds[worker].next())
         self.ids = self._observed(np.arange(self.num_envs))
 
@@ -110,7 +111,6 @@ class BatchedEnvironment(VectorEnvironment):
             "episode_seeds": list(self._episode_seeds),
             "episode_actions": played,
             "distinct": True,
-            "added": 0,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

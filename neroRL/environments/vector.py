@@ -83,6 +83,10 @@ class EpisodeSeeds:
         self._explicit = explicit
         self._played = 0
 
+    def restart(self) -> None:
+        """Explicit seeds are played from the first again; drawn ones go on."""
+        self._played = 0
+
     def next(self) -> int:
         """The seed of the next episode."""
         if self._explicit is None:
@@ -129,7 +133,7 @@ class VectorEnvironment(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]
 
     @abstractmethod
     def restart(self) -> None:
-        """Starts a new episode in every environment."""
+        """Starts a new episode in every environment, with the first of explicit seeds."""
 
     @abstractmethod
     def advance(self, actions: np.ndarray) -> Transition:
@@ -204,7 +208,10 @@ class OneByOneEnvironment(VectorEnvironment):
         """Does an action in every environment."""
 
     def restart(self) -> None:
-        """Starts a new episode in every environment."""
+        """Starts a new episode in every environment; see the base class."""
+        self.table.distinct, self._added = True, 0
+        for seeds in self._seeds:
+            seeds.restart()
         self._start_episodes(range(self.num_envs))
 
     def advance(self, actions: np.ndarray) -> Transition:
@@ -230,8 +237,7 @@ class OneByOneEnvironment(VectorEnvironment):
 
     def begin_rollout(self) -> None:
         """Empties the table but for the current observations."""
-        if self._added and self.table.length > MOST_DISTINCT * self._added:
-            self.table.distinct = False
+        self.table.distinct = self._sharing_pays()
         self._added = 0
         current = self.table.rows(self.ids)
         self.table.clear()
@@ -243,22 +249,25 @@ class OneByOneEnvironment(VectorEnvironment):
         return {
             "seeds": [seeds.state_dict() for seeds in self._seeds],
             "episode_seeds": list(self._episode_seeds),
-            "distinct": self.table.distinct,
-            "added": self._added,
+            "distinct": self._sharing_pays(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Starts the running episodes again, with the seeds they had."""
         for seeds, kept in zip(self._seeds, state["seeds"], strict=True):
             seeds.load_state_dict(kept)
-        self.table.distinct = state["distinct"]
-        self._added = state["added"]
+        self.table.distinct, self._added = state["distinct"], 0
         self._episode_seeds = list(state["episode_seeds"])
         workers = range(self.num_envs)
         for worker, first in zip(
             workers, self._reset_some(workers, self._episode_seeds), strict=True
         ):
             self.ids[worker] = self.table.add(first)
+
+    def _sharing_pays(self) -> bool:
+        """Whether equal observations share rows in rollouts to come."""
+        many_differ = self.table.length > MOST_DISTINCT * self._added
+        return self.table.distinct and not (self._added and many_differ)
 
     def _start_episodes(self, workers: Sequence[int]) -> None:
         if not workers:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,6 +64,7 @@ def train(
         Requeued: the same, and the launcher starts the job again.
     """
     torch.set_num_threads(_threads(config))
+    torch.backends.cudnn.deterministic = True
     keep_freed_memory()
     with closing(Trainer(config, directory, device)) as trainer:
         if checkpoint is not None:
@@ -147,6 +149,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generators": {
+                "device": self.device.type,
                 "policy": self._policy_generator.get_state(),
                 "shuffle": self._shuffle_generator.get_state(),
             },
@@ -168,8 +171,7 @@ class Trainer:
         checkpoints.check_config(content["config"], as_mapping(self._config), path)
         checkpoints.load_weights(self.model, content["model"], path)
         self.optimizer.load_state_dict(content["optimizer"])
-        self._policy_generator.set_state(content["generators"]["policy"].cpu())
-        self._shuffle_generator.set_state(content["generators"]["shuffle"].cpu())
+        self._restore_generators(content["generators"], content["update"])
         self.environment.load_state_dict(content["environment"])
         self.actor.state.load_state_dict(content["memory"])
         self.actor.starts[:] = content["memory"]["starts"]
@@ -189,6 +191,18 @@ class Trainer:
                 self._update,
                 self._config.trainer.updates,
             )
+
+    def _restore_generators(self, states: Mapping[str, Any], update: int) -> None:
+        self._shuffle_generator.set_state(states["shuffle"].cpu())
+        saved_on = states.get("device", self.device.type)
+        if saved_on == self.device.type:
+            self._policy_generator.set_state(states["policy"].cpu())
+            return
+        # Generators of different devices draw different numbers, and keep different states.
+        message = "saved on %s, continuing on %s: actions are drawn from another generator"
+        logger.warning(message, saved_on, self.device.type)
+        sequence = np.random.SeedSequence([self._config.seed, update])
+        self._policy_generator.manual_seed(int(sequence.generate_state(1)[0]))
 
     def close(self) -> None:
         """Closes all environments."""

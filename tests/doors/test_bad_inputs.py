@@ -148,6 +148,14 @@ BASE_CASES = {
         "model:\n  transformer: {embed_dim: 100}\n",
         ["base.yaml:2", "100 is not divisible by num_heads = 8"],
     ),
+    "no seeds": (
+        "evaluation:\n  seeds: {explicit-seeds: []}\n",
+        ["base.yaml:2", "evaluation.seeds", "at least 1"],
+    ),
+    "nothing to train": (
+        "trainer:\n  resume_at: 10\n  updates: 10\n",
+        ["base.yaml:2", "10 leaves nothing to train", "trainer.updates = 10"],
+    ),
     "empty": ("", ["base.yaml", "is empty"]),
     "list": ("- a\n", ["base.yaml", "list"]),
 }

@@ -62,6 +62,12 @@ def test_too_small_an_image_is_refused():
         ActorCritic(SMALL, EnvironmentSpec((20, 20, 3), "uint8", None, (7,)))
 
 
+def test_a_residual_connection_of_different_sizes_is_refused():
+    recurrence = RecurrenceConfig(hidden_state_size=6, residual=True, embed=False)
+    with pytest.raises(ConfigError, match="the encoder's 128; set embed to true"):
+        ActorCritic(dataclasses.replace(ModelConfig(), recurrence=recurrence), VECTOR)
+
+
 def test_orthogonal_initialisation():
     model = ActorCritic(SMALL, VECTOR)
     weight = model.hidden[0].weight

@@ -13,8 +13,15 @@ from neroRL.errors import CheckpointError
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.trainer import train
 
+CPU = torch.device("cpu")
 CARTPOLE = {"type": "CartPole", "name": "CartPole-v1"}
 VEC = {"type": "MinigridVec", "name": "MiniGrid-MemoryS7-v0", "reset_params": {"num-seeds": 5}}
+# Stepped one by one, and soon more than three quarters of the observations differ.
+STACKED = {
+    **VEC,
+    "obs_stacks": 2,
+    "positional_encoding": True,
+}
 IMAGE = {"type": "Minigrid", "name": "MiniGrid-Empty-Random-5x5-v0", "resize_vis_obs": [36, 36]}
 
 
@@ -38,7 +45,7 @@ def _mapping(environment=CARTPOLE, memory=None, **trainer):
 
 def _weights(directory: Path, update: int) -> dict[str, torch.Tensor]:
     path = checkpoints.checkpoint_path(directory, "default", update)
-    return checkpoints.load(path, torch.device("cpu"))["model"]
+    return checkpoints.load(path, CPU)["model"]
 
 
 def _equal(a, b) -> bool:
@@ -79,12 +86,25 @@ def test_resuming_equals_not_having_stopped(tmp_path, environment, memory):
     assert not _equal(_weights(whole, 2), _weights(whole, 4))
     for name in ("objective", "reward_mean", "reward_std", "length_mean", "env_steps", "updates"):
         assert getattr(first, name) == getattr(second, name)
-    ours = checkpoints.load(checkpoints.checkpoint_path(whole, "default", 4), torch.device("cpu"))
-    theirs = checkpoints.load(
-        checkpoints.checkpoint_path(continued, "default", 4), torch.device("cpu")
-    )
+    ours = checkpoints.load(checkpoints.checkpoint_path(whole, "default", 4), CPU)
+    theirs = checkpoints.load(checkpoints.checkpoint_path(continued, "default", 4), CPU)
     assert ours["environment"] == theirs["environment"]
     assert torch.equal(ours["generators"]["policy"], theirs["generators"]["policy"])
+
+
+def test_resuming_where_sharing_rows_ends_equals_not_having_stopped(tmp_path):
+    mapping = _mapping(STACKED)
+    mapping["model"]["checkpoint_interval"] = 1
+    train(build(mapping), tmp_path)
+    contents = [
+        checkpoints.load(checkpoints.checkpoint_path(tmp_path, "default", update), CPU)
+        for update in (1, 2, 3)
+    ]
+    assert not any(content["environment"]["distinct"] for content in contents)
+    for update in (1, 2, 3):
+        path = checkpoints.checkpoint_path(tmp_path, "default", update)
+        train(build(mapping), tmp_path / str(update), checkpoint=path)
+        assert _equal(_weights(tmp_path, 4), _weights(tmp_path / str(update), 4))
 
 
 def test_training_leaves_the_global_generator_alone(tmp_path):
@@ -147,6 +167,47 @@ def test_an_evaluation_counts_as_long_as_there_are_any(tmp_path):
     without = train(build(_mapping(updates=2)), tmp_path / "without", checkpoint=halfway)
     assert without.objective == train(build(_mapping(updates=2)), tmp_path / "alone").objective
     assert without.objective != evaluated.objective
+
+
+class Evaluated:
+    """Keeps the evaluations of a training by their updates."""
+
+    def __init__(self) -> None:
+        self.seen: dict[int, dict[str, float]] = {}
+
+    def begin(self, update):
+        pass
+
+    def scalars(self, update, env_steps, values):
+        found = {tag: value for tag, value in values.items() if tag.startswith("evaluation/")}
+        if found:
+            self.seen[update] = found
+
+    def flush(self):
+        pass
+
+
+@pytest.mark.parametrize("environment", [VEC, STACKED], ids=["tabled", "one by one"])
+def test_evaluations_after_a_resume_equal_those_without(tmp_path, environment):
+    mapping = _mapping(environment)
+    seeds = list(range(1000, 1005))
+    mapping["evaluation"] = {"evaluate": True, "n_workers": 2, "seeds": seeds, "interval": 1}
+    whole, continued = Evaluated(), Evaluated()
+    first = train(build(mapping), tmp_path, summaries=whole)
+    halfway = checkpoints.checkpoint_path(tmp_path, "default", 2)
+    second = train(build(mapping), tmp_path / "on", checkpoint=halfway, summaries=continued)
+    assert continued.seen == {update: whole.seen[update] for update in (3, 4)}
+    assert whole.seen[3] != whole.seen[4]
+    assert first.objective == second.objective
+
+
+def test_equal_policies_have_equal_evaluations(tmp_path):
+    mapping = _mapping(VEC, learning_rate_schedule={"initial": 0.0})
+    seeds = list(range(1000, 1005))
+    mapping["evaluation"] = {"evaluate": True, "n_workers": 2, "seeds": seeds, "interval": 1}
+    found = Evaluated()
+    train(build(mapping), tmp_path, summaries=found)
+    assert found.seen[1] == found.seen[2] == found.seen[3] == found.seen[4]
 
 
 def test_a_loss_that_is_not_finite_is_a_result(tmp_path):
@@ -228,13 +289,13 @@ def test_truncated_and_pickled_checkpoints_are_refused(tmp_path):
     last = checkpoints.checkpoint_path(tmp_path, "default", 4)
     last.write_bytes(last.read_bytes()[:-2000])
     with pytest.raises(CheckpointError, match="may be cut off"):
-        checkpoints.load(last, torch.device("cpu"))
-    found = checkpoints.load_latest(tmp_path, torch.device("cpu"))
+        checkpoints.load(last, CPU)
+    found = checkpoints.load_latest(tmp_path, CPU)
     assert found is not None
     assert found[0].name == "default-2.pt"
     torch.save({"format": 1, "model": Path()}, last)
     with pytest.raises(CheckpointError, match="pickled objects"):
-        checkpoints.load(last, torch.device("cpu"))
+        checkpoints.load(last, CPU)
 
 
 def test_a_failed_write_keeps_the_checkpoint_that_was_there(tmp_path, monkeypatch):
@@ -256,7 +317,7 @@ def test_a_checkpoint_of_a_gpu_loads_on_a_cpu(tmp_path, monkeypatch):
     """Case 51: the tensors are marked as a GPU's, as there need not be one."""
     train(build(_mapping(updates=2)), tmp_path)
     path = checkpoints.checkpoint_path(tmp_path, "default", 2)
-    content = checkpoints.load(path, torch.device("cpu"))
+    content = checkpoints.load(path, CPU)
     with monkeypatch.context() as patch:
         patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
         checkpoints.save(path, content)
@@ -264,5 +325,10 @@ def test_a_checkpoint_of_a_gpu_loads_on_a_cpu(tmp_path, monkeypatch):
         with pytest.raises(RuntimeError, match="CUDA"):
             torch.load(path, weights_only=True)
     assert _equal(_weights(tmp_path, 2), content["model"])
-    outcome = train(build(_mapping(updates=3)), tmp_path / "on", checkpoint=path)
-    assert outcome.updates == 3
+    # A GPU's generator keeps its seed and an offset.
+    content["generators"] |= {"device": "cuda", "policy": torch.zeros(16, dtype=torch.uint8)}
+    checkpoints.save(path, content)
+    for directory in (tmp_path / "on", tmp_path / "again"):
+        outcome = train(build(_mapping(updates=3)), directory, checkpoint=path)
+        assert outcome.updates == 3
+    assert _equal(_weights(tmp_path / "on", 3), _weights(tmp_path / "again", 3))

@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from neroRL.config.schema import RecurrenceConfig
+from neroRL.errors import ConfigError, Problem
 from neroRL.models.initialisation import orthogonal_
 from neroRL.models.memory.cells import gru_sequence, lstm_sequence
 from neroRL.models.memory.interface import Memory, MemoryState, Pieces, Readout
@@ -30,6 +31,9 @@ class RecurrentMemory(Memory):
         input_size: features of the encoder.
         activation: follows the embedding.
 
+    Raises:
+        ConfigError: a residual connection would join layers of different sizes.
+
     Attributes:
         state_size: S.
         resets: whether the state is reset at the start of an episode.
@@ -48,6 +52,12 @@ class RecurrentMemory(Memory):
         if config.embed:
             self.embedding = nn.Sequential(orthogonal_(nn.Linear(input_size, hidden)), activation)
         first = hidden if config.embed else input_size
+        if config.residual and first != hidden:
+            message = (
+                f"adds {hidden} numbers to the encoder's {first}; set embed to true, "
+                f"or hidden_state_size to {first}"
+            )
+            raise ConfigError([Problem("model.recurrence.residual", message)])
         gates = GATES[config.layer_type] * hidden
         sizes = [first] + [hidden] * (config.num_layers - 1)
         self.projections = nn.ModuleList(orthogonal_(nn.Linear(size, gates)) for size in sizes)
