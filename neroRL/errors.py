@@ -86,5 +86,8 @@ class PortError(TransientError):
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """Returns ``"; did you mean X or Y?"`` for the candidates nearest to ``name``, or ``""``."""
-    near = difflib.get_close_matches(name, list(dict.fromkeys(candidates)), n=3, cutoff=0.6)
+    candidates = list(dict.fromkeys(candidates))
+    if name in candidates:  # what is wrong is not its spelling
+        return ""
+    near = difflib.get_close_matches(name, candidates, n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(near)}?" if near else ""

@@ -38,6 +38,7 @@ logger = logging.getLogger("neroRL.job")
 
 SEED_LIMIT = 2**31 - 1
 LOCK_FILE = ".lock"
+CPU = torch.device("cpu")
 
 
 class JobFailedError(Exception):
@@ -89,11 +90,19 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
         return _run(plain(composed), identity, checkpoint)
 
 
+def check_checkpoint(config: Config, path: Path) -> None:
+    """Checks that a training can continue from a checkpoint, before anything is created.
+
+    Raises:
+        CheckpointError: it cannot be read, or is another training's.
+    """
+    checkpoints.check_config(checkpoints.load(path, CPU)["config"], as_mapping(config), path)
+
+
 def _run(mapping: dict[str, Any], identity: Identity, checkpoint: Path | None) -> float:
     config = check(mapping)
     if config.seed < 0:
-        config.seed = secrets.randbelow(SEED_LIMIT)
-        logger.info("drew the seed %d", config.seed)
+        config.seed = _drawn_seed(identity.directory, checkpoint)
     mark = fingerprint({**mapping, "seed": config.seed})
     try:
         with _own_ports(config) as placed:
@@ -188,20 +197,34 @@ def _train(config: Config, identity: Identity, checkpoint: Path | None) -> Outco
 def _own_checkpoint(identity: Identity, config: Config) -> Path | None:
     """The last whole checkpoint of a job that was cut off.
 
-    A job of a sweep is what its config says, so checkpoints of another config are set aside.
+    A job is what its config says, so checkpoints of another config are set aside; a single
+    training may go on for more updates.
     """
-    found = checkpoints.load_latest(identity.directory, torch.device("cpu"))
+    found = checkpoints.load_latest(identity.directory, CPU)
     if found is None:
         return None
     path, content = found
-    if identity.swept:
-        differing = checkpoints.differences(content["config"], as_mapping(config))
-        if differing:
-            aside = checkpoints.set_aside(identity.directory)
-            listed = "\n  ".join(differing)
-            logger.warning("%s is of another config, moved to %s:\n  %s", path, aside, listed)
-            return None
+    differing = checkpoints.differences(content["config"], as_mapping(config))
+    if not identity.swept:
+        differing.pop("trainer.updates", None)
+    if differing:
+        aside = checkpoints.set_aside(identity.directory)
+        listed = "\n  ".join(differing.values())
+        logger.warning("%s is of another config, moved to %s:\n  %s", path, aside, listed)
+        return None
     return path
+
+
+def _drawn_seed(directory: Path, checkpoint: Path | None) -> int:
+    """The seed of the checkpoint to continue from, else a new one."""
+    if checkpoint is not None:
+        return int(checkpoints.load(checkpoint, CPU)["config"]["seed"])
+    found = checkpoints.load_latest(directory, CPU)
+    if found is not None:
+        return int(found[1]["config"]["seed"])
+    seed = secrets.randbelow(SEED_LIMIT)
+    logger.info("drew the seed %d", seed)
+    return seed
 
 
 def _identity(composed: DictConfig) -> Identity:
@@ -213,6 +236,8 @@ def _identity(composed: DictConfig) -> Identity:
     known = hydra.sweeper.get("job")
     if known is not None and known.permutation >= 0:  # swept by neroRL
         swept = _swept(composed, list(known["keys"]))
+        if "seed" in swept:  # the choice, of which every lap has its own
+            swept["seed"] -= known.repetition
         return Identity(directory, shown, known.permutation, known.repetition, swept)
     keys = [override_key(text) for text in hydra.overrides.task]
     return Identity(directory, shown, int(hydra.job.num), 0, _swept(composed, keys))

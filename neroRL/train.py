@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from omegaconf import DictConfig
 
 from neroRL.composition.application import run
+from neroRL.config import Config
 
 
 def train(config: DictConfig) -> float:
@@ -37,12 +38,17 @@ def ntrain() -> int:
     if checkpoint is None:
         return main(arguments)
 
+    def check(config: Config) -> None:
+        from neroRL.job import check_checkpoint
+
+        check_checkpoint(config, checkpoint)
+
     def continue_training(config: DictConfig) -> float:
         from neroRL.job import run_job
 
         return run_job(config, checkpoint)
 
-    return run(arguments, continue_training)
+    return run(arguments, continue_training, check)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -23,7 +23,8 @@ from hydra.types import TaskFunction
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from neroRL.composition.checking import Origin, check, plain
+from neroRL.composition import checking
+from neroRL.composition.checking import Origin, plain
 from neroRL.composition.source import (
     FileSource,
     PrimarySearchPath,
@@ -40,19 +41,22 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 
 
-def run(arguments: Sequence[str], task: TaskFunction) -> int:
+def run(
+    arguments: Sequence[str], task: TaskFunction, check: Callable[[Config], None] | None = None
+) -> int:
     """Runs one command line, as ``python train.py`` would.
 
     Args:
         arguments: flags and overrides of Hydra, without the program's name.
         task: called with the composed config of each job.
+        check: called with the config of a single training, before anything is created.
 
     Returns:
         The exit status.
     """
     try:
         with _terminate_as_interrupt():
-            _run(arguments, task)
+            _run(arguments, task, check)
     except (NeroRLError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {_explained(error)}", file=sys.stderr)
         return BAD_INPUT
@@ -72,7 +76,9 @@ def run(arguments: Sequence[str], task: TaskFunction) -> int:
     return 0
 
 
-def _run(arguments: Sequence[str], task: TaskFunction) -> None:
+def _run(
+    arguments: Sequence[str], task: TaskFunction, check: Callable[[Config], None] | None
+) -> None:
     # Flags may stand between overrides.
     args = get_args_parser().parse_intermixed_args(arguments)
     primary = _primary_file(args)
@@ -81,7 +87,9 @@ def _run(arguments: Sequence[str], task: TaskFunction) -> None:
     PrimarySearchPath.primary = primary
     passed = _arguments_for_hydra(args, primary)
     if not (args.multirun or _only_shows(args)):
-        _check_single_run(primary, args.overrides)
+        config = _check_single_run(primary, args.overrides)
+        if check is not None:
+            check(config)
     main = hydra.main(
         version_base=HYDRA_VERSION, config_path=str(primary.parent), config_name=primary.stem
     )
@@ -134,13 +142,14 @@ def _arguments_for_hydra(args: argparse.Namespace, primary: Path) -> list[str]:
     return [*passed, *overrides]
 
 
-def _check_single_run(primary: Path, overrides: Sequence[str]) -> None:
+def _check_single_run(primary: Path, overrides: Sequence[str]) -> Config:
     """Checks a single training before Hydra makes its directory."""
     with hydra.initialize_config_dir(str(primary.parent), version_base=HYDRA_VERSION):
         composed = hydra.compose(primary.stem, overrides=list(overrides))
     config = checked(composed, Origin(primary, overrides))
     for caution in Origin(primary, overrides).cautions(config):
         print(f"warning: {caution}", file=sys.stderr)
+    return config
 
 
 def checked(composed: DictConfig, origin: Origin) -> Config:
@@ -150,7 +159,7 @@ def checked(composed: DictConfig, origin: Origin) -> Config:
         ConfigError: everything found wrong, with the places.
     """
     try:
-        return check(plain(composed))
+        return checking.check(plain(composed))
     except ConfigError as error:
         raise ConfigError(origin.located(error.problems)) from None
 

@@ -34,9 +34,6 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
     for name, schema in _MEMORIES.items():
         if isinstance(model.get(name), Mapping):
             base["model"][name] = dataclasses.asdict(schema())
-    seeds = _section(given, "evaluation").get("seeds")
-    if isinstance(seeds, Mapping) and seeds.get("explicit-seeds") is not None:
-        base["evaluation"]["seeds"] = {}
     merged = _merge(base, given)
     environment = merged["environment"]
     if isinstance(environment, dict):

@@ -8,6 +8,7 @@ from neroRL.composition.source import shipped_conf
 from neroRL.errors import UsageError, did_you_mean
 
 DOCUMENTED_DIRECTORY = "configs"
+SUFFIXES = (".yaml", ".yml")
 
 
 def find_config(name: str) -> Path:
@@ -18,9 +19,12 @@ def find_config(name: str) -> Path:
             name in the shipped ``conf/``.
 
     Raises:
-        UsageError: there is no such file; tells where it was looked for.
+        UsageError: there is no such file, or it is not called like a YAML file.
     """
-    return _find(name, shipped_conf())
+    path = _find(name, shipped_conf())
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"{path} ({path.absolute()}) does not end with {' or '.join(SUFFIXES)}")
+    return path
 
 
 def find_tuning_file(name: str) -> Path:

@@ -104,7 +104,7 @@ class PrimarySource(FileSource):
 
     def is_config(self, config_path: str) -> bool:
         """Whether a path names the primary config or the documented defaults."""
-        return config_path == DEFAULTS_NAME or self._file(config_path) == Path(self.path)
+        return config_path.removesuffix(".yaml") in (DEFAULTS_NAME, Path(self.path).stem)
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:  # noqa: ARG002
         """Nothing: the directory's own source lists the file."""
@@ -118,9 +118,6 @@ class PrimarySource(FileSource):
             )
         document = read_document(Path(self.path))
         return self._result(primary_content(document), document.text)
-
-    def _file(self, config_path: str) -> Path:
-        return Path(self.path).parent / self._normalize_file_name(config_path)
 
 
 def primary_content(document: Document) -> dict[str, Any]:

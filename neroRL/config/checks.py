@@ -33,9 +33,6 @@ def build(mapping: Mapping[str, Any]) -> Config:
 def as_mapping(config: Config) -> dict[str, Any]:
     """The plain mapping of a typed config, keys spelled as in YAML files."""
     mapping: dict[str, Any] = _ADAPTER.dump_python(config, by_alias=True)
-    seeds = mapping["evaluation"]["seeds"]
-    if isinstance(seeds, dict) and seeds["explicit-seeds"] is None:
-        del seeds["explicit-seeds"]
     return mapping
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TextIO
@@ -48,13 +49,15 @@ def print_summary(results: Sequence[Result], sweep: str, stream: TextIO) -> None
         sweep: the sweep's directory, as the user gave it.
         stream: where to.
     """
-    console = Console(file=stream, highlight=False, width=None if stream.isatty() else 160)
+    # Values are a user's text, in which [x] is no markup.
+    width = None if stream.isatty() else 160
+    console = Console(file=stream, highlight=False, markup=False, emoji=False, width=width)
     counts = {
         status: sum(result.status == status for result in results)
         for status in ("completed", "diverged", "failed")
     }
     shown = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    console.print(f"{len(results)} jobs: {shown or 'none'}", markup=False)
+    console.print(f"{len(results)} jobs: {shown or 'none'}")
     table = _best_permutations(results)
     if table.row_count:
         console.print(table)
@@ -62,16 +65,15 @@ def print_summary(results: Sequence[Result], sweep: str, stream: TextIO) -> None
         if result.status == "failed":
             reason = (result.error or "").strip().splitlines()
             console.print(
-                f"failed: {result.directory}: {reason[-1] if reason else 'no reason known'}",
-                markup=False,
+                f"failed: {result.directory}: {reason[-1] if reason else 'no reason known'}"
             )
     if counts["failed"]:
-        console.print("Run the same command again to try the failed jobs again.", markup=False)
+        console.print("Run the same command again to try the failed jobs again.")
         first = next(result for result in results if result.status == "failed")
-        config = f"{sweep}/{first.directory}/.hydra/config.yaml"
+        config = shlex.quote(f"{sweep}/{first.directory}/.hydra/config.yaml")
         console.print(f"One alone, outside of the sweep: ntrain --config={config}", soft_wrap=True)
-    console.print(f"results: {sweep}/results.csv", markup=False, soft_wrap=True)
-    console.print(f"curves:  tensorboard --logdir {sweep}", markup=False, soft_wrap=True)
+    console.print(f"results: {sweep}/results.csv", soft_wrap=True)
+    console.print(f"curves:  tensorboard --logdir {shlex.quote(sweep)}", soft_wrap=True)
 
 
 def _best_permutations(results: Sequence[Result]) -> Table:

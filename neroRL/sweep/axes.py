@@ -8,6 +8,7 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig
 
 from neroRL.composition.checking import COMMAND_LINE, plain
@@ -73,13 +74,13 @@ def of_file(
         ConfigError: everything that is wrong with the file, or a key is swept twice.
     """
     document = read_document(find_tuning_file(name))
-    groups = frozenset(_groups(loader))
-    swept_groups = [
-        *_first_choices(document, groups),
+    groups = {group: loader.get_group_options(group) for group in _groups(loader)}
+    chosen = [
+        *fixed,
         *(axis.choices[0].override for axis in others if axis.key in groups),
+        *_first_choices(document, groups, [*fixed], compose),
     ]
-    base = plain(compose([*fixed, *swept_groups]))
-    axes = read_axes(document, KnownKeys(base, groups))
+    axes = read_axes(document, KnownKeys(plain(compose(chosen)), groups))
     _check_keys_given_twice(axes, others, fixed)
     return axes
 
@@ -112,11 +113,25 @@ def _groups(loader: ConfigLoader, parent: str = "") -> Iterator[str]:
             yield from _groups(loader, group)
 
 
-def _first_choices(document: Document, groups: frozenset[str]) -> list[str]:
-    """Overrides that choose the first config of each group a tuning file sweeps."""
+def _first_choices(
+    document: Document, groups: Mapping[str, Sequence[str]], fixed: list[str], compose: Compose
+) -> list[str]:
+    """Overrides that choose the first config of each group a tuning file sweeps.
+
+    Raises:
+        ConfigError: the base config has no place for a group.
+    """
     section: Any = document.data.get(HYPERPARAMETERS) if isinstance(document.data, dict) else None
-    return [
-        f"{key}={choices[0]}"
-        for key, choices in (section.items() if isinstance(section, dict) else ())
-        if key in groups and isinstance(choices, list) and choices
-    ]
+    found = []
+    for key, choices in section.items() if isinstance(section, dict) else ():
+        if key not in groups or not isinstance(choices, list):
+            continue
+        known = [f"{key}={choice}" for choice in choices if choice in groups[key]]
+        try:
+            compose([*fixed, *known[:1]])
+        except ConfigCompositionException as error:
+            where = document.where((HYPERPARAMETERS, key))
+            message = f"cannot be chosen for this base config: {str(error).splitlines()[0]}"
+            raise ConfigError([Problem(key, message, where)]) from None
+        found += known[:1]
+    return found

@@ -95,10 +95,9 @@ class Sweep:
             self._train(launcher, task)
         elif self._options.dry_run != "no":
             resolve = self._options.dry_run == "resolved"
-            writing.print_configs(self._plan(self._base_seed), self._compose, resolve=resolve)
+            writing.print_configs(self._asked(), self._compose, resolve=resolve)
         else:
-            plan = self._plan(self._base_seed)
-            count = writing.generate(plan, self._compose, self._directory)
+            count = writing.generate(self._asked(), self._compose, self._directory)
             print(f"{count} configs in {self._directory / writing.CONFIGS}")
 
     @property
@@ -130,16 +129,19 @@ class Sweep:
             print(f"warning: {problem}", file=sys.stderr)
         if not findings.invalid:
             return
-        problems = summary(findings, total)
-        if self._options.on_invalid == "error" or not len(findings.valid):
+        refused = self._options.on_invalid == "error" or not len(findings.valid)
+        problems = summary(findings, total, refused=refused)
+        if refused:
             raise ConfigError(problems)
         for problem in problems:
             print(f"warning: left out: {problem}", file=sys.stderr)
 
-    def _plan(self, seed: int) -> JobPlan:
-        return JobPlan(
-            self._grid, self._findings.valid, self._options.num_repetitions, seed, self._fixed
-        )
+    def _asked(self) -> JobPlan:
+        """The jobs the options ask for, their seeds not drawn yet."""
+        return self._plan(self._base_seed, self._options.num_repetitions)
+
+    def _plan(self, seed: int, repetitions: int) -> JobPlan:
+        return JobPlan(self._grid, self._findings.valid, repetitions, seed, self._fixed)
 
     def _train(self, launcher: Launcher, task: TaskFunction) -> None:
         ledger.check_directory(self._directory)
@@ -155,7 +157,7 @@ class Sweep:
             numbers = extension.new_numbers(earlier, self._grid)
         elif earlier is not None:
             ledger.refuse_other_sweep(self._directory, earlier, record)
-        plan = self._plan(record.seed)
+        plan = self._plan(record.seed, record.repetitions)
         self._directory.mkdir(parents=True, exist_ok=True)
         with ledger.locked(self._directory):
             remove_leftovers(self._directory)
@@ -171,23 +173,25 @@ class Sweep:
         seed = self._base_seed
         if seed < 0:
             seed = earlier.seed if earlier is not None else secrets.randbelow(SEED_LIMIT)
-        jobs = len(self._findings.valid) * self._options.num_repetitions
+        # Laps that were done stay part of the sweep, even if fewer are asked for now.
+        laps = max(self._options.num_repetitions, earlier.repetitions if earlier else 0)
         return ledger.SweepRecord(
             base=self._base,
             axes=ledger.axes_of(self._grid.axes),
             seed=seed,
             tune=str(self._options.tune) if self._options.tune else None,
-            repetitions=self._options.num_repetitions,
+            repetitions=laps,
             permutations=len(self._grid),
-            jobs=jobs,
+            jobs=len(self._findings.valid) * laps,
         )
 
     def _run_jobs(self, plan: JobPlan, launcher: Launcher, task: TaskFunction) -> None:
         finished, pending = self._divide(plan)
+        total = len(finished) + len(pending)
         if finished:
-            print(f"{len(finished)} of {len(plan)} jobs are done already", file=sys.stderr)
+            print(f"{len(finished)} of {total} jobs are done already", file=sys.stderr)
         display = make_display(sys.stderr)
-        monitor = Monitor(self._directory, plan.grid.keys, len(plan), finished, display)
+        monitor = Monitor(self._directory, plan.grid.keys, total, finished, display)
         monitor.start()
         try:
             if self._trains_here:
@@ -246,9 +250,13 @@ class Sweep:
         finished: dict[int, JobResult] = {}
         pending: list[int] = []
         others = 0
+        asked = len(self._asked())
         for number in range(len(plan)):
             result = read_result(self._directory / plan.directory(number))
-            if result is None or (result.status == FAILED and self._options.retry_failed):
+            if number >= asked:  # of a lap that an earlier command asked for
+                if result is not None:
+                    finished[number] = result
+            elif result is None or (result.status == FAILED and self._options.retry_failed):
                 pending.append(number)
             elif result.status == FAILED or self._is_of(plan, number, result):
                 finished[number] = result

@@ -22,6 +22,8 @@ _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _KEY = r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)"
 _NUMBER = re.compile(_KEY + r"=(-?(?:0|[1-9]\d*)(\.\d+)?(e[-+]?\d+)?)", re.ASCII)
 _DIRECTORY = re.compile(_KEY + r"=(\d+/\d+)", re.ASCII)
+# Backslashes before it are doubled, as they would escape it themselves.
+_INTERPOLATION = re.compile(r"(\\*)\$\{")
 _RESERVED = {"null", "true", "false", "inf", "nan"}
 
 
@@ -52,6 +54,17 @@ def value_text(value: Any) -> str:
         pairs = (f"{_key_text(key)}:{value_text(item)}" for key, item in value.items())
         return f"{{{','.join(pairs)}}}"
     raise ValueError(f"{value!r} is not a plain value")
+
+
+def escaped(value: Any) -> Any:
+    """Plain Python with each ``${`` escaped: OmegaConf reads it as the text it is."""
+    if isinstance(value, str):
+        return _INTERPOLATION.sub(lambda found: f"{2 * found[1]}\\${{", value)
+    if isinstance(value, list):
+        return [escaped(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: escaped(item) for key, item in value.items()}
+    return value
 
 
 def _key_text(key: object) -> str:

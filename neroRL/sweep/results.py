@@ -101,9 +101,10 @@ def write_table(sweep: Path, keys: Sequence[str], results: Iterable[JobResult]) 
 
     Args:
         sweep: the sweep's directory.
-        keys: the swept keys, a column each.
+        keys: the swept keys, a column each; ``seed`` has one anyway.
         results: what is known so far.
     """
+    keys = [key for key in keys if key not in _BEFORE]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*_BEFORE, *keys, *_AFTER])

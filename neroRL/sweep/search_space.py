@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from neroRL.config.documents import Document
@@ -26,11 +27,11 @@ class KnownKeys:
 
     Attributes:
         config: a composed, resolved config: its keys at any depth can be swept.
-        groups: config groups, e.g. ``model/memory``.
+        groups: config groups, e.g. ``model/memory``, and the configs in each.
     """
 
     config: Mapping[str, Any]
-    groups: frozenset[str] = frozenset()
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def paths(self) -> dict[str, Any]:
         """Every dotted path of the config and its value."""
@@ -58,7 +59,7 @@ def read_axes(document: Document, known: KnownKeys) -> list[Axis]:
     axes = [axis for section in document.data for axis in reader.section(section)]
     reader.check_unique(axes)
     if reader.problems:
-        raise ConfigError(reader.problems)
+        raise ConfigError(dict.fromkeys(reader.problems))
     return axes
 
 
@@ -166,18 +167,27 @@ class _Reader:
         if any(not math.isfinite(number) for number in _floats(value)):
             return f"{value} is not a finite number"
         if path in self._known.groups:
-            return None if isinstance(value, str) else f"{value!r} is no name of a config"
+            return self._group_problem(path, value)
         base = self._paths.get(path)
         if isinstance(base, list) and not isinstance(value, list | str):
             return f"{value!r} is no list; the key takes a list, so its choices are lists in a list"
         if isinstance(base, Mapping) and isinstance(value, list):
-            return f"{value!r} cannot take the place of a map; give the base config a list there"
+            other = "explicit-seeds" in base
+            way = f"sweep {path}.explicit-seeds" if other else "give the base config a list there"
+            return f"{value!r} cannot take the place of a map; {way}"
         if isinstance(base, Mapping) and isinstance(value, Mapping):
             unknown = [key for key in value if key not in base]
             if unknown:
                 listed = ", ".join(map(str, base))
                 return f"the map in the base config has no {unknown[0]!r}; it has {listed}"
         return None
+
+    def _group_problem(self, group: str, value: Any) -> str | None:
+        names = self._known.groups[group]
+        if value in names:
+            return None
+        hint = did_you_mean(value, names) if isinstance(value, str) else ""
+        return f"{value!r} is none of its configs: {', '.join(names)}{hint}"
 
     def _is_bare_match(self, path: str, key: str) -> bool:
         parts = path.split(".")
@@ -197,8 +207,9 @@ class _Reader:
         elsewhere = [path for path in self._paths if path.split(".")[-1] == key]
         if elsewhere:
             return f"unknown key; did you mean {' or '.join(elsewhere)}?"
-        bare = [p.split(".")[-1] for p in self._paths if p.split(".")[0] in SEARCHED]
-        candidates = [*self._paths, *self._known.groups, *bare, *ALIASES]
+        bare = Counter(p.split(".")[-1] for p in self._paths if p.split(".")[0] in SEARCHED)
+        unique = [name for name, count in bare.items() if count == 1]
+        candidates = [*self._paths, *self._known.groups, *unique, *ALIASES]
         return f"unknown key{did_you_mean(key, candidates)}"
 
     def _report(self, keys: tuple[Any, ...], message: str) -> None:

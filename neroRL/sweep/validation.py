@@ -77,7 +77,7 @@ class Validator:
         except ConfigError as error:
             return list(error.problems), []
         except HydraException as error:
-            return [Problem("", f"cannot be composed: {error}".replace("\n", " "))], []
+            return [self._composition_problem(grid, permutation, error)], []
         return [], self._origin.cautions(config)
 
     def mapping(self, grid: Grid, permutation: Permutation) -> Mapping[str, Any]:
@@ -111,6 +111,20 @@ class Validator:
                 mapping = replaced
         return mapping
 
+    def _composition_problem(
+        self, grid: Grid, permutation: Permutation, error: HydraException
+    ) -> Problem:
+        """The problem of a config that cannot be composed, at the choice that alone causes it."""
+        for axis, choice in zip(grid.axes, permutation.choices, strict=True):
+            try:
+                self._compose([*self._fixed, choice.override])
+            except HydraException as alone:
+                reason = str(alone.__cause__ or alone).splitlines()[0]
+                return Problem(axis.key, f"{choice.value!r} cannot be composed: {reason}")
+            except ConfigError:
+                continue
+        return Problem("", f"cannot be composed: {error}".replace("\n", " "))
+
     def _placed(self, grid: Grid, permutation: Permutation, problem: Problem) -> Problem:
         """The problem with the line of the choice that causes it, else of the base config."""
         for axis, choice in zip(grid.axes, permutation.choices, strict=True):
@@ -123,14 +137,14 @@ class Validator:
         return Problem(problem.path, message, problem.where or self._origin.where(problem.path))
 
 
-def summary(findings: Findings, total: int) -> list[Problem]:
-    """The problems to show for a refused grid: the first ones, and how many there are."""
+def summary(findings: Findings, total: int, *, refused: bool) -> list[Problem]:
+    """The problems to show of a grid: the first ones, and how many there are."""
     shown = findings.problems[:MOST_SHOWN]
     hidden = len(findings.problems) - len(shown)
     tail = f"{findings.invalid} of {total} permutations cannot work"
     if hidden:
         tail += f" ({hidden} more problems not shown)"
-    if findings.invalid < total:
+    if refused and findings.invalid < total:
         tail += "; leave them out with hydra.sweeper.on_invalid=skip"
     return [*shown, Problem("", tail)] if total > 1 else shown
 

@@ -14,6 +14,7 @@ from neroRL.config.documents import dump_yaml
 from neroRL.errors import OutputError
 from neroRL.files import write_text
 from neroRL.sweep.jobs import Job, JobPlan
+from neroRL.sweep.overrides import escaped
 
 CONFIGS, INFO = "configs", "info.txt"
 MOST_DIFFERENCES = 5
@@ -33,7 +34,7 @@ def print_configs(plan: JobPlan, compose: Compose, *, resolve: bool) -> None:
         config = compose(job.overrides)
         content = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         print("---")
-        print(f"# job {job.number}: {' '.join(_shown(job))}")
+        print(f"# job {job.number}: {_in_one_line(_shown(job))}")
         print(dump_yaml(OmegaConf.to_container(content, resolve=resolve)), end="")
 
 
@@ -60,7 +61,7 @@ def generate(plan: JobPlan, compose: Compose, directory: Path) -> int:
         yield directory / INFO, info
         for number in range(count):
             config = complete(plain(compose(plan[number].overrides)))
-            yield directory / _name(plan[number]), dump_yaml(config)
+            yield directory / _name(plan[number]), dump_yaml(escaped(config))
 
     _refuse_different_grid(directory, files())
     (directory / CONFIGS).mkdir(parents=True, exist_ok=True)
@@ -102,7 +103,11 @@ def _name(job: Job) -> str:
 
 
 def _permutation(job: Job) -> str:
-    return " ".join(job.permutation.overrides) or "the base config"
+    return _in_one_line(job.permutation.overrides) or "the base config"
+
+
+def _in_one_line(overrides: Iterable[str]) -> str:
+    return " ".join(overrides).replace("\n", "\\n").replace("\r", "\\r")
 
 
 def _shown(job: Job) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ _NAME = re.compile(r"(?P<run>.+)-(?P<update>\d+)\.pt")
 # What a training cannot change while it goes on, and what of that it can.
 _FIXED_SECTIONS = ("environment.", "model.", "sampler.")
 _FREE_KEYS = ("model.load_model", "model.model_path", "model.checkpoint_interval")
+_TOLD = ("trainer.", "evaluation.", "seed")
 # What changes nothing of what is trained: names, and where it runs.
 _WITHOUT_EFFECT = ("run_id", "worker_id", "device", "threads", "model.checkpoint_interval")
 
@@ -60,7 +62,8 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Weights only load failed" in str(error) and "Unsupported" in str(error):
+        unsupported = "Weights only load failed" in str(error) and "Unsupported" in str(error)
+        if unsupported and _is_pickled(path):
             message = f"{path} holds pickled objects; only checkpoints of weights are loaded"
             raise CheckpointError(message) from None
         raise CheckpointError(f"{path} cannot be read, it may be cut off") from None
@@ -70,6 +73,12 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no checkpoint of this version of neroRL")
     return content
+
+
+def _is_pickled(path: Path) -> bool:
+    """Whether a file is a pickle, an archive of pickles, or neither: then it is damaged."""
+    with path.open("rb") as file:
+        return zipfile.is_zipfile(path) or file.read(1) == pickle.PROTO
 
 
 def load_latest(directory: Path, device: torch.device) -> tuple[Path, dict[str, Any]] | None:
@@ -104,35 +113,39 @@ def set_aside(directory: Path) -> Path:
     return aside
 
 
-def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """The keys that make two configs train something else, each with both values."""
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, str]:
+    """The keys that make two configs train something else, each with a line of both values."""
+    changed = _changed(there, here)
+    return {key: line for key, line in changed.items() if key not in _WITHOUT_EFFECT}
+
+
+def _changed(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, str]:
     before, now = flat(there), flat(here)
-    return [
-        f"{key}: {before.get(key)} there, {now.get(key)} here"
+    return {
+        key: f"{key}: {before.get(key)} there, {now.get(key)} here"
         for key in {**before, **now}
-        if before.get(key) != now.get(key) and key not in _WITHOUT_EFFECT
-    ]
+        if before.get(key) != now.get(key)
+    }
 
 
-def check_config(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) -> None:
+def check_config(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) -> list[str]:
     """Compares the config of a checkpoint with that of the training that continues it.
 
     Another environment, network or batch makes another training; a change of what the trainer or
-    the evaluation does is allowed, and logged.
+    the evaluation does is allowed.
+
+    Returns:
+        What changed and is allowed to, each with both values.
 
     Raises:
         CheckpointError: with every key that must not differ.
     """
-    before, now = flat(there), flat(here)
-    changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
-    lines = {key: f"{key}: {before.get(key)} there, {now.get(key)} here" for key in changed}
+    changed = _changed(there, here)
     refused = [key for key in changed if key.startswith(_FIXED_SECTIONS) and key not in _FREE_KEYS]
     if refused:
-        listed = "\n  ".join(lines[key] for key in refused)
+        listed = "\n  ".join(changed[key] for key in refused)
         raise CheckpointError(f"{path} belongs to another training:\n  {listed}")
-    for key in changed:
-        if key.startswith(("trainer.", "evaluation.")):
-            logger.warning("changed since the checkpoint: %s", lines[key])
+    return [line for key, line in changed.items() if key.startswith(_TOLD)]
 
 
 def load_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:

@@ -168,7 +168,8 @@ class Trainer:
     def resume(self, path: Path) -> None:
         """Continues from a checkpoint, equal bit for bit to not having stopped."""
         content = checkpoints.load(path, self.device)
-        checkpoints.check_config(content["config"], as_mapping(self._config), path)
+        for line in checkpoints.check_config(content["config"], as_mapping(self._config), path):
+            logger.warning("changed since the checkpoint: %s", line)
         checkpoints.load_weights(self.model, content["model"], path)
         self.optimizer.load_state_dict(content["optimizer"])
         self._restore_generators(content["generators"], content["update"])
