@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from neroRL.errors import OutputError
+
 # What ``replacing`` calls its temporary files.
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
 
@@ -35,6 +37,21 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def check_place(directory: Path) -> None:
+    """Checks that a directory exists or could be made, and written to.
+
+    Raises:
+        OutputError: it is a file, lies below one, or is not writable.
+    """
+    existing = directory
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise OutputError(f"{existing} is a file; expected a directory")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise OutputError(f"{existing} is not writable")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -90,13 +90,17 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
         return _run(plain(composed), identity, checkpoint)
 
 
-def check_checkpoint(config: Config, path: Path) -> None:
-    """Checks that a training can continue from a checkpoint, before anything is created.
+def check_files(config: Config, checkpoint: Path | None) -> None:
+    """Checks the files that a training starts from, before anything is created.
 
     Raises:
-        CheckpointError: it cannot be read, or is another training's.
+        CheckpointError: one cannot be read, or is another training's.
     """
-    checkpoints.check_config(checkpoints.load(path, CPU)["config"], as_mapping(config), path)
+    if checkpoint is not None:
+        content = checkpoints.load(checkpoint, CPU)
+        checkpoints.check_config(content["config"], as_mapping(config), checkpoint)
+    if config.model.load_model:
+        checkpoints.load(Path(config.model.model_path), CPU)
 
 
 def _run(mapping: dict[str, Any], identity: Identity, checkpoint: Path | None) -> float:

@@ -5,12 +5,15 @@ Nothing here imports torch before a training starts: help and dry runs answer at
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from omegaconf import DictConfig
 
 from neroRL.composition.application import run
+from neroRL.composition.checking import check_device
 from neroRL.config import Config
 
 
@@ -27,7 +30,7 @@ def train(config: DictConfig) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs Hydra's command line: one training, a sweep with ``-m``, a dry run with ``--cfg``."""
-    return run(sys.argv[1:] if arguments is None else arguments, train)
+    return run(sys.argv[1:] if arguments is None else arguments, train, _check_start)
 
 
 def ntrain() -> int:
@@ -38,17 +41,20 @@ def ntrain() -> int:
     if checkpoint is None:
         return main(arguments)
 
-    def check(config: Config) -> None:
-        from neroRL.job import check_checkpoint
-
-        check_checkpoint(config, checkpoint)
-
     def continue_training(config: DictConfig) -> float:
         from neroRL.job import run_job
 
         return run_job(config, checkpoint)
 
-    return run(arguments, continue_training, check)
+    return run(arguments, continue_training, functools.partial(_check_start, checkpoint=checkpoint))
+
+
+def _check_start(config: Config, checkpoint: Path | None = None) -> None:
+    """Checks what a single training starts with and on."""
+    from neroRL.job import check_files
+
+    check_device(config.device)
+    check_files(config, checkpoint)
 
 
 if __name__ == "__main__":

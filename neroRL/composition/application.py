@@ -20,11 +20,10 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import TaskFunction
-from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from neroRL.composition import checking
-from neroRL.composition.checking import Origin, plain
+from neroRL.composition.checking import Origin, composition_problem, plain
 from neroRL.composition.source import (
     FileSource,
     PrimarySearchPath,
@@ -34,6 +33,7 @@ from neroRL.composition.source import (
 from neroRL.config.problems import leaf_paths
 from neroRL.config.schema import Config
 from neroRL.errors import ConfigError, NeroRLError, UsageError, did_you_mean
+from neroRL.files import check_place
 
 HYDRA_VERSION = "1.3"
 DEFAULT_CONFIG = "default"
@@ -80,21 +80,29 @@ def _run(
     arguments: Sequence[str], task: TaskFunction, check: Callable[[Config], None] | None
 ) -> None:
     # Flags may stand between overrides.
-    args = get_args_parser().parse_intermixed_args(arguments)
+    args = _parsed(arguments)
     primary = _primary_file(args)
     for plugin in (FileSource, PrimarySource, PrimarySearchPath):
         Plugins.instance().register(plugin)
     PrimarySearchPath.primary = primary
     passed = _arguments_for_hydra(args, primary)
     if not (args.multirun or _only_shows(args)):
-        config = _check_single_run(primary, args.overrides)
-        if check is not None:
-            check(config)
+        _check_single_run(primary, args.overrides, check)
     main = hydra.main(
         version_base=HYDRA_VERSION, config_path=str(primary.parent), config_name=primary.stem
     )
     with _hydra_environment(passed):
         main(task)()
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = get_args_parser()
+    args, unknown = parser.parse_known_intermixed_args(arguments)
+    if unknown:
+        known = [option for action in parser._actions for option in action.option_strings]
+        name = unknown[0].split("=", 1)[0]
+        raise UsageError(f"unknown flag {name}{did_you_mean(name, known)}")
+    return args
 
 
 def _only_shows(args: argparse.Namespace) -> bool:
@@ -142,26 +150,23 @@ def _arguments_for_hydra(args: argparse.Namespace, primary: Path) -> list[str]:
     return [*passed, *overrides]
 
 
-def _check_single_run(primary: Path, overrides: Sequence[str]) -> Config:
+def _check_single_run(
+    primary: Path, overrides: Sequence[str], check: Callable[[Config], None] | None
+) -> None:
     """Checks a single training before Hydra makes its directory."""
     with hydra.initialize_config_dir(str(primary.parent), version_base=HYDRA_VERSION):
-        composed = hydra.compose(primary.stem, overrides=list(overrides))
-    config = checked(composed, Origin(primary, overrides))
-    for caution in Origin(primary, overrides).cautions(config):
-        print(f"warning: {caution}", file=sys.stderr)
-    return config
-
-
-def checked(composed: DictConfig, origin: Origin) -> Config:
-    """Checks one composed config.
-
-    Raises:
-        ConfigError: everything found wrong, with the places.
-    """
+        composed = hydra.compose(primary.stem, overrides=list(overrides), return_hydra_config=True)
+    with contextlib.suppress(OmegaConfBaseException):  # it may depend on what is known later
+        check_place(Path(composed.hydra.run.dir))
+    origin = Origin(primary, overrides)
     try:
-        return checking.check(plain(composed))
+        config = checking.check(plain(composed))
+        if check is not None:
+            check(config)
     except ConfigError as error:
         raise ConfigError(origin.located(error.problems)) from None
+    for caution in origin.cautions(config):
+        print(f"warning: {caution}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -200,6 +205,9 @@ def _terminate_as_interrupt() -> Iterator[None]:
 
 def _explained(error: Exception) -> str:
     """The error's text, with near matches for a key that Hydra does not find."""
+    problem = composition_problem(error) if isinstance(error, HydraException) else None
+    if problem is not None:
+        return str(problem)
     text = str(error).strip()
     if isinstance(error, OverrideParseException):
         text = f"{error.override}: {text.splitlines()[0]}"

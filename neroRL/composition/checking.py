@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
+from neroRL.composition.completion import defaults
 from neroRL.config import Config, build, cautions, cross_check
 from neroRL.config.documents import Document, read_document
+from neroRL.config.problems import leaf_paths
 from neroRL.config.published import modernise
 from neroRL.environments import registry
-from neroRL.errors import ConfigError, NeroRLError, Problem
+from neroRL.errors import ConfigError, NeroRLError, Problem, did_you_mean
 
 COMMAND_LINE = "command line"
+_IN_PLAIN_WORDS = {
+    "Cannot merge DictConfig with ListConfig": "a list cannot take the place of a map",
+}
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -58,6 +64,21 @@ def check(mapping: Mapping[str, Any]) -> Config:
     return config
 
 
+def check_device(device: str, where: str = "") -> None:
+    """Refuses a GPU where there is none; needs torch for that, and imports it only then.
+
+    Raises:
+        ConfigError: the device is ``cuda`` and this machine has none.
+    """
+    if device != "cuda":
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        message = "cuda is not available: this torch sees no GPU here; use auto or cpu"
+        raise ConfigError([Problem("device", message, where)])
+
+
 class Origin:
     """Tells where the value of a key was written.
 
@@ -96,6 +117,43 @@ class Origin:
         if self._document is None or not isinstance(self._document.data, dict):
             return []
         return modernise(self._document)[1]
+
+
+def check_sections(mapping: Mapping[str, Any], origin: Origin) -> None:
+    """Refuses a config in which a section or a schedule is no map.
+
+    Raises:
+        ConfigError: with the place of each.
+    """
+    try:
+        build(mapping)
+    except ConfigError as error:
+        maps = set(_maps(defaults()))
+        broken = [problem for problem in error.problems if problem.path in maps]
+        if broken:
+            raise ConfigError(origin.located(broken)) from None
+
+
+def _maps(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in mapping.items():
+        if isinstance(value, Mapping):
+            yield f"{prefix}{key}"
+            yield from _maps(value, f"{prefix}{key}.")
+
+
+def composition_problem(error: HydraException) -> Problem | None:
+    """What is wrong with the override that Hydra could not apply; None if it is something else."""
+    cause, text = error.__cause__, str(error)
+    if not text.startswith(("Could not override", "Error merging override")):
+        return None
+    first = text.splitlines()[0]
+    if not isinstance(cause, OmegaConfBaseException):
+        return Problem("", first, COMMAND_LINE)
+    key = str(cause.full_key or "")
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError):
+        return Problem(key, f"unknown key{did_you_mean(key, leaf_paths(Config))}", COMMAND_LINE)
+    reason = str(cause).splitlines()[0] or first
+    return Problem(key, _IN_PLAIN_WORDS.get(reason, reason), COMMAND_LINE)
 
 
 def _readable(path: Path | None) -> Document | None:

@@ -45,8 +45,11 @@ def _find(name: str, directory: Path) -> Path:
         return path
     if path.is_dir():
         raise UsageError(f"{path} ({path.resolve()}) is a directory; expected a YAML file")
+    shown = str(path) if path.is_absolute() else f"{path} ({path.absolute()})"
+    if path.exists():
+        raise UsageError(f"{shown} is no regular file")
     parts = PurePath(name).parts
-    looked_for = [f"{path} ({path.absolute()})"]
+    looked_for = [shown]
     if parts and parts[0] == DOCUMENTED_DIRECTORY:
         shipped = shipped_conf().joinpath(*parts[1:])
         if shipped.is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -110,8 +111,11 @@ def _check_names(config: Config) -> list[Problem]:
     problem = run_id_problem(config.run_id)
     if problem:
         found.append(Problem("run_id", problem))
-    if config.model.load_model and not config.model.model_path:
+    path = config.model.model_path
+    if config.model.load_model and not path:
         found.append(Problem("model.model_path", "is empty, but load_model is on"))
+    elif config.model.load_model and not Path(path).is_file():
+        found.append(Problem("model.model_path", f"{path} ({Path(path).absolute()}) is no file"))
     return found
 
 
@@ -120,7 +124,8 @@ def run_id_problem(run_id: str) -> str | None:
     if not run_id.strip():
         return "is empty; it names the directory of the run"
     if ".." in run_id or run_id.startswith(("/", "~")) or "\\" in run_id or "\0" in run_id:
-        return f"{run_id!r} must stay below the output directory: no '..', no leading '/'"
+        allowed = "no '..', no backslash, no leading '/'"
+        return f"{run_id!r} must stay below the output directory: {allowed}"
     return None
 
 

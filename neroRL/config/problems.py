@@ -132,5 +132,5 @@ def _joined(messages: list[str]) -> str:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = "null" if value is None else repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig
 
@@ -23,7 +25,7 @@ Compose = Callable[[Sequence[str]], DictConfig]
 
 
 def split(
-    arguments: Sequence[str], params: Mapping[str, str], loader: ConfigLoader
+    arguments: Sequence[str], params: Mapping[str, str], loader: ConfigLoader, most_choices: int
 ) -> tuple[list[str], list[Axis]]:
     """Separates overrides that all jobs share from sweeps, which become axes.
 
@@ -31,12 +33,13 @@ def split(
         arguments: of the command line.
         params: sweeps of the config, which those of the command line replace.
         loader: knows the choices of config groups, for ``glob``.
+        most_choices: a longer range is not written out.
 
     Returns:
         The shared overrides, and the axes of the command line.
 
     Raises:
-        UsageError: a sweep is no list of choices.
+        UsageError: a sweep is no list of choices, or a range is too long.
     """
     parser = OverridesParser.create(config_loader=loader)
     given = {override_key(text) for text in arguments}
@@ -49,6 +52,7 @@ def split(
         if not override.is_discrete_sweep():
             message = "an interval is no list of choices; use choice(…), range(…) or commas"
             raise UsageError(f"{override.input_line}: {message}")
+        _check_length(override, most_choices)
         key = override.get_key_element()
         texts = [f"{key}={value}" for value in override.sweep_string_iterator()]
         choices = tuple(Choice(override_value(text), text) for text in texts)
@@ -56,6 +60,17 @@ def split(
             raise UsageError(f"{override.input_line}: has no choices")
         axes.append(Axis(override_key(key), choices, COMMAND_LINE))
     return fixed, axes
+
+
+def _check_length(override: Override, most: int) -> None:
+    value = override.value()
+    if not isinstance(value, RangeSweep):
+        return
+    assert value.start is not None and value.stop is not None  # noqa: PT018
+    length = math.ceil((value.stop - value.start) / value.step) if value.step else 0
+    if length > most:
+        message = f"has {length:,} choices; hydra.sweeper.max_jobs allows {most:,}"
+        raise UsageError(f"{override.input_line}: {message}")
 
 
 def of_file(

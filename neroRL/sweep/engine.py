@@ -13,7 +13,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from neroRL.composition.checking import Origin, plain
+from neroRL.composition.checking import Origin, check_device, check_sections, plain
 from neroRL.cores import available_cores
 from neroRL.errors import ConfigError, Problem
 from neroRL.files import remove_leftovers
@@ -61,8 +61,10 @@ class Sweep:
         self._callbacks = context.callbacks
         self._options = options
         self._directory = Path(str(config.hydra.sweep.dir))
-        self._fixed, found = axes.split(arguments, options.params, self._loader)
+        self._fixed, found = axes.split(arguments, options.params, self._loader, options.max_jobs)
         self._origin = Origin(primary, self._fixed)
+        self._base = plain(self._compose(self._fixed))
+        check_sections(self._base, self._origin)
         if options.tune is not None:
             of_file = axes.of_file(options.tune, self._fixed, found, self._loader, self._compose)
             found = [*of_file, *found]
@@ -70,7 +72,6 @@ class Sweep:
         self._check_size()
         if options.duplicates == "drop":
             self._grid = self._grid.without_repeats()
-        self._base = plain(self._compose(self._fixed))
         self._base_seed = int(self._base[SEED])
         self._findings = Findings()
         self._validator = Validator(self._compose, self._fixed, self._origin)
@@ -91,6 +92,8 @@ class Sweep:
         if trains and self._trains_here:
             prepare()
         self._check()
+        if trains and self._trains_here:
+            self._check_device()
         if trains:
             self._train(launcher, task)
         elif self._options.dry_run != "no":
@@ -109,8 +112,9 @@ class Sweep:
         jobs = len(self._grid) * self._options.num_repetitions
         if jobs > self._options.max_jobs:
             sizes = " · ".join(str(len(axis.choices)) for axis in self._grid.axes)
+            product = f"{sizes} = " if len(self._grid.axes) > 1 else ""
             message = (
-                f"the grid has {sizes} = {len(self._grid):,} permutations, {jobs:,} jobs; "
+                f"the grid has {product}{len(self._grid):,} permutations, {jobs:,} jobs; "
                 f"hydra.sweeper.max_jobs allows {self._options.max_jobs:,}"
             )
             where = str(self._options.tune) if self._options.tune else "command line"
@@ -135,6 +139,15 @@ class Sweep:
             raise ConfigError(problems)
         for problem in problems:
             print(f"warning: left out: {problem}", file=sys.stderr)
+
+    def _check_device(self) -> None:
+        """Refuses ``device: cuda`` where jobs run here and there is none."""
+        for axis in self._grid.axes:
+            if axis.key == "device":
+                for choice in axis.choices:
+                    check_device(choice.value, choice.where or axis.where)
+                return
+        check_device(self._base["device"], self._origin.where("device"))
 
     def _asked(self) -> JobPlan:
         """The jobs the options ask for, their seeds not drawn yet."""

@@ -20,7 +20,7 @@ from neroRL import __version__
 from neroRL.config.checks import flat
 from neroRL.config.documents import dump_yaml, read_document
 from neroRL.errors import ConfigError, OutputError
-from neroRL.files import write_text
+from neroRL.files import check_place, write_text
 from neroRL.sweep.grid import Axis
 from neroRL.sweep.results import FORMAT
 
@@ -183,13 +183,7 @@ def check_directory(directory: Path) -> None:
     Raises:
         OutputError: it is a file, not writable, or holds something that is no sweep.
     """
-    existing = directory
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    if not existing.is_dir():
-        raise OutputError(f"{existing} is a file; expected a directory")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise OutputError(f"{existing} is not writable")
+    check_place(directory)
     if directory.exists() and not (directory / RECORD_FILE).exists():
         foreign = sorted(path.name for path in directory.iterdir() if path.name[0] != ".")
         if foreign:

@@ -140,7 +140,7 @@ class _Reader:
         """The choices of a key; None after reporting what is wrong with them."""
         given = self._document.data[section][key]
         location = (section, key)
-        if not isinstance(given, list):
+        if given is not None and not isinstance(given, list):
             self._report(
                 location, f"{given!r} is no list of choices; expected a list, e.g. [{given}]"
             )
@@ -243,5 +243,12 @@ def _floats(value: Any) -> Iterator[float]:
 
 
 def _kind(value: object) -> str:
-    names = {dict: "map", list: "list", str: "string", int: "number", float: "number"}
+    names = {
+        type(None): "null",
+        dict: "map",
+        list: "list",
+        str: "string",
+        int: "number",
+        float: "number",
+    }
     return names.get(type(value), type(value).__name__)

@@ -10,7 +10,7 @@ from typing import Any
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from neroRL.composition.checking import Origin, check, plain
+from neroRL.composition.checking import Origin, check, composition_problem, plain
 from neroRL.errors import ConfigError, Problem
 from neroRL.sweep.grid import Grid, Permutation
 
@@ -119,8 +119,9 @@ class Validator:
             try:
                 self._compose([*self._fixed, choice.override])
             except HydraException as alone:
-                reason = str(alone.__cause__ or alone).splitlines()[0]
-                return Problem(axis.key, f"{choice.value!r} cannot be composed: {reason}")
+                found = composition_problem(alone)
+                message = found.message if found else str(alone).splitlines()[0]
+                return Problem(axis.key, f"{choice.value!r}: {message}")
             except ConfigError:
                 continue
         return Problem("", f"cannot be composed: {error}".replace("\n", " "))

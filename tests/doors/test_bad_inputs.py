@@ -148,6 +148,15 @@ BASE_CASES = {
         "model:\n  transformer: {embed_dim: 100}\n",
         ["base.yaml:2", "100 is not divisible by num_heads = 8"],
     ),
+    "section is a number": ("trainer: 3\n", ["base.yaml:1: trainer: 3 is not allowed", "a map"]),
+    "schedule is a number": (
+        "trainer:\n  beta_schedule: 0.1\n",
+        ["base.yaml:2: trainer.beta_schedule: 0.1 is not allowed", "a map"],
+    ),
+    "no weights": (
+        "model:\n  load_model: true\n  model_path: nope.pt\n",
+        ["base.yaml:3: model.model_path: nope.pt", "is no file"],
+    ),
     "no seeds": (
         "evaluation:\n  seeds: {explicit-seeds: []}\n",
         ["base.yaml:2", "evaluation.seeds", "at least 1"],
@@ -175,6 +184,24 @@ FLAG_CASES = {
     "missing tuning file": (["--tune=nowhere.yaml"], ["nowhere.yaml", "does not exist"]),
     "missing config": (["--config=./configs/minigird.yaml"], ["does not exist", "minigrid.yaml"]),
     "unknown override": (["trainer.gama=0.9"], ["trainer.gama", "did you mean trainer.gamma"]),
+    "unknown swept override": (
+        ["trainer.gama=0.9,0.8"],
+        ["command line: trainer.gama", "unknown key; did you mean trainer.gamma"],
+    ),
+    "group without a place": (
+        ["--config=bare.yaml", "environment=cartpole"],
+        ["command line: Could not override 'environment'"],
+    ),
+    "long range": (
+        ["seed=range(0,1000000000)"],
+        ["has 1,000,000,000 choices; hydra.sweeper.max_jobs allows"],
+    ),
+    "option of the sweeper": (
+        ["hydra.sweeper.num_repetitions=1.5"],
+        ["command line: hydra.sweeper.num_repetitions: Value '1.5'"],
+    ),
+    "no regular file": (["--tune=/dev/null"], ["/dev/null is no regular file"]),
+    "not called like YAML": (["--config=bare.txt"], ["bare.txt", "does not end with .yaml"]),
     "malformed override": (["trainer.gamma=[0.9"], ["trainer.gamma=[0.9"]),
     "unknown group": (["environment=minigird"], ["minigird"]),
     "max jobs": (["hydra.sweeper.max_jobs=3"], ["48", "max_jobs allows 3"]),
@@ -213,8 +240,43 @@ def test_base_config(case, door, tmp_path):
 @pytest.mark.parametrize("case", FLAG_CASES)
 def test_flags(case, door, tmp_path):
     flags, fragments = FLAG_CASES[case]
+    for name in ("bare.yaml", "bare.txt"):
+        (tmp_path / name).write_text("environment: {type: CartPole, name: CartPole-v1}\n")
     outcome = door("ntune", ["--out=out", *flags])
     _refused(outcome, tmp_path / "out", fragments)
+
+
+def test_a_gpu_that_is_not_there(door, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    (tmp_path / "tune.yaml").write_text("hyperparameters:\n  lamda: [0.9, 0.95]\n")
+    sweep = ["--config=tiny.yaml", "--tune=tune.yaml", "--out=out"]
+    swept = door("ntune", [*sweep, "device=cpu,cuda"])
+    _refused(swept, tmp_path / "out", ["command line: device: cuda is not available"])
+    tiny.write_text(f"device: cuda\n{tiny.read_text()}")
+    for name, arguments in (("ntune", sweep), ("ntrain", ["--config=tiny.yaml", "--out=out"])):
+        outcome = door(name, arguments)
+        _refused(outcome, tmp_path / "out", ["tiny.yaml:1: device: cuda is not available"])
+
+
+def test_an_output_place_that_is_a_file(door, tiny, tmp_path):
+    (tmp_path / "place").write_text("")
+    for arguments in (["--out=place"], ["hydra.run.dir=place/below"]):
+        outcome = door("ntrain", ["--config=tiny.yaml", *arguments])
+        assert outcome.status == 2
+        assert "place is a file; expected a directory" in outcome.err
+        assert "Traceback" not in outcome.out + outcome.err
+
+
+def test_weights_that_are_none(door, tiny, tmp_path):
+    (tmp_path / "a.pt").write_bytes(b"abc")
+    command = ["--config=tiny.yaml", "--out=out", "model.load_model=true", "model.model_path=a.pt"]
+    _refused(door("ntrain", command), tmp_path / "out", ["a.pt cannot be read"])
+
+
+def test_an_unknown_flag_of_hydra(door):
+    outcome = door("train", ["--multrun"])
+    assert outcome.status == 2
+    assert outcome.err.startswith("error: unknown flag --multrun; did you mean --multirun")
 
 
 def test_tuning_file_that_is_a_directory(door, tiny, tmp_path):
