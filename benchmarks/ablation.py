@@ -18,9 +18,9 @@ from torch.nn import functional
 from benchmarks.measuring import SPEED, Values, measure, medians
 from benchmarks.ours import measure_training
 from benchmarks.workloads import WORKLOADS
-from neroRL.environments.cartpole import CartPole
+from neroRL.environments.cartpole.types import CartPole
 from neroRL.environments.environment_type import EnvironmentType
-from neroRL.environments.minigrid import Minigrid, MinigridVec
+from neroRL.environments.minigrid.types import Minigrid, MinigridVec
 from neroRL.models import receptive_fields
 from neroRL.models.actor import ObservedRows
 from neroRL.models.memory import recurrent

@@ -28,7 +28,7 @@ def nothing(config: DictConfig) -> float:
     """A job that writes its result at once."""
     from hydra.core.hydra_config import HydraConfig
 
-    from neroRL.sweep.results import COMPLETED, JobResult
+    from neroRL.records.results import COMPLETED, JobResult
 
     directory = Path(HydraConfig.get().runtime.output_dir)
     JobResult(0, 0, int(config.seed), COMPLETED, directory=directory.name).write(directory)

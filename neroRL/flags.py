@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from neroRL.composition.overrides import override_key, value_text
 from neroRL.composition.paths import find_config
 from neroRL.config.checks import run_id_problem
 from neroRL.errors import UsageError, did_you_mean
-from neroRL.sweep.overrides import override_key, value_text
 
 BAD_INPUT = 2
 _NEEDS_NO_QUOTES = re.compile(r"[a-zA-Z./][\w./-]*")

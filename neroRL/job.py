@@ -18,17 +18,17 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from neroRL.composition.checking import check, plain
+from neroRL.composition.overrides import override_key
 from neroRL.config import Config, as_mapping, ports_needed
 from neroRL.devices import own_device
 from neroRL.environments import registry
-from neroRL.environments.ports import leased_worker_ids
+from neroRL.environments.unity.ports import leased_worker_ids
 from neroRL.errors import TransientError
 from neroRL.files import remove_leftovers
-from neroRL.reporting.job_progress import JobProgress, ProgressFile
+from neroRL.records.job_progress import JobProgress, ProgressFile
+from neroRL.records.results import COMPLETED, DIVERGED, FAILED, JobResult, read_result
 from neroRL.reporting.tensorboard import Summaries
 from neroRL.sweep.ledger import fingerprint
-from neroRL.sweep.overrides import override_key
-from neroRL.sweep.results import COMPLETED, DIVERGED, FAILED, JobResult, read_result
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.interrupt import Requeued, requeueable
 from neroRL.training.outcome import Outcome, Progress

@@ -11,8 +11,9 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "neroRL"
 # What each package may import from neroRL, besides itself.
-FOUNDATION = {"errors", "files", "cores", "config"}
+FOUNDATION = {"errors", "files", "cores", "config", "records"}
 ALLOWED = {
+    "records": {"errors", "files"},
     "config": {"errors"},
     "environments": {"errors", "config", "leases"},
     "models": {"errors", "config", "environments"},

@@ -28,7 +28,7 @@ class NeroRLSweeper(Sweeper):
     ) -> None:
         """Makes the launcher; see Hydra's ``Sweeper``."""
         from neroRL.composition.loader import TemplateLoader
-        from neroRL.sweep.overrides import parse
+        from neroRL.composition.overrides import parse
 
         loader = TemplateLoader(hydra_context.config_loader, parse)
         context = HydraContext(config_loader=loader, callbacks=hydra_context.callbacks)  # type: ignore[arg-type]

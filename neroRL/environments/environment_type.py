@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments.specification import SingleEnvironment
-from neroRL.environments.vector import EpisodeSeeds, VectorEnvironment
+from neroRL.environments.vector.interface import EpisodeSeeds, VectorEnvironment
 from neroRL.errors import Problem, did_you_mean
 
 

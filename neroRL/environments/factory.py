@@ -10,10 +10,10 @@ from gymnasium import spaces
 
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments import registry
-from neroRL.environments.parallel import ParallelEnvironment
-from neroRL.environments.sequential import SequentialEnvironment
 from neroRL.environments.specification import VISUAL, SingleEnvironment
-from neroRL.environments.vector import EpisodeSeeds, VectorEnvironment
+from neroRL.environments.vector.interface import EpisodeSeeds, VectorEnvironment
+from neroRL.environments.vector.parallel import ParallelEnvironment
+from neroRL.environments.vector.sequential import SequentialEnvironment
 from neroRL.environments.wrappers.appending import LastAction, LastReward
 from neroRL.environments.wrappers.episode_statistics import EpisodeStatistics
 from neroRL.environments.wrappers.frame_skip import FrameSkip

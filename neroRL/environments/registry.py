@@ -12,13 +12,13 @@ from neroRL.errors import ConfigError, Problem, did_you_mean
 
 # Modules are imported when a type is used: none of their packages has to be installed for others.
 TYPES = {
-    "CartPole": "neroRL.environments.cartpole:CartPole",
+    "CartPole": "neroRL.environments.cartpole.types:CartPole",
     "Gymnasium": "neroRL.environments.registered:Registered",
     "MemoryGym": "neroRL.environments.memory_gym:MemoryGym",
-    "Minigrid": "neroRL.environments.minigrid:Minigrid",
-    "MinigridVec": "neroRL.environments.minigrid:MinigridVec",
-    "ObstacleTower": "neroRL.environments.obstacle_tower:ObstacleTower",
-    "Unity": "neroRL.environments.unity:Unity",
+    "Minigrid": "neroRL.environments.minigrid.types:Minigrid",
+    "MinigridVec": "neroRL.environments.minigrid.types:MinigridVec",
+    "ObstacleTower": "neroRL.environments.unity.obstacle_tower:ObstacleTower",
+    "Unity": "neroRL.environments.unity.types:Unity",
 }
 
 _NO_PACKAGE = ("Ballet", "Procgen", "RandomMaze")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from neroRL.environments.vector import EpisodeEnd, VectorEnvironment
+from neroRL.environments.vector.interface import EpisodeEnd, VectorEnvironment
 from neroRL.models.actor import Actor, ObservedRows
 from neroRL.models.actor_critic import ActorCritic
 

@@ -14,7 +14,7 @@ MOST_ROWS = 5
 
 
 class Result(Protocol):
-    """What is read from a job's result; see :class:`neroRL.sweep.results.JobResult`."""
+    """What is read from a job's result; see :class:`neroRL.records.results.JobResult`."""
 
     @property
     def permutation(self) -> int:

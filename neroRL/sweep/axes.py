@@ -14,11 +14,11 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig
 
 from neroRL.composition.checking import COMMAND_LINE, plain
+from neroRL.composition.overrides import override_key, override_value
 from neroRL.composition.paths import find_tuning_file
 from neroRL.config.documents import Document, read_document
 from neroRL.errors import ConfigError, Problem, UsageError
 from neroRL.sweep.grid import Axis, Choice
-from neroRL.sweep.overrides import override_key, override_value
 from neroRL.sweep.search_space import HYPERPARAMETERS, KnownKeys, read_axes
 
 Compose = Callable[[Sequence[str]], DictConfig]

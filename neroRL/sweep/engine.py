@@ -17,7 +17,8 @@ from neroRL.composition.checking import Origin, check_device, check_sections, pl
 from neroRL.cores import available_cores
 from neroRL.errors import ConfigError, Problem
 from neroRL.files import remove_leftovers
-from neroRL.reporting.job_progress import PROGRESS_FILE
+from neroRL.records.job_progress import PROGRESS_FILE
+from neroRL.records.results import FAILED, FORMAT, RESULT_FILE, JobResult, read_result
 from neroRL.reporting.progress import make_display
 from neroRL.reporting.summary import print_summary
 from neroRL.reporting.tensorboard import write_sweep_hparams
@@ -28,7 +29,6 @@ from neroRL.sweep.launching import launch_all
 from neroRL.sweep.monitor import Monitor
 from neroRL.sweep.options import SweepOptions
 from neroRL.sweep.pool import WorkerPool, default_size, prepare, threads_of, visible_gpus
-from neroRL.sweep.results import FAILED, FORMAT, RESULT_FILE, JobResult, read_result
 from neroRL.sweep.validation import Findings, Validator, summary
 
 SEED_LIMIT = 2**31 - 1

@@ -16,10 +16,10 @@ from typing import Any
 from neroRL.config.checks import flat
 from neroRL.errors import OutputError
 from neroRL.files import write_text
+from neroRL.records.results import read_result
 from neroRL.reporting.tensorboard import change_trial
 from neroRL.sweep.grid import Axis, Grid
 from neroRL.sweep.ledger import RECORD_FILE, SweepRecord
-from neroRL.sweep.results import read_result
 
 JOURNAL, ASIDE = ".extension.json", ".extension"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from neroRL.composition.overrides import override_key, override_value, value_text
 from neroRL.sweep.grid import Grid, Permutation
-from neroRL.sweep.overrides import override_key, override_value, value_text
 
 SEED = "seed"
 

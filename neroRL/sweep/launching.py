@@ -17,10 +17,10 @@ from unittest import mock
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
-from neroRL.reporting.job_progress import read_progress
+from neroRL.records.job_progress import read_progress
+from neroRL.records.results import FAILED, read_result
 from neroRL.sweep.jobs import Job, JobPlan
 from neroRL.sweep.pool import Ended
-from neroRL.sweep.results import FAILED, read_result
 
 # Jobs handed to a launcher at a time, unless asked otherwise: their overrides are held in memory,
 # and clusters bound the size of a job array.

@@ -21,8 +21,8 @@ from neroRL.config.checks import flat
 from neroRL.config.documents import dump_yaml, read_document
 from neroRL.errors import ConfigError, OutputError
 from neroRL.files import check_place, write_text
+from neroRL.records.results import FORMAT
 from neroRL.sweep.grid import Axis
-from neroRL.sweep.results import FORMAT
 
 RECORD_FILE = "sweep.yaml"
 LOCK_FILE = ".lock"

@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neroRL.reporting.job_progress import read_progress
+from neroRL.records.job_progress import read_progress
+from neroRL.records.results import COMPLETED, DIVERGED, FAILED, JobResult, read_result, write_table
 from neroRL.reporting.progress import JobRow, ProgressDisplay, SweepStatus
 from neroRL.sweep.jobs import Job
-from neroRL.sweep.results import COMPLETED, DIVERGED, FAILED, JobResult, read_result, write_table
 
 POLL_SECONDS = 0.5
 TABLE_SECONDS = 0.5

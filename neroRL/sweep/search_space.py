@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from neroRL.composition.overrides import value_text
 from neroRL.config.documents import Document
 from neroRL.config.problems import leaf_paths
 from neroRL.config.schema import Config
 from neroRL.errors import ConfigError, Problem, did_you_mean
 from neroRL.sweep.grid import Axis, Choice
-from neroRL.sweep.overrides import value_text
 
 HYPERPARAMETERS = "hyperparameters"
 ALIASES = {"num_workers": "sampler.n_workers"}

@@ -21,9 +21,9 @@ from hydra.core.utils import setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from neroRL.composition.run import run_composed
 from neroRL.cores import set_share
 from neroRL.errors import TransientError
-from neroRL.sweep.run import run_composed
 
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 

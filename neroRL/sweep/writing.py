@@ -10,11 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from neroRL.composition.checking import plain
 from neroRL.composition.completion import complete
+from neroRL.composition.overrides import escaped
 from neroRL.config.documents import dump_yaml
 from neroRL.errors import OutputError
 from neroRL.files import write_text
 from neroRL.sweep.jobs import Job, JobPlan
-from neroRL.sweep.overrides import escaped
 
 CONFIGS, INFO = "configs", "info.txt"
 MOST_DIFFERENCES = 5

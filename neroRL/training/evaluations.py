@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from neroRL.config import Config
 from neroRL.environments.factory import make_vector
-from neroRL.environments.vector import VectorEnvironment
+from neroRL.environments.vector.interface import VectorEnvironment
 from neroRL.evaluation.evaluator import evaluate
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.training.statistics import Summary, episode_summaries

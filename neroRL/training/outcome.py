@@ -41,7 +41,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a training came to; fields as in :class:`neroRL.sweep.results.JobResult`."""
+    """What a training came to; fields as in :class:`neroRL.records.results.JobResult`."""
 
     status: str
     objective: float | None

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from neroRL.config.schema import TrainerConfig
-from neroRL.environments.vector import MOST_DISTINCT, EpisodeEnd, VectorEnvironment
+from neroRL.environments.vector.interface import MOST_DISTINCT, EpisodeEnd, VectorEnvironment
 from neroRL.models.actor import Actor, ObservedRows
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.memory.interface import History

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neroRL.environments.vector import EpisodeEnd
+from neroRL.environments.vector.interface import EpisodeEnd
 
 WINDOW = 100
 

@@ -16,7 +16,7 @@ import torch
 from neroRL.config import Config, as_mapping
 from neroRL.cores import automatic_threads
 from neroRL.environments.factory import make_vector
-from neroRL.environments.vector import VectorEnvironment
+from neroRL.environments.vector.interface import VectorEnvironment
 from neroRL.models.actor import Actor
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.training import checkpoint as checkpoints

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from neroRL.sweep.results import read_result
+from neroRL.records.results import read_result
 from tests.doors.sweeps import (
     ARGUMENTS,
     assert_same_trainings,

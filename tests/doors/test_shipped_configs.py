@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from neroRL.composition.source import shipped_conf
-from neroRL.sweep.results import read_result
+from neroRL.records.results import read_result
 from tests.environments.unity_peer import TOWER, Behaviour, living, records, write_peer
 
 CONFIGS = sorted(path.stem for path in shipped_conf().glob("*.yaml"))

@@ -187,7 +187,7 @@ def test_a_thousand_jobs_a_tenth_of_which_fail(tmp_path):
         "from neroRL.composition.application import run\n"
         "def task(config):\n"
         "    from hydra.core.hydra_config import HydraConfig\n"
-        "    from neroRL.sweep.results import JobResult\n"
+        "    from neroRL.records.results import JobResult\n"
         "    number = round(config.trainer.gamma * 1000)\n"
         "    if number % 10 == 3:\n"
         "        raise ValueError(f'job {number}')\n"

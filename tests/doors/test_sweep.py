@@ -16,7 +16,7 @@ import yaml
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 
-from neroRL.sweep.results import read_result
+from neroRL.records.results import read_result
 
 SPACE = """\
 hyperparameters:

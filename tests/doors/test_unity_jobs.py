@@ -18,9 +18,9 @@ import pytest
 import yaml
 
 from neroRL.config.checks import build
-from neroRL.environments import unity_protocol
-from neroRL.environments.vector import EpisodeSeeds
-from neroRL.sweep.results import read_result
+from neroRL.environments.unity import protocol
+from neroRL.environments.vector.interface import EpisodeSeeds
+from neroRL.records.results import read_result
 from neroRL.training import evaluations, rollout, trainer
 from tests.conftest import TINY
 from tests.environments.unity_peer import TOWER, Behaviour, living, records, write_peer
@@ -349,7 +349,7 @@ def test_an_executable_that_cannot_run_is_refused(door, tmp_path, peer, kind):
 
 def test_a_missing_package_is_refused(door, tmp_path, peer, monkeypatch):
     """BAD_INPUTS 27."""
-    monkeypatch.setattr(unity_protocol, "is_installed", lambda: False)
+    monkeypatch.setattr(protocol, "is_installed", lambda: False)
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n")
     outcome = door("ntune", ARGUMENTS)
     assert outcome.status == 2

@@ -10,13 +10,13 @@ import torch
 
 from neroRL.config.checks import build
 from neroRL.config.schema import EnvironmentConfig
-from neroRL.environments import transition_table
-from neroRL.environments.cartpole_batch import BatchedCartPole
+from neroRL.environments.cartpole.batch import BatchedCartPole
 from neroRL.environments.environment_type import EnvironmentType
 from neroRL.environments.factory import make_vector
-from neroRL.environments.sequential import SequentialEnvironment
-from neroRL.environments.tabled import TabledEnvironment
-from neroRL.environments.transition_table import TransitionTable
+from neroRL.environments.minigrid import transition_table
+from neroRL.environments.minigrid.tabled import TabledEnvironment
+from neroRL.environments.minigrid.transition_table import TransitionTable
+from neroRL.environments.vector.sequential import SequentialEnvironment
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.trainer import train
 
@@ -128,7 +128,7 @@ def test_cartpole(masked):
 
 
 def test_cartpole_takes_the_ordinary_path_where_rounding_differs(monkeypatch):
-    monkeypatch.setattr("neroRL.environments.cartpole.equals_gymnasium", lambda *_: False)
+    monkeypatch.setattr("neroRL.environments.cartpole.types.equals_gymnasium", lambda *_: False)
     config = EnvironmentConfig(type="CartPole", name="CartPole-v1")
     assert isinstance(make_vector(config, 2, 0), SequentialEnvironment)
 
@@ -136,7 +136,7 @@ def test_cartpole_takes_the_ordinary_path_where_rounding_differs(monkeypatch):
 def test_a_table_that_grows_too_large_is_left(monkeypatch):
     monkeypatch.setattr(transition_table, "MOST_STATES", 60)
     monkeypatch.setattr(
-        "neroRL.environments.minigrid._transitions",
+        "neroRL.environments.minigrid.types._transitions",
         lambda name, view_size, actions: TransitionTable(
             gymnasium.make(name, agent_view_size=view_size), actions
         ),

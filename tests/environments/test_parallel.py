@@ -18,10 +18,10 @@ from gymnasium import spaces
 
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments.factory import make_single
-from neroRL.environments.parallel import ParallelEnvironment
-from neroRL.environments.sequential import SequentialEnvironment
 from neroRL.environments.specification import vector_space
-from neroRL.environments.vector import EpisodeSeeds
+from neroRL.environments.vector.interface import EpisodeSeeds
+from neroRL.environments.vector.parallel import ParallelEnvironment
+from neroRL.environments.vector.sequential import SequentialEnvironment
 from neroRL.errors import EnvironmentCrashError
 
 CONFIG = EnvironmentConfig(

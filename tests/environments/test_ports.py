@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from neroRL.environments.ports import leased_worker_ids
+from neroRL.environments.unity.ports import leased_worker_ids
 from neroRL.errors import PortError, TransientError
 from neroRL.leases import try_lease
 
@@ -18,7 +18,7 @@ FIRST = 31000
 
 HOLD = """
 import sys
-from neroRL.environments.ports import leased_worker_ids
+from neroRL.environments.unity.ports import leased_worker_ids
 with leased_worker_ids(int(sys.argv[1]), 3) as first:
     print(first, flush=True)
     sys.stdin.read()

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from neroRL.config.schema import EnvironmentConfig
-from neroRL.environments import registry, unity_protocol
+from neroRL.environments import registry
 from neroRL.environments.factory import make_single, make_vector
-from neroRL.environments.obstacle_tower import FLAT, with_status
 from neroRL.environments.specification import SingleEnvironment, specification_of
+from neroRL.environments.unity import protocol
+from neroRL.environments.unity.obstacle_tower import FLAT, with_status
 from neroRL.errors import (
     ConfigError,
     EnvironmentCrashError,
@@ -151,7 +152,7 @@ def test_unsupported_scenes_are_named(make, tmp_path, behaviour, message):
 )
 def test_faults_at_the_start_may_pass(make, tmp_path, monkeypatch, behaviour, error, message):
     monkeypatch.setenv("NERORL_UNITY_SECONDS", "0.5" if behaviour.start_seconds else "20")
-    monkeypatch.setattr("neroRL.environments.unity_client.SECONDS_TO_QUIT", 0.1)
+    monkeypatch.setattr("neroRL.environments.unity.client.SECONDS_TO_QUIT", 0.1)
     with pytest.raises(error, match=message):
         make(behaviour)
     assert issubclass(error, TransientError)
@@ -169,7 +170,7 @@ def test_faults_at_the_start_may_pass(make, tmp_path, monkeypatch, behaviour, er
 )
 def test_faults_in_an_episode(make, monkeypatch, fault, error, message):
     monkeypatch.setenv("NERORL_UNITY_SECONDS", "1" if fault == "hang" else "20")
-    monkeypatch.setattr("neroRL.environments.unity_client.SECONDS_TO_QUIT", 0.1)
+    monkeypatch.setattr("neroRL.environments.unity.client.SECONDS_TO_QUIT", 0.1)
     env = make(Behaviour(), reset_params={f"{fault}-at": 3})
     env.reset(seed=0)
     for _ in range(2):
@@ -190,7 +191,7 @@ def test_a_taken_port_is_named(make):
 
 
 def test_a_peer_that_does_not_quit_is_killed(make, tmp_path, monkeypatch):
-    monkeypatch.setattr("neroRL.environments.unity_client.SECONDS_TO_QUIT", 0.1)
+    monkeypatch.setattr("neroRL.environments.unity.client.SECONDS_TO_QUIT", 0.1)
     env = make(Behaviour(ignores_quit=True))
     env.close()
     assert records(tmp_path / "peer/peer")[0][0]["pid"] not in living(tmp_path / "peer/peer")
@@ -284,7 +285,7 @@ def test_another_scene_is_no_obstacle_tower(make):
 @pytest.mark.parametrize("type_", ["Unity", "ObstacleTower"])
 def test_a_missing_package_names_the_command(monkeypatch, type_):
     """BAD_INPUTS 27."""
-    monkeypatch.setattr(unity_protocol.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(protocol.importlib.util, "find_spec", lambda name: None)
     (problem,) = registry.check(EnvironmentConfig(type=type_, name="anything"))
     assert problem.path == "environment.type"
     assert 'pip install "neroRL[unity]"' in problem.message

@@ -8,8 +8,8 @@ import pytest
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments import registry
 from neroRL.environments.factory import make_single, make_vector
-from neroRL.environments.observation_table import ObservationTable
 from neroRL.environments.specification import EnvironmentSpec
+from neroRL.environments.vector.observation_table import ObservationTable
 
 ENVIRONMENTS = {
     "cartpole": EnvironmentConfig(type="CartPole", name="CartPole-v1"),

@@ -135,9 +135,9 @@ class _Peer:
         time.sleep(self._behaviour.start_seconds)
         if self._behaviour.start_status is not None:
             sys.exit(self._behaviour.start_status)
-        from neroRL.environments import unity_protocol
+        from neroRL.environments.unity import protocol
 
-        unity_protocol.load()
+        protocol.load()
         import grpc
         from mlagents_envs.communicator_objects import unity_message_pb2 as messages
         from mlagents_envs.communicator_objects.unity_to_external_pb2_grpc import (

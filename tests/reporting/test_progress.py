@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from neroRL.reporting.job_progress import JobProgress, ProgressFile, read_progress
+from neroRL.records.job_progress import JobProgress, ProgressFile, read_progress
 from neroRL.reporting.progress import (
     JobRow,
     PlainDisplay,

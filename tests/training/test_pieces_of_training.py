@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neroRL.config.schema import ScheduleConfig
-from neroRL.environments.vector import EpisodeEnd
+from neroRL.environments.vector.interface import EpisodeEnd
 from neroRL.training.advantages import generalised_advantages
 from neroRL.training.batches import cut_into_pieces, mini_batches
 from neroRL.training.rollout import Rollout

@@ -18,14 +18,14 @@ import gymnasium
 import numpy as np
 
 from neroRL.environments.specification import Observation, SingleEnvironment
-from neroRL.environments.vector import EpisodeSeeds, OneByOneEnvironment, Step
-from neroRL.environments.worker import Failure, Spaces
+from neroRL.environments.vector.interface import EpisodeSeeds, OneByOneEnvironment, Step
+from neroRL.environments.vector.worker import Failure, Spaces
 from neroRL.errors import EnvironmentCrashError
 
 SECONDS_TO_END = 15.0
 _START = (
     "import sys; sys.path[:] = sys.argv[2:]; "
-    "from neroRL.environments.worker import main; main(int(sys.argv[1]))"
+    "from neroRL.environments.vector.worker import main; main(int(sys.argv[1]))"
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from neroRL.environments.specification import SingleEnvironment
-from neroRL.environments.vector import (
+from neroRL.environments.vector.interface import (
     EpisodeEnd,
     EpisodeSeeds,
     Transition,
@@ -21,7 +21,7 @@ class BatchedEnvironment(VectorEnvironment):
     """N environments as arrays of N: seeds, time limits, statistics and states to restore.
 
     A subclass knows the dynamics. Its states are those of
-    :class:`~neroRL.environments.sequential.SequentialEnvironment`: seeds, and actions since.
+    :class:`~neroRL.environments.vector.sequential.SequentialEnvironment`: seeds, and actions since.
 
     Args:
         environment: for the spaces.

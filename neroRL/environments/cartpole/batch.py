@@ -10,10 +10,10 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from neroRL.environments.batched import BatchedEnvironment
-from neroRL.environments.observation_table import ObservationTable
 from neroRL.environments.specification import VECTOR, SingleEnvironment
-from neroRL.environments.vector import EpisodeSeeds
+from neroRL.environments.vector.batched import BatchedEnvironment
+from neroRL.environments.vector.interface import EpisodeSeeds
+from neroRL.environments.vector.observation_table import ObservationTable
 
 GRAVITY, POLE_MASS, TOTAL_MASS = 9.8, 0.1, 1.1
 HALF_LENGTH, FORCE, SECONDS = 0.5, 10.0, 0.02

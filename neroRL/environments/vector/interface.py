@@ -10,12 +10,12 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from neroRL.environments.observation_table import ObservationRows, ObservationTable
 from neroRL.environments.specification import (
     Observation,
     SingleEnvironment,
     specification_of,
 )
+from neroRL.environments.vector.observation_table import ObservationRows, ObservationTable
 
 # Of a rollout's observations, the part that may differ for which sharing rows still pays.
 MOST_DISTINCT = 0.75

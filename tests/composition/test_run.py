@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from neroRL.composition.run import _dump_sections, _raw
 from neroRL.composition.source import shipped_conf
 from neroRL.config.documents import dump_yaml
-from neroRL.sweep.run import _dump_sections, _raw
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 SECTIONS = st.recursive(SCALARS, lambda inner: st.dictionaries(st.text(), inner) | st.lists(inner))

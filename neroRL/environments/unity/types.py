@@ -13,7 +13,6 @@ import numpy as np
 from gymnasium import spaces
 
 from neroRL.config.schema import EnvironmentConfig
-from neroRL.environments import unity_protocol
 from neroRL.environments.environment_type import SEEDS, EnvironmentType
 from neroRL.environments.specification import (
     VECTOR,
@@ -24,10 +23,11 @@ from neroRL.environments.specification import (
     observation_space,
     vector_space,
 )
+from neroRL.environments.unity import protocol
 from neroRL.errors import ConfigError, EnvironmentCrashError, Problem
 
 if TYPE_CHECKING:
-    from neroRL.environments.unity_client import UnityClient
+    from neroRL.environments.unity.client import UnityClient
 
 INSTALL = 'pip install "neroRL[unity]"'
 NAME = "environment.name"
@@ -62,7 +62,7 @@ class Unity(EnvironmentType):
 
     def check_name(self, config: EnvironmentConfig) -> list[Problem]:
         """Refuses a missing package, and files that are not there or cannot be executed."""
-        if not unity_protocol.is_installed():
+        if not protocol.is_installed():
             message = f"{config.type} needs a package that is not installed: {INSTALL}"
             return [Problem("environment.type", message)]
         try:
@@ -142,7 +142,7 @@ class UnityScene(gymnasium.Env[Observation, np.ndarray]):
         parameters: Mapping[str, float],
         seed_parameter: str = "seed",
     ) -> None:
-        from neroRL.environments.unity_client import UnityClient
+        from neroRL.environments.unity.client import UnityClient
 
         self._path = path
         self._parameters = dict(parameters)

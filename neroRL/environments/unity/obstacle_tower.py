@@ -18,7 +18,7 @@ from neroRL.environments.specification import (
     observation_space,
     vector_space,
 )
-from neroRL.environments.unity import NAME, Unity, UnityScene, executable
+from neroRL.environments.unity.types import NAME, Unity, UnityScene, executable
 from neroRL.errors import ConfigError, Problem
 
 # The tower's own branches: forward and backward, rotate, jump, left and right.

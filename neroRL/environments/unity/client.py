@@ -19,10 +19,10 @@ import grpc
 import numpy as np
 
 from neroRL.config.checks import FIRST_UNITY_PORT
-from neroRL.environments import unity_protocol
+from neroRL.environments.unity import protocol
 from neroRL.errors import EnvironmentCrashError, EnvironmentTimeoutError, PortError
 
-unity_protocol.load()
+protocol.load()
 
 from mlagents_envs.base_env import ActionTuple  # noqa: E402
 from mlagents_envs.communicator_objects.unity_message_pb2 import UnityMessageProto  # noqa: E402

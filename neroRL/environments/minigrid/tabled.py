@@ -8,9 +8,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from neroRL.environments.batched import BatchedEnvironment
-from neroRL.environments.specification import SingleEnvironment
-from neroRL.environments.transition_table import (
+from neroRL.environments.minigrid.transition_table import (
     SUCCESS,
     TERMINATED,
     UNKNOWN,
@@ -18,7 +16,9 @@ from neroRL.environments.transition_table import (
     UntabledError,
     ViewTable,
 )
-from neroRL.environments.vector import EpisodeSeeds, Transition
+from neroRL.environments.specification import SingleEnvironment
+from neroRL.environments.vector.batched import BatchedEnvironment
+from neroRL.environments.vector.interface import EpisodeSeeds, Transition
 
 
 class TabledEnvironment(BatchedEnvironment):

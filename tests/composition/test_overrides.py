@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from neroRL.sweep.overrides import override_key, override_value, parse, value_text
+from neroRL.composition.overrides import override_key, override_value, parse, value_text
 
 keys = st.from_regex(r"[a-z][a-z0-9_-]{0,8}", fullmatch=True).filter(
     lambda key: key not in ("null", "true", "false", "inf", "nan")

@@ -19,7 +19,9 @@ from neroRL.environments.environment_type import (
     depends_on_history,
     unknown_name,
 )
-from neroRL.environments.minigrid_views import CLASSES, one_hot, renderer
+from neroRL.environments.minigrid.tabled import TabledEnvironment
+from neroRL.environments.minigrid.transition_table import TransitionTable, can_be_tabled
+from neroRL.environments.minigrid.views import CLASSES, one_hot, renderer
 from neroRL.environments.specification import (
     VECTOR,
     VISUAL,
@@ -29,9 +31,7 @@ from neroRL.environments.specification import (
     observation_space,
     vector_space,
 )
-from neroRL.environments.tabled import TabledEnvironment
-from neroRL.environments.transition_table import TransitionTable, can_be_tabled
-from neroRL.environments.vector import EpisodeSeeds, VectorEnvironment
+from neroRL.environments.vector.interface import EpisodeSeeds, VectorEnvironment
 from neroRL.errors import Problem
 
 PREFIXES = ("MiniGrid-", "BabyAI-")

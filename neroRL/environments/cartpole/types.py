@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from neroRL.config.schema import EnvironmentConfig
-from neroRL.environments.cartpole_batch import BatchedCartPole, equals_gymnasium
+from neroRL.environments.cartpole.batch import BatchedCartPole, equals_gymnasium
 from neroRL.environments.environment_type import (
     EnvironmentType,
     Parameter,
@@ -24,7 +24,7 @@ from neroRL.environments.specification import (
     observation_space,
     vector_space,
 )
-from neroRL.environments.vector import EpisodeSeeds, VectorEnvironment
+from neroRL.environments.vector.interface import EpisodeSeeds, VectorEnvironment
 from neroRL.errors import Problem
 
 VELOCITIES = [1, 3]

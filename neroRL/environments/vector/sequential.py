@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neroRL.environments.specification import Observation, SingleEnvironment
-from neroRL.environments.vector import EpisodeSeeds, OneByOneEnvironment, Step
+from neroRL.environments.vector.interface import EpisodeSeeds, OneByOneEnvironment, Step
 
 
 class SequentialEnvironment(OneByOneEnvironment):

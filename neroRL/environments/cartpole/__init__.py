@@ -1,0 +1,1 @@
+"""CartPole, one by one and as arrays."""

@@ -1,0 +1,1 @@
+"""Unity ML-Agents scenes and the Obstacle Tower."""

@@ -1,0 +1,1 @@
+"""Reads and writes what jobs and sweeps leave on disk."""
