@@ -24,6 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from neroRL.composition import checking
 from neroRL.composition.checking import Origin, composition_problem, plain
+from neroRL.composition.loader import choices_hold
 from neroRL.composition.source import (
     FileSource,
     PrimarySearchPath,
@@ -86,13 +87,14 @@ def _run(
         Plugins.instance().register(plugin)
     PrimarySearchPath.primary = primary
     passed = _arguments_for_hydra(args, primary)
-    if not (args.multirun or _only_shows(args)):
-        _check_single_run(primary, args.overrides, check)
-    main = hydra.main(
-        version_base=HYDRA_VERSION, config_path=str(primary.parent), config_name=primary.stem
-    )
-    with _hydra_environment(passed):
-        main(task)()
+    with choices_hold():
+        if not (args.multirun or _only_shows(args)):
+            _check_single_run(primary, args.overrides, check)
+        main = hydra.main(
+            version_base=HYDRA_VERSION, config_path=str(primary.parent), config_name=primary.stem
+        )
+        with _hydra_environment(passed):
+            main(task)()
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:

@@ -11,7 +11,7 @@ from neroRL.config.schema import EnvironmentConfig, RecurrenceConfig, Transforme
 from neroRL.environments import registry
 from neroRL.errors import NeroRLError
 
-_MEMORIES = {"recurrence": RecurrenceConfig, "transformer": TransformerConfig}
+MEMORIES = {"recurrence": RecurrenceConfig, "transformer": TransformerConfig}
 
 
 def defaults() -> dict[str, Any]:
@@ -31,7 +31,7 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     base = defaults()
     model = _section(given, "model")
-    for name, schema in _MEMORIES.items():
+    for name, schema in MEMORIES.items():
         if isinstance(model.get(name), Mapping):
             base["model"][name] = dataclasses.asdict(schema())
     merged = _merge(base, given)

@@ -1,25 +1,176 @@
-"""Composes the jobs of a sweep without reading and merging every file again for each.
+"""Hydra's config loader with two additions: choices hold, and the jobs of a sweep are quick.
 
 Hydra composes a job from scratch, about 40 ms each time. Jobs that choose the same config groups
 differ in values only, so one composition serves as their template: a copy of it with the values
-set is the very config that Hydra gives.
+set is the very config that a composition from scratch gives.
 """
 
 from __future__ import annotations
 
+import contextlib
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+from unittest import mock
 
+import hydra._internal.hydra as hydra_main
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
+from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.default_element import ResultDefault
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException
-from omegaconf import DictConfig, OmegaConf
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+
+from neroRL.composition.choices import ENVIRONMENT, RESET_PARAMS, TYPE, settled, with_type
+from neroRL.composition.overrides import parse
 
 # Keys that Hydra reads while it composes: overriding them takes a composition of its own.
 _READ_BY_COMPOSITION = ("hydra.searchpath", "hydra.job.env_copy", "hydra.job.config")
+
+
+@dataclass(frozen=True)
+class _Choosing:
+    """What the overrides of one composition choose.
+
+    Attributes:
+        config_name: of the primary config.
+        options: the chosen option of each group.
+        kind: the chosen environment type, if one is.
+    """
+
+    config_name: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    kind: str | None = None
+
+
+class ChoosingLoader(ConfigLoaderImpl):
+    """Hydra's loader, in which a chosen option holds; see :mod:`neroRL.composition.choices`."""
+
+    _choosing: _Choosing | None = None
+
+    def load_configuration(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        """Composes a config; see Hydra's ``ConfigLoader.load_configuration``."""
+        if run_mode == RunMode.RUN and config_name is not None:
+            self._choosing = self._choices(config_name, overrides)
+        try:
+            return super().load_configuration(
+                config_name, overrides, run_mode, from_shell, validate_sweep_overrides
+            )
+        finally:
+            self._choosing = None
+
+    def _choices(self, config_name: str, overrides: Sequence[str]) -> _Choosing:
+        options: dict[str, str] = {}
+        kind = None
+        for override in map(parse, overrides):
+            key = override.key_or_group
+            if override.is_sweep_override() or override.is_delete() or override.package is not None:
+                continue
+            value = override.value()
+            if key == TYPE:
+                kind = str(value)
+            elif isinstance(value, str) and not key.startswith("hydra") and self._is_group(key):
+                options[key] = value
+        return _Choosing(config_name, options, kind)
+
+    def _is_group(self, key: str) -> bool:
+        return bool(self.get_group_options(key))
+
+    def _compose_config_from_defaults_list(
+        self, defaults: list[ResultDefault], repo: IConfigRepository
+    ) -> DictConfig:
+        config = super()._compose_config_from_defaults_list(defaults, repo)
+        choosing = self._choosing
+        if choosing is None:
+            return config
+        for group, option in choosing.options.items():
+            others = [f"{key}={value}" for key, value in choosing.options.items() if key != group]
+            base, declared = self._without_choice(choosing.config_name, group, others, repo)
+            unread = _unread(repo)
+            names = unread.get_group_options(group, ObjectType.CONFIG)
+            options = {name: _content(unread, group, name) for name in names}
+            if option in options:
+                _write(config, settled(options, option, base, declared), base)
+        if choosing.kind is not None:
+            params = with_type(choosing.kind, _plain(config))
+            with open_dict(config):
+                config[ENVIRONMENT].reset_params = params
+        return config
+
+    def _without_choice(
+        self, config_name: str, group: str, others: Sequence[str], repo: IConfigRepository
+    ) -> tuple[dict[str, Any], str | None]:
+        """The config without the choice of a group, and which option it declares."""
+        unread = _unread(repo)
+        listed = create_defaults_list(
+            repo=unread,
+            config_name=config_name,
+            overrides_list=[parse(text) for text in others],
+            prepend_hydra=True,
+            skip_missing=True,
+        )
+        composed = super()._compose_config_from_defaults_list(listed.defaults, unread)
+        return _plain(composed), listed.overrides.known_choices.get(group)
+
+
+@contextlib.contextmanager
+def choices_hold() -> Iterator[None]:
+    """Has Hydra compose with :class:`ChoosingLoader` while the block runs."""
+    with mock.patch.object(hydra_main, "ConfigLoaderImpl", ChoosingLoader):
+        yield
+
+
+def _unread(repo: IConfigRepository) -> CachingConfigRepository:
+    """The same files, to be read again: compositions change the configs a repository keeps."""
+    return CachingConfigRepository(
+        repo.delegate if isinstance(repo, CachingConfigRepository) else repo
+    )
+
+
+def _plain(config: DictConfig) -> dict[str, Any]:
+    keys = [str(key) for key in config if key != "hydra"]
+    content = OmegaConf.to_container(OmegaConf.masked_copy(config, keys))
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
+
+
+def _content(repo: IConfigRepository, group: str, option: str) -> dict[str, Any]:
+    """What an option's file says, as a part of a whole config."""
+    loaded = repo.load_config(f"{group}/{option}")
+    assert loaded is not None
+    content: Any = OmegaConf.to_container(loaded.config)
+    package = loaded.header.get("package") or "_group_"
+    if package == "_global_":
+        return dict(content)
+    path = group.replace("/", ".") if package == "_group_" else package
+    for key in reversed(path.split(".")):
+        content = {key: content}
+    return dict(content)
+
+
+def _write(config: DictConfig, values: Mapping[str, Any], base: Mapping[str, Any]) -> None:
+    """Sets the values of a chosen option, and removes what belongs to another type."""
+    with open_dict(config):
+        for path, value in values.items():
+            OmegaConf.update(config, path, value, merge=False, force_add=True)
+        kind = values.get(TYPE)
+        if kind is not None and kind != base.get(ENVIRONMENT, {}).get("type"):
+            for key in list(config[ENVIRONMENT].reset_params):
+                if f"{RESET_PARAMS}.{key}" not in values:
+                    del config[ENVIRONMENT].reset_params[key]
 
 
 class TemplateLoader:
@@ -52,9 +203,9 @@ class TemplateLoader:
         overrides = [self._parse(text) for text in sweep_overrides]
         if any(self._needs_composition(override) for override in overrides):
             return self._loader.load_sweep_config(master_config, list(sweep_overrides))
-        groups = [override for override in overrides if self.is_group(override.key_or_group)]
-        values = [override for override in overrides if override not in groups]
-        config = self._copy_of_template(master_config, groups)
+        choices = [override for override in overrides if self._is_choice(override)]
+        values = [override for override in overrides if override not in choices]
+        config = self._copy_of_template(master_config, choices)
         try:
             ConfigLoaderImpl._apply_overrides_to_config(values, config)
         except OmegaConfBaseException as error:
@@ -69,13 +220,17 @@ class TemplateLoader:
             self._groups[key] = bool(self._loader.get_group_options(key))
         return self._groups[key]
 
+    def _is_choice(self, override: Override) -> bool:
+        """Whether an override decides which other keys there are."""
+        return override.key_or_group == TYPE or self.is_group(override.key_or_group)
+
     def _needs_composition(self, override: Override) -> bool:
         return override.package is not None or override.key_or_group.startswith(
             _READ_BY_COMPOSITION
         )
 
-    def _copy_of_template(self, master: DictConfig, groups: list[Override]) -> DictConfig:
-        key = tuple(str(override.input_line) for override in groups)
+    def _copy_of_template(self, master: DictConfig, choices: list[Override]) -> DictConfig:
+        key = tuple(str(override.input_line) for override in choices)
         if key not in self._templates:
             composed = self._loader.load_sweep_config(master, list(key))
             self._templates[key] = pickle.dumps(composed, pickle.HIGHEST_PROTOCOL)

@@ -23,7 +23,7 @@ from neroRL.errors import ConfigError, Problem
 DEFAULTS_NAME = "nerorl_defaults"
 _SWEEPER = {"override hydra/sweeper": "nerorl"}
 # Groups that a config without a defaults list chooses nothing of, and that can be chosen for it.
-_GROUPS = ("model/memory",)
+_GROUPS = ("environment", "model/memory")
 _DIRECTORIES = {
     "run": {"dir": "runs/${run_id}/${now:%Y-%m-%d_%H-%M-%S}"},
     "sweep": {"dir": "grid_search/${run_id}", "subdir": "${hydra.job.num}"},

@@ -287,7 +287,7 @@ def test_a_crash_fails_its_job_only(door, tmp_path, peer):
     assert failed["error"].endswith("ended with status 7")
     log = (tmp_path / "out/run/1/0/train.log").read_text()
     assert "in the environment's process:" in log
-    assert "unity_client.py" in log  # the traceback over there
+    assert "unity/client.py" in log  # the traceback over there
     assert living(peer) == []
 
 
