@@ -151,7 +151,12 @@ def composition_problem(error: HydraException) -> Problem | None:
         return Problem("", first, COMMAND_LINE)
     key = str(cause.full_key or "")
     if isinstance(cause, ConfigKeyError | ConfigAttributeError):
-        return Problem(key, f"unknown key{did_you_mean(key, leaf_paths(Config))}", COMMAND_LINE)
+        known = list(leaf_paths(Config))
+        section = key.rpartition(".")[0]
+        message = f"unknown key{did_you_mean(key, known)}"
+        if key in known:
+            message = f"has no place here: {section} is null; choose what it belongs to first"
+        return Problem(key, message, COMMAND_LINE)
     reason = str(cause).splitlines()[0] or first
     return Problem(key, _IN_PLAIN_WORDS.get(reason, reason), COMMAND_LINE)
 

@@ -7,15 +7,19 @@ Here a chosen option is what it says, and the base config keeps its word about t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from neroRL.composition.completion import MEMORIES, complete
 from neroRL.config.checks import flat
 
 ENVIRONMENT, TYPE, RESET_PARAMS = "environment", "environment.type", "environment.reset_params"
-# What tells the options of the shipped groups apart, besides which sections they have.
-_IDENTITY = frozenset({TYPE, "model.recurrence.layer_type"})
+# Where keys stand that only some choices of a sweep have.
+CONDITIONAL = (f"{RESET_PARAMS}.", *(f"model.{name}." for name in MEMORIES))
+# What tells memories, and environments, apart.
+EXCLUSIVE = frozenset(
+    {TYPE, "model.recurrence.layer_type", *(f"model.{name}" for name in MEMORIES)}
+)
 
 Flat = Mapping[str, Any]
 
@@ -54,13 +58,22 @@ def settled(
     values = contents[chosen]
     there = flat(complete(base))
     reference = contents.get(_reference(contents, there, declared) or "", {})
-    identity = _identity(contents, values)
+    identity = _telling(list(contents.values()))
     kept = {
         path
         for path, value in values.items()
         if path not in identity and path in there and _same(reference.get(path, _ABSENT), value)
     }
     return {path: there[path] if path in kept else value for path, value in values.items()}
+
+
+def telling(options: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """Returns the paths whose values tell the options of a group apart.
+
+    Args:
+        options: the contents of all options, each as a part of a whole config.
+    """
+    return _telling([flat(_completed(option)) for option in options])
 
 
 def with_type(kind: str, base: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +123,7 @@ def _completed(option: Mapping[str, Any]) -> dict[str, Any]:
 def _reference(contents: Mapping[str, Flat], base: Flat, declared: str | None) -> str | None:
     """The option that the base config has, chosen by its defaults list or written out."""
     fitting = [name for name, values in contents.items() if values.keys() <= base.keys()]
-    if declared in fitting or not _is_exclusive(contents):
+    if declared in fitting or not _is_exclusive(contents.values()):
         return declared
     # The more of an option's values a base config has, the nearer it is.
     return max(
@@ -120,22 +133,24 @@ def _reference(contents: Mapping[str, Flat], base: Flat, declared: str | None) -
     )
 
 
-def _is_exclusive(contents: Mapping[str, Flat]) -> bool:
+def _is_exclusive(contents: Iterable[Flat]) -> bool:
     """Whether the options are memories or environments, of which a config has one."""
     sections = (f"{ENVIRONMENT}.", *(f"model.{name}" for name in MEMORIES))
-    return any(path.startswith(sections) for values in contents.values() for path in values)
+    return any(path.startswith(sections) for values in contents for path in values)
 
 
-def _identity(contents: Mapping[str, Flat], values: Flat) -> frozenset[str]:
-    """Paths whose values tell an option from the others."""
+def _telling(contents: Sequence[Flat]) -> frozenset[str]:
     if _is_exclusive(contents):
-        sections = {f"model.{name}" for name in MEMORIES}
-        return _IDENTITY | sections
+        return frozenset(
+            path
+            for path in EXCLUSIVE
+            if any(f"{given}.".startswith(f"{path}.") for values in contents for given in values)
+        )
     return frozenset(
         path
+        for values in contents
         for path, value in values.items()
-        for other in contents.values()
-        if path in other and not _same(other[path], value)
+        if any(path in other and not _same(other[path], value) for other in contents)
     )
 
 

@@ -27,8 +27,16 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from neroRL.composition.choices import ENVIRONMENT, RESET_PARAMS, TYPE, settled, with_type
-from neroRL.composition.overrides import parse
+from neroRL.composition.choices import (
+    CONDITIONAL,
+    ENVIRONMENT,
+    RESET_PARAMS,
+    TYPE,
+    settled,
+    telling,
+    with_type,
+)
+from neroRL.composition.overrides import override_key, parse
 
 # Keys that Hydra reads while it composes: overriding them takes a composition of its own.
 _READ_BY_COMPOSITION = ("hydra.searchpath", "hydra.job.env_copy", "hydra.job.config")
@@ -63,14 +71,27 @@ class ChoosingLoader(ConfigLoaderImpl):
         validate_sweep_overrides: bool = True,
     ) -> DictConfig:
         """Composes a config; see Hydra's ``ConfigLoader.load_configuration``."""
-        if run_mode == RunMode.RUN and config_name is not None:
+        held_back = []
+        if run_mode == RunMode.MULTIRUN:
+            held_back = [text for text in overrides if _is_conditional(text)]
+        elif config_name is not None:
             self._choosing = self._choices(config_name, overrides)
+        now = [text for text in overrides if text not in held_back]
         try:
-            return super().load_configuration(
-                config_name, overrides, run_mode, from_shell, validate_sweep_overrides
+            config = super().load_configuration(
+                config_name, now, run_mode, from_shell, validate_sweep_overrides
             )
         finally:
             self._choosing = None
+        if held_back:
+            hydra = config.hydra.overrides.hydra
+            config.hydra.overrides.task = [text for text in overrides if text not in hydra]
+        return config
+
+    def telling(self, group: str) -> frozenset[str]:
+        """Returns the paths that tell the options of a group apart; none for what is no group."""
+        unread = _unread(self.repository)
+        return telling([_content(unread, group, name) for name in self.get_group_options(group)])
 
     def _choices(self, config_name: str, overrides: Sequence[str]) -> _Choosing:
         options: dict[str, str] = {}
@@ -124,6 +145,11 @@ class ChoosingLoader(ConfigLoaderImpl):
         )
         composed = super()._compose_config_from_defaults_list(listed.defaults, unread)
         return _plain(composed), listed.overrides.known_choices.get(group)
+
+
+def _is_conditional(override: str) -> bool:
+    """Whether an override may apply to some jobs of a sweep only, so that jobs alone take it."""
+    return override_key(override).startswith(CONDITIONAL)
 
 
 @contextlib.contextmanager

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, RangeSweep
-from hydra.errors import ConfigCompositionException
+from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig
 
 from neroRL.composition.checking import COMMAND_LINE, plain
-from neroRL.composition.overrides import override_key, override_value
+from neroRL.composition.completion import complete
+from neroRL.composition.overrides import override_key, override_value, value_text
 from neroRL.composition.paths import find_tuning_file
 from neroRL.config.documents import Document, read_document
 from neroRL.errors import ConfigError, Problem, UsageError
 from neroRL.sweep.grid import Axis, Choice
-from neroRL.sweep.search_space import HYPERPARAMETERS, KnownKeys, read_axes
+from neroRL.sweep.places import decides, paths_and_values
+from neroRL.sweep.search_space import HYPERPARAMETERS, KnownKeys, deciding_entries, read_axes
 
 Compose = Callable[[Sequence[str]], DictConfig]
 
@@ -55,7 +59,9 @@ def split(
         _check_length(override, most_choices)
         key = override.get_key_element()
         texts = [f"{key}={value}" for value in override.sweep_string_iterator()]
-        choices = tuple(Choice(override_value(text), text) for text in texts)
+        choices = tuple(
+            Choice(override_key(key), override_value(text), text, COMMAND_LINE) for text in texts
+        )
         if not choices:
             raise UsageError(f"{override.input_line}: has no choices")
         axes.append(Axis(override_key(key), choices, COMMAND_LINE))
@@ -80,30 +86,110 @@ def of_file(
 
     Args:
         name: path of the tuning file, or the name of a shipped one.
-        fixed: overrides that all jobs share.
+        fixed: overrides that all jobs share and that decide which other keys there are.
         others: axes of the command line.
         loader: knows the config groups.
         compose: composes a config from overrides.
 
     Raises:
-        ConfigError: everything that is wrong with the file, or a key is swept twice.
+        ConfigError: everything that is wrong with the file.
     """
     document = read_document(find_tuning_file(name))
-    groups = {group: loader.get_group_options(group) for group in _groups(loader)}
-    chosen = [
-        *fixed,
-        *(axis.choices[0].override for axis in others if axis.key in groups),
-        *_first_choices(document, groups, [*fixed], compose),
+    groups = config_groups(loader)
+    known = KnownKeys(composed_values(compose, fixed), groups)
+    brought: dict[str, Any] = {}
+    for axis in others:
+        if decides(axis.key, [choice.value for choice in axis.choices], groups):
+            for choice in axis.choices:
+                brought |= _brought(compose, [*fixed, choice.override])
+    for path, choices in deciding_entries(document, known):
+        brought |= _brought_by_entry(document, path, choices, groups, fixed, compose)
+    return read_axes(document, replace(known, further=brought))
+
+
+def config_groups(loader: ConfigLoader) -> dict[str, list[str]]:
+    """The config groups, e.g. ``model/memory``, and the configs in each."""
+    return {group: loader.get_group_options(group) for group in _groups(loader)}
+
+
+def telling(loader: ConfigLoader, key: str) -> frozenset[str]:
+    """The paths that tell the options of a config group apart; none where a key is no group."""
+    found: frozenset[str] = loader.telling(key)  # type: ignore[attr-defined]
+    return found
+
+
+def of_record(recorded: Mapping[str, Sequence[Any]], groups: Collection[str]) -> list[Axis]:
+    """The axes of a sweep that was recorded, by key, with their choices."""
+    return [
+        Axis(
+            key,
+            tuple(
+                Choice(key, value, f"{key}={value if key in groups else value_text(value)}")
+                for value in values
+            ),
+        )
+        for key, values in recorded.items()
     ]
-    axes = read_axes(document, KnownKeys(plain(compose(chosen)), groups))
-    _check_keys_given_twice(axes, others, fixed)
-    return axes
 
 
-def _check_keys_given_twice(
+def composed_values(compose: Compose, overrides: Sequence[str]) -> dict[str, Any]:
+    """The composed config as plain Python, complete and with interpolations resolved."""
+    return complete(plain(compose(overrides)))
+
+
+def _brought(compose: Compose, overrides: Sequence[str]) -> dict[str, Any]:
+    """Every path of a config and its value; nothing where the config cannot be composed."""
+    try:
+        return dict(paths_and_values(composed_values(compose, overrides)))
+    except (HydraException, ConfigError):
+        return {}  # the checks of the permutations tell why
+
+
+def _brought_by_entry(
+    document: Document,
+    path: str,
+    choices: Sequence[Any],
+    groups: Mapping[str, Sequence[str]],
+    fixed: Sequence[str],
+    compose: Compose,
+) -> dict[str, Any]:
+    """Every path that the choices of an entry bring, and its value.
+
+    Raises:
+        ConfigError: the base config has no place for a group.
+    """
+    brought: dict[str, Any] = {}
+    if path not in groups:
+        for choice in choices:
+            with contextlib.suppress(ValueError):  # read_axes tells what is wrong with the choice
+                brought |= _brought(compose, [*fixed, f"{path}={value_text(choice)}"])
+        return brought
+    known = [choice for choice in choices if choice in groups[path]]
+    for choice in known:
+        try:
+            brought |= dict(
+                paths_and_values(composed_values(compose, [*fixed, f"{path}={choice}"]))
+            )
+        except ConfigCompositionException as error:
+            where = document.where((HYPERPARAMETERS, path))
+            message = f"cannot be chosen for this base config: {str(error).splitlines()[0]}"
+            raise ConfigError([Problem(path, message, where)]) from None
+    return brought
+
+
+def check_keys_given_twice(
     axes: Sequence[Axis], others: Sequence[Axis], fixed: Sequence[str]
 ) -> None:
-    """Refuses keys that are swept twice; a value given besides belongs to the base config."""
+    """Refuses keys that are swept twice; a value given besides belongs to the base config.
+
+    Args:
+        axes: of the tuning file.
+        others: of the command line.
+        fixed: overrides that all jobs share.
+
+    Raises:
+        ConfigError: a key is swept in the file and on the command line.
+    """
     swept = {axis.key for axis in others}
     given = {override_key(text) for text in fixed}
     found = [
@@ -126,27 +212,3 @@ def _groups(loader: ConfigLoader, parent: str = "") -> Iterator[str]:
         if group != "hydra":
             yield group
             yield from _groups(loader, group)
-
-
-def _first_choices(
-    document: Document, groups: Mapping[str, Sequence[str]], fixed: list[str], compose: Compose
-) -> list[str]:
-    """Overrides that choose the first config of each group a tuning file sweeps.
-
-    Raises:
-        ConfigError: the base config has no place for a group.
-    """
-    section: Any = document.data.get(HYPERPARAMETERS) if isinstance(document.data, dict) else None
-    found = []
-    for key, choices in section.items() if isinstance(section, dict) else ():
-        if key not in groups or not isinstance(choices, list):
-            continue
-        known = [f"{key}={choice}" for choice in choices if choice in groups[key]]
-        try:
-            compose([*fixed, *known[:1]])
-        except ConfigCompositionException as error:
-            where = document.where((HYPERPARAMETERS, key))
-            message = f"cannot be chosen for this base config: {str(error).splitlines()[0]}"
-            raise ConfigError([Problem(key, message, where)]) from None
-        found += known[:1]
-    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,12 @@ from neroRL.reporting.progress import make_display
 from neroRL.reporting.summary import print_summary
 from neroRL.reporting.tensorboard import write_sweep_hparams
 from neroRL.sweep import axes, extension, ledger, writing
-from neroRL.sweep.grid import Grid
+from neroRL.sweep.grid import Grid, Permutation
 from neroRL.sweep.jobs import SEED, Job, JobPlan
 from neroRL.sweep.launching import launch_all
 from neroRL.sweep.monitor import Monitor
 from neroRL.sweep.options import SweepOptions
+from neroRL.sweep.places import Overrides, contradictions
 from neroRL.sweep.pool import WorkerPool, default_size, prepare, threads_of, visible_gpus
 from neroRL.sweep.validation import Findings, Validator, summary
 
@@ -63,18 +64,27 @@ class Sweep:
         self._directory = Path(str(config.hydra.sweep.dir))
         self._fixed, found = axes.split(arguments, options.params, self._loader, options.max_jobs)
         self._origin = Origin(primary, self._fixed)
-        self._base = plain(self._compose(self._fixed))
-        check_sections(self._base, self._origin)
+        groups = axes.config_groups(self._loader)
+        self._overrides = Overrides(self._compose, self._fixed, found, groups)
+        check_sections(plain(self._compose(self._overrides.deciding)), self._origin)
         if options.tune is not None:
-            of_file = axes.of_file(options.tune, self._fixed, found, self._loader, self._compose)
+            of_file = axes.of_file(
+                options.tune, self._overrides.deciding, found, self._loader, self._compose
+            )
+            axes.check_keys_given_twice(of_file, found, self._fixed)
             found = [*of_file, *found]
-        self._grid = Grid(found)
+            self._overrides = Overrides(self._compose, self._fixed, found, groups)
+        self._base = plain(self._compose(self._overrides.of_base()))
+        undone = contradictions(found, self._fixed, lambda key: axes.telling(self._loader, key))
+        if undone:
+            raise ConfigError(undone)
+        self._grid = Grid(found, self._overrides.places)
         self._check_size()
         if options.duplicates == "drop":
             self._grid = self._grid.without_repeats()
         self._base_seed = int(self._base[SEED])
         self._findings = Findings()
-        self._validator = Validator(self._compose, self._fixed, self._origin)
+        self._validator = Validator(self._compose, self._overrides.shared, self._origin)
 
     def run(self, launcher: Launcher, task: TaskFunction) -> None:
         """Checks everything, then does what the options ask for.
@@ -109,12 +119,13 @@ class Sweep:
         return bool(self._config.hydra.launcher["_target_"] == BASIC_LAUNCHER)
 
     def _check_size(self) -> None:
-        jobs = len(self._grid) * self._options.num_repetitions
+        jobs = self._grid.size * self._options.num_repetitions
         if jobs > self._options.max_jobs:
             sizes = " · ".join(str(len(axis.choices)) for axis in self._grid.axes)
-            product = f"{sizes} = " if len(self._grid.axes) > 1 else ""
+            is_product = len(self._grid.axes) > 1 and self._grid.size == self._grid.product
             message = (
-                f"the grid has {product}{len(self._grid):,} permutations, {jobs:,} jobs; "
+                f"the grid has {f'{sizes} = ' if is_product else ''}{self._grid.size:,} "
+                f"permutations, {jobs:,} jobs; "
                 f"hydra.sweeper.max_jobs allows {self._options.max_jobs:,}"
             )
             where = str(self._options.tune) if self._options.tune else "command line"
@@ -126,7 +137,11 @@ class Sweep:
 
     def _check(self) -> None:
         """Checks every permutation; warns, refuses or leaves out."""
-        notices = self._grid.repeat_notices()
+        notices = [
+            *self._overrides.notices(),
+            *self._grid.place_notices(),
+            *self._grid.repeat_notices(),
+        ]
         self._findings = findings = self._validator.check_all(self._grid)
         total = len(self._grid)
         for problem in [*notices, *findings.cautions]:
@@ -154,7 +169,7 @@ class Sweep:
         return self._plan(self._base_seed, self._options.num_repetitions)
 
     def _plan(self, seed: int, repetitions: int) -> JobPlan:
-        return JobPlan(self._grid, self._findings.valid, repetitions, seed, self._fixed)
+        return JobPlan(self._grid, self._findings.valid, repetitions, seed, self._overrides.shared)
 
     def _train(self, launcher: Launcher, task: TaskFunction) -> None:
         ledger.check_directory(self._directory)
@@ -167,7 +182,7 @@ class Sweep:
         if earlier is not None and self._options.extend:
             there = replace(earlier, axes=record.axes)
             ledger.refuse_other_sweep(self._directory, there, record)
-            numbers = extension.new_numbers(earlier, self._grid)
+            numbers = self._new_numbers(earlier)
         elif earlier is not None:
             ledger.refuse_other_sweep(self._directory, earlier, record)
         plan = self._plan(record.seed, record.repetitions)
@@ -175,12 +190,26 @@ class Sweep:
         with ledger.locked(self._directory):
             remove_leftovers(self._directory)
             if earlier is not None and numbers and earlier.axes != record.axes:
-                extension.renumber(self._directory, numbers, earlier, record)
+                values = {number: self._grid[number].values for number in numbers.values()}
+                extension.renumber(self._directory, numbers, values, record)
             record.write(self._directory)
             OmegaConf.save(self._config, self._directory / "multirun.yaml")
             if earlier is None or earlier.axes != record.axes:
                 write_sweep_hparams(self._directory, record.axes)
             self._run_jobs(plan, launcher, task)
+
+    def _new_numbers(self, earlier: ledger.SweepRecord) -> dict[int, int]:
+        """The number of each permutation of the sweep so far in the grid of now."""
+        groups = axes.config_groups(self._loader)
+        found = axes.of_record(earlier.axes, groups)
+        overrides = Overrides(self._compose, self._fixed, found, groups)
+        before = Validator(self._compose, overrides.shared, self._origin)
+        old = Grid(found, overrides.places)
+
+        def content(grid: Grid, permutation: Permutation) -> Mapping[str, Any]:
+            return (before if grid is old else self._validator).mapping(grid, permutation)
+
+        return extension.new_numbers(old, self._grid, content)
 
     def _record(self, earlier: ledger.SweepRecord | None) -> ledger.SweepRecord:
         seed = self._base_seed
@@ -196,6 +225,7 @@ class Sweep:
             repetitions=laps,
             permutations=len(self._grid),
             jobs=len(self._findings.valid) * laps,
+            conditional=tuple(self._overrides.conditional()),
         )
 
     def _run_jobs(self, plan: JobPlan, launcher: Launcher, task: TaskFunction) -> None:
@@ -302,7 +332,7 @@ class Sweep:
                 repetition=job.repetition,
                 seed=job.seed,
                 status=FAILED,
-                overrides=_swept_values(self._grid, job),
+                overrides=job.permutation.values,
                 directory=job.directory,
                 error=error,
             )
@@ -313,10 +343,3 @@ class Sweep:
                 print(f"warning: {job.directory}: {reason}", file=sys.stderr)
                 monitor.note(job, failed)
         monitor.poll()
-
-
-def _swept_values(grid: Grid, job: Job) -> dict[str, Any]:
-    return {
-        axis.key: choice.value
-        for axis, choice in zip(grid.axes, job.permutation.choices, strict=True)
-    }

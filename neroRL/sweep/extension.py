@@ -8,60 +8,68 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from neroRL.config.checks import flat
 from neroRL.errors import OutputError
 from neroRL.files import write_text
 from neroRL.records.results import read_result
 from neroRL.reporting.tensorboard import change_trial
-from neroRL.sweep.grid import Axis, Grid
+from neroRL.sweep.grid import Axis, Grid, Permutation
 from neroRL.sweep.ledger import RECORD_FILE, SweepRecord
 
 JOURNAL, ASIDE = ".extension.json", ".extension"
 
 
-def new_numbers(old: SweepRecord, grid: Grid) -> dict[int, int]:
-    """The number in a larger grid of each permutation of a smaller one.
+def new_numbers(
+    old: Grid, grid: Grid, content: Callable[[Grid, Permutation], Mapping[str, Any]]
+) -> dict[int, int]:
+    """Returns the number in a larger grid of each permutation of a smaller one.
 
     Args:
-        old: the sweep so far. A key it did not sweep has the value of its base config.
+        old: the grid so far.
         grid: has all of its keys and choices, and more of either.
+        content: gives the whole config of a permutation. Where a key is new, it tells which of
+            its choices the permutations so far have.
 
     Raises:
         OutputError: keys or choices are gone, or a new key does not list what there is.
     """
-    gone = [key for key in old.axes if key not in grid.keys]
+    gone = [key for key in old.keys if key not in grid.keys]
     if gone:
         raise OutputError(f"cannot extend: {', '.join(gone)} is not swept any more")
-    places = {axis.key: _places(axis, old) for axis in grid.axes}
-    sizes = [len(axis.choices) for axis in grid.axes]
+    kept = {axis.key: axis for axis in old.axes}
+    places = {axis.key: _places(axis, kept[axis.key]) for axis in grid.axes if axis.key in kept}
     numbers = {}
-    for number, digits in enumerate(_points(old)):
-        moved = [places[axis.key][digits.get(axis.key, 0)] for axis in grid.axes]
-        numbers[number] = _number(moved, sizes)
+    for permutation in old:
+        digits = dict(zip(old.keys, old.digits(permutation.number), strict=True))
+        known = [
+            [places[axis.key][digits[axis.key]]] if axis.key in kept else range(len(axis.choices))
+            for axis in grid.axes
+        ]
+        found = dict.fromkeys(grid.number(moved) for moved in itertools.product(*known))
+        numbers[permutation.number] = _same_config(old, permutation, grid, list(found), content)
     return numbers
 
 
 def renumber(
-    sweep: Path, numbers: Mapping[int, int], old: SweepRecord, record: SweepRecord
+    sweep: Path, numbers: Mapping[int, int], values: Mapping[int, Any], record: SweepRecord
 ) -> None:
     """Moves the directories of all permutations to their new numbers, and records the new grid.
 
     Args:
         sweep: its directory, locked.
         numbers: new ones by old ones.
-        old: the sweep so far.
+        values: of the swept keys, by new number.
         record: the sweep as it is afterwards.
     """
-    base = flat(old.base)
+    moved = [[was, now] for was, now in numbers.items() if (sweep / str(was)).is_dir()]
     journal = {
         "phase": 1,
-        "pairs": [[was, now] for was, now in numbers.items() if (sweep / str(was)).is_dir()],
-        "values": {key: base[key] for key in record.axes if key not in old.axes},
+        "pairs": moved,
+        "values": {now: values[now] for _, now in moved},
         "record": record.text(),
     }
     write_text(sweep / JOURNAL, json.dumps(journal))
@@ -86,39 +94,44 @@ def finish(sweep: Path) -> None:
                 (sweep / str(old)).rename(aside / str(new))
         write_text(sweep / JOURNAL, json.dumps({**journal, "phase": 2}))
     for path in sorted(aside.iterdir()):
-        _rewrite_results(path, journal["values"])
+        _rewrite_results(path, journal["values"][path.name])
         path.rename(sweep / path.name)
     aside.rmdir()
     write_text(sweep / RECORD_FILE, journal["record"])
     (sweep / JOURNAL).unlink()
 
 
-def _places(axis: Axis, old: SweepRecord) -> list[int]:
+def _places(axis: Axis, smaller: Axis) -> list[int]:
     """Where in an axis each choice of the smaller grid is."""
     left = list(enumerate(choice.value for choice in axis.choices))
-    base = flat(old.base)
-    if axis.key not in old.axes and axis.key not in base:
-        message = f"{axis.key} is new, and what the permutations there have is not known"
-        raise OutputError(f"cannot extend: {message}")
     places = []
-    for value in old.axes.get(axis.key, [base.get(axis.key)]):
-        found = next((item for item in left if _same(item[1], value)), None)
+    for choice in smaller.choices:
+        found = next((item for item in left if _same(item[1], choice.value)), None)
         if found is None:
-            message = f"{axis.key} does not list {value!r} any more"
-            if axis.key not in old.axes:
-                message = (
-                    f"{axis.key} is new and does not list {value!r}, which the base config has"
-                )
-            raise OutputError(f"cannot extend: {message}")
+            message = f"cannot extend: {axis.key} does not list {choice.value!r} any more"
+            raise OutputError(message)
         left.remove(found)
         places.append(found[0])
     return places
 
 
-def _points(old: SweepRecord) -> Iterator[dict[str, int]]:
-    """Which choice of each key the permutations of a sweep have, in their order."""
-    ranges = [range(len(choices)) for choices in old.axes.values()]
-    return (dict(zip(old.axes, digits, strict=True)) for digits in itertools.product(*ranges))
+def _same_config(
+    old: Grid,
+    permutation: Permutation,
+    grid: Grid,
+    candidates: Sequence[int],
+    content: Callable[[Grid, Permutation], Mapping[str, Any]],
+) -> int:
+    """The number, among some of a grid, of the permutation that trains the same."""
+    if len(candidates) == 1 and old.keys == grid.keys:
+        return candidates[0]
+    there = content(old, permutation)
+    for number in candidates:
+        if content(grid, grid[number]) == there:
+            return number
+    new = ", ".join(key for key in grid.keys if key not in old.keys)
+    message = f"{new} is new and does not list what permutation {permutation.number} has"
+    raise OutputError(f"cannot extend: {message}, the value of the base config")
 
 
 def _rewrite_results(permutation: Path, values: Mapping[str, Any]) -> None:
@@ -130,16 +143,9 @@ def _rewrite_results(permutation: Path, values: Mapping[str, Any]) -> None:
                 result,
                 permutation=int(permutation.name),
                 directory=f"{permutation.name}/{job.name}",
-                overrides={**result.overrides, **values},
+                overrides=values,
             ).write(job)
 
 
 def _same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and a == b
-
-
-def _number(digits: Sequence[int], sizes: Sequence[int]) -> int:
-    number = 0
-    for digit, size in zip(digits, sizes, strict=True):
-        number = number * size + digit
-    return number

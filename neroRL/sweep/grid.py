@@ -1,11 +1,18 @@
-"""The grid: the product of all axes, addressed by number and never held as a whole."""
+"""The grid: all permutations of the axes' choices, addressed by number and never held as a whole.
+
+Where every key has a place beside every choice, the grid is the product of its axes. A key without
+a place beside some choice (a recurrence's ``hidden_state_size`` where there is no memory) does not
+apply there, and permutations that would differ in nothing else are one.
+"""
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from neroRL.errors import Problem
@@ -16,11 +23,13 @@ class Choice:
     """One choice of an axis.
 
     Attributes:
+        key: of the axis.
         value: as it was written.
         override: the Hydra override that makes it, ``key=value``.
         where: ``FILE:LINE`` of the choice.
     """
 
+    key: str
     value: Any
     override: str
     where: str = ""
@@ -42,6 +51,11 @@ class Axis:
     where: str = ""
     label: str = ""
 
+    @property
+    def name(self) -> str:
+        """The key as it is called in messages."""
+        return self.label or self.key
+
     def repeated(self) -> list[Choice]:
         """The choices that are listed more than once, once each."""
         counts = Counter(choice.override for choice in self.choices)
@@ -57,7 +71,12 @@ class Axis:
 
 @dataclass(frozen=True)
 class Permutation:
-    """One point of the grid: a choice of every axis."""
+    """One point of the grid.
+
+    Attributes:
+        number: from 0, without gaps.
+        choices: one of each axis that applies, in the order of the axes.
+    """
 
     number: int
     choices: tuple[Choice, ...]
@@ -67,35 +86,136 @@ class Permutation:
         """The overrides that make this permutation."""
         return [choice.override for choice in self.choices]
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """The swept keys that apply, and their values."""
+        return {choice.key: choice.value for choice in self.choices}
+
+
+@dataclass(frozen=True)
+class Places:
+    """Which keys have no place beside which choices.
+
+    Attributes:
+        deciding: keys of the axes that decide which other keys there are, in grid order.
+        absent: for the overrides of their choices, in that order, the keys without a place;
+            combinations that take no key away are left out.
+    """
+
+    deciding: tuple[str, ...] = ()
+    absent: Mapping[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
+
+    def absent_in(self, permutation: Permutation) -> frozenset[str]:
+        """Keys without a place in a permutation."""
+        return self.absent.get(self.decided(permutation), frozenset())
+
+    def decided(self, permutation: Permutation) -> tuple[str, ...]:
+        """The overrides of a permutation's deciding choices."""
+        return tuple(c.override for c in permutation.choices if c.key in self.deciding)
+
+
+# Combinations of deciding choices that a prefix of a permutation is still compatible with.
+_Open = frozenset[tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class _Node:
+    """All permutations that share their choices of the first axes.
+
+    Attributes:
+        starts: for each choice of the next axis, how many permutations come before its own; then
+            the number of all.
+        below: what follows each choice.
+        absent: of a leaf, the indices of the axes that do not apply.
+    """
+
+    starts: Sequence[int]
+    below: Sequence[_Node | None] = ()
+    absent: frozenset[int] = frozenset()
+
+    @property
+    def count(self) -> int:
+        return self.starts[-1]
+
 
 class Grid(Sequence[Permutation]):
     """All permutations; the last axis varies fastest.
 
     Args:
         axes: at least one choice each. No axes make a grid of one permutation.
+        places: which keys do not apply beside which choices.
+
+    Example:
+        >>> def axis(key, *values):
+        ...     return Axis(key, tuple(Choice(key, v, f"{key}={v}") for v in values))
+        >>> grid = Grid([axis("gamma", 0.9, 0.99), axis("epochs", 2, 3, 4)])
+        >>> len(grid), grid[4].overrides
+        (6, ['gamma=0.99', 'epochs=3'])
+        >>> places = Places(("memory",), {("memory=none",): frozenset({"size"})})
+        >>> grid = Grid([axis("memory", "none", "gru"), axis("size", 64, 128)], places)
+        >>> [permutation.values for permutation in grid]
+        [{'memory': 'none'}, {'memory': 'gru', 'size': 64}, {'memory': 'gru', 'size': 128}]
     """
 
-    def __init__(self, axes: Sequence[Axis]) -> None:
+    def __init__(self, axes: Sequence[Axis], places: Places | None = None) -> None:
         self.axes = tuple(axes)
-        self._sizes = [len(axis.choices) for axis in self.axes]
+        self.places = places or Places()
+        keys = self.keys
+        self._deciding = [i for i, key in enumerate(keys) if key in self.places.deciding]
+        self._absent: dict[tuple[int, ...], frozenset[int]] = {}
+        for digits in itertools.product(*(range(len(axes[i].choices)) for i in self._deciding)):
+            overrides = tuple(
+                axes[i].choices[digit].override
+                for i, digit in zip(self._deciding, digits, strict=True)
+            )
+            gone = self.places.absent.get(overrides, frozenset())
+            self._absent[digits] = frozenset(i for i, key in enumerate(keys) if key in gone)
+        self._nodes: dict[tuple[int, _Open], _Node] = {}
+        self._root = self._node(0, frozenset(self._absent))
 
     def __len__(self) -> int:
-        return math.prod(self._sizes)
+        return self.size
+
+    @property
+    def size(self) -> int:
+        """The number of permutations, which may be greater than ``len`` can tell."""
+        return self._root.count
+
+    @property
+    def product(self) -> int:
+        """How many permutations there were if every key applied everywhere."""
+        return math.prod(len(axis.choices) for axis in self.axes)
 
     def __getitem__(self, number: Any) -> Any:
         if isinstance(number, slice):
             return [self[i] for i in range(*number.indices(len(self)))]
-        if not 0 <= number < len(self):
-            raise IndexError(f"permutation {number} of {len(self)}")
-        picked: list[Choice] = []
-        rest = number
-        for axis, size in zip(reversed(self.axes), reversed(self._sizes), strict=True):
-            rest, digit = divmod(rest, size)
-            picked.append(axis.choices[digit])
-        return Permutation(number, tuple(reversed(picked)))
+        digits, absent = self._find(number)
+        choices = tuple(
+            axis.choices[digit]
+            for index, (axis, digit) in enumerate(zip(self.axes, digits, strict=True))
+            if index not in absent
+        )
+        return Permutation(number, choices)
+
+    def digits(self, number: int) -> tuple[int, ...]:
+        """Which choice of each axis a permutation has; 0 where an axis does not apply."""
+        return self._find(number)[0]
+
+    def number(self, digits: Sequence[int]) -> int:
+        """The number of the permutation with these choices; where an axis does not apply, any."""
+        decided = tuple(digits[i] for i in self._deciding)
+        absent = self._absent[decided]
+        number, node = 0, self._root
+        for index, digit in enumerate(digits):
+            digit = 0 if index in absent else digit
+            number += node.starts[digit]
+            below = node.below[digit]
+            assert below is not None
+            node = below
+        return number
 
     def __iter__(self) -> Iterator[Permutation]:
-        return (self[number] for number in range(len(self)))
+        return (self[number] for number in range(self.size))
 
     @property
     def keys(self) -> list[str]:
@@ -104,7 +224,7 @@ class Grid(Sequence[Permutation]):
 
     def repeats(self) -> int:
         """How many permutations equal an earlier one."""
-        return len(self) - math.prod(len(axis.without_repeats().choices) for axis in self.axes)
+        return self.size - self.without_repeats().size
 
     def repeat_notices(self) -> list[Problem]:
         """What to say about choices that are listed more than once."""
@@ -116,14 +236,81 @@ class Grid(Sequence[Permutation]):
                 notices.append(
                     Problem(
                         "",
-                        f"{axis.label or axis.key} lists {choice.value} {times}: {self.repeats()} "
-                        f"of {len(self)} permutations repeat another; drop them with "
+                        f"{axis.name} lists {choice.value} {times}: {self.repeats()} "
+                        f"of {self.size} permutations repeat another; drop them with "
                         "hydra.sweeper.duplicates=drop",
                         axis.where,
                     )
                 )
         return notices
 
+    def place_notices(self) -> list[Problem]:
+        """What to say about keys that do not apply beside some choices."""
+        notices = []
+        for index, axis in enumerate(self.axes):
+            beside = self._beside(index)
+            if beside:
+                message = (
+                    f"{axis.name} has no place beside {' or '.join(beside)} and is not set there; "
+                    f"the grid has {self.size:,} permutations instead of {self.product:,}"
+                )
+                notices.append(Problem("", message, axis.where))
+        return notices
+
     def without_repeats(self) -> Grid:
         """The grid of distinct permutations."""
-        return Grid([axis.without_repeats() for axis in self.axes])
+        return Grid([axis.without_repeats() for axis in self.axes], self.places)
+
+    def _beside(self, index: int) -> list[str]:
+        """The choices, or combinations of choices, beside which an axis has no place."""
+        gone = {digits for digits, absent in self._absent.items() if index in absent}
+        found, rest = [], set(gone)
+        for position, deciding in enumerate(self._deciding):
+            for digit, choice in enumerate(self.axes[deciding].choices):
+                having = {digits for digits in self._absent if digits[position] == digit}
+                if having <= gone:
+                    found.append(choice.override)
+                    rest -= having
+        for digits in sorted(rest):
+            pairs = zip(self._deciding, digits, strict=True)
+            found.append(" ".join(self.axes[i].choices[digit].override for i, digit in pairs))
+        return list(dict.fromkeys(found))
+
+    def _find(self, number: int) -> tuple[tuple[int, ...], frozenset[int]]:
+        if not 0 <= number < self.size:
+            raise IndexError(f"permutation {number} of {self.size}")
+        digits = []
+        node = self._root
+        while node.below:
+            # Choices without a permutation have the start of the next one.
+            digit = bisect.bisect_right(node.starts, number) - 1
+            number -= node.starts[digit]
+            digits.append(digit)
+            below = node.below[digit]
+            assert below is not None
+            node = below
+        return tuple(digits), node.absent
+
+    def _node(self, depth: int, open_: _Open) -> _Node:
+        """What follows the choices of the first axes, which left some combinations open."""
+        if depth == len(self.axes):
+            (decided,) = open_
+            return _Node((0, 1), absent=self._absent[decided])
+        if (depth, open_) not in self._nodes:
+            starts, below = [0], list[_Node | None]()
+            for digit in range(len(self.axes[depth].choices)):
+                left = self._left(depth, open_, digit)
+                node = self._node(depth + 1, left) if left else None
+                below.append(node)
+                starts.append(starts[-1] + (node.count if node else 0))
+            self._nodes[depth, open_] = _Node(starts, below)
+        return self._nodes[depth, open_]
+
+    def _left(self, depth: int, open_: _Open, digit: int) -> _Open:
+        """The combinations that a choice of an axis leaves open."""
+        # Of permutations that differ in an axis that does not apply, the first choice stands.
+        left = [c for c in open_ if digit == 0 or depth not in self._absent[c]]
+        if depth in self._deciding:
+            position = self._deciding.index(depth)
+            left = [combination for combination in left if combination[position] == digit]
+        return frozenset(left)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from neroRL.composition.overrides import override_key, override_value, value_text
+from neroRL.composition.overrides import override_key, value_text
 from neroRL.sweep.grid import Grid, Permutation
 
 SEED = "seed"
@@ -44,7 +45,7 @@ class JobPlan(Sequence[Job]):
         repetitions: number of laps.
         seed: base seed; repetition r trains with seed + r. Where the grid sweeps ``seed``, the
             choice takes its place. A negative one stays: it is drawn by the training.
-        fixed: overrides of the command line that all jobs share.
+        shared: the overrides of the command line that apply to a permutation.
     """
 
     def __init__(
@@ -53,14 +54,13 @@ class JobPlan(Sequence[Job]):
         valid: Sequence[int],
         repetitions: int,
         seed: int,
-        fixed: Sequence[str] = (),
+        shared: Callable[[Permutation], Sequence[str]] = lambda _: (),
     ) -> None:
         self.grid = grid
         self.valid = valid
         self.repetitions = repetitions
         self.seed = seed
-        self.fixed = tuple(text for text in fixed if override_key(text) != SEED)
-        self._keys = f"hydra.sweeper.job.keys={value_text(grid.keys)}"
+        self._shared = shared
 
     def __len__(self) -> int:
         return len(self.valid) * self.repetitions
@@ -69,16 +69,15 @@ class JobPlan(Sequence[Job]):
         if not 0 <= number < len(self):
             raise IndexError(f"job {number} of {len(self)}")
         permutation, repetition = self._place(number)
-        swept = [text for text in permutation.overrides if override_key(text) != SEED]
         seed = self._seed_of(permutation, repetition)
+        given = [*self._shared(permutation), *permutation.overrides]
         overrides = (
-            *self.fixed,
-            *swept,
+            *(text for text in given if override_key(text) != SEED),
             f"{SEED}={seed}",
             f"hydra.sweep.subdir={permutation.number}/{repetition}",
             f"hydra.sweeper.job.permutation={permutation.number}",
             f"hydra.sweeper.job.repetition={repetition}",
-            self._keys,
+            _keys_override(tuple(choice.key for choice in permutation.choices)),
         )
         return Job(number, permutation, repetition, seed, overrides)
 
@@ -104,8 +103,11 @@ class JobPlan(Sequence[Job]):
         return seed + repetition if seed >= 0 else -1
 
     def _seed(self, permutation: Permutation) -> int:
-        for text in permutation.overrides:
-            if override_key(text) == SEED:
-                chosen = int(override_value(text))
-                return chosen if chosen >= 0 else self.seed
-        return self.seed
+        chosen = permutation.values.get(SEED, self.seed)
+        return int(chosen) if chosen >= 0 else self.seed
+
+
+@functools.lru_cache(maxsize=1024)
+def _keys_override(keys: tuple[str, ...]) -> str:
+    """Tells a job which keys are swept there."""
+    return f"hydra.sweeper.job.keys={value_text(list(keys))}"

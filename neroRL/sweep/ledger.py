@@ -43,6 +43,7 @@ class SweepRecord:
         repetitions: number of laps.
         permutations: number of grid points.
         jobs: number of trainings.
+        conditional: overrides of the command line that apply beside some choices only.
     """
 
     base: Mapping[str, Any]
@@ -52,6 +53,7 @@ class SweepRecord:
     repetitions: int
     permutations: int
     jobs: int
+    conditional: Sequence[str] = ()
 
     def write(self, directory: Path) -> None:
         """Writes ``sweep.yaml`` atomically."""
@@ -67,6 +69,7 @@ class SweepRecord:
             "jobs": self.jobs,
             "seed": self.seed,
             "axes": [{"key": key, "choices": list(choices)} for key, choices in self.axes.items()],
+            "conditional_overrides": list(self.conditional),
             "base_config": dict(self.base),
             "versions": versions(),
         }
@@ -97,6 +100,7 @@ def recorded(directory: Path) -> SweepRecord | None:
             repetitions=content["repetitions"],
             permutations=content["permutations"],
             jobs=content["jobs"],
+            conditional=tuple(content.get("conditional_overrides", ())),
         )
     except (ConfigError, KeyError, TypeError) as error:
         message = f"{path} is damaged ({error}); move it away or use another --out"
@@ -117,6 +121,9 @@ def difference(old: SweepRecord, new: SweepRecord) -> list[str]:
         was, now = was_flat.get(key), now_flat.get(key)
         if was != now and key not in _NOT_IDENTITY and key not in new.axes:
             lines.append(f"{key}: there {was}, now {now}")
+    if list(old.conditional) != list(new.conditional):
+        was, now = list(old.conditional), list(new.conditional)
+        lines.append(f"values that apply beside some choices: there {was}, now {now}")
     return lines
 
 

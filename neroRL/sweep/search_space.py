@@ -14,6 +14,7 @@ from neroRL.config.problems import leaf_paths
 from neroRL.config.schema import Config
 from neroRL.errors import ConfigError, Problem, did_you_mean
 from neroRL.sweep.grid import Axis, Choice
+from neroRL.sweep.places import decides, paths_and_values
 
 HYPERPARAMETERS = "hyperparameters"
 ALIASES = {"num_workers": "sampler.n_workers"}
@@ -26,16 +27,36 @@ class KnownKeys:
     """What a key of a tuning file can name.
 
     Attributes:
-        config: a composed, resolved config: its keys at any depth can be swept.
+        config: a composed config: its keys at any depth can be swept.
         groups: config groups, e.g. ``model/memory``, and the configs in each.
+        further: dotted paths, and their values, that only some choices of the sweep bring.
     """
 
     config: Mapping[str, Any]
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    further: Mapping[str, Any] = field(default_factory=dict)
 
     def paths(self) -> dict[str, Any]:
-        """Every dotted path of the config and its value."""
-        return dict(_paths(self.config, ""))
+        """Every dotted path that can be swept and its value."""
+        return {**self.further, **dict(paths_and_values(self.config))}
+
+
+def deciding_entries(document: Document, known: KnownKeys) -> Iterator[tuple[str, list[Any]]]:
+    """Yields the entries of a tuning file that decide which other keys there are.
+
+    Args:
+        document: the file; what is wrong with it is left for :func:`read_axes` to tell.
+        known: what its keys can name, without those that the entries bring.
+
+    Yields:
+        The path or group of each entry, and its choices.
+    """
+    section = document.data.get(HYPERPARAMETERS) if isinstance(document.data, dict) else None
+    reader = _Reader(document, known)
+    for key, choices in section.items() if isinstance(section, dict) else ():
+        path = reader.path_of(HYPERPARAMETERS, key)
+        if path is not None and isinstance(choices, list) and decides(path, choices, known.groups):
+            yield path, choices
 
 
 def read_axes(document: Document, known: KnownKeys) -> list[Axis]:
@@ -85,7 +106,7 @@ class _Reader:
             self._report((name,), f"{shape}; expected keys with lists of choices")
         else:
             for key in content:
-                path = self._path_of(name, key)
+                path = self.path_of(name, key)
                 choices = self._choices(name, key, path) if path is not None else None
                 if path is not None and choices is not None:
                     label = str(key) if name == HYPERPARAMETERS else f"{name}.{key}"
@@ -94,15 +115,20 @@ class _Reader:
 
     def check_unique(self, axes: list[Axis]) -> None:
         """Reports keys that two entries name, the one possibly inside the other."""
-        seen: dict[str, Axis] = {}
-        for axis in axes:
-            for path, other in seen.items():
-                if axis.key == path or f"{axis.key}.".startswith(f"{path}."):
+        for index, axis in enumerate(axes):
+            for other in axes[:index]:
+                if axis.key == other.key or self._gives(axis, other) or self._gives(other, axis):
                     message = f"is swept twice: also as {other.label} in {other.where}"
                     self.problems.append(Problem(axis.key, message, axis.where))
-            seen[axis.key] = axis
 
-    def _path_of(self, section: str, key: Any) -> str | None:
+    def _gives(self, axis: Axis, other: Axis) -> bool:
+        """Whether choices of an axis give a value to a key inside of it that is swept, too."""
+        inside = other.key.removeprefix(f"{axis.key}.")
+        if inside == other.key or axis.key in self._known.groups:
+            return False
+        return any(_reaches(choice.value, inside.split(".")) for choice in axis.choices)
+
+    def path_of(self, section: str, key: Any) -> str | None:
         """The dotted path or config group a key names; None after reporting why there is none."""
         location = (section, key)
         if not isinstance(key, str):
@@ -160,7 +186,7 @@ class _Reader:
             except ValueError as error:
                 self.problems.append(Problem(".".join(location), str(error), where))
                 continue
-            found.append(Choice(value, f"{path}={text}", where))
+            found.append(Choice(path, value, f"{path}={text}", where))
         return tuple(found)
 
     def _choice_problem(self, path: str, value: Any) -> str | None:
@@ -217,18 +243,20 @@ class _Reader:
         self.problems.append(Problem(path, message, self._document.where(keys)))
 
 
+def _reaches(value: Any, keys: Sequence[str]) -> bool:
+    """Whether a value that is set at a path decides what stands below it at some keys."""
+    for key in keys:
+        if not isinstance(value, Mapping):
+            return value is not None
+        value = value.get(key)
+    return value is not None
+
+
 def _is_refused(key: str) -> bool:
     parts = key.replace("/", ".").replace("@", ".").split(".")
     return parts[0] == "hydra" or any(
         part in ("_target_", "_partial_", "_args_", "_convert_", "_recursive_") for part in parts
     )
-
-
-def _paths(mapping: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in mapping.items():
-        yield f"{prefix}{key}", value
-        if isinstance(value, Mapping):
-            yield from _paths(value, f"{prefix}{key}.")
 
 
 def _floats(value: Any) -> Iterator[float]:

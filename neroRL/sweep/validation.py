@@ -41,13 +41,15 @@ class Validator:
 
     Args:
         compose: composes a job from its overrides.
-        fixed: the overrides all jobs share.
+        shared: the overrides of the command line that apply to a permutation.
         origin: where the values of the base config come from.
     """
 
-    def __init__(self, compose: Compose, fixed: Sequence[str], origin: Origin) -> None:
+    def __init__(
+        self, compose: Compose, shared: Callable[[Permutation], Sequence[str]], origin: Origin
+    ) -> None:
         self._compose = compose
-        self._fixed = list(fixed)
+        self._shared = shared
         self._origin = origin
         self._templates: dict[tuple[str, ...], dict[str, Any]] = {}
 
@@ -86,51 +88,55 @@ class Validator:
         Setting the values on one plain copy is what makes checking a large grid cheap; where a
         value may mean more than itself (a group, a map, an interpolation), Hydra composes.
         """
-        structural = tuple(
-            choice.override
-            for axis, choice in zip(grid.axes, permutation.choices, strict=True)
-            if not _is_plain(axis.key, choice.value)
-        )
+        shared = self._shared(permutation)
+        deciding = grid.places.deciding
+        plain_choices = [
+            choice
+            for choice in permutation.choices
+            if choice.key not in deciding and _is_plain(choice.key, choice.value)
+        ]
+        structural = tuple(c.override for c in permutation.choices if c not in plain_choices)
         if structural not in self._templates:
             if len(self._templates) > 1000:
                 self._templates.clear()
-            composed = self._compose([*self._fixed, *structural])
+            composed = self._compose([*shared, *structural])
             self._templates[structural] = {
                 "mapping": plain(composed),
                 "interpolated": "${" in _text(composed),
             }
         template = self._templates[structural]
         if template["interpolated"]:
-            return plain(self._compose([*self._fixed, *permutation.overrides]))
+            return plain(self._compose([*shared, *permutation.overrides]))
         mapping: Mapping[str, Any] = template["mapping"]
-        for axis, choice in zip(grid.axes, permutation.choices, strict=True):
-            if _is_plain(axis.key, choice.value):
-                replaced = _with_value(mapping, axis.key.split("."), choice.value)
-                if replaced is None:  # Hydra says best what is wrong with the key
-                    return plain(self._compose([*self._fixed, *permutation.overrides]))
-                mapping = replaced
+        for choice in plain_choices:
+            replaced = _with_value(mapping, choice.key.split("."), choice.value)
+            if replaced is None:  # Hydra says best what is wrong with the key
+                return plain(self._compose([*shared, *permutation.overrides]))
+            mapping = replaced
         return mapping
 
     def _composition_problem(
         self, grid: Grid, permutation: Permutation, error: HydraException
     ) -> Problem:
         """The problem of a config that cannot be composed, at the choice that alone causes it."""
-        for axis, choice in zip(grid.axes, permutation.choices, strict=True):
+        shared = self._shared(permutation)
+        deciding = [c.override for c in permutation.choices if c.key in grid.places.deciding]
+        for choice in permutation.choices:
             try:
-                self._compose([*self._fixed, choice.override])
+                self._compose([*shared, *deciding, choice.override])
             except HydraException as alone:
                 found = composition_problem(alone)
                 message = found.message if found else str(alone).splitlines()[0]
-                return Problem(axis.key, f"{choice.value!r}: {message}")
+                return Problem(choice.key, f"{choice.value!r}: {message}")
             except ConfigError:
                 continue
         return Problem("", f"cannot be composed: {error}".replace("\n", " "))
 
     def _placed(self, grid: Grid, permutation: Permutation, problem: Problem) -> Problem:
         """The problem with the line of the choice that causes it, else of the base config."""
-        for axis, choice in zip(grid.axes, permutation.choices, strict=True):
-            if problem.path and f"{problem.path}.".startswith(f"{axis.key}."):
-                return Problem(problem.path, problem.message, choice.where or axis.where)
+        for choice in permutation.choices:
+            if problem.path and f"{problem.path}.".startswith(f"{choice.key}."):
+                return Problem(problem.path, problem.message, choice.where)
         message = problem.message
         if grid.axes:
             shown = " ".join(permutation.overrides) or "no overrides"

@@ -189,8 +189,8 @@ FLAG_CASES = {
         ["command line: trainer.gama", "unknown key; did you mean trainer.gamma"],
     ),
     "group without a place": (
-        ["--config=bare.yaml", "environment=cartpole"],
-        ["command line: Could not override 'environment'"],
+        ["--config=bare.yaml", "tune=quick"],
+        ["command line: Could not override 'tune'"],
     ),
     "long range": (
         ["seed=range(0,1000000000)"],

@@ -148,12 +148,12 @@ def test_an_interrupted_extension_is_finished(tmp_path, monkeypatch, moves):
         return rename(self, target)
 
     numbers = {0: 1, 1: 2, 2: 0}
-    old = SweepRecord({}, {"a": [1, 2, 3]}, 0, None, 1, 3, 3)
+    values = {0: {"a": 3}, 1: {"a": 1}, 2: {"a": 2}}
     record = SweepRecord({}, {"a": [3, 1, 2]}, 0, None, 1, 3, 3)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", interrupted)
         with contextlib.suppress(KeyboardInterrupt):
-            extension.renumber(tmp_path, numbers, old, record)
+            extension.renumber(tmp_path, numbers, values, record)
     extension.finish(tmp_path)
     for old, new in numbers.items():
         assert (tmp_path / f"{new}/0/was").read_text() == str(old)

@@ -13,7 +13,7 @@ from neroRL.sweep.jobs import JobPlan
 
 
 def _axis(key: str, values: list[int]) -> Axis:
-    return Axis(key, tuple(Choice(value, f"{key}={value}") for value in values), label=key)
+    return Axis(key, tuple(Choice(key, value, f"{key}={value}") for value in values), label=key)
 
 
 def _values(grid: Grid) -> list[tuple[int, ...]]:
@@ -54,7 +54,9 @@ def test_a_huge_grid_costs_nothing_until_asked():
 
 
 def test_jobs_run_lap_after_lap_with_a_seed_each():
-    plan = JobPlan(Grid([_axis("a", [7, 8, 9])]), [0, 2], repetitions=2, seed=10, fixed=["x=1"])
+    plan = JobPlan(
+        Grid([_axis("a", [7, 8, 9])]), [0, 2], repetitions=2, seed=10, shared=lambda _: ["x=1"]
+    )
     told = [(job.number, job.directory, job.seed) for job in plan]
     assert told == [(0, "0/0", 10), (1, "2/0", 10), (2, "0/1", 11), (3, "2/1", 11)]
     assert plan[3].overrides[:3] == ("x=1", "a=9", "seed=11")

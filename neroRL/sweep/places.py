@@ -1,0 +1,160 @@
+"""Finds which keys have a place beside which choices of a sweep.
+
+Choices of config groups, of the environment's type and of whole sections decide which other keys a
+config has. A swept key, or a value of the command line, that has no place beside such a choice does
+not apply there.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from neroRL.composition.checking import COMMAND_LINE
+from neroRL.composition.choices import EXCLUSIVE, TYPE
+from neroRL.composition.completion import complete
+from neroRL.composition.overrides import override_key
+from neroRL.config.problems import leaf_paths
+from neroRL.config.schema import Config
+from neroRL.errors import ConfigError, Problem
+from neroRL.sweep.grid import Axis, Permutation, Places
+
+Compose = Callable[[Sequence[str]], DictConfig]
+
+_KEYS = tuple(leaf_paths(Config))
+_SECTIONS = frozenset(key for key in _KEYS if any(k.startswith(f"{key}.") for k in _KEYS))
+
+
+def decides(key: str, values: Collection[Any], groups: Collection[str]) -> bool:
+    """Whether choices of a key decide which other keys a config has."""
+    whole = any(value is None or isinstance(value, Mapping) for value in values)
+    return key in groups or key == TYPE or (key in _SECTIONS and whole)
+
+
+def contradictions(
+    axes: Sequence[Axis], fixed: Sequence[str], telling: Callable[[str], Collection[str]]
+) -> list[Problem]:
+    """Finds keys that would undo what a swept config group chooses.
+
+    Args:
+        axes: of the sweep.
+        fixed: overrides of the command line that all jobs share.
+        telling: for a key, the paths that tell its options apart if it is a group.
+    """
+    swept = [(axis.key, axis.where) for axis in axes]
+    shared = [(override_key(text), COMMAND_LINE) for text in fixed]
+    found = []
+    for axis in axes:
+        paths = telling(axis.key)
+        # Of a group of the user's own, a swept key is a finer choice that the table shows.
+        rivals = [*swept, *shared] if EXCLUSIVE.issuperset(paths) else shared
+        for key, where in rivals:
+            if key != axis.key and any(f"{path}.".startswith(f"{key}.") for path in paths):
+                message = f"is what {axis.key} ({axis.where}) chooses; give one of the two"
+                found.append(Problem(key, message, where))
+    return found
+
+
+class Overrides:
+    """The overrides of every permutation: those that all jobs share, as far as they apply there.
+
+    Args:
+        compose: composes a config from overrides.
+        fixed: overrides of the command line that all jobs share.
+        axes: of the sweep.
+        groups: names of the config groups.
+
+    Attributes:
+        deciding: the shared overrides that decide which other keys there are.
+        places: which axes apply beside which choices.
+    """
+
+    def __init__(
+        self, compose: Compose, fixed: Sequence[str], axes: Sequence[Axis], groups: Collection[str]
+    ) -> None:
+        self._compose = compose
+        self._fixed = tuple(fixed)
+        found = [a for a in axes if decides(a.key, [c.value for c in a.choices], groups)]
+        self.deciding = [text for text in fixed if _may_decide(override_key(text), groups)]
+        self._base = self.paths([])
+        self._paths = {
+            overrides: self.paths(overrides)
+            for overrides in itertools.product(
+                *(dict.fromkeys(choice.override for choice in axis.choices) for axis in found)
+            )
+        }
+        self._known = frozenset(self._base).union(*self._paths.values())
+        self.places = Places(
+            tuple(axis.key for axis in found),
+            {
+                overrides: absent
+                for overrides, paths in self._paths.items()
+                for absent in [frozenset(a.key for a in axes if self._is_absent(a.key, paths))]
+                if absent
+            },
+        )
+
+    def shared(self, permutation: Permutation) -> tuple[str, ...]:
+        """The overrides that all jobs share, without those that do not apply here."""
+        return self._applying(self._paths[self.places.decided(permutation)])
+
+    def of_base(self) -> tuple[str, ...]:
+        """The shared overrides that apply to the base config itself."""
+        return self._applying(self._base)
+
+    def notices(self) -> list[Problem]:
+        """What to say about shared overrides that do not apply beside every choice."""
+        return [
+            Problem(
+                "", f"{text} has no place beside some choices and is not set there", COMMAND_LINE
+            )
+            for text in self._fixed
+            if any(text not in self._applying(paths) for paths in self._paths.values())
+        ]
+
+    def conditional(self) -> list[str]:
+        """The shared overrides that apply to some permutations and not to the base config."""
+        return [text for text in self._fixed if text not in self.of_base()]
+
+    def paths(self, choices: Sequence[str]) -> frozenset[str]:
+        """The dotted paths a config has beside some choices; none where it cannot be composed."""
+        try:
+            composed = self._compose([*self.deciding, *choices])
+        except (HydraException, ConfigError):
+            return frozenset()  # the checks tell why
+        return frozenset(all_paths(composed))
+
+    def _applying(self, paths: frozenset[str]) -> tuple[str, ...]:
+        return tuple(
+            text
+            for text in self._fixed
+            if text in self.deciding or not self._is_absent(override_key(text), paths)
+        )
+
+    def _is_absent(self, key: str, paths: frozenset[str]) -> bool:
+        """Whether a key has a place in the sweep, but not among these paths."""
+        return bool(paths) and key not in paths and key in self._known
+
+
+def all_paths(config: DictConfig) -> Iterator[str]:
+    """Yields the dotted path of every key of a composed config, sections included."""
+    keys = [str(key) for key in config if key != "hydra"]
+    content = OmegaConf.to_container(OmegaConf.masked_copy(config, keys))
+    assert isinstance(content, dict)
+    yield from (path for path, _ in paths_and_values(complete(content)))  # type: ignore[arg-type]
+
+
+def paths_and_values(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields every dotted path of a nested mapping and its value, sections included."""
+    for key, value in mapping.items():
+        yield f"{prefix}{key}", value
+        if isinstance(value, Mapping):
+            yield from paths_and_values(value, f"{prefix}{key}.")
+
+
+def _may_decide(key: str, groups: Collection[str]) -> bool:
+    return key in groups or key == TYPE or key in _SECTIONS or key.startswith("hydra.")
