@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from neroRL.config.checks import flat
 from neroRL.errors import OutputError
 from neroRL.files import write_text
 from neroRL.records.results import read_result
@@ -129,9 +130,15 @@ def _same_config(
     for number in candidates:
         if content(grid, grid[number]) == there:
             return number
-    new = ", ".join(key for key in grid.keys if key not in old.keys)
-    message = f"{new} is new and does not list what permutation {permutation.number} has"
-    raise OutputError(f"cannot extend: {message}, the value of the base config")
+    values = flat(there)
+    missing = [
+        f"{axis.key} is new and does not list {values.get(axis.key, 'its value')!r}"
+        for axis in grid.axes
+        if axis.key not in old.keys
+        and not any(_same(choice.value, values.get(axis.key)) for choice in axis.choices)
+    ]
+    reason = "; ".join(missing) or "no permutation of the new keys is the same"
+    raise OutputError(f"cannot extend: {reason}, which permutation {permutation.number} has")
 
 
 def _rewrite_results(permutation: Path, values: Mapping[str, Any]) -> None:
