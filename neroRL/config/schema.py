@@ -72,7 +72,7 @@ class RecurrenceConfig:
     reset_hidden_state: Flag = True
     """Reset the state at the start of every episode."""
     residual: Flag = False
-    """Add the layer's input to its output."""
+    """Add the input of the first layer to the output of the last."""
     embed: Flag = True
     """Embed the encoder's output linearly to ``hidden_state_size`` first."""
 

@@ -5,16 +5,28 @@ Shapes: R rows, (height, width, channels) images as environments give them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from neroRL.config.convolutions import (
+    CNN,
+    POOL_PADDING,
+    POOL_SIZE,
+    POOL_STRIDE,
+    RESIDUAL,
+    Convolution,
+    allowed_sizes,
+    feature_map,
+    small_impala,
+)
 from neroRL.config.schema import ModelConfig
 from neroRL.environments.specification import VECTOR, VISUAL, EnvironmentSpec
 from neroRL.errors import ConfigError, Problem
-from neroRL.models.initialisation import orthogonal_
+from neroRL.models.initialisation import GAIN, orthogonal_, xavier_
 from neroRL.models.receptive_fields import (
     Fields,
     FieldTable,
@@ -26,6 +38,8 @@ from neroRL.models.transfer import on_device
 
 Observations = Mapping[str, Tensor | Fields]
 """``visual`` (R, height, width, channels) or its fields, ``vector`` (R, length)."""
+
+SMALL_IMPALA_UNITS = 256
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
@@ -59,15 +73,12 @@ class Encoder(nn.Module):
         super().__init__()
         self.output_size = 0
         self._scaled = specification.visual_dtype == "uint8"
-        self.visual: nn.Module | None = None
+        self.visual: nn.Sequential | None = None
         self.vector: nn.Module | None = None
+        # Behind the flattened convolutions, where an encoder has more.
+        self.dense = nn.Sequential()
         if specification.visual is not None:
-            height, width, channels = specification.visual
-            self.visual = nn.Sequential(
-                *VISUAL_ENCODERS[config.vis_encoder](channels, ACTIVATIONS[config.activation]),
-                nn.Flatten(),
-            )
-            self.output_size += _size_of_output(self.visual, height, width, channels)
+            self._add_image(config, *specification.visual)
         if specification.vector is not None:
             self.vector = nn.Identity()
             size = specification.vector
@@ -76,6 +87,28 @@ class Encoder(nn.Module):
                 self.vector = nn.Sequential(layer, activation_of_linear(config.activation))
                 size = config.num_vec_encoder_units
             self.output_size += size
+
+    def _add_image(self, config: ModelConfig, height: int, width: int, channels: int) -> None:
+        encoder = config.vis_encoder
+        shape = feature_map(encoder, height, width)
+        if shape is None:
+            message = f"{width} x {height} is too small for {encoder}"
+            message = f"{message}; expected {allowed_sizes(encoder)}"
+            raise ConfigError([Problem("environment.resize_vis_obs", message)])
+        activation = ACTIVATIONS[config.activation]
+        size = math.prod(shape)
+        if encoder == "rescnn":
+            layers = _residual_cnn(channels, activation)
+        elif encoder == "smallimpala":  # always rectified
+            plain = small_impala(height, width)
+            layers = _convolutions(channels, plain, nn.ReLU, lambda conv: xavier_(conv, GAIN))
+            dense = xavier_(nn.Linear(size, SMALL_IMPALA_UNITS), GAIN)
+            self.dense = nn.Sequential(dense, nn.ReLU(inplace=True))
+            size = SMALL_IMPALA_UNITS
+        else:
+            layers = _convolutions(channels, CNN, activation, orthogonal_)
+        self.visual = nn.Sequential(*layers, nn.Flatten())
+        self.output_size = size
 
     def forward(self, observation: Observations) -> Tensor:
         """Encodes R observations; returns features of shape (R, F)."""
@@ -108,12 +141,15 @@ class Encoder(nn.Module):
 
     def _encoded(self, images: Tensor | Fields) -> Tensor:
         if isinstance(images, Fields):
-            return forward_fields(self._layers, images)
+            from_fields: Tensor = self.dense(forward_fields(self._layers, images))
+            return from_fields
         assert self.visual is not None
         # The permuted view is what torch calls channels-last: convolutions take it as it is.
         image = images.permute(0, 3, 1, 2)
         dtype = next(self.visual.parameters()).dtype
-        encoded: Tensor = self.visual(image.to(dtype) / 255.0 if self._scaled else image)
+        encoded: Tensor = self.dense(
+            self.visual(image.to(dtype) / 255.0 if self._scaled else image)
+        )
         return encoded
 
     def _windows(self) -> list[Window]:
@@ -133,35 +169,31 @@ class Encoder(nn.Module):
         return pairs if plain and known and len(layers) == 2 * len(pairs) else []  # type: ignore[return-value]
 
 
-def _cnn(channels: int, activation: type[nn.Module]) -> list[nn.Module]:
-    """The encoder of Mnih et al. 2015."""
-    return [
-        orthogonal_(nn.Conv2d(channels, 32, 8, 4)),
-        activation(),
-        orthogonal_(nn.Conv2d(32, 64, 4, 2)),
-        activation(),
-        orthogonal_(nn.Conv2d(64, 64, 3, 1)),
-        activation(),
-    ]
+def _convolutions(
+    channels: int,
+    plain: Sequence[Convolution],
+    activation: type[nn.Module],
+    initialised: Callable[[nn.Conv2d], nn.Conv2d],
+) -> list[nn.Module]:
+    """Convolutions without padding, each followed by an activation.
 
-
-def _small_impala(channels: int, activation: type[nn.Module]) -> list[nn.Module]:
-    """The shallow encoder of Espeholt et al. 2018."""
-    return [
-        orthogonal_(nn.Conv2d(channels, 16, 8, 4)),
-        activation(),
-        orthogonal_(nn.Conv2d(16, 32, 4, 2)),
-        activation(),
-    ]
+    ``cnn`` is the encoder of Mnih et al. 2015, ``smallimpala`` the shallow one of Espeholt et al.
+    2018.
+    """
+    layers: list[nn.Module] = []
+    for width, size, stride in plain:
+        layers += [initialised(nn.Conv2d(channels, width, size, stride)), activation()]
+        channels = width
+    return layers
 
 
 def _residual_cnn(channels: int, activation: type[nn.Module]) -> list[nn.Module]:
-    """The deep residual encoder of Espeholt et al. 2018."""
+    """The deep residual encoder of Espeholt et al. 2018, as in Raileanu and Fergus 2021."""
     layers: list[nn.Module] = []
-    for width in (16, 32, 32):
+    for width, size, stride in RESIDUAL:
         layers += [
-            orthogonal_(nn.Conv2d(channels, width, 3, padding=1)),
-            nn.MaxPool2d(3, stride=2, padding=1),
+            xavier_(nn.Conv2d(channels, width, size, stride)),
+            nn.MaxPool2d(POOL_SIZE, POOL_STRIDE, POOL_PADDING),
             _Residual(width, activation),
             _Residual(width, activation),
         ]
@@ -174,23 +206,11 @@ class _Residual(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             activation(),
-            orthogonal_(nn.Conv2d(channels, channels, 3, padding=1)),
+            xavier_(nn.Conv2d(channels, channels, 3, padding=1)),
             activation(),
-            orthogonal_(nn.Conv2d(channels, channels, 3, padding=1)),
+            xavier_(nn.Conv2d(channels, channels, 3, padding=1)),
         )
 
     def forward(self, image: Tensor) -> Tensor:
         result: Tensor = image + self.layers(image)
         return result
-
-
-VISUAL_ENCODERS = {"cnn": _cnn, "rescnn": _residual_cnn, "smallimpala": _small_impala}
-
-
-def _size_of_output(encoder: nn.Module, height: int, width: int, channels: int) -> int:
-    try:
-        with torch.no_grad():
-            return int(encoder(torch.zeros(1, channels, height, width)).shape[1])
-    except RuntimeError:
-        message = f"{width} x {height} is too small for the encoder; 36 x 36 is the least for cnn"
-        raise ConfigError([Problem("environment.resize_vis_obs", message)]) from None

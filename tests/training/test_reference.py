@@ -157,7 +157,7 @@ def _naive_recurrence(memory, features, state):
     """One step of stacked GRU or LSTM layers, gate by gate."""
     config = memory._config
     size = config.hidden_state_size
-    x = memory.embedding(features)
+    x = embedded = memory.embedding(features)
     after = []
     for layer, (to_gates, recurrent) in enumerate(
         zip(memory.projections, memory.recurrents, strict=True)
@@ -175,8 +175,8 @@ def _naive_recurrence(memory, features, state):
             c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
             h = torch.sigmoid(o) * torch.tanh(c)
             after += [h, c]
-        x = x + h if config.residual else h
-    return x, torch.cat(after, dim=1)
+        x = h
+    return x + embedded if config.residual else x, torch.cat(after, dim=1)
 
 
 def _naive_update(model, rollout, config):

@@ -118,14 +118,13 @@ class RecurrentMemory(Memory):
     def _run(self, observed: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
         """Runs all layers over (L, B, P) from states (B, S)."""
         gates = GATES[self._config.layer_type] * self._hidden
-        projected, inputs = observed[..., :gates], observed[..., gates:]
+        projected, embedded = observed[..., :gates], observed[..., gates:]
         parts = states.split(self._hidden, dim=-1)
         after: list[Tensor] = []
-        output = inputs
+        output = embedded
         for layer, recurrent in enumerate(self.recurrents):
             if layer > 0:
-                inputs = output
-                projected = self.projections[layer](inputs)
+                projected = self.projections[layer](output)
             weight, bias = recurrent.weight, recurrent.bias
             assert isinstance(weight, Tensor)
             assert isinstance(bias, Tensor)
@@ -136,8 +135,8 @@ class RecurrentMemory(Memory):
             else:
                 output = gru_sequence(projected, parts[layer], weight, bias)
                 after.append(output[-1])
-            if self._config.residual:
-                output = output + inputs
+        if self._config.residual:  # around all layers
+            output = output + embedded
         return output, torch.cat(after, dim=-1)
 
 
