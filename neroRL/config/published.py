@@ -28,7 +28,11 @@ _DONE_ANYWAY: dict[tuple[str, ...], object] = {
     ("trainer", "share_parameters"): True,
     ("trainer", "refresh_buffer_epoch"): -1,
     ("sampler", "type"): "TrajectorySampler",
-    ("model", "transformer", "share_heads"): True,
+}
+
+# Keys that the last version of the original did not read any more, and what is done.
+_WITHOUT_EFFECT: dict[tuple[str, ...], str] = {
+    ("model", "transformer", "share_heads"): "every head has projections of its own",
 }
 
 
@@ -73,6 +77,11 @@ def modernise(document: Document) -> tuple[dict[str, Any], list[Problem]]:
         else:
             message = f"{value!r} is not available; only {done!r} is, and needs no key"
             errors.append(Problem(path, message, where))
+    for keys, done_instead in _WITHOUT_EFFECT.items():
+        section = _section(data, keys)
+        if section is not None and section.pop(keys[-1], None) is not None:
+            message = f"has no effect: {done_instead}"
+            warnings.append(Problem(".".join(keys), message, document.where(keys)))
     if errors:
         raise ConfigError(errors)
     return data, warnings

@@ -26,6 +26,8 @@ PositiveReal = Annotated[Real, Field(gt=0.0)]
 NotNegativeReal = Annotated[Real, Field(ge=0.0)]
 Seeds = Annotated[list[NotNegative], Field(min_length=1)]
 Fraction = Annotated[Real, Field(ge=0.0, le=1.0)]
+WHOLE_EPISODE = -1
+"""As ``memory_length``: attend to all of the episode."""
 
 
 @dataclass(config=STRICT)
@@ -84,15 +86,17 @@ class TransformerConfig:
     num_blocks: Positive = 1
     embed_dim: Positive = 512
     num_heads: Positive = 8
-    memory_length: Positive = 512
-    """Length of the sliding window over the episode's past, in steps."""
+    memory_length: Positive | Literal[-1] = 512
+    """Length of the sliding window over the episode's past, in steps; -1 is the whole episode."""
     positional_encoding: Literal["", "absolute", "learned"] = "absolute"
     add_positional_encoding_to_query: Flag = False
+    """Add the encoding of the last remembered step to the query; with ``absolute`` only."""
     layer_norm: Literal["", "pre", "post"] = "pre"
     init_weights: Literal["xavier", "orthogonal", "tfixup", "kaiming"] = "xavier"
     gtrxl: Flag = False
     """Gate the residual connections (Parisotto et al. 2020)."""
     gtrxl_bias: Real = 0.0
+    """Where the learned bias of each gate starts; above 0 it begins close to the identity."""
     gtrxl_swap: Flag = False
 
 

@@ -97,6 +97,10 @@ class EnvironmentType(ABC):
         """
         return None
 
+    def max_episode_steps(self, config: EnvironmentConfig) -> int | None:  # noqa: ARG002
+        """Steps after which an episode ends; None where only the environment itself may tell."""
+        return None
+
     @abstractmethod
     def check_name(self, config: EnvironmentConfig) -> list[Problem]:
         """Finds what is wrong with the name, installed packages included."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,7 +13,13 @@ from gymnasium import spaces
 
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments import registry
-from neroRL.environments.specification import VISUAL, SingleEnvironment
+from neroRL.environments.specification import (
+    VISUAL,
+    EnvironmentSpec,
+    SingleEnvironment,
+    specification_of,
+    told_max_episode_steps,
+)
 from neroRL.environments.vector.interface import EpisodeSeeds, VectorEnvironment
 from neroRL.environments.vector.parallel import ParallelEnvironment
 from neroRL.environments.vector.sequential import SequentialEnvironment
@@ -55,14 +64,60 @@ def make_vector(
     ]
     kind = registry.environment_type(config.type)
     ids = range(worker_id, worker_id + n_workers)
+    first = None
+    environments: VectorEnvironment | None
     if kind.in_processes:
-        return ParallelEnvironment([partial(make_single, config, each) for each in ids], seeds)
-    first = make_single(config, worker_id)
-    batch = kind.make_batch(config, first, seeds)
-    if batch is not None:
-        return batch
-    others = [make_single(config, each) for each in ids[1:]]
-    return SequentialEnvironment([first, *others], seeds)
+        makers = [partial(make_single, config, each) for each in ids]
+        environments = ParallelEnvironment(makers, seeds)
+    else:
+        first = make_single(config, worker_id)
+        environments = kind.make_batch(config, first, seeds)
+        if environments is None:
+            others = [make_single(config, each) for each in ids[1:]]
+            environments = SequentialEnvironment([first, *others], seeds)
+    environments.specification = replace(
+        environments.specification, max_episode_steps=_max_episode_steps(config, first)
+    )
+    return environments
+
+
+def specification(config: EnvironmentConfig) -> EnvironmentSpec | None:
+    """Returns the shapes of a config's environments; None where a process would have to start.
+
+    An environment is made for it, once for each config.
+
+    Args:
+        config: a checked config.
+    """
+    if registry.environment_type(config.type).in_processes:
+        return None
+    key = repr(config)
+    if key not in _known:
+        with closing(make_single(config, 0)) as single:
+            steps = _max_episode_steps(config, single)
+            _known[key] = replace(specification_of(single), max_episode_steps=steps)
+    return _known[key]
+
+
+_known: dict[str, EnvironmentSpec] = {}
+
+
+def max_episode_steps(config: EnvironmentConfig) -> int | None:
+    """Returns the actions of the longest episode; None where nothing tells it before the start.
+
+    Args:
+        config: a checked config.
+    """
+    found = specification(config)
+    return _max_episode_steps(config, None) if found is None else found.max_episode_steps
+
+
+def _max_episode_steps(config: EnvironmentConfig, single: SingleEnvironment | None) -> int | None:
+    """Actions of the longest episode, each of which is done ``frame_skip`` times."""
+    steps = registry.environment_type(config.type).max_episode_steps(config)
+    if steps is None and single is not None:
+        steps = told_max_episode_steps(single)
+    return None if steps is None else math.ceil(steps / config.frame_skip)
 
 
 def make_single(config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:

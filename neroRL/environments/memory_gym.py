@@ -25,6 +25,15 @@ HEADLESS = {
     "PYGAME_HIDE_SUPPORT_PROMPT": "1",
 }
 
+# Options of Mortar Mayhem, in the order in which its longest episode is computed from them.
+MORTAR_TIMES = (
+    "command_count",
+    "command_show_duration",
+    "command_show_delay",
+    "explosion_delay",
+    "explosion_duration",
+)
+
 
 class MemoryGym(EnvironmentType):
     """Memory Gym's ids; reset parameters beside the seeds are the environments' own options."""
@@ -33,6 +42,17 @@ class MemoryGym(EnvironmentType):
         """Makes one environment; see the base class."""
         name = _full_name(config.name)
         return MemoryGymEnvironment(gymnasium.make(name, disable_env_checker=True), name, config)
+
+    def max_episode_steps(self, config: EnvironmentConfig) -> int | None:
+        """Steps of the longest episode, which the environments tell after a reset only."""
+        params = _class(config).process_reset_params(_options(config))
+        if "max_steps" in params:
+            return params["max_steps"] if params["max_steps"] > 0 else None
+        assets = importlib.import_module("memory_gym.pygame_assets")
+        # The B variants show no commands.
+        times = [int(np.max(params.get(key, 0))) for key in MORTAR_TIMES]
+        steps: int = assets.calc_max_episode_steps(*times)
+        return steps
 
     def check_name(self, config: EnvironmentConfig) -> list[Problem]:
         """Refuses unknown ids, and says how to install the package."""
@@ -50,9 +70,7 @@ class MemoryGym(EnvironmentType):
         found = super().check_parameters(EnvironmentConfig(reset_params=seeds))
         if self.check_name(config):
             return found
-        entry_point = gymnasium.spec(_full_name(config.name)).entry_point
-        assert isinstance(entry_point, str)
-        environment: Any = gymnasium.envs.registration.load_env_creator(entry_point)
+        environment = _class(config)
         defaults = environment.default_reset_parameters
         for key in _options(config):
             if key not in defaults:
@@ -96,6 +114,13 @@ class MemoryGymEnvironment(RegisteredEnvironment):
         if "success" in info:
             info = {"success": float(info["success"])}
         return observation, reward, terminated, truncated, info
+
+
+def _class(config: EnvironmentConfig) -> Any:
+    """The class of a registered environment."""
+    entry_point = gymnasium.spec(_full_name(config.name)).entry_point
+    assert isinstance(entry_point, str)
+    return gymnasium.envs.registration.load_env_creator(entry_point)
 
 
 def _options(config: EnvironmentConfig) -> dict[str, Any]:

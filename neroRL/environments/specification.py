@@ -26,12 +26,14 @@ class EnvironmentSpec:
             are.
         vector: length of the float32 vector; None without one.
         actions: number of choices of each action branch; one entry for a discrete space.
+        max_episode_steps: actions of the longest episode; None where it is not known.
     """
 
     visual: tuple[int, int, int] | None
     visual_dtype: Literal["uint8", "float32"]
     vector: int | None
     actions: tuple[int, ...]
+    max_episode_steps: int | None = None
 
 
 def specification_of(environment: SingleEnvironment) -> EnvironmentSpec:
@@ -56,6 +58,17 @@ def specification_of(environment: SingleEnvironment) -> EnvironmentSpec:
         vector=vector.shape[0] if vector is not None and vector.shape else None,
         actions=tuple(int(count) for count in actions.nvec),
     )
+
+
+def told_max_episode_steps(environment: SingleEnvironment) -> int | None:
+    """Reads the steps of the longest episode from an environment; None where it does not tell.
+
+    Its time limit tells, as Gymnasium's specification has it, or its attribute
+    ``max_episode_steps``.
+    """
+    limit = environment.spec.max_episode_steps if environment.spec is not None else None
+    steps = getattr(environment.unwrapped, "max_episode_steps", None) if limit is None else limit
+    return steps if isinstance(steps, int) and steps > 0 else None
 
 
 def observation_space(boxes: Mapping[str, spaces.Space[Any]]) -> spaces.Space[Observation]:

@@ -32,7 +32,9 @@ class ActorCritic(nn.Module):
         self.actions = specification.actions
         activation = activation_of_linear(config.activation)
         self.encoder = Encoder(config, specification)
-        self.memory = make_memory(config, self.encoder.output_size, activation)
+        self.memory = make_memory(
+            config, self.encoder.output_size, activation, specification.max_episode_steps
+        )
         layers: list[nn.Module] = []
         size = self.memory.output_size
         for _ in range(config.num_hidden_layers):

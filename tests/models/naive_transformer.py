@@ -19,12 +19,13 @@ def naive_features(memory, embedded, past):
         The features (D,) and the inputs of all blocks at this step.
     """
     config = memory._config
-    time, window = len(past), config.memory_length
+    time = len(past)
+    window = time if config.memory_length == -1 else config.memory_length
     inputs, h = [], embedded
     for number, block in enumerate(memory.blocks):
         inputs.append(h.detach())
         if config.add_positional_encoding_to_query:
-            h = h + position(memory, time)
+            h = h + position(memory, max(time - 1, 0), learned=False)
         first = max(time - window, 0)
         seen = [past[t][number] + position(memory, t) for t in range(first, time)]
         h = _naive_block(config, block, h, seen)
@@ -36,11 +37,12 @@ def position(memory, time, learned=True):
     config = memory._config
     size = config.embed_dim
     if config.positional_encoding == "learned" and learned:
-        return memory.positions[time % config.memory_length]
+        return memory.positions[time % len(memory.positions)]
     numbers = [0.0] * size
     if config.positional_encoding == "absolute":
+        place = memory._last - time
         for i in range(size // 2):
-            angle = time / 10000 ** (2 * i / size)
+            angle = place / 10000 ** (2 * i / size)
             numbers[i], numbers[size // 2 + i] = math.sin(angle), math.cos(angle)
     return torch.tensor(numbers, dtype=torch.float64)
 
@@ -53,10 +55,10 @@ def _naive_block(config, block, h, seen):
     answer = torch.zeros_like(h)
     for head in range(config.num_heads):
         of_head = slice(head * part, (head + 1) * part)
-        asked = block.queries.weight @ query[of_head]
-        scores = [asked @ (block.keys.weight @ item[of_head]) for item in memories]
+        asked = block.queries.weight[of_head] @ query
+        scores = [asked @ (block.keys.weight[of_head] @ item) for item in memories]
         weights = [torch.exp(score / math.sqrt(config.embed_dim)) for score in scores]
-        values = [block.values.weight @ item[of_head] for item in memories]
+        values = [block.values.weight[of_head] @ item for item in memories]
         if values:
             answer[of_head] = sum(w * v for w, v in zip(weights, values, strict=True)) / sum(
                 weights
@@ -70,12 +72,12 @@ def _naive_block(config, block, h, seen):
 
 def _naive_residual(config, block, number, x, y):
     if not config.gtrxl:
-        return x + (torch.relu(y) if config.layer_norm == "pre" else y)
+        return x + y
     gate = block.gates[number]
     if config.gtrxl_swap:
         x, y = y, x
     wr, wz, wg = gate.of_output.weight.chunk(3)
     ur, uz = gate.of_input.weight.chunk(2)
     r = torch.sigmoid(wr @ y + ur @ x)
-    z = torch.sigmoid(wz @ y + uz @ x - config.gtrxl_bias)
+    z = torch.sigmoid(wz @ y + uz @ x - gate.bias)
     return (1 - z) * x + z * torch.tanh(wg @ y + gate.of_reset.weight @ (r * x))

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from neroRL.config.convolutions import allowed_sizes, feature_map
-from neroRL.config.schema import ModelConfig, RecurrenceConfig
+from neroRL.config.schema import ModelConfig, RecurrenceConfig, TransformerConfig
 from neroRL.environments.specification import VISUAL, EnvironmentSpec
 from neroRL.models.encoders import Encoder
 from neroRL.models.memory.interface import Pieces
 from neroRL.models.memory.recurrent import RecurrentMemory
+from neroRL.models.memory.transformer import TransformerMemory
 
 ORACLES = Path(__file__).parent / "oracles"
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
@@ -30,7 +31,7 @@ def _load(name: str) -> dict[str, dict[str, torch.Tensor]]:
     return parts
 
 
-def _renamed(weights: dict[str, torch.Tensor], *rules: tuple[str, str]) -> dict[str, torch.Tensor]:
+def _renamed(weights: dict[str, torch.Tensor], *rules: tuple) -> dict[str, torch.Tensor]:
     """The weights under our names; each rule is a pattern and what takes its place."""
     renamed = {}
     for name, tensor in weights.items():
@@ -148,3 +149,87 @@ def test_residual_layers(layer_type):
 
 def _identity(features: torch.Tensor) -> torch.Tensor:
     return features
+
+
+TRANSFORMERS = {
+    "pre": {},
+    "post": {"layer_norm": "post"},
+    "no_norm": {"layer_norm": ""},
+    "no_encoding": {"positional_encoding": ""},
+    "learned": {"positional_encoding": "learned"},
+    "query_encoding": {"add_positional_encoding_to_query": True},
+    "gtrxl": {"gtrxl": True, "gtrxl_bias": 0.5},
+    "gtrxl_swap": {"gtrxl": True, "gtrxl_bias": 0.5, "gtrxl_swap": True},
+}
+EPISODE, SLOTS = 20, 6
+
+
+def _transformer(name: str, weights: dict[str, torch.Tensor]) -> TransformerMemory:
+    """Our transformer with the original's weights; where it has unused ones, those are left out."""
+    config = TransformerConfig(
+        num_blocks=2, embed_dim=32, num_heads=4, memory_length=SLOTS, **TRANSFORMERS[name]
+    )
+    memory = TransformerMemory(config, 10, torch.nn.ReLU(), EPISODE)
+    renamed = _renamed(
+        weights,
+        (r"linear_embedding", "embedding.0"),
+        (r"^pos_embedding$", "positions"),
+        (r"transformer_blocks", "blocks"),
+        (r"attention\.fc_out", "merge"),
+        (r"attention\.", ""),
+        (r"norm1", "norm_attention"),
+        (r"norm2", "norm_dense"),
+        (r"norm_kv", "norm_memory"),
+        (r"fc\.0", "dense"),
+        (r"gate(\d)\.", lambda found: f"gates.{int(found[1]) - 1}."),
+        (r"\.bg$", ".bias"),
+        (r"\.Ug\.", ".of_reset."),
+    )
+    for gate in [name for name in renamed if name.endswith("Wr.weight")]:
+        ours = gate.removesuffix("Wr.weight")
+        for target, parts in (("of_output", "Wr Wz Wg"), ("of_input", "Ur Uz")):
+            matrices = [renamed.pop(f"{ours}{part}.weight") for part in parts.split()]
+            renamed[f"{ours}{target}.weight"] = torch.cat(matrices)
+    unused = set(renamed) - set(memory.state_dict())
+    assert unused <= {name for name in renamed if "inv_freqs" in name or ".norm" in name}
+    assert name == "no_norm" or not any(".norm" in name for name in unused)
+    memory.load_state_dict({key: value for key, value in renamed.items() if key not in unused})
+    return memory
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+@torch.no_grad()
+def test_transformers(name):
+    """One step of six environments, in the rollout and in a mini batch."""
+    oracle = _load(f"transformer_{name}")
+    memory = _transformer(name, oracle["weights"])
+    inputs, now = oracle["inputs"], oracle["inputs"]["step_now"]
+    filled = inputs["mask"].sum(1)
+    columns = np.arange(SLOTS)
+    # Ours end with the newest step, the original's slots begin with the oldest.
+    slots = torch.from_numpy(columns) - (SLOTS - filled)[:, None]
+    times = now[:, None] - SLOTS + torch.from_numpy(columns)
+    remembered = inputs["memories"].gather(
+        1, slots.clamp(min=0)[..., None, None].expand(-1, -1, 2, 32)
+    )
+    assert torch.equal(times[slots >= 0], inputs["steps"][inputs["mask"]])
+    items = memory.remembered(list(remembered.unbind(2)), times)
+    begins = SLOTS - now.numpy()
+
+    state = memory.begin(6, torch.Generator(), _identity)
+    state.load_state_dict({"items": items, "begins": begins.tolist()})
+    state.begin_rollout(1)
+    observed = memory.observe(inputs["features"], _identity)
+    expected = oracle["outputs"]["features"]
+    torch.testing.assert_close(state.step(observed), expected, **TOLERANCE)
+    kept = memory.remembered(list(oracle["outputs"]["block_inputs"].unbind(1)), now)
+    for ours, theirs in zip(state.state_dict()["items"], kept, strict=True):
+        torch.testing.assert_close(ours[:, -1], theirs, **TOLERANCE)
+
+    pieces = Pieces(
+        rows=torch.arange(6)[None],
+        steps=None,
+        before=state.end_rollout().before(np.arange(6)),
+        starts=torch.zeros(6, dtype=torch.bool),
+    )
+    torch.testing.assert_close(memory.pieces(observed, pieces, _identity), expected, **TOLERANCE)

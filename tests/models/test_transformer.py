@@ -17,27 +17,28 @@ from neroRL.models.memory.attention import Block, sinusoids
 from neroRL.models.memory.interface import Pieces
 from tests.models.naive_transformer import naive_features
 
-SPEC = EnvironmentSpec(None, "uint8", 5, (3, 2))
+SPEC = EnvironmentSpec(None, "uint8", 5, (3, 2), max_episode_steps=12)
+UNKNOWN = dataclasses.replace(SPEC, max_episode_steps=None)
 SMALL = TransformerConfig(num_blocks=2, embed_dim=8, num_heads=2, memory_length=4)
 VARIANTS = {
     "plain": {"layer_norm": "", "positional_encoding": ""},
     "pre": {"layer_norm": "pre"},
     "post": {"layer_norm": "post", "positional_encoding": "learned"},
-    "query": {"positional_encoding": "learned", "add_positional_encoding_to_query": True},
-    "sinusoid query": {"add_positional_encoding_to_query": True, "init_weights": "tfixup"},
+    "whole episodes": {"memory_length": -1, "positional_encoding": "learned"},
+    "query": {"add_positional_encoding_to_query": True, "init_weights": "tfixup"},
     "gates": {"gtrxl": True, "gtrxl_bias": 1.5, "init_weights": "orthogonal"},
     "swapped": {"gtrxl": True, "gtrxl_swap": True, "init_weights": "kaiming"},
 }
 
 
-def make(**changes) -> ActorCritic:
+def make(specification=SPEC, **changes) -> ActorCritic:
     """A small network in float64 whose biases and norms are not trivial."""
     torch.manual_seed(0)
     transformer = dataclasses.replace(SMALL, **changes)
     config = ModelConfig(
         num_vec_encoder_units=6, num_hidden_layers=1, num_hidden_units=7, transformer=transformer
     )
-    model = ActorCritic(config, SPEC).double()
+    model = ActorCritic(config, specification).double()
     for name, parameter in model.memory.named_parameters():
         if parameter.dim() == 1:
             torch.nn.init.normal_(parameter, 1.0 if "norm" in name and "weight" in name else 0.0)
@@ -91,10 +92,14 @@ class Played:
         self.observed, self.outputs = torch.cat(observed), torch.cat(outputs)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_acting_and_training_equal_windows(variant):
+# Without a known end a table for whole episodes has no number of rows, and is refused.
+CASES = [*((variant, SPEC) for variant in VARIANTS), *((v, UNKNOWN) for v in ("pre", "post"))]
+
+
+@pytest.mark.parametrize(("variant", "specification"), CASES)
+def test_acting_and_training_equal_windows(variant, specification):
     """Outputs of every step, over two rollouts; then those of a mini batch and its gradients."""
-    model = make(**VARIANTS[variant])
+    model = make(specification, **VARIANTS[variant])
     played = Played(model)  # compares what acting gives
     chosen = torch.randperm(played.T * played.N, generator=torch.Generator().manual_seed(2))[:17]
     pieces = Pieces(
@@ -162,14 +167,14 @@ def test_only_running_episodes_are_kept():
 
 
 def test_attention_is_that_of_torch():
-    """With projections for each head written into torch's, which scales by the head's size."""
+    """With our projections written into torch's, which scales by the head's size."""
     torch.manual_seed(0)
     block = Block(dataclasses.replace(SMALL, layer_norm="")).double()
     theirs = torch.nn.MultiheadAttention(8, 2, bias=True, batch_first=True).double()
     scale = math.sqrt(4) / math.sqrt(8)
     with torch.no_grad():
         parts = [block.queries.weight * scale, block.keys.weight, block.values.weight]
-        theirs.in_proj_weight.copy_(torch.cat([torch.block_diag(w, w) for w in parts]))
+        theirs.in_proj_weight.copy_(torch.cat(parts))
         theirs.in_proj_bias.zero_()
         theirs.out_proj.weight.copy_(block.merge.weight)
         theirs.out_proj.bias.copy_(block.merge.bias)
@@ -218,3 +223,22 @@ def test_initialisation(kind):
         for weight in layer.weight.split(256):
             assert float(weight.detach().std()) == pytest.approx(deviation, rel=0.02)
     assert float(block.merge.bias.detach().abs().max()) == 0.0
+
+
+def test_gates_start_with_the_bias_of_the_config():
+    """It is learned: gradients are compared above."""
+    config = dataclasses.replace(SMALL, gtrxl=True, gtrxl_bias=1.5)
+    parameters = dict(Block(config).named_parameters())
+    for number in range(2):
+        assert torch.equal(parameters[f"gates.{number}.bias"], torch.full((8,), 1.5))
+
+
+def test_positions_are_counted_from_the_end_of_the_longest_episode():
+    """The last of 12 steps has the encoding of 0; a table has a row for each step."""
+    memory = make().memory
+    first, last = memory.remembered([torch.zeros(2, 8).double()] * 2, torch.tensor([0, 11]))[0]
+    torch.testing.assert_close(first, sinusoids(torch.tensor(11), 8))
+    torch.testing.assert_close(last, torch.tensor([0.0] * 4 + [1.0] * 4, dtype=torch.float64))
+    assert make(positional_encoding="learned").memory.positions.shape == (12, 8)
+    unknown = make(UNKNOWN, positional_encoding="learned").memory
+    assert unknown.positions.shape == (4, 8)  # memory_length

@@ -36,6 +36,8 @@ KEYS = slice(0, 6)
 TIME, FLOOR = 6, 7
 MOST_TIME = 10000.0
 LAST_TOWER_SEED = 99999
+# What the original tells to transformers; a tower gives more time for each floor.
+MAX_EPISODE_STEPS = 2560
 RANDOM = -1
 
 
@@ -77,6 +79,10 @@ class ObstacleTower(Unity):
         except BaseException:
             scene.close()
             raise
+
+    def max_episode_steps(self, config: EnvironmentConfig) -> int | None:  # noqa: ARG002
+        """The number of steps that neroRL has always counted positions from."""
+        return MAX_EPISODE_STEPS
 
     def check_parameters(self, config: EnvironmentConfig) -> list[Problem]:
         """Checks each by its range."""

@@ -18,10 +18,10 @@ from neroRL.models.initialisation import GAIN
 LONGEST_WAVE = 1e4
 
 
-def sinusoids(times: Tensor, size: int) -> Tensor:
-    """Sines, then cosines of times (…), shape (…, size); Vaswani et al. 2017, section 3.5."""
-    waves = torch.arange(0, size, 2, device=times.device, dtype=torch.float64) / size
-    angles = times[..., None] * LONGEST_WAVE**-waves
+def sinusoids(positions: Tensor, size: int) -> Tensor:
+    """Sines, then cosines of positions (…), shape (…, size); Vaswani et al. 2017, section 3.5."""
+    waves = torch.arange(0, size, 2, device=positions.device, dtype=torch.float64) / size
+    angles = positions[..., None] * LONGEST_WAVE**-waves
     return torch.cat((angles.sin(), angles.cos()), dim=-1)[..., :size]
 
 
@@ -34,10 +34,9 @@ class Block(nn.Module):
         self._heads, self._part = config.num_heads, size // config.num_heads
         self._scale = size**-0.5
         self._pre, self._post = config.layer_norm == "pre", config.layer_norm == "post"
-        # The heads share their projections.
-        self.queries = nn.Linear(self._part, self._part, bias=False)
-        self.keys = nn.Linear(self._part, self._part, bias=False)
-        self.values = nn.Linear(self._part, self._part, bias=False)
+        self.queries = nn.Linear(size, size, bias=False)
+        self.keys = nn.Linear(size, size, bias=False)
+        self.values = nn.Linear(size, size, bias=False)
         self.merge = nn.Linear(size, size)
         self.dense = nn.Linear(size, size)
         if config.layer_norm:
@@ -52,8 +51,7 @@ class Block(nn.Module):
     def forward(self, inputs: Tensor, attend: Callable[[Tensor], Tensor]) -> Tensor:
         """Inputs (M, D) to outputs (M, D); ``attend`` answers the queries (M, D)."""
         normed = self.norm_attention(inputs) if self._pre else inputs
-        queries = self.queries(self._split(normed)).flatten(-2)
-        inputs = self._around(0, inputs, self.merge(attend(queries)))
+        inputs = self._around(0, inputs, self.merge(attend(self.queries(normed))))
         if self._post:
             inputs = self.norm_attention(inputs)
         normed = self.norm_dense(inputs) if self._pre else inputs
@@ -64,11 +62,11 @@ class Block(nn.Module):
 
     def keys_and_values(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """Items (…, D) to keys and values (…, D)."""
-        split = self._split(self.norm_memory(items) if self._pre else items)
-        return self.keys(split).flatten(-2), self.values(split).flatten(-2)
+        normed = self.norm_memory(items) if self._pre else items
+        return self.keys(normed), self.values(normed)
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-        """Attention of all heads.
+        """Attention of all heads, each to its own part of queries, keys and values.
 
         Args:
             queries: shape (N, Q, D).
@@ -98,8 +96,7 @@ class Block(nn.Module):
         if self.gates is not None:
             gated: Tensor = self.gates[number](inputs, outputs)
             return gated
-        # Parisotto et al. 2020, section 3.1: a way for the identity alone needs the rectifier.
-        return inputs + (outputs.relu() if self._pre else outputs)
+        return inputs + outputs
 
 
 class _Gate(nn.Module):
@@ -107,7 +104,8 @@ class _Gate(nn.Module):
 
     def __init__(self, size: int, bias: float, swap: bool) -> None:
         super().__init__()
-        self._size, self._bias, self._swap = size, bias, swap
+        self._size, self._swap = size, swap
+        self.bias = nn.Parameter(torch.full((size,), bias))
         self.of_output = nn.Linear(size, 3 * size, bias=False)
         self.of_input = nn.Linear(size, 2 * size, bias=False)
         self.of_reset = nn.Linear(size, size, bias=False)
@@ -119,7 +117,7 @@ class _Gate(nn.Module):
         reset, update, candidate = self.of_output(outputs).chunk(3, dim=-1)
         from_input = self.of_input(inputs)
         reset = torch.sigmoid(reset + from_input[..., : self._size])
-        update = torch.sigmoid(update + from_input[..., self._size :] - self._bias)
+        update = torch.sigmoid(update + from_input[..., self._size :] - self.bias)
         candidate = torch.tanh(candidate + self.of_reset(reset * inputs))
         return torch.lerp(inputs, candidate, update)
 

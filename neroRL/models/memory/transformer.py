@@ -15,6 +15,7 @@ M steps of a mini batch, Q steps of the environment with the most of them, W the
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,7 +25,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from neroRL.config.schema import TransformerConfig
+from neroRL.config.schema import WHOLE_EPISODE, TransformerConfig
 from neroRL.models.initialisation import orthogonal_
 from neroRL.models.memory.attention import Block, initialise, sinusoids
 from neroRL.models.memory.interface import Memory, MemoryState, Pieces, Readout
@@ -34,28 +35,42 @@ from neroRL.models.transfer import on_device
 class TransformerMemory(Memory):
     """Blocks of attention and a dense layer, behind a linear embedding.
 
+    A step's position is counted from the end of the longest episode: an episode of at most E steps
+    encodes its step t as E - 1 - t, by sinusoids, or has a table of E learned rows, of which step t
+    has row t. Where E is not known, sinusoids are of -t, and the table has W rows and goes round.
+
     Args:
         config: of the transformer.
         input_size: features of the encoder.
         activation: follows the embedding.
+        max_episode_steps: E; None where it is not known.
 
     Attributes:
         window: W, how many steps are attended to at most.
     """
 
-    def __init__(self, config: TransformerConfig, input_size: int, activation: nn.Module) -> None:
+    def __init__(
+        self,
+        config: TransformerConfig,
+        input_size: int,
+        activation: nn.Module,
+        max_episode_steps: int | None,
+    ) -> None:
         super().__init__()
         self._config = config
         self.output_size = config.embed_dim
         self.sequence_length = 1
-        self.window = config.memory_length
+        whole = config.memory_length == WHOLE_EPISODE
+        self.window = sys.maxsize if whole else config.memory_length
+        self._last = 0 if max_episode_steps is None else max_episode_steps - 1
         embedding = orthogonal_(nn.Linear(input_size, config.embed_dim))
         self.embedding = nn.Sequential(embedding, activation)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_blocks))
         initialise(self.blocks, config)
         self.positions: nn.Parameter | None = None
         if config.positional_encoding == "learned":
-            self.positions = nn.Parameter(torch.randn(self.window, config.embed_dim))
+            rows = max_episode_steps or config.memory_length
+            self.positions = nn.Parameter(torch.randn(rows, config.embed_dim))
 
     def observe(self, features: Tensor, readout: Readout) -> Tensor:  # noqa: ARG002
         """The embedding, the input of the first block."""
@@ -96,7 +111,7 @@ class TransformerMemory(Memory):
         all_inputs = []
         encoding = None
         if self._config.add_positional_encoding_to_query:
-            encoding = self._sinusoids(times) if self.positions is None else self._learned(times)
+            encoding = self._sinusoids((times - 1).clamp(min=0))  # of the last remembered step
         for number, block in enumerate(self.blocks):
             assert isinstance(block, Block)
             all_inputs.append(inputs)
@@ -129,12 +144,11 @@ class TransformerMemory(Memory):
     def _sinusoids(self, times: Tensor) -> Tensor | None:
         if self._config.positional_encoding != "absolute":
             return None
-        return sinusoids(times, self.output_size).to(self._dtype)
+        return sinusoids(self._last - times, self.output_size).to(self._dtype)
 
     def _learned(self, times: Tensor) -> Tensor | None:
-        # Unique within a window; an episode that is longer goes round.
-        positions = self.positions
-        return None if positions is None else functional.embedding(times % self.window, positions)
+        rows = self.positions
+        return None if rows is None else functional.embedding(times % len(rows), rows)
 
     @property
     def _dtype(self) -> torch.dtype:
