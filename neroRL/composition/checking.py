@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from neroRL.composition.completion import defaults
+from neroRL.composition.fitting import misfits, position_cautions
 from neroRL.config import Config, build, cautions, cross_check
 from neroRL.config.documents import Document, read_document
 from neroRL.config.problems import leaf_paths
@@ -59,6 +60,7 @@ def check(mapping: Mapping[str, Any]) -> Config:
     config = build(mapping)
     evaluated = config.evaluation.seed_list() if config.evaluation.evaluate else []
     found = cross_check(config) + registry.check(config.environment, evaluated)
+    found = found or misfits(config)
     if found:
         raise ConfigError(found)
     return config
@@ -110,7 +112,7 @@ class Origin:
 
     def cautions(self, config: Config) -> list[Problem]:
         """What works but is most likely not meant, keys of older versions included."""
-        return self._old_keys + self.located(cautions(config))
+        return self._old_keys + self.located(cautions(config) + position_cautions(config))
 
     @functools.cached_property
     def _old_keys(self) -> list[Problem]:

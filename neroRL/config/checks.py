@@ -67,9 +67,26 @@ def cautions(config: Config) -> list[Problem]:
         if schedule.final is not None and schedule.final > schedule.initial:
             message = f"{schedule.final} is greater than initial = {schedule.initial}"
             found.append(Problem(f"trainer.{name}.final", f"{message}; the schedule rises"))
+    found += _memory_cautions(config)
     if config.evaluation.evaluate:
         found += _seed_overlap(config)
     return found
+
+
+def _memory_cautions(config: Config) -> list[Problem]:
+    recurrence, transformer = config.model.recurrence, config.model.transformer
+    if recurrence is not None and recurrence.sequence_length > config.sampler.worker_steps:
+        message = (
+            f"{recurrence.sequence_length} is longer than a rollout of sampler.worker_steps = "
+            f"{config.sampler.worker_steps}: episodes are trained whole, as far as they are in one"
+        )
+        return [Problem("model.recurrence.sequence_length", message)]
+    if transformer is None or not transformer.add_positional_encoding_to_query:
+        return []
+    if transformer.positional_encoding == "absolute":
+        return []
+    message = "has no effect: only positional_encoding = absolute has one for the query"
+    return [Problem("model.transformer.add_positional_encoding_to_query", message)]
 
 
 def _check_batch(config: Config) -> list[Problem]:
@@ -94,12 +111,6 @@ def _check_memory(config: Config) -> list[Problem]:
     recurrence, transformer = config.model.recurrence, config.model.transformer
     if recurrence is not None and transformer is not None:
         return [Problem("model", "has both recurrence and transformer; set one of them to null")]
-    if recurrence is not None and recurrence.sequence_length > config.sampler.worker_steps:
-        message = (
-            f"{recurrence.sequence_length} is longer than a rollout of sampler.worker_steps = "
-            f"{config.sampler.worker_steps}; use a shorter one, or 0 for whole episodes"
-        )
-        return [Problem("model.recurrence.sequence_length", message)]
     if transformer is not None and transformer.embed_dim % transformer.num_heads:
         message = f"{transformer.embed_dim} is not divisible by num_heads = {transformer.num_heads}"
         return [Problem("model.transformer.embed_dim", message)]

@@ -123,9 +123,13 @@ BASE_CASES = {
         "trainer:\n  gamma: 1.01\n",
         ["base.yaml:2", "trainer.gamma", "less than or equal to 1"],
     ),
-    "long sequence": (
-        "model:\n  recurrence:\n    sequence_length: 64\nsampler:\n  worker_steps: 32\n",
-        ["base.yaml:3", "64 is longer", "32"],
+    "small image": (
+        "environment:\n  resize_vis_obs: [20, 20]\n",
+        ["base.yaml:2: environment.resize_vis_obs: 20 x 20 is too small for cnn", "36 x 36"],
+    ),
+    "no memory": (
+        "model:\n  transformer: {memory_length: 0}\n",
+        ["base.yaml:2: model.transformer.memory_length: 0 is not allowed", "greater than 0 or -1"],
     ),
     "reset parameter": (
         "environment:\n  reset_params:\n    num-seeds: 0\n",
@@ -339,6 +343,33 @@ def test_schedule_that_rises_is_warned_of(door, tiny, tmp_path):
     assert outcome.status == 0
     assert "warning" in outcome.err
     assert "0.1 is greater than initial = 0.01" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("model", "fragment"),
+    [
+        (
+            "recurrence: {sequence_length: 64}",
+            "64 is longer than a rollout of sampler.worker_steps",
+        ),
+        ("transformer: {embed_dim: 8, memory_length: -1}", "-1 attends to all past steps"),
+    ],
+)
+def test_lengths_beyond_a_rollout_or_an_episode_are_told_once(model, fragment, door, tmp_path):
+    (tmp_path / "base.yaml").write_text(
+        "environment: {type: CartPole, name: CartPole-v1}\n"
+        f"model:\n  num_hidden_units: 8\n  {model}\n"
+        "sampler: {n_workers: 2, worker_steps: 32}\ntrainer: {updates: 1}\nthreads: 1\n"
+    )
+    (tmp_path / "tune.yaml").write_text("hyperparameters:\n  lamda: [0.9, 0.95]\n")
+    arguments = ["--config=base.yaml", "--tune=tune.yaml", "--out=out", "--generate-only"]
+    swept = door("ntune", arguments)
+    alone = door("ntrain", ["--config=base.yaml", "--out=alone"])
+    for outcome in (swept, alone):
+        assert outcome.status == 0, outcome.err
+        assert outcome.err.count(fragment) == 1
+        assert "base.yaml:4: model." in outcome.err
+    assert list((tmp_path / "alone").glob("**/*.pt"))  # and it trained
 
 
 def test_overlapping_seeds_are_warned_of(door, tmp_path):

@@ -1,0 +1,200 @@
+"""Episode lengths and image sizes: what they mean for a model is told before the start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import gymnasium
+import numpy as np
+import pytest
+
+from neroRL.composition.checking import check
+from neroRL.composition.fitting import misfits, position_cautions
+from neroRL.config.checks import build, cautions
+from neroRL.config.schema import EnvironmentConfig
+from neroRL.environments import registry
+from neroRL.environments.factory import make_vector, max_episode_steps, specification
+from neroRL.errors import ConfigError
+
+CARTPOLE = {"type": "CartPole", "name": "CartPole-v1"}
+
+
+class Endless(gymnasium.Env):
+    """Does not tell how long its episodes can be."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(2, np.float32), 0.0, False, False, {}
+
+
+class Timed(Endless):
+    """Tells it by an attribute."""
+
+    max_episode_steps = 41
+
+
+gymnasium.register("FittingEndless-v0", Endless)
+gymnasium.register("FittingTimed-v0", Timed)
+ENDLESS = {"type": "Gymnasium", "name": "FittingEndless-v0"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "steps"),
+    [
+        (CARTPOLE, 500),
+        ({**CARTPOLE, "name": "CartPole-v0", "frame_skip": 3, "obs_stacks": 2}, 67),
+        ({"type": "Minigrid"}, 96),
+        ({"type": "MinigridVec", "reset_params": {"max-episode-steps": 7}, "frame_skip": 2}, 4),
+        ({"type": "Gymnasium", "name": "CartPole-v1"}, 500),
+        (
+            {
+                "type": "Gymnasium",
+                "name": "CartPole-v1",
+                "reset_params": {"max-episode-steps": 33},
+                "last_action_to_obs": True,
+            },
+            33,
+        ),
+        (ENDLESS, None),
+        ({"type": "Gymnasium", "name": "FittingTimed-v0", "frame_skip": 4}, 11),
+    ],
+)
+def test_longest_episodes(environment, steps):
+    """The vector environment of a training says the same as is known before the start."""
+    config = EnvironmentConfig(**environment)
+    assert max_episode_steps(config) == steps
+    made = make_vector(config, 2, seed=0)
+    assert made.specification == specification(config)
+    assert made.specification.max_episode_steps == steps
+    made.close()
+
+
+@pytest.mark.parametrize("name", ["MortarMayhem-v0", "MortarMayhemB-Grid-v0", "MysteryPath-v0"])
+@pytest.mark.parametrize("params", [{}, {"changed": True}])
+def test_longest_episodes_of_memory_gym_are_those_it_tells_after_a_reset(name, params):
+    if params and name.startswith("Mortar"):
+        params = {"command_count": [2, 4], "explosion_duration": [5]}
+    elif params:
+        params = {"max_steps": 77}
+    config = EnvironmentConfig(type="MemoryGym", name=name, reset_params=params)
+    known = max_episode_steps(config)
+    real = gymnasium.make(name, disable_env_checker=True)
+    real.reset(seed=0, options=params)
+    assert known == real.unwrapped.max_episode_steps
+    endless = EnvironmentConfig(type="MemoryGym", name="Endless-MortarMayhem-v0")
+    assert max_episode_steps(endless) is None
+
+
+def test_a_scene_is_not_started_to_ask_it():
+    assert max_episode_steps(EnvironmentConfig(type="Unity", name="./nowhere")) is None
+    tower = EnvironmentConfig(type="ObstacleTower", name="./nowhere", frame_skip=4)
+    assert max_episode_steps(tower) == 640
+
+
+def _config(environment, transformer):
+    return build({"environment": environment, "model": {"transformer": transformer}})
+
+
+@pytest.mark.parametrize(
+    ("environment", "transformer", "told"),
+    [
+        (CARTPOLE, {}, []),
+        (CARTPOLE, {"positional_encoding": "learned"}, []),
+        (CARTPOLE, {"memory_length": -1}, ["-1 attends to all", "at most 500 steps"]),
+        (ENDLESS, {}, ["FittingEndless-v0 does not tell", "from an episode's first step"]),
+        (ENDLESS, {"positional_encoding": ""}, []),
+        (
+            ENDLESS,
+            {"positional_encoding": "learned", "memory_length": 8},
+            ["FittingEndless-v0 does not tell", "8 positions are learned", "go round"],
+        ),
+        (ENDLESS, {"memory_length": -1}, ["-1 attends to all", "does not tell"]),
+    ],
+)
+def test_what_is_told_of_positions(environment, transformer, told):
+    config = _config(environment, transformer)
+    assert misfits(config) == []
+    text = "\n".join(map(str, position_cautions(config)))
+    assert all(fragment in text for fragment in told), text
+    assert bool(text) is bool(told)
+
+
+def test_learned_positions_of_whole_episodes_need_their_length():
+    wanted = {"positional_encoding": "learned", "memory_length": -1}
+    assert misfits(_config(CARTPOLE, wanted)) == []
+    with pytest.raises(ConfigError, match=r"memory_length: -1 leaves open.*FittingEndless-v0"):
+        check({"environment": ENDLESS, "model": {"transformer": wanted}})
+
+
+def test_a_query_without_sinusoids_is_warned_of():
+    changes = {"add_positional_encoding_to_query": True}
+    assert cautions(_config(CARTPOLE, changes)) == []
+    (caution,) = cautions(_config(CARTPOLE, {**changes, "positional_encoding": "learned"}))
+    assert "has no effect" in caution.message
+
+
+@pytest.mark.parametrize(
+    ("environment", "encoder", "message"),
+    [
+        ({"resize_vis_obs": [35, 84]}, "cnn", "35 x 84 is too small for cnn; expected 36 x 36"),
+        ({"resize_vis_obs": [36, 36]}, "cnn", None),
+        ({"resize_vis_obs": [14, 14]}, "rescnn", "expected 15 x 15 and more"),
+        (
+            {"resize_vis_obs": [12, 12]},
+            "smallimpala",
+            "12 x 12 is too small for smallimpala; expected 6 x 6 to 9 x 9, or 20 x 20 and more",
+        ),
+        ({"resize_vis_obs": [9, 9]}, "smallimpala", None),
+        # Vectors are not resized.
+        ({**CARTPOLE, "resize_vis_obs": [1, 1]}, "cnn", None),
+    ],
+)
+def test_images_that_are_too_small(environment, encoder, message):
+    mapping = {"environment": environment, "model": {"vis_encoder": encoder}}
+    if message is None:
+        check(mapping)
+        return
+    with pytest.raises(ConfigError) as refused:
+        check(mapping)
+    assert message in str(refused.value)
+    assert str(refused.value).startswith("environment.resize_vis_obs: ")
+
+
+def test_environments_are_made_once_and_only_where_needed(monkeypatch):
+    made = []
+    kind = registry.environment_type("CartPole")
+    original = type(kind).make
+
+    def counted(self, config, worker_id):
+        made.append(config)
+        return original(self, config, worker_id)
+
+    monkeypatch.setattr(type(kind), "make", counted)
+    environment = {**CARTPOLE, "obs_stacks": 3}  # no other test asks for this one
+    for gamma in (0.9, 0.95, 0.99):
+        config = check({"environment": environment, "trainer": {"gamma": gamma}})
+        assert position_cautions(config) == []
+    assert made == []
+    for _ in range(3):
+        position_cautions(_config(environment, {}))
+    assert len(made) == 1
+
+
+def test_checking_does_not_import_torch():
+    code = (
+        "import sys; from neroRL.composition.checking import check\n"
+        "from neroRL.composition.fitting import position_cautions\n"
+        "position_cautions(check({'model': {'transformer': {}}}))\n"
+        "try: check({'environment': {'resize_vis_obs': [9, 9]}})\n"
+        "except Exception as error: print(error)\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "9 x 9 is too small" in done.stdout
