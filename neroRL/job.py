@@ -90,19 +90,6 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
         return _run(plain(composed), identity, checkpoint)
 
 
-def check_files(config: Config, checkpoint: Path | None) -> None:
-    """Checks the files that a training starts from, before anything is created.
-
-    Raises:
-        CheckpointError: one cannot be read, or is another training's.
-    """
-    if checkpoint is not None:
-        content = checkpoints.load(checkpoint, CPU)
-        checkpoints.check_config(content["config"], as_mapping(config), checkpoint)
-    if config.model.load_model:
-        checkpoints.load(Path(config.model.model_path), CPU)
-
-
 def _run(mapping: dict[str, Any], identity: Identity, checkpoint: Path | None) -> float:
     config = check(mapping)
     if config.seed < 0:
@@ -209,12 +196,17 @@ def _own_checkpoint(identity: Identity, config: Config) -> Path | None:
         return None
     path, content = found
     differing = checkpoints.differences(content["config"], as_mapping(config))
+    problem = checkpoints.revision_problem(content)
+    if problem is not None:
+        differing["revision"] = f"it {problem}"
     if not identity.swept:
         differing.pop("trainer.updates", None)
     if differing:
         aside = checkpoints.set_aside(identity.directory)
         listed = "\n  ".join(differing.values())
-        logger.warning("%s is of another config, moved to %s:\n  %s", path, aside, listed)
+        logger.warning(
+            "%s is of another config or version, moved to %s:\n  %s", path, aside, listed
+        )
         return None
     return path
 

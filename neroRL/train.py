@@ -51,7 +51,7 @@ def ntrain() -> int:
 
 def _check_start(config: Config, checkpoint: Path | None = None) -> None:
     """Checks what a single training starts with and on."""
-    from neroRL.job import check_files
+    from neroRL.training.starting import check_files
 
     check_device(config.device)
     check_files(config, checkpoint)

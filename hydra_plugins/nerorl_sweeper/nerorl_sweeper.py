@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from neroRL.config import Config
+    from neroRL.errors import Problem
 
 
 class NeroRLSweeper(Sweeper):
@@ -54,5 +58,16 @@ class NeroRLSweeper(Sweeper):
         assert self.hydra_context is not None
         options = options_from(self._options)
         primary = getattr(PrimarySearchPath, "primary", None)
-        sweep = Sweep(self.config, self.hydra_context, options, arguments, primary)
+        sweep = Sweep(
+            self.config, self.hydra_context, options, arguments, _weight_problems, primary
+        )
         sweep.run(self._launcher, self._task_function)
+
+
+def _weight_problems(config: Config) -> list[Problem]:
+    """Problems of the weights a job starts from; torch is imported only if there are any."""
+    if not config.model.load_model:
+        return []
+    from neroRL.training.starting import weight_problems
+
+    return weight_problems(config)

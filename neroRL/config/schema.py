@@ -26,6 +26,11 @@ PositiveReal = Annotated[Real, Field(gt=0.0)]
 NotNegativeReal = Annotated[Real, Field(ge=0.0)]
 Seeds = Annotated[list[NotNegative], Field(min_length=1)]
 Fraction = Annotated[Real, Field(ge=0.0, le=1.0)]
+REVISION = 2
+"""What keys mean: raised where an equal config trains another network or another task than before.
+
+Results and checkpoints carry it, so that those of an earlier meaning are not taken for today's.
+"""
 WHOLE_EPISODE = -1
 """As ``memory_length``: attend to all of the episode."""
 

@@ -30,7 +30,7 @@ from neroRL.sweep.monitor import Monitor
 from neroRL.sweep.options import SweepOptions
 from neroRL.sweep.places import Overrides, contradictions
 from neroRL.sweep.pool import WorkerPool, default_size, prepare, threads_of, visible_gpus
-from neroRL.sweep.validation import Findings, Validator, summary
+from neroRL.sweep.validation import Findings, Inspect, Validator, summary
 
 SEED_LIMIT = 2**31 - 1
 OUTPUT_FILE = "output.log"
@@ -46,6 +46,7 @@ class Sweep:
         context: gives access to composition.
         options: the sweeper's options.
         arguments: the overrides of the command line.
+        inspect: finds problems of a checked config that only those who train can tell.
         primary: the base config's file, for messages.
     """
 
@@ -55,6 +56,7 @@ class Sweep:
         context: HydraContext,
         options: SweepOptions,
         arguments: Sequence[str],
+        inspect: Inspect,
         primary: Path | None = None,
     ) -> None:
         self._config = config
@@ -84,7 +86,7 @@ class Sweep:
             self._grid = self._grid.without_repeats()
         self._base_seed = int(self._base[SEED])
         self._findings = Findings()
-        self._validator = Validator(self._compose, self._overrides.shared, self._origin)
+        self._validator = Validator(self._compose, self._overrides.shared, self._origin, inspect)
 
     def run(self, launcher: Launcher, task: TaskFunction) -> None:
         """Checks everything, then does what the options ask for.
@@ -203,7 +205,7 @@ class Sweep:
         groups = axes.config_groups(self._loader)
         found = axes.of_record(earlier.axes, groups)
         overrides = Overrides(self._compose, self._fixed, found, groups)
-        before = Validator(self._compose, overrides.shared, self._origin)
+        before = Validator(self._compose, overrides.shared, self._origin, lambda _: [])
         old = Grid(found, overrides.places)
 
         def content(grid: Grid, permutation: Permutation) -> Mapping[str, Any]:
@@ -307,7 +309,7 @@ class Sweep:
                 others += 1
                 pending.append(number)
         if others:
-            message = f"results of {others} jobs are of another config or format; these run again"
+            message = f"results of {others} jobs are of another config or version; these run again"
             print(f"warning: {message}", file=sys.stderr)
         return finished, pending
 

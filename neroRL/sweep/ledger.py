@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from neroRL import __version__
 from neroRL.config.checks import flat
 from neroRL.config.documents import dump_yaml, read_document
+from neroRL.config.schema import REVISION
 from neroRL.errors import ConfigError, OutputError
 from neroRL.files import check_place, write_text
 from neroRL.records.results import FORMAT
@@ -145,9 +146,9 @@ def refuse_other_sweep(directory: Path, there: SweepRecord, now: SweepRecord) ->
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
-    """Identifies what a job trains: its resolved config, without where it runs."""
+    """Identifies what a job trains: its resolved config and its meaning, without where it runs."""
     kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY[1:]}
-    text = json.dumps([FORMAT, kept], sort_keys=True, default=str)
+    text = json.dumps([FORMAT, REVISION, kept], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

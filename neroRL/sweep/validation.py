@@ -11,12 +11,14 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from neroRL.composition.checking import Origin, check, composition_problem, plain
+from neroRL.config import Config
 from neroRL.errors import ConfigError, Problem
 from neroRL.sweep.grid import Grid, Permutation
 
 MOST_SHOWN = 20
 
 Compose = Callable[[Sequence[str]], DictConfig]
+Inspect = Callable[[Config], list[Problem]]
 
 
 @dataclass
@@ -43,14 +45,20 @@ class Validator:
         compose: composes a job from its overrides.
         shared: the overrides of the command line that apply to a permutation.
         origin: where the values of the base config come from.
+        inspect: finds problems of a checked config that only those who train can tell.
     """
 
     def __init__(
-        self, compose: Compose, shared: Callable[[Permutation], Sequence[str]], origin: Origin
+        self,
+        compose: Compose,
+        shared: Callable[[Permutation], Sequence[str]],
+        origin: Origin,
+        inspect: Inspect,
     ) -> None:
         self._compose = compose
         self._shared = shared
         self._origin = origin
+        self._inspect = inspect
         self._templates: dict[tuple[str, ...], dict[str, Any]] = {}
 
     def check_all(self, grid: Grid) -> Findings:
@@ -80,7 +88,8 @@ class Validator:
             return list(error.problems), []
         except HydraException as error:
             return [self._composition_problem(grid, permutation, error)], []
-        return [], self._origin.cautions(config)
+        problems = self._inspect(config)
+        return problems, [] if problems else self._origin.cautions(config)
 
     def mapping(self, grid: Grid, permutation: Permutation) -> Mapping[str, Any]:
         """The resolved config of one permutation as plain Python.

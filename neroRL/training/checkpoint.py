@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import pickle
+import pickletools
 import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
+from neroRL.config import Config, as_mapping
 from neroRL.config.checks import flat
+from neroRL.config.schema import REVISION
 from neroRL.errors import CheckpointError
 from neroRL.files import replacing
 
 FORMAT = 1
+KEYS_OF_THE_ORIGINAL = {"update", "hxs", "cxs", "model"}
+# Before torch 1.6 the content followed a magic number, the protocol and the system.
+PICKLES_OF_OLD_FILES = 4
 DIRECTORY = "checkpoints"
 _NAME = re.compile(r"(?P<run>.+)-(?P<update>\d+)\.pt")
 
@@ -44,7 +51,7 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
-        torch.save({"format": FORMAT, **content}, file)
+        torch.save({"format": FORMAT, "revision": REVISION, **content}, file)
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any]:
@@ -55,7 +62,8 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
         device: where its tensors are put, wherever they were saved.
 
     Raises:
-        CheckpointError: it is missing, not whole, or holds more than tensors and plain values.
+        CheckpointError: it is missing, not whole, the original neroRL's, or holds more than
+            tensors and plain values.
     """
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist")
@@ -64,12 +72,16 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         unsupported = "Weights only load failed" in str(error) and "Unsupported" in str(error)
         if unsupported and _is_pickled(path):
+            if _strings(path) >= KEYS_OF_THE_ORIGINAL:
+                raise CheckpointError(_of_the_original(path)) from None
             message = f"{path} holds pickled objects; only checkpoints of weights are loaded"
             raise CheckpointError(message) from None
         raise CheckpointError(f"{path} cannot be read, it may be cut off") from None
     except Exception as error:  # torch raises nearly anything for bytes that mean nothing
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path} cannot be read, it may be cut off: {reason}") from None
+    if isinstance(content, dict) and content.keys() >= KEYS_OF_THE_ORIGINAL:
+        raise CheckpointError(_of_the_original(path))
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no checkpoint of this version of neroRL")
     return content
@@ -79,6 +91,28 @@ def _is_pickled(path: Path) -> bool:
     """Whether a file is a pickle, an archive of pickles, or neither: then it is damaged."""
     with path.open("rb") as file:
         return zipfile.is_zipfile(path) or file.read(1) == pickle.PROTO
+
+
+def _of_the_original(path: Path) -> str:
+    return (
+        f"{path} is a checkpoint of the original neroRL, whose weights have other names and "
+        "shapes; only checkpoints of this neroRL are loaded"
+    )
+
+
+def _strings(path: Path) -> set[str]:
+    """The texts in a pickle, or in the one of an archive, read without running it."""
+    found: set[str] = set()
+    unreadable = contextlib.suppress(ValueError, StopIteration, zipfile.BadZipFile)
+    with unreadable, contextlib.ExitStack() as opened:
+        file: IO[bytes] = opened.enter_context(path.open("rb"))
+        if zipfile.is_zipfile(path):
+            archive = opened.enter_context(zipfile.ZipFile(path))
+            name = next(name for name in archive.namelist() if name.endswith("data.pkl"))
+            file = opened.enter_context(archive.open(name))
+        for _ in range(PICKLES_OF_OLD_FILES):
+            found.update(text for _, text, _ in pickletools.genops(file) if type(text) is str)
+    return found
 
 
 def load_latest(directory: Path, device: torch.device) -> tuple[Path, dict[str, Any]] | None:
@@ -148,8 +182,42 @@ def check_config(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) 
     return [line for key, line in changed.items() if key.startswith(_TOLD)]
 
 
-def load_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Puts weights into a model.
+def check_continuation(
+    content: Mapping[str, Any], config: Config, model: torch.nn.Module | None, path: Path
+) -> list[str]:
+    """Checks that a training can go on from a checkpoint.
+
+    Args:
+        content: of the checkpoint.
+        config: of the training.
+        model: of the training, on any device; None where it is not known yet.
+        path: of the checkpoint, for messages.
+
+    Returns:
+        What changed in the config and is allowed to, each with both values.
+
+    Raises:
+        CheckpointError: it is of another training or network, or of an earlier version.
+    """
+    changed = check_config(content["config"], as_mapping(config), path)
+    if model is not None:
+        check_weights(model, content["model"], path)
+    problem = revision_problem(content)
+    if problem is not None:
+        hint = "start anew, or from its weights with model.load_model"
+        raise CheckpointError(f"{path} {problem}; {hint}")
+    return changed
+
+
+def revision_problem(content: Mapping[str, Any]) -> str | None:
+    """What keeps a training from going on from a checkpoint's version; None if nothing does."""
+    if content.get("revision", 1) == REVISION:
+        return None
+    return "was saved by an earlier version, in which equal configs meant another network or task"
+
+
+def check_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Compares weights with those of a model, which may be on torch's ``meta`` device.
 
     Raises:
         CheckpointError: names or shapes differ, each listed.
@@ -165,4 +233,13 @@ def load_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], pa
     if lines:
         listed = "\n  ".join(lines)
         raise CheckpointError(f"{path} does not fit this model:\n  {listed}")
+
+
+def load_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Puts weights into a model.
+
+    Raises:
+        CheckpointError: names or shapes differ, each listed.
+    """
+    check_weights(model, weights, path)
     model.load_state_dict(weights)

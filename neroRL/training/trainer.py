@@ -107,6 +107,9 @@ class Trainer:
             path = Path(config.model.model_path)
             content = checkpoints.load(path, self.device)
             checkpoints.load_weights(self.model, content["model"], path)
+            problem = checkpoints.revision_problem(content)
+            if problem is not None:
+                logger.warning("%s %s; its weights fit and are loaded", path, problem)
 
     def run(
         self, summaries: SummarySink | None, on_update: Callable[[Progress], None] | None
@@ -168,9 +171,9 @@ class Trainer:
     def resume(self, path: Path) -> None:
         """Continues from a checkpoint, equal bit for bit to not having stopped."""
         content = checkpoints.load(path, self.device)
-        for line in checkpoints.check_config(content["config"], as_mapping(self._config), path):
+        for line in checkpoints.check_continuation(content, self._config, self.model, path):
             logger.warning("changed since the checkpoint: %s", line)
-        checkpoints.load_weights(self.model, content["model"], path)
+        self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(content["optimizer"])
         self._restore_generators(content["generators"], content["update"])
         self.environment.load_state_dict(content["environment"])

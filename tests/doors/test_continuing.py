@@ -66,7 +66,7 @@ def test_only_a_whole_result_of_the_same_config_counts(door, finished, change):
     again = door("ntune", ARGUMENTS)
     assert again.status == 0, again.err
     assert "1 of 2 jobs are done already" in again.err
-    told = "results of 1 jobs are of another config or format" in again.err
+    told = "results of 1 jobs are of another config or version" in again.err
     assert told == (change in ("fingerprint", "format"))
     after = json.loads(path.read_text())
     for key in ("fingerprint", "format", "objective", "updates", "env_steps"):

@@ -1,0 +1,226 @@
+"""The files that a training starts from are checked before anything is created."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from neroRL.config import schema
+from neroRL.config.checks import build
+from neroRL.errors import CheckpointError
+from neroRL.sweep import ledger
+from neroRL.training import checkpoint as checkpoints
+from neroRL.training.trainer import train
+from tests.conftest import TINY
+
+CPU = torch.device("cpu")
+
+
+class Bomb:
+    """Leaves a file behind where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self):
+        return Path.touch, (self._path,)
+
+
+def _original(path: Path, *, archive: bool = True, **content) -> Path:
+    """A file with the keys that the original saves."""
+    saved = {
+        "configs": {"model": {"activation": "relu"}},
+        "update": 7,
+        "hxs": torch.zeros(1, 128),
+        "cxs": None,
+        "version": "0.0.1",
+        "run_id": "pole",
+        "model": {"recurrent_layer.recurrent_layer.weight_ih_l0": torch.zeros(3, 2)},
+        "optimizer": {},
+        **content,
+    }
+    torch.save(saved, path, _use_new_zipfile_serialization=archive)
+    return path
+
+
+@pytest.mark.parametrize("archive", [True, False])
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_checkpoint_of_the_original_is_refused_by_name(tmp_path, archive, plain):
+    spaces = {
+        "visual_observation_space": gymnasium.spaces.Box(0, 1, (3, 84, 84), np.float32),
+        "action_space_shape": (np.int64(2),),
+        "bomb": Bomb(tmp_path / "run"),
+    }
+    path = _original(tmp_path / "a.pt", archive=archive, **({} if plain else spaces))
+    with pytest.raises(CheckpointError, match=r"a.pt is a checkpoint of the original neroRL"):
+        checkpoints.load(path, CPU)
+    assert not (tmp_path / "run").exists()
+
+
+def test_other_pickles_are_not_taken_for_the_originals(tmp_path):
+    torch.save({"update": 3, "model": Bomb(tmp_path / "run")}, tmp_path / "a.pt")
+    with pytest.raises(CheckpointError, match="holds pickled objects"):
+        checkpoints.load(tmp_path / "a.pt", CPU)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.fixture
+def trained(door, tiny: Path, tmp_path: Path) -> Path:
+    """A checkpoint of the tiny network."""
+    assert door("ntrain", ["--config=tiny.yaml", "--out=first"]).status == 0
+    (path,) = (tmp_path / "first").glob("**/*-2.pt")
+    return path
+
+
+def _sweep(door, units, model):
+    Path("tune.yaml").write_text(f"hyperparameters:\n  num_hidden_units: {units}\n")
+    arguments = ["model.load_model=true", f"model.model_path={model}"]
+    return door("ntune", ["--config=tiny.yaml", "--tune=tune.yaml", "--out=out", *arguments])
+
+
+def test_weights_that_do_not_fit_are_found_before_a_sweep(door, tiny, trained, tmp_path):
+    outcome = _sweep(door, [8, 9], trained)
+    assert outcome.status == 2
+    assert "command line: model.model_path" in outcome.err
+    assert "hidden.0.weight: (8, 8) there, (9, 8) here" in outcome.err
+    assert "1 of 2 permutations cannot work" in outcome.err
+    assert not (tmp_path / "out").exists()
+    fitting = _sweep(door, [8], trained)
+    assert fitting.status == 0, fitting.err
+    (result,) = (tmp_path / "out").glob("**/result.json")
+    assert json.loads(result.read_text())["status"] == "completed"
+
+
+@pytest.mark.parametrize("kind", ["original", "cut off", "pickled"])
+def test_weights_that_cannot_be_read_are_found_before_a_sweep(kind, door, tiny, trained, tmp_path):
+    path, message = tmp_path / "a.pt", "cannot be read, it may be cut off"
+    if kind == "original":
+        _original(path, action_space_shape=(np.int64(2),))
+        message = "is a checkpoint of the original neroRL"
+    elif kind == "cut off":
+        path.write_bytes(trained.read_bytes()[:-2000])
+    else:
+        torch.save(torch.nn.Linear(2, 2), path)
+        message = "holds pickled objects"
+    content = tiny.read_text()
+    tiny.write_text(content.replace("model:", f"model:\n  load_model: true\n  model_path: {path}"))
+    (tmp_path / "tune.yaml").write_text("hyperparameters:\n  lamda: [0.9, 0.95]\n")
+    arguments = ["--config=tiny.yaml", "--out=out"]
+    for name, more in (("ntune", ["--tune=tune.yaml"]), ("ntrain", [])):
+        outcome = door(name, [*arguments, *more])
+        assert outcome.status == 2
+        assert f"tiny.yaml:6: model.model_path: {path} {message}" in outcome.err
+        assert "Traceback" not in outcome.err
+        assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_do_not_fit_a_single_training(door, tiny, trained, tmp_path):
+    load = ["model.load_model=true", f"model.model_path={trained}", "model.num_hidden_units=9"]
+    outcome = door("ntrain", ["--config=tiny.yaml", "--out=out", *load])
+    assert outcome.status == 2
+    assert "command line: model.model_path" in outcome.err
+    assert "hidden.0.weight: (8, 8) there, (9, 8) here" in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("loads", [False, True])
+def test_torch_is_imported_before_a_sweep_only_for_weights(loads, tiny, trained, tmp_path):
+    (tmp_path / "tune.yaml").write_text("hyperparameters:\n  lamda: [0.9, 0.95]\n")
+    if loads:
+        weights = f"model:\n  load_model: true\n  model_path: {trained}"
+        tiny.write_text(tiny.read_text().replace("model:", weights))
+    code = (
+        "import sys; sys.argv = ['ntune', '--config=tiny.yaml', '--tune=tune.yaml',"
+        " '--out=out', '--generate-only']\n"
+        "from neroRL.tune import main\n"
+        "status = main(); print('torch' in sys.modules); sys.exit(status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(loads)
+
+
+def _made_older(path: Path) -> None:
+    """As it was saved before revisions were."""
+    content = checkpoints.load(path, CPU)
+    del content["revision"]
+    torch.save(content, path)
+
+
+def test_a_training_does_not_go_on_from_an_earlier_meaning(door, tiny, trained, tmp_path):
+    _made_older(trained)
+    command = ["--config=tiny.yaml", "--out=out", f"--checkpoint={trained}", "--num-updates=1"]
+    outcome = door("ntrain", command)
+    assert outcome.status == 2
+    assert "was saved by an earlier version" in outcome.err
+    assert not (tmp_path / "out").exists()
+    other = door("ntrain", [*command, "model.num_hidden_units=9"])
+    assert "model.num_hidden_units: 8 there, 9 here" in other.err
+
+
+def test_an_earlier_checkpoint_lists_the_shapes_that_differ(tmp_path):
+    """A transformer whose heads shared their projections, as it was saved before."""
+    environment = {"type": "CartPole", "name": "CartPole-v1"}
+    transformer = {"embed_dim": 8, "num_heads": 2, "memory_length": 4}
+    mapping = {
+        "environment": environment,
+        "model": {"num_hidden_units": 8, "transformer": transformer},
+        "sampler": {"n_workers": 2, "worker_steps": 8},
+        "trainer": {"updates": 1},
+        "seed": 1,
+        "threads": 1,
+    }
+    train(build(mapping), tmp_path)
+    path = checkpoints.checkpoint_path(tmp_path, "default", 1)
+    content = checkpoints.load(path, CPU)
+    for name in ("queries", "keys", "values"):
+        content["model"][f"memory.blocks.0.{name}.weight"] = torch.zeros(4, 4)
+    del content["revision"]
+    torch.save(content, path)
+    mapping["trainer"]["updates"] = 2
+    with pytest.raises(CheckpointError, match=r"blocks.0.queries.weight: \(4, 4\) there, \(8, 8\)"):
+        train(build(mapping), tmp_path / "on", checkpoint=path)
+
+
+def test_weights_of_an_earlier_meaning_are_loaded_with_a_warning(trained, tmp_path, caplog):
+    weights = checkpoints.load(trained, CPU)["model"]
+    _made_older(trained)
+    mapping = yaml.safe_load(TINY)
+    mapping["model"] |= {"load_model": True, "model_path": str(trained)}
+    mapping["trainer"] |= {"updates": 1, "learning_rate_schedule": {"initial": 0.0}}
+    train(build(mapping), tmp_path / "second")
+    assert "was saved by an earlier version" in caplog.text
+    loaded = checkpoints.load(checkpoints.checkpoint_path(tmp_path / "second", "default", 1), CPU)
+    assert all(torch.equal(weights[key], loaded["model"][key]) for key in weights)
+
+
+def test_results_of_an_earlier_meaning_run_again(door, tiny, tmp_path, monkeypatch):
+    """The job starts anew: its own checkpoint is not today's either."""
+    (tmp_path / "tune.yaml").write_text("hyperparameters:\n  lamda: [0.9]\n")
+    command = ["--config=tiny.yaml", "--tune=tune.yaml", "--out=out"]
+    assert door("ntune", command).status == 0
+    (result,) = (tmp_path / "out").glob("**/result.json")
+    before = json.loads(result.read_text())
+    monkeypatch.setattr(ledger, "REVISION", schema.REVISION - 1)
+    older = ledger.fingerprint({"seed": 1})
+    monkeypatch.undo()
+    assert older != ledger.fingerprint({"seed": 1})
+    result.write_text(json.dumps({**before, "fingerprint": older}))
+    (checkpoint,) = (tmp_path / "out").glob("**/checkpoints/*.pt")
+    _made_older(checkpoint)
+    monkeypatch.chdir(tmp_path)
+    again = door("ntune", command)
+    assert again.status == 0
+    assert "results of 1 jobs are of another config or version; these run again" in again.err
+    assert list(result.parent.glob("checkpoints.0/*.pt"))
+    assert json.loads(result.read_text())["fingerprint"] == before["fingerprint"]
