@@ -67,6 +67,8 @@ class EnvironmentType(ABC):
     """Whether each environment needs a network port, 5005 + its worker id."""
     last_seed: ClassVar[int | None] = None
     """The greatest seed an episode can have, if there is one."""
+    reward_scale: ClassVar[float] = 1.0
+    """The learner, and ``last_reward_to_obs``, see rewards divided by it; statistics do not."""
 
     @abstractmethod
     def make(self, config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:

@@ -122,10 +122,13 @@ def _max_episode_steps(config: EnvironmentConfig, single: SingleEnvironment | No
 
 def make_single(config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:
     """Makes one environment with all wrappers of the config."""
-    env = registry.environment_type(config.type).make(config, worker_id)
+    kind = registry.environment_type(config.type)
+    env = kind.make(config, worker_id)
     if config.frame_skip > 1:
         env = FrameSkip(env, config.frame_skip)
     env = EpisodeStatistics(env)
+    if kind.reward_scale != 1.0:
+        env = RewardNormalization(env, kind.reward_scale)
     if config.last_action_to_obs:
         env = LastAction(env)
     if config.last_reward_to_obs:

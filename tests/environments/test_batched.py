@@ -120,11 +120,18 @@ def test_history_takes_the_ordinary_path():
 
 
 @pytest.mark.parametrize("masked", [False, True])
-def test_cartpole(masked):
+@pytest.mark.parametrize("normalization", [0, 1, 3.0])
+def test_cartpole(masked, normalization):
     config = EnvironmentConfig(
-        type="CartPole", name="CartPole-v1", reset_params={"mask-velocity": masked}
+        type="CartPole",
+        name="CartPole-v1",
+        reward_normalization=normalization,
+        reset_params={"mask-velocity": masked},
     )
-    assert isinstance(_assert_equal(config, 600), BatchedCartPole)
+    env = _assert_equal(config, 600)
+    assert isinstance(env, BatchedCartPole)
+    learned = env.step(np.zeros((4, 1), np.int64))[1]
+    np.testing.assert_array_equal(learned, np.float32(1.0 / 100.0 / (normalization or 1)))
 
 
 def test_cartpole_takes_the_ordinary_path_where_rounding_differs(monkeypatch):

@@ -100,6 +100,37 @@ def test_cartpole(masked):
             assert reward == expected_reward
 
 
+@pytest.mark.parametrize(
+    ("wrapped", "learned"),
+    [
+        ({}, 0.01),
+        ({"frame_skip": 3}, 0.03),
+        ({"reward_normalization": 4.0}, 0.0025),
+        ({"reward_normalization": 1}, 0.01),
+    ],
+)
+def test_cartpole_rewards_are_hundredths_for_the_learner_and_raw_in_statistics(wrapped, learned):
+    env = make_single(_config("CartPole", "CartPole-v0", last_reward_to_obs=True, **wrapped), 0)
+    first, _ = env.reset(seed=3)
+    assert first["vector"][-1] == 0.0
+    done, steps, rewards, info = False, 0, [], {}
+    while not done:
+        observation, reward, done, _, info = env.step(np.array([0]))
+        steps += 1
+        rewards.append(reward)
+        seen = observation["vector"][-1]
+    assert rewards[:-1] == pytest.approx([learned] * (steps - 1))
+    # The last reward is appended before the config's own normalisation.
+    normalization = wrapped.get("reward_normalization", 1)
+    assert seen == np.float32(rewards[-1] * normalization)
+    real = gymnasium.make("CartPole-v0")
+    real.reset(seed=3)
+    pushes = 1
+    while not real.step(0)[2]:
+        pushes += 1
+    assert info == {"episode_reward": float(pushes), "episode_length": steps}
+
+
 class _Sorted(gymnasium.Env):
     """An image and two vectors, multi-discrete actions that do not start at 0."""
 

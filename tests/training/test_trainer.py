@@ -107,6 +107,15 @@ def test_resuming_where_sharing_rows_ends_equals_not_having_stopped(tmp_path):
         assert _equal(_weights(tmp_path, 4), _weights(tmp_path / str(update), 4))
 
 
+def test_cartpole_is_learned_from_rewards_over_100(tmp_path):
+    """The same training as that of the registered id, whose rewards its config divides by 100."""
+    registered = {**CARTPOLE, "type": "Gymnasium", "reward_normalization": 100}
+    ours = train(build(_mapping()), tmp_path / "ours")
+    theirs = train(build(_mapping(registered)), tmp_path / "theirs")
+    assert _equal(_weights(tmp_path / "ours", 4), _weights(tmp_path / "theirs", 4))
+    assert ours.reward_mean == theirs.reward_mean == ours.length_mean > 5.0
+
+
 def test_training_leaves_the_global_generator_alone(tmp_path):
     torch.manual_seed(0)
     before = torch.get_rng_state()

@@ -55,7 +55,7 @@ class BatchedCartPole(BatchedEnvironment):
         name: id of the environment.
         masked: which numbers of the state read 0.
         seeds: the episodes' seeds, for each environment.
-        reward_scale: rewards are divided by it.
+        reward_scales: rewards are divided by each in turn.
     """
 
     table: ObservationTable
@@ -66,11 +66,11 @@ class BatchedCartPole(BatchedEnvironment):
         name: str,
         masked: Sequence[int],
         seeds: Sequence[EpisodeSeeds],
-        reward_scale: float,
+        reward_scales: Sequence[float],
     ) -> None:
         most_steps = gymnasium.spec(name).max_episode_steps
         assert most_steps is not None
-        super().__init__(environment, seeds, most_steps, reward_scale)
+        super().__init__(environment, seeds, most_steps, reward_scales)
         self.table = ObservationTable(self.specification, distinct=False)
         self._real: Any = environment
         self._masked = list(masked)

@@ -1,4 +1,8 @@
-"""CartPole, with its velocities masked if asked for: then only memory solves it."""
+"""CartPole, with its velocities masked if asked for: then only memory solves it.
+
+As in the original, the learner sees rewards divided by 100: a value of 100 would drown the policy
+in the layers that both share.
+"""
 
 from __future__ import annotations
 
@@ -34,6 +38,7 @@ class CartPole(EnvironmentType):
     """Gymnasium's CartPole ids."""
 
     parameters: ClassVar = {"mask-velocity": Parameter(False)}
+    reward_scale: ClassVar[float] = 100.0
 
     def make(self, config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:  # noqa: ARG002
         """Makes one environment; see the base class."""
@@ -49,9 +54,8 @@ class CartPole(EnvironmentType):
         if depends_on_history(config) or not equals_gymnasium(config.name, len(seeds)):
             return None
         masked = VELOCITIES if self.reset_params(config)["mask-velocity"] else []
-        return BatchedCartPole(
-            single, config.name, masked, seeds, config.reward_normalization or 1.0
-        )
+        scales = [self.reward_scale, config.reward_normalization or 1.0]
+        return BatchedCartPole(single, config.name, masked, seeds, scales)
 
     def check_name(self, config: EnvironmentConfig) -> list[Problem]:
         """Refuses ids that are no CartPole."""

@@ -33,7 +33,7 @@ class TabledEnvironment(BatchedEnvironment):
         observe: from views to observations.
         seeds: the episodes' seeds, for each environment.
         most_steps: time limit of an episode.
-        reward_scale: rewards are divided by it.
+        reward_scales: rewards are divided by each in turn.
         make_real: makes a real environment, should they be needed.
     """
 
@@ -46,10 +46,10 @@ class TabledEnvironment(BatchedEnvironment):
         observe: Callable[[np.ndarray], dict[str, np.ndarray]],
         seeds: Sequence[EpisodeSeeds],
         most_steps: int,
-        reward_scale: float,
+        reward_scales: Sequence[float],
         make_real: Callable[[], gymnasium.Env[Any, Any]],
     ) -> None:
-        super().__init__(environment, seeds, most_steps, reward_scale)
+        super().__init__(environment, seeds, most_steps, reward_scales)
         self.table = ViewTable(transitions.views, observe)
         self._transitions = transitions
         self._time_limit = most_steps

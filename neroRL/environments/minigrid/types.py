@@ -79,7 +79,7 @@ class _MinigridType(EnvironmentType):
             self._observe(config),
             seeds,
             params["max-episode-steps"],
-            config.reward_normalization or 1.0,
+            [config.reward_normalization or 1.0],
             functools.partial(_make_plain, config.name, params["view-size"]),
         )
 

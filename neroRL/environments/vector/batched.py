@@ -27,7 +27,7 @@ class BatchedEnvironment(VectorEnvironment):
         environment: for the spaces.
         seeds: the episodes' seeds, for each environment.
         most_steps: time limit of an episode.
-        reward_scale: rewards are divided by it.
+        reward_scales: rewards are divided by each in turn.
     """
 
     def __init__(
@@ -35,12 +35,12 @@ class BatchedEnvironment(VectorEnvironment):
         environment: SingleEnvironment,
         seeds: Sequence[EpisodeSeeds],
         most_steps: int,
-        reward_scale: float,
+        reward_scales: Sequence[float],
     ) -> None:
         super().__init__(environment, len(seeds))
         self._seeds = list(seeds)
         self._most_steps = np.full(self.num_envs, most_steps)
-        self._reward_scale = reward_scale
+        self._reward_scales = reward_scales
         self._steps = np.zeros(self.num_envs, np.int64)
         self._rewards = np.zeros(self.num_envs)
         self._episode_seeds = [0] * self.num_envs
@@ -82,7 +82,10 @@ class BatchedEnvironment(VectorEnvironment):
         self._history.append(action.copy())
         self._rewards += rewards
         truncations = self._steps >= self._most_steps
-        scaled = (rewards / self._reward_scale).astype(np.float32)
+        scaled = rewards
+        for scale in self._reward_scales:
+            scaled = scaled / scale
+        scaled = scaled.astype(np.float32)
         self.ids = self._observed(np.arange(self.num_envs))
         ended = terminations | truncations
         if not ended.any():
