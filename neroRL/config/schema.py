@@ -58,7 +58,7 @@ class EnvironmentConfig:
     )
     """Width and height of visual observations, in pixels."""
     positional_encoding: Flag = False
-    """Encode the step of the episode: added to images, else appended to vectors."""
+    """Append the encoded step of the episode, 16 numbers, to the vector observation."""
     reward_normalization: NotNegativeReal = 0
     """Maximum reward, by which rewards are divided; 0 and 1 are off."""
     reset_params: dict[str, Any] = field(default_factory=dict)

@@ -27,7 +27,7 @@ from neroRL.environments.wrappers.appending import LastAction, LastReward
 from neroRL.environments.wrappers.episode_statistics import EpisodeStatistics
 from neroRL.environments.wrappers.frame_skip import FrameSkip
 from neroRL.environments.wrappers.imaging import Grayscale, Resize
-from neroRL.environments.wrappers.positional_encoding import add_positional_encoding
+from neroRL.environments.wrappers.positional_encoding import PositionalEncoding
 from neroRL.environments.wrappers.reward_normalization import RewardNormalization
 from neroRL.environments.wrappers.stacking import Stacking
 
@@ -135,7 +135,7 @@ def make_single(config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:
         env = LastReward(env)
     env = _with_image_wrappers(env, config)
     if config.positional_encoding:
-        env = add_positional_encoding(env)
+        env = PositionalEncoding(env)
     if config.obs_stacks > 1:
         env = Stacking(env, config.obs_stacks)
     if config.reward_normalization not in (0, 1):

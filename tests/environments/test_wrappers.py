@@ -13,7 +13,7 @@ from neroRL.environments.wrappers.appending import LastAction, LastReward
 from neroRL.environments.wrappers.episode_statistics import EpisodeStatistics
 from neroRL.environments.wrappers.frame_skip import FrameSkip
 from neroRL.environments.wrappers.imaging import Grayscale, Resize
-from neroRL.environments.wrappers.positional_encoding import add_positional_encoding, sinusoid
+from neroRL.environments.wrappers.positional_encoding import PositionalEncoding, sinusoid
 from neroRL.environments.wrappers.reward_normalization import RewardNormalization
 from neroRL.environments.wrappers.stacking import Stacking
 
@@ -88,27 +88,32 @@ def test_resize_averages_over_areas():
     np.testing.assert_allclose(env.reset()[0]["visual"], blocks, atol=1)
 
 
-@pytest.mark.parametrize("step", [0, 1, 7])
+@pytest.mark.parametrize("step", [0, 1, 7, 511, 4000])
 def test_sinusoid(step):
-    encoded = sinusoid(step, 6)
-    for index in range(3):
-        angle = step / 10000 ** (2 * index / 6)
-        assert encoded[2 * index] == pytest.approx(np.sin(angle))
-        assert encoded[2 * index + 1] == pytest.approx(np.cos(angle))
+    """The original's numbers: computed one by one in double precision, kept in single."""
+    encoded = sinusoid(step)
+    assert (encoded.dtype, encoded.shape) == (np.float32, (16,))
+    for index in range(8):
+        angle = step / np.power(10000, 2 * index / 16)
+        assert encoded[2 * index] == np.float32(np.sin(angle))
+        assert encoded[2 * index + 1] == np.float32(np.cos(angle))
 
 
-def test_positional_encoding_of_images_and_vectors():
-    image = add_positional_encoding(Counting())
-    first = image.reset()[0]
-    assert first["visual"].dtype == np.float32
-    image.step(ACTION)
-    second = image.step(ACTION)[0]["visual"]
-    plain = (np.arange(72).reshape(6, 4, 3) + 2) / 255
-    np.testing.assert_allclose(second - plain, np.repeat(
-        sinusoid(2, 24).reshape(6, 4, 1), 3, axis=2), atol=1e-6)  # fmt: skip
-    vector = add_positional_encoding(Counting(parts=("vector",)))
-    vector.reset()
-    np.testing.assert_array_equal(vector.step(ACTION)[0]["vector"][2:], sinusoid(1, 32))
+@pytest.mark.parametrize("parts", [("visual", "vector"), ("visual",), ("vector",)])
+def test_positional_encoding_is_appended_to_the_vector(parts):
+    env, plain = PositionalEncoding(Counting(parts)), Counting(parts)
+    own = 2 if "vector" in parts else 0
+    assert env.observation_space["vector"].shape == (own + 16,)
+    observation, expected = env.reset()[0], plain.reset()[0]
+    for step in range(6):
+        if step == 5:  # an episode later
+            observation, expected, step = env.reset()[0], plain.reset()[0], 0
+        np.testing.assert_array_equal(observation["vector"][own:], sinusoid(step))
+        np.testing.assert_array_equal(observation["vector"][:own], expected.get("vector", []))
+        if "visual" in parts:
+            np.testing.assert_array_equal(observation["visual"], expected["visual"])
+            assert env.observation_space["visual"] == plain.observation_space["visual"]
+        observation, expected = env.step(ACTION)[0], plain.step(ACTION)[0]
 
 
 def test_stacking_fills_at_the_start_and_keeps_the_order():

@@ -116,6 +116,16 @@ def test_cartpole_is_learned_from_rewards_over_100(tmp_path):
     assert ours.reward_mean == theirs.reward_mean == ours.length_mean > 5.0
 
 
+def test_a_positional_encoding_beside_images_is_encoded_as_a_vector(tmp_path):
+    train(build(_mapping({**IMAGE, "positional_encoding": True}, updates=1)), tmp_path)
+    train(build(_mapping(IMAGE, updates=1)), tmp_path / "without")
+    shapes = {key: tensor.shape for key, tensor in _weights(tmp_path, 1).items()}
+    without = {key: tensor.shape for key, tensor in _weights(tmp_path / "without", 1).items()}
+    added = {key: tuple(shape) for key, shape in shapes.items() if key not in without}
+    assert sorted(added.values()) == [(8,), (8, 16)]
+    assert (32, 3, 8, 8) in shapes.values()
+
+
 def test_training_leaves_the_global_generator_alone(tmp_path):
     torch.manual_seed(0)
     before = torch.get_rng_state()
