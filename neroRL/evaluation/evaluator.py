@@ -18,6 +18,9 @@ def evaluate(
 ) -> list[EpisodeEnd]:
     """Plays episodes in every environment, sampling from the policy.
 
+    Each episode starts with an empty memory, with ``reset_hidden_state: false`` too: what a policy
+    is worth on a seed does not depend on the seed played before.
+
     Args:
         environment: made with the seeds to play; started here.
         model: the network.
@@ -46,7 +49,9 @@ def evaluate(
                 # A worker that is ahead of the others plays on; that does not count.
                 if played[episode.worker] <= episodes:
                     ended.append(episode)
-            actor.begin_episodes(moved.terminations | moved.truncations)
+            over = np.flatnonzero(moved.terminations | moved.truncations)
+            if len(over):
+                actor.state.forget(over)
             if played.min() >= episodes:
                 break
     return ended

@@ -68,6 +68,10 @@ class MemoryState(ABC):
     def begin_episodes(self, workers: np.ndarray) -> None:
         """New episodes begin in some environments, an array of indices."""
 
+    def forget(self, workers: np.ndarray) -> None:
+        """Gives some environments the state of a first episode, whatever the config keeps."""
+        self.begin_episodes(workers)
+
     @abstractmethod
     def end_rollout(self) -> History:
         """What was kept; initial states that are made of a rollout's are made here."""

@@ -187,9 +187,13 @@ class RecurrentState(MemoryState):
     def begin_episodes(self, workers: np.ndarray) -> None:
         """Resets states, if the config says so."""
         if self._memory.resets:
-            states = self._memory.initial_states(len(workers), self._generator)
-            self._states = self._states.clone()
-            self._states[on_device(workers, states.device)] = states
+            self.forget(workers)
+
+    def forget(self, workers: np.ndarray) -> None:
+        """Resets states; see the base class."""
+        states = self._memory.initial_states(len(workers), self._generator)
+        self._states = self._states.clone()
+        self._states[on_device(workers, states.device)] = states
 
     def end_rollout(self) -> StateHistory:
         """The states before each step."""
