@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -18,6 +19,7 @@ from neroRL.errors import Problem, did_you_mean
 
 INSTALL = 'pip install "neroRL[memory-gym]" && pip install --no-deps memory-gym==1.0.2'
 NAME = "environment.name"
+TOLD_ANYWAY = ("reward", "length", "success")
 # No display and no sound card are needed.
 HEADLESS = {
     "SDL_VIDEODRIVER": "dummy",
@@ -108,12 +110,15 @@ class MemoryGymEnvironment(RegisteredEnvironment):
         """Starts an episode."""
         return super().reset(seed=seed, options=dict(self._options))
 
-    def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Takes one choice a branch."""
-        observation, reward, terminated, truncated, info = super().step(action)
-        if "success" in info:
-            info = {"success": float(info["success"])}
-        return observation, reward, terminated, truncated, info
+    def _told(self, info: Mapping[str, Any]) -> dict[str, Any]:
+        """Success, and the environment's own numbers of an episode: commands completed, fails, …"""
+        success = {"success": float(info["success"])} if "success" in info else {}
+        others = {
+            name: float(value)
+            for name, value in info.items()
+            if name not in TOLD_ANYWAY and isinstance(value, bool | int | float | np.number)
+        }
+        return {**success, "statistics": others} if others else success
 
 
 def _class(config: EnvironmentConfig) -> Any:

@@ -138,8 +138,12 @@ class RegisteredEnvironment(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]
         given, reward, terminated, truncated, info = self.env.step(
             int(taken[0]) if self._single else taken
         )
-        kept = {"success": info["success"]} if "success" in info else {}
-        return self._sorted(given), float(reward), bool(terminated), bool(truncated), kept
+        told = self._told(info)
+        return self._sorted(given), float(reward), bool(terminated), bool(truncated), told
+
+    def _told(self, info: Mapping[str, Any]) -> dict[str, Any]:
+        """What is kept of the environment's info."""
+        return {"success": info["success"]} if "success" in info else {}
 
     def _sorted(self, given: Any) -> Observation:
         parts = {"": given} if self._plain_box else given

@@ -16,15 +16,18 @@ from neroRL.files import write_text
 
 RESULT_FILE = "result.json"
 TABLE_FILE = "results.csv"
-FORMAT = 1
+FORMAT = 2
 
 COMPLETED, FAILED, DIVERGED = "completed", "failed", "diverged"
 _BEFORE = ("permutation", "repetition", "seed", "status")
-_AFTER = (
+_MEASURED = (
     "objective",
     "reward_mean",
     "reward_std",
     "length_mean",
+    "success_mean",
+)
+_AFTER = (
     "updates",
     "env_steps",
     "wall_seconds",
@@ -48,6 +51,8 @@ class JobResult:
         reward_mean: mean return of the episodes the objective is taken from.
         reward_std: their standard deviation.
         length_mean: their mean length, in steps.
+        success_mean: the part of them that succeeded, where the environment tells.
+        statistics: means of the other numbers the environment tells, e.g. ``floor_mean``.
         updates: PPO updates done.
         env_steps: environment steps done.
         wall_seconds: duration, start-up included.
@@ -69,6 +74,8 @@ class JobResult:
     reward_mean: float | None = None
     reward_std: float | None = None
     length_mean: float | None = None
+    success_mean: float | None = None
+    statistics: Mapping[str, float | None] = field(default_factory=dict)
     updates: int = 0
     env_steps: int = 0
     wall_seconds: float = 0.0
@@ -99,18 +106,24 @@ def read_result(directory: Path) -> JobResult | None:
 def write_table(sweep: Path, keys: Sequence[str], results: Iterable[JobResult]) -> None:
     """Writes ``results.csv``: one row a job, in the order of the results.
 
+    What environments tell besides reward, length and success has a column each, by name.
+
     Args:
         sweep: the sweep's directory.
         keys: the swept keys, a column each; ``seed`` has one anyway.
         results: what is known so far.
     """
+    results = list(results)
     keys = [key for key in keys if key not in _BEFORE]
+    others = sorted({name for result in results for name in result.statistics})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_BEFORE, *keys, *_AFTER])
+    writer.writerow([*_BEFORE, *keys, *_MEASURED, *others, *_AFTER])
     for result in results:
         row = [getattr(result, name) for name in _BEFORE]
         row += [result.overrides.get(key) for key in keys]
+        row += [getattr(result, name) for name in _MEASURED]
+        row += [result.statistics.get(name) for name in others]
         row += [getattr(result, name) for name in _AFTER]
         writer.writerow([_cell(value) for value in row])
     write_text(sweep / TABLE_FILE, text.getvalue())
@@ -118,6 +131,8 @@ def write_table(sweep: Path, keys: Sequence[str], results: Iterable[JobResult]) 
 
 def _finite(value: Any) -> Any:
     """JSON has no NaN: a statistic that is none is null."""
+    if isinstance(value, Mapping):
+        return {key: _finite(below) for key, below in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -48,6 +48,8 @@ class Outcome:
     reward_mean: float | None
     reward_std: float | None
     length_mean: float | None
+    success_mean: float | None
+    statistics: Mapping[str, float]
     updates: int
     env_steps: int
     wall_seconds: float

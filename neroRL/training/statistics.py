@@ -11,6 +11,8 @@ import numpy as np
 from neroRL.environments.vector.interface import EpisodeEnd
 
 WINDOW = 100
+# What is summarised of every episode; what else an environment tells goes by its own name.
+MEASURED = ("reward", "length", "success")
 
 
 class Summary(NamedTuple):

@@ -26,7 +26,7 @@ from neroRL.training.interrupt import interruption
 from neroRL.training.outcome import Outcome, Progress, SummarySink
 from neroRL.training.rollout import collect
 from neroRL.training.schedules import hyperparameters
-from neroRL.training.statistics import RecentEpisodes, as_scalars
+from neroRL.training.statistics import MEASURED, RecentEpisodes, as_scalars
 from neroRL.training.update import UpdateStatistics, make_optimizer, update
 
 logger = logging.getLogger("neroRL.training")
@@ -264,8 +264,8 @@ class Trainer:
         return self._wall_seconds + time.perf_counter() - self._started
 
     def _outcome(self, status: str, error: str | None) -> Outcome:
-        summaries = self._evaluations.summaries or self._episodes.summaries()
-        reward, length = summaries.get("reward"), summaries.get("length")
+        summaries = dict(self._evaluations.summaries or self._episodes.summaries())
+        reward, length, success = (summaries.pop(name, None) for name in MEASURED)
         seconds = self._training_seconds
         return Outcome(
             status=status,
@@ -273,6 +273,8 @@ class Trainer:
             reward_mean=reward.mean if reward else None,
             reward_std=reward.std if reward else None,
             length_mean=length.mean if length else None,
+            success_mean=success.mean if success else None,
+            statistics={f"{name}_mean": other.mean for name, other in summaries.items()},
             updates=self._update,
             env_steps=self._env_steps,
             wall_seconds=self._wall(),

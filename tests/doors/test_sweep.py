@@ -15,6 +15,7 @@ import torch
 import yaml
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from neroRL.records.results import read_result
 
@@ -62,8 +63,8 @@ def test_a_sweep_leaves_what_is_documented(door, tmp_path):
     assert values == [("0.9", "2"), ("0.9", "4"), ("0.99", "2"), ("0.99", "4")]
     assert list(rows[0]) == [
         "permutation", "repetition", "seed", "status", "trainer.gamma", "sampler.n_workers",
-        "objective", "reward_mean", "reward_std", "length_mean", "updates", "env_steps",
-        "wall_seconds", "steps_per_second", "directory", "error",
+        "objective", "reward_mean", "reward_std", "length_mean", "success_mean", "updates",
+        "env_steps", "wall_seconds", "steps_per_second", "directory", "error",
     ]  # fmt: skip
     for row in rows:
         job = sweep / row["permutation"] / row["repetition"]
@@ -88,6 +89,38 @@ def test_a_sweep_leaves_what_is_documented(door, tmp_path):
     assert (record["permutations"], record["repetitions"], record["jobs"]) == (4, 2, 8)
     assert record["axes"][0] == {"key": "trainer.gamma", "choices": [0.9, 0.99]}
     assert record["versions"]["torch"].startswith("2.")
+
+
+def test_the_numbers_of_episodes_are_columns_where_an_environment_tells_them(door, tmp_path):
+    outcome = door(
+        "train",
+        [
+            "-m",
+            "environment=minigrid_vec,memory_gym",
+            "environment.resize_vis_obs=[36,36]",
+            "model.num_hidden_units=8",
+            "sampler.n_workers=2",
+            "sampler.worker_steps=128",
+            "trainer.updates=1",
+            "threads=1",
+            "hydra.sweep.dir=out",
+        ],
+    )
+    assert outcome.status == 0, outcome.err
+    rows = _table(tmp_path / "out")
+    columns = list(rows[0])
+    first = columns.index("length_mean")
+    assert columns[first : first + 4] == [
+        "length_mean", "success_mean", "commands_completed_mean", "updates",
+    ]  # fmt: skip
+    for row, tells in zip(rows, (False, True), strict=True):
+        result = json.loads((tmp_path / "out" / row["directory"] / "result.json").read_text())
+        told = row["commands_completed_mean"]
+        assert (told != "") is tells
+        assert result["statistics"] == ({"commands_completed_mean": float(told)} if tells else {})
+        curves = EventAccumulator(str(tmp_path / "out" / row["directory"] / "summaries")).Reload()
+        assert ("episode/commands_completed_max" in curves.Tags()["tensors"]) is tells
+        assert 0.0 <= result["success_mean"] == float(row["success_mean"]) <= 1.0
 
 
 @pytest.mark.usefixtures("space")

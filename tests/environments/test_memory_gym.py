@@ -58,6 +58,37 @@ def test_equals_the_real_package(name):
             observation, *_ = real.step(action if len(actions) > 1 else int(action[0]))
 
 
+TOLD = {
+    "MortarMayhem-Grid-v0": {"commands_completed"},
+    "MortarMayhemB-v0": {"commands_completed"},
+    "MysteryPath-Grid-v0": {"num_fails"},
+    "SearingSpotlights-v0": {"agent_health", "coins_collected"},
+    "Endless-MortarMayhem-v0": {"commands_completed", "max_command_sequence"},
+    "Endless-MysteryPath-v0": {"max_x", "num_fails", "tiles_visited"},
+    "Endless-SearingSpotlights-v0": {"agent_health", "coins_collected"},
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_an_episode_tells_what_the_real_package_tells(name):
+    config = EnvironmentConfig(type="MemoryGym", name=name, reset_params={"num-seeds": 5})
+    env = make_vector(config, 1, seed=0)
+    env.reset()
+    real = gymnasium.make(name, disable_env_checker=True)
+    real.reset(seed=env.state_dict()["episode_seeds"][0], options={})
+    generator = np.random.default_rng(1)
+    counts = env.specification.actions
+    episode = None
+    while episode is None:
+        action = generator.integers(counts, size=(1, len(counts)))
+        (episode,) = env.step(action)[4].get("episodes", [None])
+        *_, info = real.step(action[0] if len(counts) > 1 else int(action[0, 0]))
+    assert set(episode.others) == TOLD[name]
+    assert episode.others == {key: info[key] for key in TOLD[name]}
+    assert episode.success == info.get("success")
+    assert (episode.reward, episode.length) == (pytest.approx(info["reward"]), info["length"])
+
+
 @pytest.mark.slow
 def test_every_id_trains(tmp_path):
     names = memory_gym._registered_names()
