@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import secrets
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,13 +92,14 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
 
 
 def _run(mapping: dict[str, Any], identity: Identity, checkpoint: Path | None) -> float:
+    began = time.perf_counter()
     config = check(mapping)
     if config.seed < 0:
         config.seed = _drawn_seed(identity.directory, checkpoint)
     mark = fingerprint({**mapping, "seed": config.seed})
     try:
         with _own_ports(config) as placed:
-            outcome = _train(placed, identity, checkpoint)
+            outcome = _train(placed, identity, checkpoint, began)
     except Requeued:
         raise
     except (Exception, SystemExit) as error:
@@ -146,7 +148,7 @@ def _alone(directory: Path) -> Iterator[bool]:
         lock.release()
 
 
-def _train(config: Config, identity: Identity, checkpoint: Path | None) -> Outcome:
+def _train(config: Config, identity: Identity, checkpoint: Path | None, began: float) -> Outcome:
     summaries = Summaries(identity.directory / "summaries")
     progress = ProgressFile(identity.directory)
     progress.begin(identity.shown_directory, config.trainer.updates)
@@ -174,6 +176,7 @@ def _train(config: Config, identity: Identity, checkpoint: Path | None) -> Outco
                 summaries=summaries,
                 on_update=show,
                 device=device,
+                began=began,
             )
         success = outcome.status == COMPLETED
         return outcome

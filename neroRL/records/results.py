@@ -55,7 +55,8 @@ class JobResult:
         statistics: means of the other numbers the environment tells, e.g. ``floor_mean``.
         updates: PPO updates done.
         env_steps: environment steps done.
-        wall_seconds: duration, start-up included.
+        wall_seconds: from the start of the job, that of its environments included; all runs of it
+            together.
         steps_per_second: environment steps over the time of rollout and optimisation.
         directory: the job's directory, relative to the sweep's.
         error: what ended a failed or diverged job.

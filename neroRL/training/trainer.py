@@ -44,6 +44,7 @@ def train(
     summaries: SummarySink | None = None,
     on_update: Callable[[Progress], None] | None = None,
     device: torch.device | None = None,
+    began: float | None = None,
 ) -> Outcome:
     """Trains one policy.
 
@@ -54,6 +55,7 @@ def train(
         summaries: takes statistics after each update.
         on_update: called after each update.
         device: trains there; None leaves it to the config.
+        began: when the job began, by ``time.perf_counter``; None for now.
 
     Returns:
         What the training came to: completed, or diverged when the loss was not finite.
@@ -66,7 +68,7 @@ def train(
     torch.set_num_threads(_threads(config))
     torch.backends.cudnn.deterministic = True
     keep_freed_memory()
-    with closing(Trainer(config, directory, device)) as trainer:
+    with closing(Trainer(config, directory, device, began)) as trainer:
         if checkpoint is not None:
             trainer.resume(checkpoint)
         return trainer.run(summaries, on_update)
@@ -79,9 +81,17 @@ class Trainer:
         config: checked; its seed is 0 or more.
         directory: of the job.
         device: trains there; None leaves it to the config.
+        began: when the job began, by ``time.perf_counter``; None for now.
     """
 
-    def __init__(self, config: Config, directory: Path, device: torch.device | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        directory: Path,
+        device: torch.device | None = None,
+        began: float | None = None,
+    ) -> None:
+        self._began = time.perf_counter() if began is None else began
         self._config = config
         self._directory = directory
         self.device = device or device_of(config)
@@ -100,8 +110,7 @@ class Trainer:
         self._update = config.trainer.resume_at
         self._env_steps = 0
         self._training_seconds = 0.0
-        self._wall_seconds = 0.0
-        self._started = time.perf_counter()
+        self._wall_seconds = 0.0  # of the runs that this one continues
         self.actor = Actor(self.model, self.environment.num_envs, self._policy_generator)
         if config.model.load_model:
             path = Path(config.model.model_path)
@@ -261,7 +270,7 @@ class Trainer:
         )
 
     def _wall(self) -> float:
-        return self._wall_seconds + time.perf_counter() - self._started
+        return self._wall_seconds + time.perf_counter() - self._began
 
     def _outcome(self, status: str, error: str | None) -> Outcome:
         summaries = dict(self._evaluations.summaries or self._episodes.summaries())

@@ -9,10 +9,13 @@ import signal
 import time
 from pathlib import Path
 
+import gymnasium
 import pytest
 import torch
+from gymnasium.envs.classic_control import CartPoleEnv
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
+from neroRL.records.results import read_result
 from tests.conftest import TINY
 from tests.doors.sweeps import (
     ARGUMENTS,
@@ -201,3 +204,39 @@ def test_temporary_files_of_a_killed_writer_are_removed(command, cut_off):
     assert command("tune", *ARGUMENTS).returncode == 0
     assert not any(path.exists() for path in leftovers)
     assert len(jobs_of(cut_off.parents[1])) == 1
+
+
+class _Slow(CartPoleEnv):
+    """An environment whose start takes 100 seconds of a clock that tests can wind on."""
+
+    wound = 0.0
+
+    def __init__(self, **rest):
+        super().__init__(**rest)
+        _Slow.wound += 100.0
+
+
+@pytest.fixture
+def slow_starts(monkeypatch):
+    clock = time.perf_counter
+    monkeypatch.setattr(time, "perf_counter", lambda: clock() + _Slow.wound)
+    gymnasium.register("Slow-v0", _Slow)
+    yield
+    del gymnasium.registry["Slow-v0"]
+
+
+@pytest.mark.usefixtures("slow_starts")
+def test_wall_seconds_begin_with_the_job_and_add_up_over_its_continuations(door, tiny, tmp_path):
+    text = tiny.read_text().replace("type: CartPole", "type: Gymnasium")
+    tiny.write_text(text.replace("CartPole-v1", "Slow-v0"))
+    walls = []
+    for updates in (2, 4):
+        arguments = ["--config=tiny.yaml", "hydra.run.dir=job", f"trainer.updates={updates}"]
+        assert door("ntrain", arguments).status == 0
+        result = read_result(tmp_path / "job")
+        assert result.updates == updates
+        assert result.steps_per_second > 10.0  # starts are not in it
+        walls.append(result.wall_seconds)
+    # Of two environments each time; checks make some, too.
+    assert walls[0] >= 200.0
+    assert walls[1] >= walls[0] + 200.0
