@@ -112,7 +112,12 @@ class Origin:
 
     def cautions(self, config: Config) -> list[Problem]:
         """What works but is most likely not meant, keys of older versions included."""
-        return self._old_keys + self.located(cautions(config) + position_cautions(config))
+        found = [
+            *cautions(config),
+            *position_cautions(config),
+            *registry.cautions(config.environment),
+        ]
+        return self._old_keys + self.located(found)
 
     @functools.cached_property
     def _old_keys(self) -> list[Problem]:

@@ -161,7 +161,7 @@ def _check_ports(config: Config) -> list[Problem]:
 def _seed_overlap(config: Config) -> list[Problem]:
     params = config.environment.reset_params
     start, count = params.get("start-seed", 0), params.get("num-seeds", 100)
-    if not (isinstance(start, int) and isinstance(count, int)):
+    if not (isinstance(start, int) and isinstance(count, int)) or start < 0:
         return []
     shared = [seed for seed in config.evaluation.seed_list() if start <= seed < start + count]
     if not shared:

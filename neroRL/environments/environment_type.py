@@ -147,6 +147,10 @@ class EnvironmentType(ABC):
                 found.append(Problem(f"environment.reset_params.{key}", message))
         return found
 
+    def cautions(self, config: EnvironmentConfig) -> list[Problem]:  # noqa: ARG002 - to override
+        """Finds what works but is most likely not meant."""
+        return []
+
     def reset_params(self, config: EnvironmentConfig) -> dict[str, Any]:
         """The reset parameters, with the documented defaults of those not given."""
         defaults = {key: known.default for key, known in {**SEEDS, **self.parameters}.items()}

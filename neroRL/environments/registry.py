@@ -56,6 +56,11 @@ def check(environment: EnvironmentConfig, evaluated: Sequence[int] = ()) -> list
         return list(error.problems)
 
 
+def cautions(environment: EnvironmentConfig) -> list[Problem]:
+    """Finds what works but is most likely not meant, in a config without problems."""
+    return environment_type(environment.type).cautions(environment)
+
+
 def reset_params(environment: EnvironmentConfig) -> dict[str, Any]:
     """The reset parameters with the documented defaults of the type filled in.
 

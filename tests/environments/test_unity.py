@@ -14,7 +14,7 @@ from neroRL.environments import registry
 from neroRL.environments.factory import make_single, make_vector
 from neroRL.environments.specification import SingleEnvironment, specification_of
 from neroRL.environments.unity import protocol
-from neroRL.environments.unity.obstacle_tower import FLAT, with_status
+from neroRL.environments.unity.obstacle_tower import FLAT, THEMES, with_status
 from neroRL.errors import (
     ConfigError,
     EnvironmentCrashError,
@@ -248,6 +248,8 @@ def test_obstacle_tower(make, tmp_path):
     assert actions == [[1, 2, 1, 0]] + [[1, 2, 0, 0]] * 4
     sent = [event["parameters"] for event in events if event["event"] == "reset"][1]
     assert (sent["tower-seed"], sent["total-floors"], sent["dense-reward"]) == (42, 9, 1)
+    assert sent["train-mode"] == 1.0
+    assert [sent[f"use-{theme}"] for theme in THEMES] == [1.0] * 5
     assert not {"seed", "start-seed", "num-seeds", "retro-vis-obs", "flat-action-space"} & set(sent)
 
 
@@ -263,8 +265,54 @@ def test_obstacle_tower_flat_and_retro(make, tmp_path):
     assert (image[5, :33] == [255, 255, 0]).all()
     (events,) = records(tmp_path / "peer/peer")
     assert events[-1]["action"] == [*FLAT[9], 0] == [1, 2, 1, 0]
-    assert events[-2]["parameters"]["tower-seed"] == 77
+    assert events[-2]["parameters"]["tower-seed"] == 42  # as in the original
     assert len({tuple(action) for action in FLAT.tolist()}) == 10
+
+
+def test_themes_of_the_tower_are_sent_as_floats(make, tmp_path):
+    params = {"use-moorish": False, "use-future": 0, "use-modern": 1, "visual-theme": 2}
+    env = make(TOWER, "ObstacleTower", resize_vis_obs=[168, 168], reset_params=params)
+    env.reset(seed=1)
+    (events,) = records(tmp_path / "peer/peer")
+    for reset in (event["parameters"] for event in events if event["event"] == "reset"):
+        assert [reset[f"use-{theme}"] for theme in THEMES] == [1.0, 0.0, 1.0, 1.0, 0.0]
+
+
+def test_a_tower_chosen_in_vain_is_warned_of(door, tmp_path):
+    name = write_peer(tmp_path / "peer", TOWER)
+    (tmp_path / "base.yaml").write_text(
+        f"environment:\n  type: ObstacleTower\n  name: {name}\n"
+        "  reset_params:\n    tower-seed: 77\n"
+    )
+    (tmp_path / "tune.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
+    outcome = door("ntune", ["--config=base.yaml", "--tune=tune.yaml", "--cfg", "job"])
+    assert outcome.status == 0, outcome.err
+    assert "base.yaml:5: environment.reset_params.tower-seed: 77 has no effect" in outcome.err
+    assert "set start-seed to 77 and num-seeds to 1" in outcome.err
+
+
+def test_unlimited_seeds_are_left_to_the_scene(tmp_path):
+    path = write_peer(tmp_path / "peer", Behaviour(ends_at=2))
+    config = EnvironmentConfig(type="Unity", name=str(path), reset_params={"start-seed": -1})
+    assert registry.check(config, evaluated=[5]) == []
+    trained = make_vector(config, 2, seed=1, worker_id=WORKER_ID)
+    evaluated = make_vector(config, 1, seed=1, worker_id=WORKER_ID + 10, episode_seeds=[5, 6])
+    for env in (trained, evaluated):
+        env.restart()
+        for _ in range(4):
+            env.advance(np.zeros((env.num_envs, 1), np.int64))
+        env.close()
+    for events in records(path):
+        resets = [event["parameters"] for event in events if event["event"] == "reset"]
+        told = [reset["seed"] for reset in resets[1:]]
+        evaluates = events[0]["port"] == 5005 + WORKER_ID + 10
+        assert told == ([5.0, 6.0, 5.0] if evaluates else [-1.0] * 3)
+
+
+@pytest.mark.parametrize("type_", ["Minigrid", "CartPole", "ObstacleTower"])
+def test_only_unity_scenes_choose_their_seeds(type_):
+    problems = registry.check(EnvironmentConfig(type=type_, reset_params={"start-seed": -1}))
+    assert "-1 is not allowed; expected 0 or more" in [problem.message for problem in problems]
 
 
 def test_status_bars():
@@ -315,6 +363,8 @@ def test_reset_parameters_are_checked(tmp_path, key, value, message):
         ("tower-seed", -2, "expected -1 or more"),
         ("allowed-rooms", 3, "expected one of 0, 1, 2"),
         ("retro-vis-obs", 1, "expected true or false"),
+        ("use-moorish", 2, "expected true, false, 1 or 0"),
+        ("train-mode", "yes", "expected true, false, 1 or 0"),
         ("strating-floor", 1, "did you mean starting-floor"),
         ("num-seeds", 100001, "expected 99999 or less"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import gymnasium
@@ -32,6 +33,7 @@ FLAT = np.array(
         for rotate, jump in ((0, 0), (1, 0), (1, 1), (2, 0), (2, 1))
     ]
 )
+THEMES = ("ancient", "moorish", "industrial", "modern", "future")
 KEYS = slice(0, 6)
 TIME, FLOOR = 6, 7
 MOST_TIME = 10000.0
@@ -39,6 +41,17 @@ LAST_TOWER_SEED = 99999
 # What the original tells to transformers; a tower gives more time for each floor.
 MAX_EPISODE_STEPS = 2560
 RANDOM = -1
+
+
+@dataclass(frozen=True)
+class Switch(Parameter):
+    """A reset parameter that is on or off, as a boolean or as the number that the tower takes."""
+
+    def problem(self, value: Any) -> str | None:
+        """What is wrong with a value; None if nothing is."""
+        if isinstance(value, bool | int | float) and value in (0, 1):
+            return None
+        return f"{value!r} is not allowed; expected true, false, 1 or 0"
 
 
 class ObstacleTower(Unity):
@@ -59,6 +72,8 @@ class ObstacleTower(Unity):
         "allowed-modules": Parameter(2, choices=(0, 1, 2)),
         "allowed-floors": Parameter(2, choices=(0, 1, 2)),
         "default-theme": Parameter(0, choices=(0, 1, 2, 3, 4)),
+        **{f"use-{theme}": Switch(True) for theme in THEMES},
+        "train-mode": Switch(True),
     }
 
     def make(self, config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:
@@ -70,8 +85,7 @@ class ObstacleTower(Unity):
         """
         params = self.reset_params(config)
         retro, flat = params.pop("retro-vis-obs"), params.pop("flat-action-space")
-        if params["tower-seed"] == RANDOM:
-            del params["tower-seed"]
+        del params["tower-seed"]  # each episode's seed takes its place
         sent = {key: float(value) for key, value in params.items() if key not in SEEDS}
         scene = UnityScene(executable(config.name), worker_id, sent, seed_parameter="tower-seed")
         try:
@@ -87,6 +101,17 @@ class ObstacleTower(Unity):
     def check_parameters(self, config: EnvironmentConfig) -> list[Problem]:
         """Checks each by its range."""
         return EnvironmentType.check_parameters(self, config)
+
+    def cautions(self, config: EnvironmentConfig) -> list[Problem]:
+        """Warns of a tower that is chosen in vain."""
+        seed = config.reset_params.get("tower-seed", RANDOM)
+        if seed == RANDOM:
+            return []
+        message = (
+            f"{seed} has no effect: each episode's seed takes its place; to play one tower, "
+            f"set start-seed to {seed} and num-seeds to 1"
+        )
+        return [Problem("environment.reset_params.tower-seed", message)]
 
 
 class Tower(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarray]):

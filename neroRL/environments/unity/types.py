@@ -13,7 +13,7 @@ import numpy as np
 from gymnasium import spaces
 
 from neroRL.config.schema import EnvironmentConfig
-from neroRL.environments.environment_type import SEEDS, EnvironmentType
+from neroRL.environments.environment_type import SEEDS, EnvironmentType, Parameter
 from neroRL.environments.specification import (
     VECTOR,
     VISUAL,
@@ -24,6 +24,7 @@ from neroRL.environments.specification import (
     vector_space,
 )
 from neroRL.environments.unity import protocol
+from neroRL.environments.vector.interface import UNLIMITED
 from neroRL.errors import ConfigError, EnvironmentCrashError, Problem
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Unity(EnvironmentType):
     uses_ports: ClassVar[bool] = True
     in_processes: ClassVar[bool] = True
     last_seed: ClassVar[int | None] = LAST_SEED
+    parameters: ClassVar[Mapping[str, Parameter]] = {"start-seed": Parameter(0, low=UNLIMITED)}
 
     def make(self, config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:
         """Starts Unity; see the base class.

@@ -19,6 +19,8 @@ from neroRL.environments.vector.observation_table import ObservationRows, Observ
 
 # Of a rollout's observations, the part that may differ for which sharing rows still pays.
 MOST_DISTINCT = 0.75
+# The first seed of environments that are to choose seeds themselves, and the seed they are told.
+UNLIMITED = -1
 
 
 class EpisodeEnd(NamedTuple):
@@ -66,7 +68,7 @@ class EpisodeSeeds:
 
     Args:
         generator: draws them from [start, start + count).
-        start: first seed.
+        start: first seed; ``UNLIMITED`` leaves them to the environment.
         count: number of seeds.
         explicit: played in turn instead, where given.
     """
@@ -90,6 +92,8 @@ class EpisodeSeeds:
     def next(self) -> int:
         """The seed of the next episode."""
         if self._explicit is None:
+            if self._start == UNLIMITED:
+                return UNLIMITED
             return self._start + int(self._generator.integers(self._count))
         seed = self._explicit[self._played % len(self._explicit)]
         self._played += 1
