@@ -16,7 +16,7 @@ from neroRL.composition.fitting import misfits, position_cautions
 from neroRL.config import Config, build, cautions, cross_check
 from neroRL.config.documents import Document, read_document
 from neroRL.config.problems import leaf_paths
-from neroRL.config.published import modernise
+from neroRL.config.published import modernise, written_as
 from neroRL.environments import registry
 from neroRL.errors import ConfigError, NeroRLError, Problem, did_you_mean
 
@@ -99,8 +99,7 @@ class Origin:
             return COMMAND_LINE
         if self._document is None:
             return ""
-        keys = _split(path)
-        return self._document.where(keys)
+        return self._document.where(written_as(self._document, _split(path)))
 
     def located(self, problems: Iterable[Problem]) -> list[Problem]:
         """The problems, with their place where they had none."""

@@ -74,14 +74,15 @@ class MemoryGym(EnvironmentType):
             return found
         environment = _class(config)
         defaults = environment.default_reset_parameters
-        for key in _options(config):
+        options = _options(config, defaults)
+        for key in options:
             if key not in defaults:
                 message = f"unknown key; allowed are {', '.join(defaults)}"
                 message += did_you_mean(key, defaults)
                 found.append(Problem(f"environment.reset_params.{key}", message))
         if not found:
             try:
-                environment.process_reset_params(_options(config))
+                environment.process_reset_params(options)
             except (AssertionError, TypeError) as error:
                 reason = str(error) or "a value is out of range"
                 found.append(Problem("environment.reset_params", f"refused: {reason}"))
@@ -99,7 +100,8 @@ class MemoryGymEnvironment(RegisteredEnvironment):
 
     def __init__(self, env: gymnasium.Env[Any, Any], name: str, config: EnvironmentConfig) -> None:
         super().__init__(env, name)
-        self._options = _options(config)
+        unwrapped: Any = env.unwrapped
+        self._options = _options(config, unwrapped.default_reset_parameters)
 
     def reset(
         self,
@@ -128,8 +130,16 @@ def _class(config: EnvironmentConfig) -> Any:
     return gymnasium.envs.registration.load_env_creator(entry_point)
 
 
-def _options(config: EnvironmentConfig) -> dict[str, Any]:
-    return {key: value for key, value in config.reset_params.items() if key not in SEEDS}
+def _options(config: EnvironmentConfig, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The environment's own options.
+
+    Choices an episode draws from are lists; the package's first versions knew one number instead.
+    """
+    options = {key: value for key, value in config.reset_params.items() if key not in SEEDS}
+    for key, value in options.items():
+        if isinstance(defaults.get(key), list) and isinstance(value, int | float):
+            options[key] = [value]
+    return options
 
 
 def _full_name(name: str) -> str:

@@ -21,7 +21,18 @@ TYPES = {
     "Unity": "neroRL.environments.unity.types:Unity",
 }
 
-_NO_PACKAGE = ("Ballet", "Procgen", "RandomMaze")
+# The original's other types, of all its versions.
+_NOT_HERE = (
+    "Ballet",
+    "MarioOdyssey",
+    "Pendulum",
+    "PoCMemoryEnv",
+    "PokeRed",
+    "PokeRedV2",
+    "POPGym",
+    "Procgen",
+    "RandomMaze",
+)
 
 
 def environment_type(name: str) -> EnvironmentType:
@@ -34,8 +45,8 @@ def environment_type(name: str) -> EnvironmentType:
         module, attribute = TYPES[name].split(":")
         made: EnvironmentType = getattr(importlib.import_module(module), attribute)()
         return made
-    if name in _NO_PACKAGE:
-        message = f"{name} needs a package that does not exist for this Python"
+    if name in _NOT_HERE:
+        message = f"{name} is not available here"
     else:
         message = f"{name} is no environment type{did_you_mean(name, TYPES)}"
     raise ConfigError([Problem("environment.type", f"{message}; allowed are {', '.join(TYPES)}")])

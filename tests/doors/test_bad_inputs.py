@@ -110,9 +110,9 @@ BASE_CASES = {
         "environment:\n  type: MiniGrid\n",
         ["base.yaml:2", "environment.type", "did you mean Minigrid"],
     ),
-    "type without a package": (
+    "type of the original": (
         "environment:\n  type: Procgen\n",
-        ["base.yaml:2", "does not exist"],
+        ["base.yaml:2", "environment.type: Procgen is not available here"],
     ),
     "not divisible": (
         "sampler:\n  n_workers: 3\n  worker_steps: 5\n",
@@ -389,8 +389,7 @@ def test_published_config_of_an_older_version_runs_with_warnings(door, tmp_path)
         "environment: {type: CartPole, name: CartPole-v1}\n"
         "model:\n"
         "  vec_encoder_layer: none\n"
-        "  transformer: {num_layers: 2, layer_size: 16, positional_encoding: relative,\n"
-        "    share_heads: true}\n"
+        "  transformer: {num_layers: 2, layer_size: 16, positional_encoding: relative}\n"
         "sampler: {type: TrajectorySampler}\n"
         "trainer: {share_parameters: true, refresh_buffer_epoch: -1}\n"
     )

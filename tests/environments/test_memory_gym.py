@@ -125,6 +125,18 @@ def test_options_are_checked_and_used():
         assert len(env.environments[0].unwrapped._commands) == count
 
 
+def test_one_number_is_a_choice_of_one():
+    """As in the options of the package's first versions."""
+    config = EnvironmentConfig(type="MemoryGym", name="MortarMayhem-Grid")
+    config.reset_params = {"command_count": 4, "explosion_delay": 3}
+    assert registry.check(config) == []
+    env = make_vector(config, 1, seed=0)
+    env.reset()
+    real = env.environments[0].unwrapped
+    assert len(real._commands) == 4
+    assert real.reset_params["explosion_delay"] == [3]
+
+
 def test_unknown_id_suggests_the_nearest():
     (problem,) = registry.check(EnvironmentConfig(type="MemoryGym", name="MortarMayhen-v0"))
     assert "did you mean MortarMayhem-v0" in problem.message
