@@ -47,7 +47,9 @@ class MemoryGym(EnvironmentType):
 
     def max_episode_steps(self, config: EnvironmentConfig) -> int | None:
         """Steps of the longest episode, which the environments tell after a reset only."""
-        params = _class(config).process_reset_params(_options(config))
+        environment = _class(config)
+        options = _options(config, environment.default_reset_parameters)
+        params = environment.process_reset_params(options)
         if "max_steps" in params:
             return params["max_steps"] if params["max_steps"] > 0 else None
         assets = importlib.import_module("memory_gym.pygame_assets")

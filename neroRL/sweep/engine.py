@@ -22,7 +22,7 @@ from neroRL.records.results import FAILED, FORMAT, RESULT_FILE, JobResult, read_
 from neroRL.reporting.progress import make_display
 from neroRL.reporting.summary import print_summary
 from neroRL.reporting.tensorboard import write_sweep_hparams
-from neroRL.sweep import axes, extension, ledger, writing
+from neroRL.sweep import axes, extension, ledger, objectives, writing
 from neroRL.sweep.grid import Grid, Permutation
 from neroRL.sweep.jobs import SEED, Job, JobPlan
 from neroRL.sweep.launching import launch_all
@@ -139,10 +139,12 @@ class Sweep:
 
     def _check(self) -> None:
         """Checks every permutation; warns, refuses or leaves out."""
+        evaluates = bool(self._base["evaluation"]["evaluate"])
         notices = [
             *self._overrides.notices(),
             *self._grid.place_notices(),
             *self._grid.repeat_notices(),
+            *objectives.incomparable(self._grid.axes, evaluates=evaluates),
         ]
         self._findings = findings = self._validator.check_all(self._grid)
         total = len(self._grid)
