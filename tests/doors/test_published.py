@@ -48,7 +48,7 @@ WORK = {
     "mystery_path-a832e5c": (0, {"environment.last_action_to_obs": True}),
     "searing_spotlights-4a64689": (3, {"environment.reset_params.agent_health": 100.0}),
     "transformer-09d9235": (5, {"model.transformer.num_blocks": 3}),
-    "trxl-2117ebc": (4, {"model.transformer.gtrxl": True}),
+    "trxl-2117ebc": (3, {"model.transformer.gtrxl": True}),
     "trxl-8dd62bd": (1, {"model.transformer.memory_length": 64}),
 }
 # Their executables are not shipped; a peer plays them.
