@@ -193,6 +193,8 @@ class TrainerConfig:
     advantage_normalization: Literal["minibatch", "batch", "no"] = "minibatch"
     value_coefficient: NotNegativeReal = 0.25
     max_grad_norm: PositiveReal = 0.5
+    gradient_norms: Flag = False
+    """Record the norm of each module's gradient, which takes time."""
     bootstrap_truncated: Flag = True
     """Bootstrap from the last value when a time limit cuts an episode."""
     learning_rate_schedule: ScheduleConfig = _schedule(3.0e-4)

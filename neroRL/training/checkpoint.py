@@ -32,7 +32,14 @@ _FIXED_SECTIONS = ("environment.", "model.", "sampler.")
 _FREE_KEYS = ("model.load_model", "model.model_path", "model.checkpoint_interval")
 _TOLD = ("trainer.", "evaluation.", "seed")
 # What changes nothing of what is trained: names, and where it runs.
-_WITHOUT_EFFECT = ("run_id", "worker_id", "device", "threads", "model.checkpoint_interval")
+_WITHOUT_EFFECT = (
+    "run_id",
+    "worker_id",
+    "device",
+    "threads",
+    "model.checkpoint_interval",
+    "trainer.gradient_norms",
+)
 
 logger = logging.getLogger("neroRL.training")
 

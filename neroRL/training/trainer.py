@@ -245,6 +245,8 @@ class Trainer:
         evaluated = self._evaluations.run_if_due(self.model, self._update)
         return {
             **as_scalars("episode", self._episodes.summaries()),
+            "episode/value_mean": done.value_mean,
+            "episode/advantage_mean": done.advantage_mean,
             "loss/loss": done.loss,
             "loss/policy_loss": done.policy_loss,
             "loss/value_loss": done.value_loss,
@@ -254,7 +256,9 @@ class Trainer:
             "other/entropy": done.entropy,
             "other/kl_divergence": done.kl_divergence,
             "other/clip_fraction": done.clip_fraction,
+            "other/sequence_length": done.sequence_length,
             "gradient/norm": done.gradient_norm,
+            **{f"gradient_norm/{name}_norm": norm for name, norm in done.module_norms.items()},
             "time/steps_per_second": rollout.rows.size / seconds,
             **as_scalars("evaluation", evaluated),
         }
@@ -319,6 +323,7 @@ def _threads(config: Config) -> int:
 
 
 def _check_finite(done: UpdateStatistics, update: int) -> None:
-    wrong = [name for name, value in done._asdict().items() if not math.isfinite(value)]
+    numbers = {**done._asdict(), "module_norms": sum(done.module_norms.values())}
+    wrong = [name for name, value in numbers.items() if not math.isfinite(value)]
     if wrong:
         raise Diverged(f"{', '.join(wrong)} not finite in update {update}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.memory.interface import Pieces
 from neroRL.models.transfer import on_device
 from neroRL.training.batches import MiniBatch, cut_into_pieces, mini_batches
+from neroRL.training.gradients import gradient_norms
 from neroRL.training.losses import Coefficients, Loss, Taken, ppo_loss
 from neroRL.training.rollout import Rollout
 from neroRL.training.schedules import Hyperparameters
@@ -20,7 +22,18 @@ EPSILON = 1e-8
 
 
 class UpdateStatistics(NamedTuple):
-    """Means over all mini batches of an update; see :class:`~neroRL.training.losses.Loss`."""
+    """What an update tells.
+
+    Attributes:
+        gradient_norm: global norm before clipping, like the losses, the entropy, the divergence
+            and the clip fraction a mean over all mini batches; see
+            :class:`~neroRL.training.losses.Loss`.
+        value_mean: over the steps of the rollout.
+        advantage_mean: over the steps of the rollout, before any normalisation.
+        sequence_length: steps of the longest piece that was trained.
+        module_norms: of the gradient of each module before clipping, means over all mini batches;
+            empty unless they were asked for.
+    """
 
     loss: float
     policy_loss: float
@@ -29,6 +42,10 @@ class UpdateStatistics(NamedTuple):
     kl_divergence: float
     clip_fraction: float
     gradient_norm: float
+    value_mean: float
+    advantage_mean: float
+    sequence_length: int
+    module_norms: Mapping[str, float]
 
 
 def make_optimizer(model: ActorCritic) -> torch.optim.AdamW:
@@ -62,22 +79,45 @@ def update(
         group["lr"] = scheduled.learning_rate
     pieces = cut_into_pieces(rollout.starts, model.memory.sequence_length)
     returns = rollout.values + rollout.advantages
-    advantages = rollout.advantages
+    raw_advantages = rollout.advantages
     if config.advantage_normalization == "batch":
-        advantages = normalised(advantages)
-    rollout = rollout._replace(advantages=advantages)
-    collected, norms = [], []
+        rollout = rollout._replace(advantages=normalised(raw_advantages))
+    of_rollout = torch.stack((rollout.values.mean(), raw_advantages.mean()))
+    collected: list[Tensor] = []
+    module_norms: Mapping[str, Tensor] = {}
     for _ in range(config.epochs):
         for batch in mini_batches(rollout, pieces, config.n_mini_batches, generator):
             loss = _loss(model, rollout, returns, batch, config, scheduled)
             for parameter in parameters:  # quicker than the optimizer's own zero_grad
                 parameter.grad = None
             loss.loss.backward()
-            norms.append(torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm))
+            if config.gradient_norms:
+                module_norms = gradient_norms(model)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
             optimizer.step()
-            collected.append(loss.parts)
-    means = torch.stack(collected).mean(dim=0), torch.stack(norms).mean(dim=0, keepdim=True)
-    return UpdateStatistics(*torch.cat(means).tolist())
+            norms = torch.stack((norm, *module_norms.values()))
+            collected.append(torch.cat((loss.parts, norms)))
+    numbers = torch.cat((of_rollout, torch.stack(collected).mean(dim=0))).tolist()
+    return _statistics(numbers, list(module_norms), int(pieces.length.max()))
+
+
+def _statistics(
+    numbers: Sequence[float], modules: Sequence[str], sequence_length: int
+) -> UpdateStatistics:
+    value_mean, advantage_mean, loss, policy, value, entropy, kl, clipped, norm, *rest = numbers
+    return UpdateStatistics(
+        loss=loss,
+        policy_loss=policy,
+        value_loss=value,
+        entropy=entropy,
+        kl_divergence=kl,
+        clip_fraction=clipped,
+        gradient_norm=norm,
+        value_mean=value_mean,
+        advantage_mean=advantage_mean,
+        sequence_length=sequence_length,
+        module_norms=dict(zip(modules, rest, strict=True)),
+    )
 
 
 def normalised(advantages: Tensor) -> Tensor:

@@ -169,11 +169,69 @@ def test_statistics_under_the_documented_tags(tmp_path):
                 ("mean", "min", "max")} | {
         "loss/loss", "loss/policy_loss", "loss/value_loss", "decay/learning_rate", "decay/beta",
         "decay/clip_range", "other/entropy", "other/kl_divergence", "other/clip_fraction",
+        "episode/value_mean", "episode/advantage_mean", "other/sequence_length",
         "time/steps_per_second", "evaluation/reward_mean", "evaluation/length_max",
     }  # fmt: skip
     assert expected <= tags
+    assert not any(tag.startswith("gradient_norm/") for tag in tags)
     assert "evaluation/reward_mean" not in sink.seen[0][2]
     assert outcome.objective == sink.seen[-1][2]["evaluation/reward_mean"]
+
+
+class Kept:
+    """Keeps the statistics of a training by their updates."""
+
+    def __init__(self) -> None:
+        self.seen: dict[int, dict[str, float]] = {}
+
+    def begin(self, update):
+        pass
+
+    def scalars(self, update, env_steps, values):
+        self.seen[update] = dict(values)
+
+    def flush(self):
+        pass
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_gradients_of_modules_when_asked(tmp_path, memory):
+    """Their squares add up to that of the whole, and nothing else changes."""
+    one = {"updates": 1, "epochs": 1, "n_mini_batches": 1}
+    with_image = {**IMAGE, "last_action_to_obs": True}
+    plain, asked = Kept(), Kept()
+    train(build(_mapping(with_image, MEMORIES[memory], **one)), tmp_path / "a", summaries=plain)
+    mapping = _mapping(with_image, MEMORIES[memory], gradient_norms=True, **one)
+    train(build(mapping), tmp_path / "b", summaries=asked)
+    norms = {tag: value for tag, value in asked.seen[1].items() if tag.startswith("gradient_norm/")}
+    named = {"none": [], "transformer": ["transformer"]}.get(memory, ["recurrent_layer"])
+    modules = ["vis_encoder", "vec_encoder", *named, "body", "actor_head", "critic_head"]
+    assert list(norms) == [f"gradient_norm/{name}_norm" for name in modules]
+    assert all(norm > 0.0 for norm in norms.values())
+    squares = sum(norm**2 for norm in norms.values())
+    assert squares**0.5 == pytest.approx(asked.seen[1]["gradient/norm"], rel=1e-5)
+    assert not any(tag.startswith("gradient_norm/") for tag in plain.seen[1])
+    assert _equal(_weights(tmp_path / "a", 1), _weights(tmp_path / "b", 1))
+
+
+def test_sequence_lengths_values_and_advantages(tmp_path):
+    lengths = {"none": 1, "gru": 4, "lstm": 8, "transformer": 1}
+    for memory, longest in lengths.items():
+        kept = Kept()
+        train(build(_mapping(memory=MEMORIES[memory])), tmp_path / memory, summaries=kept)
+        for values in kept.seen.values():
+            assert values["other/sequence_length"] == longest
+    kept = Kept()  # whole episodes of at most six steps
+    short = {**VEC, "reset_params": {"num-seeds": 5, "max-episode-steps": 6}}
+    train(build(_mapping(short, MEMORIES["sample"])), tmp_path / "short", summaries=kept)
+    assert kept.seen[1]["other/sequence_length"] == 6
+    kept = Kept()  # without a discount an advantage is the reward, 1, minus the value
+    ones = {"type": "Gymnasium", "name": "CartPole-v1"}
+    mapping = _mapping(ones, gamma=0.0, advantage_normalization="batch")
+    train(build(mapping), tmp_path / "ones", summaries=kept)
+    for values in kept.seen.values():
+        assert values["episode/advantage_mean"] == pytest.approx(1.0 - values["episode/value_mean"])
+        assert values["episode/value_mean"] != 0.0
 
 
 def test_an_evaluation_counts_as_long_as_there_are_any(tmp_path):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from torch import Generator, Tensor, nn
@@ -91,8 +91,10 @@ class Memory(nn.Module):
     Attributes:
         output_size: numbers given to the readout.
         sequence_length: steps of a training piece; 0 or less for whole episodes.
+        name: under which statistics of it are recorded.
     """
 
+    name: ClassVar[str]
     output_size: int
     sequence_length: int
 

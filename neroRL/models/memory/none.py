@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Generator, Tensor
@@ -18,6 +18,8 @@ class NoMemory(Memory):
     Args:
         input_size: features of the encoder.
     """
+
+    name: ClassVar[str] = "memory"
 
     def __init__(self, input_size: int) -> None:
         super().__init__()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -38,6 +38,8 @@ class RecurrentMemory(Memory):
         state_size: S.
         resets: whether the state is reset at the start of an episode.
     """
+
+    name: ClassVar[str] = "recurrent_layer"
 
     def __init__(self, config: RecurrenceConfig, input_size: int, activation: nn.Module) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -48,6 +48,8 @@ class TransformerMemory(Memory):
     Attributes:
         window: W, how many steps are attended to at most.
     """
+
+    name: ClassVar[str] = "transformer"
 
     def __init__(
         self,

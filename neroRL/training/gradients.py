@@ -1,0 +1,44 @@
+"""How large the gradient of each module is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from neroRL.models.actor_critic import ActorCritic
+
+
+def gradient_norms(model: ActorCritic) -> dict[str, Tensor]:
+    """Computes the norm of the gradient of each module that has weights.
+
+    Args:
+        model: with the gradients of a backward pass.
+
+    Returns:
+        A number on the model's device for each, under the names of the original neroRL.
+    """
+    heads = model.heads
+    of_policy, of_value = zip(
+        *(gradient.chunk(2) for gradient in _gradients(heads.hidden)), strict=True
+    )
+    parts = {
+        "vis_encoder": _gradients(model.encoder.visual, model.encoder.dense),
+        "vec_encoder": _gradients(model.encoder.vector),
+        model.memory.name: _gradients(model.memory),
+        "body": _gradients(model.hidden),
+        "actor_head": [*of_policy, *_gradients(heads.policy)],
+        "critic_head": [*of_value, *_gradients(heads.value)],
+    }
+    return {name: _norm(gradients) for name, gradients in parts.items() if gradients}
+
+
+def _gradients(*modules: nn.Module | None) -> list[Tensor]:
+    parameters = [p for module in modules if module is not None for p in module.parameters()]
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
+
+
+def _norm(gradients: Sequence[Tensor]) -> Tensor:
+    norm: Tensor = torch.stack([gradient.norm() for gradient in gradients]).norm()
+    return norm
