@@ -51,6 +51,7 @@ class NeroRLSweeper(Sweeper):
         from neroRL.composition.source import PrimarySearchPath
         from neroRL.sweep.engine import Sweep
         from neroRL.sweep.options import options_from
+        from neroRL.sweep.plan import plan
 
         assert self._launcher is not None
         assert self._task_function is not None
@@ -58,9 +59,9 @@ class NeroRLSweeper(Sweeper):
         assert self.hydra_context is not None
         options = options_from(self._options)
         primary = getattr(PrimarySearchPath, "primary", None)
-        sweep = Sweep(
-            self.config, self.hydra_context, options, arguments, _weight_problems, primary
-        )
+        loader = self.hydra_context.config_loader
+        planned = plan(self.config, loader, options, arguments, _weight_problems, primary)
+        sweep = Sweep(planned, self.config, self.hydra_context)
         sweep.run(self._launcher, self._task_function)
 
 

@@ -4,92 +4,51 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from neroRL.composition.checking import Origin, check_device, check_sections, plain
 from neroRL.cores import available_cores
-from neroRL.errors import ConfigError, Problem
+from neroRL.errors import ConfigError
 from neroRL.files import remove_leftovers
 from neroRL.records.job_progress import PROGRESS_FILE
 from neroRL.records.results import FAILED, FORMAT, RESULT_FILE, JobResult, read_result
 from neroRL.reporting.progress import make_display
 from neroRL.reporting.summary import print_summary
 from neroRL.reporting.tensorboard import write_sweep_hparams
-from neroRL.sweep import axes, extension, ledger, objectives, writing
-from neroRL.sweep.grid import Grid, Permutation
+from neroRL.sweep import extension, ledger, writing
 from neroRL.sweep.jobs import SEED, Job, JobPlan
 from neroRL.sweep.launching import launch_all
 from neroRL.sweep.monitor import Monitor
-from neroRL.sweep.options import SweepOptions
-from neroRL.sweep.places import Overrides, contradictions
+from neroRL.sweep.plan import SweepPlan
 from neroRL.sweep.pool import WorkerPool, default_size, prepare, threads_of, visible_gpus
-from neroRL.sweep.validation import Findings, Inspect, Validator, summary
 
 SEED_LIMIT = 2**31 - 1
 OUTPUT_FILE = "output.log"
-BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 NO_RESULT = "the job ended without a result"
 
 
 class Sweep:
-    """One sweep, as the command line describes it.
+    """Does what a plan asks for.
 
     Args:
+        plan: of the sweep.
         config: Hydra's composed master config.
         context: gives access to composition.
-        options: the sweeper's options.
-        arguments: the overrides of the command line.
-        inspect: finds problems of a checked config that only those who train can tell.
-        primary: the base config's file, for messages.
     """
 
-    def __init__(
-        self,
-        config: DictConfig,
-        context: HydraContext,
-        options: SweepOptions,
-        arguments: Sequence[str],
-        inspect: Inspect,
-        primary: Path | None = None,
-    ) -> None:
+    def __init__(self, plan: SweepPlan, config: DictConfig, context: HydraContext) -> None:
+        self._asked = plan
+        self._options = plan.options
+        self._directory = plan.directory
         self._config = config
-        self._loader = context.config_loader
-        self._callbacks = context.callbacks
-        self._options = options
-        self._directory = Path(str(config.hydra.sweep.dir))
-        self._fixed, found = axes.split(arguments, options.params, self._loader, options.max_jobs)
-        self._origin = Origin(primary, self._fixed)
-        groups = axes.config_groups(self._loader)
-        self._overrides = Overrides(self._compose, self._fixed, found, groups)
-        check_sections(plain(self._compose(self._overrides.deciding)), self._origin)
-        if options.tune is not None:
-            of_file = axes.of_file(
-                options.tune, self._overrides.deciding, found, self._loader, self._compose
-            )
-            axes.check_keys_given_twice(of_file, found, self._fixed)
-            found = [*of_file, *found]
-            self._overrides = Overrides(self._compose, self._fixed, found, groups)
-        self._base = plain(self._compose(self._overrides.of_base()))
-        undone = contradictions(found, self._fixed, lambda key: axes.telling(self._loader, key))
-        if undone:
-            raise ConfigError(undone)
-        self._grid = Grid(found, self._overrides.places)
-        self._check_size()
-        if options.duplicates == "drop":
-            self._grid = self._grid.without_repeats()
-        self._base_seed = int(self._base[SEED])
-        self._findings = Findings()
-        self._validator = Validator(self._compose, self._overrides.shared, self._origin, inspect)
+        self._context = context
 
     def run(self, launcher: Launcher, task: TaskFunction) -> None:
-        """Checks everything, then does what the options ask for.
+        """Trains, prints or writes the jobs of the plan.
 
         Args:
             launcher: runs jobs; Hydra's basic one is replaced by processes of this machine.
@@ -100,80 +59,23 @@ class Sweep:
             OutputError: the output directory holds something else; nothing was changed.
             SystemExit: with status 1 when some job failed; the others finished.
         """
-        trains = self._options.dry_run == "no" and not self._options.generate_only
-        if trains and self._trains_here:
+        plan = self._asked
+        if plan.trains and plan.here:
             prepare()
-        self._check()
-        if trains and self._trains_here:
-            self._check_device()
-        if trains:
+        for warning in plan.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+        if plan.problems:
+            raise ConfigError(plan.problems)
+        if plan.trains and plan.here:
+            plan.check_device()
+        if plan.trains:
             self._train(launcher, task)
         elif self._options.dry_run != "no":
             resolve = self._options.dry_run == "resolved"
-            writing.print_configs(self._asked(), self._compose, resolve=resolve)
+            writing.print_configs(plan.jobs(), plan.compose, resolve=resolve)
         else:
-            count = writing.generate(self._asked(), self._compose, self._directory)
+            count = writing.generate(plan.jobs(), plan.compose, self._directory)
             print(f"{count} configs in {self._directory / writing.CONFIGS}")
-
-    @property
-    def _trains_here(self) -> bool:
-        """Whether jobs run in processes of this machine: Hydra's basic launcher is replaced."""
-        return bool(self._config.hydra.launcher["_target_"] == BASIC_LAUNCHER)
-
-    def _check_size(self) -> None:
-        jobs = self._grid.size * self._options.num_repetitions
-        if jobs > self._options.max_jobs:
-            sizes = " · ".join(str(len(axis.choices)) for axis in self._grid.axes)
-            is_product = len(self._grid.axes) > 1 and self._grid.size == self._grid.product
-            message = (
-                f"the grid has {f'{sizes} = ' if is_product else ''}{self._grid.size:,} "
-                f"permutations, {jobs:,} jobs; "
-                f"hydra.sweeper.max_jobs allows {self._options.max_jobs:,}"
-            )
-            where = str(self._options.tune) if self._options.tune else "command line"
-            raise ConfigError([Problem("", message, where)])
-
-    def _compose(self, overrides: Sequence[str]) -> DictConfig:
-        config: DictConfig = self._loader.load_sweep_config(self._config, list(overrides))
-        return config
-
-    def _check(self) -> None:
-        """Checks every permutation; warns, refuses or leaves out."""
-        evaluates = bool(self._base["evaluation"]["evaluate"])
-        notices = [
-            *self._overrides.notices(),
-            *self._grid.place_notices(),
-            *self._grid.repeat_notices(),
-            *objectives.incomparable(self._grid.axes, evaluates=evaluates),
-        ]
-        self._findings = findings = self._validator.check_all(self._grid)
-        total = len(self._grid)
-        for problem in [*notices, *findings.cautions]:
-            print(f"warning: {problem}", file=sys.stderr)
-        if not findings.invalid:
-            return
-        refused = self._options.on_invalid == "error" or not len(findings.valid)
-        problems = summary(findings, total, refused=refused)
-        if refused:
-            raise ConfigError(problems)
-        for problem in problems:
-            print(f"warning: left out: {problem}", file=sys.stderr)
-
-    def _check_device(self) -> None:
-        """Refuses ``device: cuda`` where jobs run here and there is none."""
-        for axis in self._grid.axes:
-            if axis.key == "device":
-                for choice in axis.choices:
-                    check_device(choice.value, choice.where or axis.where)
-                return
-        check_device(self._base["device"], self._origin.where("device"))
-
-    def _asked(self) -> JobPlan:
-        """The jobs the options ask for, their seeds not drawn yet."""
-        return self._plan(self._base_seed, self._options.num_repetitions)
-
-    def _plan(self, seed: int, repetitions: int) -> JobPlan:
-        return JobPlan(self._grid, self._findings.valid, repetitions, seed, self._overrides.shared)
 
     def _train(self, launcher: Launcher, task: TaskFunction) -> None:
         ledger.check_directory(self._directory)
@@ -186,15 +88,16 @@ class Sweep:
         if earlier is not None and self._options.extend:
             there = replace(earlier, axes=record.axes)
             ledger.refuse_other_sweep(self._directory, there, record)
-            numbers = self._new_numbers(earlier)
+            numbers = self._asked.new_numbers(earlier)
         elif earlier is not None:
             ledger.refuse_other_sweep(self._directory, earlier, record)
-        plan = self._plan(record.seed, record.repetitions)
+        plan = self._asked.jobs(record.seed, record.repetitions)
         self._directory.mkdir(parents=True, exist_ok=True)
         with ledger.locked(self._directory):
             remove_leftovers(self._directory)
             if earlier is not None and numbers and earlier.axes != record.axes:
-                values = {number: self._grid[number].values for number in numbers.values()}
+                grid = self._asked.grid
+                values = {number: grid[number].values for number in numbers.values()}
                 extension.renumber(self._directory, numbers, values, record)
             record.write(self._directory)
             OmegaConf.save(self._config, self._directory / "multirun.yaml")
@@ -202,34 +105,21 @@ class Sweep:
                 write_sweep_hparams(self._directory, record.axes)
             self._run_jobs(plan, launcher, task)
 
-    def _new_numbers(self, earlier: ledger.SweepRecord) -> dict[int, int]:
-        """The number of each permutation of the sweep so far in the grid of now."""
-        groups = axes.config_groups(self._loader)
-        found = axes.of_record(earlier.axes, groups)
-        overrides = Overrides(self._compose, self._fixed, found, groups)
-        before = Validator(self._compose, overrides.shared, self._origin, lambda _: [])
-        old = Grid(found, overrides.places)
-
-        def content(grid: Grid, permutation: Permutation) -> Mapping[str, Any]:
-            return (before if grid is old else self._validator).mapping(grid, permutation)
-
-        return extension.new_numbers(old, self._grid, content)
-
     def _record(self, earlier: ledger.SweepRecord | None) -> ledger.SweepRecord:
-        seed = self._base_seed
+        seed = self._asked.seed
         if seed < 0:
             seed = earlier.seed if earlier is not None else secrets.randbelow(SEED_LIMIT)
         # Laps that were done stay part of the sweep, even if fewer are asked for now.
         laps = max(self._options.num_repetitions, earlier.repetitions if earlier else 0)
         return ledger.SweepRecord(
-            base=self._base,
-            axes=ledger.axes_of(self._grid.axes),
+            base=self._asked.base,
+            axes=ledger.axes_of(self._asked.grid.axes),
             seed=seed,
             tune=str(self._options.tune) if self._options.tune else None,
             repetitions=laps,
-            permutations=len(self._grid),
-            jobs=len(self._findings.valid) * laps,
-            conditional=tuple(self._overrides.conditional()),
+            permutations=len(self._asked.grid),
+            jobs=len(self._asked.findings.valid) * laps,
+            conditional=tuple(self._asked.overrides.conditional()),
         )
 
     def _run_jobs(self, plan: JobPlan, launcher: Launcher, task: TaskFunction) -> None:
@@ -241,7 +131,7 @@ class Sweep:
         monitor = Monitor(self._directory, plan.grid.keys, total, finished, display)
         monitor.start()
         try:
-            if self._trains_here:
+            if self._asked.here:
                 self._run_here(plan, pending, task, monitor)
             else:
                 self._run_elsewhere(plan, pending, launcher, monitor)
@@ -259,10 +149,9 @@ class Sweep:
         if not pending:
             return
         cores = available_cores()
-        gpus = visible_gpus() if self._base["device"] != "cpu" else []
+        gpus = visible_gpus() if self._asked.base["device"] != "cpu" else []
         size = self._options.n_jobs or default_size(len(pending), cores, gpus)
-        context = HydraContext(config_loader=self._loader, callbacks=self._callbacks)
-        pool = WorkerPool(context, task, self._config, size, threads_of(size, cores), gpus)
+        pool = WorkerPool(self._context, task, self._config, size, threads_of(size, cores), gpus)
 
         def output(job: Job) -> str:
             self._begin(job, monitor)
@@ -297,7 +186,7 @@ class Sweep:
         finished: dict[int, JobResult] = {}
         pending: list[int] = []
         others = 0
-        asked = len(self._asked())
+        asked = len(self._asked.jobs())
         for number in range(len(plan)):
             result = read_result(self._directory / plan.directory(number))
             if number >= asked:  # of a lap that an earlier command asked for
@@ -318,7 +207,7 @@ class Sweep:
     def _is_of(self, plan: JobPlan, number: int, result: JobResult) -> bool:
         """Whether a result is that of the job as it is composed now."""
         permutation, seed = plan.point(number)
-        config = {**self._validator.mapping(self._grid, permutation), SEED: seed}
+        config = {**self._asked.config_of(permutation), SEED: seed}
         return result.format == FORMAT and result.fingerprint == ledger.fingerprint(config)
 
     def _begin(self, job: Job, monitor: Monitor) -> None:
