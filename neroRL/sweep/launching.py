@@ -8,104 +8,103 @@ that is killed leaves the file of its progress behind.
 from __future__ import annotations
 
 import contextlib
-from collections import Counter, deque
+import itertools
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
-from neroRL.records.job_progress import read_progress
-from neroRL.records.results import FAILED, read_result
-from neroRL.sweep.jobs import Job, JobPlan
-from neroRL.sweep.pool import Ended
+from neroRL.errors import TransientError
+from neroRL.sweep.dispatch import Dispatch
+from neroRL.sweep.jobs import Job
+from neroRL.sweep.schedule import End
 
 # Jobs handed to a launcher at a time, unless asked otherwise: their overrides are held in memory,
 # and clusters bound the size of a job array.
 DEFAULT_BATCH = 1000
+# A launcher that breaks so often in a row, before a job has begun, will start none.
+MOST_FRUITLESS = 3
 
 
-def launch_all(
-    launcher: Launcher,
-    plan: JobPlan,
-    pending: Sequence[int],
-    sweep: Path,
-    begin: Callable[[Job], Any],
-    *,
-    batch_size: int | None = None,
-    max_retries: int = 0,
-    fail_fast: bool = False,
-) -> Iterator[Ended]:
-    """Launches jobs in batches.
+@dataclass(frozen=True)
+class Told:
+    """What a launcher tells about a job.
+
+    Attributes:
+        end: of the job's try.
+        error: what ended it, if anything went wrong.
+    """
+
+    end: End
+    error: str | None = None
+
+
+class LauncherRunner:
+    """Hands jobs to a launcher of Hydra, batch by batch.
 
     Args:
         launcher: runs a batch and returns when its jobs have ended, or raises.
-        plan: the jobs of the sweep.
-        pending: numbers of those to run.
-        sweep: the sweep's directory.
-        begin: called with each job before every try.
         batch_size: jobs handed to the launcher at a time.
-        max_retries: how often a job is tried again whose fault is not its config's.
-        fail_fast: whether no further batch follows one with a failed job.
-
-    Yields:
-        Each job as its end becomes known.
-
-    Raises:
-        SystemExit: the launcher failed before a single job had begun.
     """
-    waiting, suspects = deque(pending), deque[int]()
-    tries: Counter[int] = Counter()
-    while waiting or suspects:
-        size = min(len(waiting), batch_size or DEFAULT_BATCH)
-        # Which job broke a launch is not known, so those that were running run by themselves.
-        numbers = [suspects.popleft()] if suspects else [waiting.popleft() for _ in range(size)]
-        batch = [plan[number] for number in numbers]
-        for job in batch:
-            begin(job)
-        errors, broken = _launch(launcher, batch)
-        endings = [_ending(job, error, sweep) for job, error in zip(batch, errors, strict=True)]
-        if broken is not None:
-            lost = [ended for ended in endings if ended.transient and ended.error is not None]
-            running = [e for e in lost if read_progress(sweep / e.job.directory) is not None]
-            if len(lost) == len(batch) and not running:
-                raise SystemExit(f"error: the launcher started no job: {errors[0]}") from broken
-            if len(batch) > 1:
-                endings = [ended for ended in endings if ended not in lost]
-                suspects.extend(ended.job.number for ended in running)
-                waiting.extendleft(e.job.number for e in reversed(lost) if e not in running)
-        for ended in endings:
-            number = ended.job.number
-            tries[number] += 1
-            if ended.transient and tries[number] <= max_retries:
-                waiting.append(number)
-            else:
-                yield ended
-        if fail_fast and any(ended.failed for ended in endings):
-            return
+
+    def __init__(self, launcher: Launcher, batch_size: int | None = None) -> None:
+        self._launcher = launcher
+        self._size = batch_size or DEFAULT_BATCH
+        self._works = False
+        self._fruitless = 0
+
+    def run(self, dispatch: Dispatch) -> None:
+        """Launches jobs until there are no more.
+
+        Args:
+            dispatch: hands jobs out and takes their ends in.
+
+        Raises:
+            SystemExit: the launcher starts no job.
+        """
+        while batch := self._batch(dispatch):
+            told = self._launch(batch)
+            begun = any(dispatch.has_begun(job) for job in batch)
+            broken = next((one.error for one in told if one.end is End.LOST), None)
+            if broken is None or begun:
+                self._works, self._fruitless = True, 0
+            elif len(batch) > 1 or not self._works:
+                self._fruitless += 1
+                if self._fruitless == MOST_FRUITLESS:
+                    raise SystemExit(f"error: the launcher started no job: {broken}")
+            for job, one in zip(batch, told, strict=True):
+                dispatch.ended(job, one.end, one.error)
+
+    def _batch(self, dispatch: Dispatch) -> list[Job]:
+        return list(itertools.islice(iter(dispatch.start_next, None), self._size))
+
+    def _launch(self, batch: Sequence[Job]) -> list[Told]:
+        """Launches a batch; what the launcher tells about each job."""
+        overrides = [list(job.overrides) for job in batch]
+        with _deaths_as_returns(self._launcher):
+            try:
+                returns = self._launcher.launch(overrides, initial_job_idx=batch[0].number)
+            except Exception as error:
+                return [Told(End.LOST, _text(error))] * len(batch)
+        told = [_told(returned) for returned in returns]
+        return [*told, *[Told(End.FINISHED)] * (len(batch) - len(told))]
 
 
-def _launch(launcher: Launcher, batch: Sequence[Job]) -> tuple[list[str | None], Exception | None]:
-    """Launches a batch; each job's error as the launcher tells it, and what broke the launch."""
-    with _deaths_as_returns(launcher):
-        try:
-            returns = launcher.launch(
-                [list(job.overrides) for job in batch], initial_job_idx=batch[0].number
-            )
-        except Exception as error:
-            return [_text(error)] * len(batch), error
-    errors = [_error_of(returned) for returned in returns]
-    return [*errors, *[None] * (len(batch) - len(errors))], None
+def _told(returned: JobReturn) -> Told:
+    if returned.status != JobStatus.FAILED:
+        return Told(End.FINISHED)
+    error = returned._return_value
+    if isinstance(error, _Death):
+        return Told(End.DIED, str(error))
+    transient = isinstance(error, TransientError)
+    return Told(End.TRANSIENT if transient else End.FAILED, _text(error))
 
 
-def _ending(job: Job, error: str | None, sweep: Path) -> Ended:
-    """How a job ended: by its result, else by what the launcher says."""
-    result = read_result(sweep / job.directory)
-    if result is not None:
-        return Ended(job, None, failed=result.status == FAILED, transient=result.transient)
-    return Ended(job, error, failed=True, transient=True)
+class _Death(Exception):
+    """The process of a job died; the text says how, as far as the launcher knows."""
 
 
 @contextlib.contextmanager
@@ -142,16 +141,10 @@ def _never_raising(
             return collect(*args, **kwargs)
         except Exception as error:
             failed = JobReturn(status=JobStatus.FAILED)
-            failed.return_value = error
+            failed.return_value = _Death(_text(error))
             return as_result(failed)
 
     return collected
-
-
-def _error_of(returned: JobReturn) -> str | None:
-    if returned.status == JobStatus.FAILED:
-        return _text(returned._return_value)
-    return None
 
 
 def _text(error: Any) -> str:

@@ -14,8 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
@@ -29,7 +28,9 @@ from hydra.core.singleton import Singleton
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from neroRL.sweep.dispatch import Dispatch
 from neroRL.sweep.jobs import Job
+from neroRL.sweep.schedule import End
 from neroRL.sweep.worker import VISIBLE_DEVICES, Assignment, Done, work
 
 POLL_SECONDS = 0.5
@@ -37,24 +38,7 @@ POLL_SECONDS = 0.5
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 PRELOADED = "neroRL.job"
 SECONDS_TO_END = 5.0
-
-
-@dataclass
-class Ended:
-    """How a job ended.
-
-    Attributes:
-        job: the job.
-        error: what went wrong, if the job could not record it itself.
-        failed: whether the job ended with an error.
-        transient: whether it is worth another try: its process died, or the fault was not its
-            config's.
-    """
-
-    job: Job
-    error: str | None = None
-    failed: bool = False
-    transient: bool = False
+OUTPUT_FILE = "output.log"
 
 
 @dataclass
@@ -103,67 +87,45 @@ class WorkerPool:
         prepare()
         self._processes: Any = multiprocessing.get_context(METHOD)
         self._workers: list[_Worker] = []
-        self._stopping = False
+        self._stopping = self._interrupted = False
 
-    def run(
-        self,
-        jobs: Iterator[Job],
-        output: Callable[[Job], str],
-        *,
-        max_retries: int = 0,
-        fail_fast: bool = False,
-    ) -> Iterator[Ended]:
+    def run(self, dispatch: Dispatch) -> None:
         """Runs jobs as workers become free.
 
         Args:
-            jobs: taken one by one.
-            output: the file a job's standard output and error go to; asked before every try.
-            max_retries: how often a job is tried again whose fault is not its config's.
-            fail_fast: whether the first failed job stops the others.
-
-        Yields:
-            Each job as it ends.
+            dispatch: hands jobs out and takes their ends in.
 
         Raises:
             KeyboardInterrupt: SIGINT or SIGTERM came; running jobs have saved a checkpoint.
         """
-        again: deque[Job] = deque()
-        tries: dict[int, int] = {}
         with self._signals():
             try:
-                self._assign(jobs, again, output)
+                self._assign(dispatch)
                 while any(worker.job is not None for worker in self._workers):
-                    finished = []
-                    for ended in self._ended():
-                        number = ended.job.number
-                        tries[number] = tries.get(number, 0) + 1
-                        if ended.transient and tries[number] <= max_retries and not self._stopping:
-                            again.append(ended.job)
-                            continue
-                        finished.append(ended)
-                        if fail_fast and ended.failed:
-                            self._stop()
-                    self._assign(jobs, again, output)
-                    yield from finished
+                    self._take_in(dispatch)
+                    if dispatch.stopping and not self._stopping:
+                        self._stop()
+                    self._assign(dispatch)
             finally:
                 self._close()
-        if self._stopping and not fail_fast:
+        if self._interrupted:
             raise KeyboardInterrupt
 
-    def _assign(self, jobs: Iterator[Job], again: deque[Job], output: Callable[[Job], str]) -> None:
+    def _assign(self, dispatch: Dispatch) -> None:
         """Gives every free worker a job, starting workers as they are needed."""
         while not self._stopping:
             free = next((worker for worker in self._workers if worker.job is None), None)
             if free is None and len(self._workers) >= self._size:
                 return
-            job = again.popleft() if again else next(jobs, None)
+            job = dispatch.start_next()
             if job is None:
                 return
             worker = free or self._start()
             worker.job = job
+            output = str(dispatch.directory(job) / OUTPUT_FILE)
             # A worker that died meanwhile is noticed by its sentinel.
             with contextlib.suppress(OSError):
-                worker.tasks.send(Assignment(job.number, job.overrides, output(job)))
+                worker.tasks.send(Assignment(job.number, job.overrides, output))
 
     def _start(self) -> _Worker:
         ours, theirs = self._processes.Pipe()
@@ -180,12 +142,11 @@ class WorkerPool:
         self._workers.append(worker)
         return worker
 
-    def _ended(self) -> list[Ended]:
+    def _take_in(self, dispatch: Dispatch) -> None:
         """Waits a moment for workers that finished a job or died."""
         handles = {worker.tasks: worker for worker in self._workers}
         sentinels = {worker.process.sentinel: worker for worker in self._workers}
         ready = wait([*handles, *sentinels], POLL_SECONDS)
-        ended = []
         for worker in {id(w): w for w in (handles.get(h) or sentinels[h] for h in ready)}.values():  # type: ignore[call-overload, index]
             done = _received(worker)
             if done is None and worker.process.is_alive():
@@ -196,14 +157,14 @@ class WorkerPool:
             if worker.job is None:
                 continue
             job, worker.job = worker.job, None
-            if done is None:
-                if not self._stopping:
-                    reason = _reason(worker.process.exitcode)
-                    ended.append(Ended(job, reason, failed=True, transient=True))
-            elif not done.interrupted:
-                failed = done.error is not None
-                ended.append(Ended(job, done.error, failed=failed, transient=done.transient))
-        return ended
+            if done is None and not self._stopping:
+                dispatch.ended(job, End.DIED, _reason(worker.process.exitcode))
+            elif done is None or done.interrupted:
+                dispatch.ended(job, End.INTERRUPTED)
+            elif done.error is None:
+                dispatch.ended(job, End.FINISHED)
+            else:
+                dispatch.ended(job, End.TRANSIENT if done.transient else End.FAILED, done.error)
 
     def _stop(self) -> None:
         """Asks running jobs to save and end."""
@@ -224,8 +185,9 @@ class WorkerPool:
         def handle(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
             nonlocal asked_at
             now = time.monotonic()
-            if not self._stopping:
+            if not self._interrupted:
                 asked_at = now
+                self._interrupted = True
                 print("interrupted: jobs save and end; once more ends at once", file=sys.stderr)
                 self._stop()
             elif now - asked_at > 1.0:

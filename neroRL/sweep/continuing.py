@@ -1,0 +1,61 @@
+"""Tells which jobs of a sweep are done, by the results that an earlier run left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from neroRL.records.results import FAILED, FORMAT, JobResult, read_result
+from neroRL.sweep import ledger
+from neroRL.sweep.jobs import SEED, JobPlan
+from neroRL.sweep.plan import SweepPlan
+
+
+@dataclass
+class Standing:
+    """Where a sweep stands when it is started.
+
+    Attributes:
+        finished: the results of the jobs that are done, by number.
+        pending: numbers of the jobs to run, ascending.
+        others: how many of these have a result of another config or version.
+    """
+
+    finished: dict[int, JobResult] = field(default_factory=dict)
+    pending: list[int] = field(default_factory=list)
+    others: int = 0
+
+    @property
+    def total(self) -> int:
+        """Number of jobs."""
+        return len(self.finished) + len(self.pending)
+
+
+def standing(plan: SweepPlan, jobs: JobPlan) -> Standing:
+    """Reads the results of a sweep's jobs.
+
+    Args:
+        plan: what is asked for now.
+        jobs: those of the sweep, with laps that only an earlier command asked for.
+    """
+    found = Standing()
+    asked = len(plan.jobs())
+    for number in range(len(jobs)):
+        result = read_result(plan.directory / jobs.directory(number))
+        if number >= asked:
+            if result is not None:
+                found.finished[number] = result
+        elif result is None or (result.status == FAILED and plan.options.retry_failed):
+            found.pending.append(number)
+        elif result.status == FAILED or _is_of(plan, jobs, number, result):
+            found.finished[number] = result
+        else:
+            found.others += 1
+            found.pending.append(number)
+    return found
+
+
+def _is_of(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) -> bool:
+    """Whether a result is that of the job as it is composed now."""
+    permutation, seed = jobs.point(number)
+    config = {**plan.config_of(permutation), SEED: seed}
+    return result.format == FORMAT and result.fingerprint == ledger.fingerprint(config)
