@@ -80,8 +80,33 @@ class EnvironmentCrashError(TransientError):
     """An environment's process ended by itself."""
 
 
+class JobFailedError(Exception):
+    """A job ended with something that is no ``Exception``, which launchers would not survive."""
+
+
+class JobKilledError(TransientError):
+    """A signal that the sweep did not send ended a job."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked this process to end; its name is the text.
+
+    A plain ``KeyboardInterrupt`` within a job is what the job's own code raised, for instance an
+    environment whose window was closed.
+    """
+
+
 class PortError(TransientError):
     """No network port is free, or one that was is not any more."""
+
+
+def described(error: BaseException) -> str:
+    """Returns the name of an error's type, and its text if it has any.
+
+    >>> described(ValueError("no such thing")), described(KeyboardInterrupt())
+    ('ValueError: no such thing', 'KeyboardInterrupt')
+    """
+    return ": ".join(filter(None, [type(error).__name__, str(error)]))
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:

@@ -24,14 +24,14 @@ from neroRL.config import Config, as_mapping, ports_needed
 from neroRL.devices import own_device
 from neroRL.environments import registry
 from neroRL.environments.unity.ports import leased_worker_ids
-from neroRL.errors import TransientError
+from neroRL.errors import Interrupted, JobFailedError, TransientError, described
 from neroRL.files import remove_leftovers
 from neroRL.records.job_progress import JobProgress, ProgressFile
 from neroRL.records.results import COMPLETED, DIVERGED, FAILED, JobResult, read_result
 from neroRL.reporting.tensorboard import Summaries
 from neroRL.sweep.ledger import fingerprint
 from neroRL.training import checkpoint as checkpoints
-from neroRL.training.interrupt import Requeued, requeueable
+from neroRL.training.interrupt import Requeued, interruptible
 from neroRL.training.outcome import Outcome, Progress
 from neroRL.training.trainer import device_of, train
 
@@ -40,10 +40,6 @@ logger = logging.getLogger("neroRL.job")
 SEED_LIMIT = 2**31 - 1
 LOCK_FILE = ".lock"
 CPU = torch.device("cpu")
-
-
-class JobFailedError(Exception):
-    """A job ended with something that Hydra's launchers would not survive."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +72,13 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
         The objective; NaN where the training gave none.
 
     Raises:
-        JobFailedError: the job called ``sys.exit``.
+        JobFailedError: the job called ``sys.exit``, or raised ``KeyboardInterrupt``.
+        Interrupted: a signal asked the job to end; a checkpoint is saved if it has begun.
         Requeued: the launcher takes the job off its node and starts it again.
         Exception: whatever ended the training; it is recorded as the job's result before.
     """
     identity = _identity(composed)
-    with _alone(identity.directory) as waited, requeueable():
+    with _alone(identity.directory) as waited, interruptible():
         for directory in (identity.directory, identity.directory / checkpoints.DIRECTORY):
             remove_leftovers(directory)
         done = read_result(identity.directory) if waited else None
@@ -100,14 +97,14 @@ def _run(mapping: dict[str, Any], identity: Identity, checkpoint: Path | None) -
     try:
         with _own_ports(config) as placed:
             outcome = _train(placed, identity, checkpoint, began)
-    except Requeued:
+    except (Requeued, Interrupted):
         raise
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
         logger.exception("the job failed")
         with contextlib.suppress(OSError):  # on a full disk the error itself tells why
             _failed(config, identity, mark, error).write(identity.directory)
-        if isinstance(error, SystemExit):
-            raise JobFailedError(f"the job called sys.exit({error.code!r})") from error
+        if not isinstance(error, Exception):
+            raise JobFailedError(f"the job raised {described(error)}") from error
         raise
     _result(outcome, identity, mark).write(identity.directory)
     return float("nan") if outcome.objective is None else outcome.objective
@@ -180,7 +177,7 @@ def _train(config: Config, identity: Identity, checkpoint: Path | None, began: f
             )
         success = outcome.status == COMPLETED
         return outcome
-    except (KeyboardInterrupt, Requeued):
+    except (Interrupted, Requeued):
         success = None
         raise
     finally:
@@ -264,7 +261,6 @@ def _result(outcome: Outcome, identity: Identity, mark: str) -> JobResult:
 
 
 def _failed(config: Config, identity: Identity, mark: str, error: BaseException) -> JobResult:
-    reason = f"{type(error).__name__}: {error}"
     return JobResult(
         permutation=identity.permutation,
         repetition=identity.repetition,
@@ -272,7 +268,7 @@ def _failed(config: Config, identity: Identity, mark: str, error: BaseException)
         status=FAILED,
         overrides=identity.swept,
         directory=identity.shown_directory,
-        error=reason,
+        error=described(error),
         transient=isinstance(error, TransientError),
         fingerprint=mark,
     )

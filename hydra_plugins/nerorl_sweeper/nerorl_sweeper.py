@@ -33,13 +33,15 @@ class NeroRLSweeper(Sweeper):
         """Makes the launcher; see Hydra's ``Sweeper``."""
         from neroRL.composition.loader import TemplateLoader
         from neroRL.composition.overrides import parse
+        from neroRL.sweep.task import SweptTask
 
         loader = TemplateLoader(hydra_context.config_loader, parse)
         context = HydraContext(config_loader=loader, callbacks=hydra_context.callbacks)  # type: ignore[arg-type]
         self.config, self.hydra_context = config, context
-        self._task_function = task_function
+        requeued = config.hydra.launcher["_target_"].endswith(".SlurmLauncher")
+        self._task_function = SweptTask(task_function, requeued=requeued)
         self._launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=context, task_function=task_function, config=config
+            hydra_context=context, task_function=self._task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> None:

@@ -17,10 +17,10 @@ from unittest import mock
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
-from neroRL.errors import TransientError
 from neroRL.sweep.dispatch import Dispatch
 from neroRL.sweep.jobs import Job
 from neroRL.sweep.schedule import End
+from neroRL.sweep.task import end_with
 
 # Jobs handed to a launcher at a time, unless asked otherwise: their overrides are held in memory,
 # and clusters bound the size of a job array.
@@ -88,7 +88,7 @@ class LauncherRunner:
             try:
                 returns = self._launcher.launch(overrides, initial_job_idx=batch[0].number)
             except Exception as error:
-                return [Told(End.LOST, _text(error))] * len(batch)
+                return [Told(End.LOST, end_with(error)[1])] * len(batch)
         told = [_told(returned) for returned in returns]
         return [*told, *[Told(End.FINISHED)] * (len(batch) - len(told))]
 
@@ -99,8 +99,8 @@ def _told(returned: JobReturn) -> Told:
     error = returned._return_value
     if isinstance(error, _Death):
         return Told(End.DIED, str(error))
-    transient = isinstance(error, TransientError)
-    return Told(End.TRANSIENT if transient else End.FAILED, _text(error))
+    end, text = end_with(error)
+    return Told(End.TRANSIENT if end is End.INTERRUPTED else end, text)
 
 
 class _Death(Exception):
@@ -141,11 +141,7 @@ def _never_raising(
             return collect(*args, **kwargs)
         except Exception as error:
             failed = JobReturn(status=JobStatus.FAILED)
-            failed.return_value = _Death(_text(error))
+            failed.return_value = _Death(end_with(error)[1])
             return as_result(failed)
 
     return collected
-
-
-def _text(error: Any) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

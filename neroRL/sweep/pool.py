@@ -8,6 +8,7 @@ worker takes the place.
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing
 import os
 import signal
@@ -16,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -28,17 +29,19 @@ from hydra.core.singleton import Singleton
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from neroRL.errors import described
 from neroRL.sweep.dispatch import Dispatch
 from neroRL.sweep.jobs import Job
 from neroRL.sweep.schedule import End
-from neroRL.sweep.worker import VISIBLE_DEVICES, Assignment, Done, work
+from neroRL.sweep.worker import SIGNALS, VISIBLE_DEVICES, Assignment, Done, work
 
-POLL_SECONDS = 0.5
+POLL_SECONDS = 0.1  # a signal waits as long for its answer
 # Forked from a server that has imported everything, a worker starts at once.
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 PRELOADED = "neroRL.job"
 SECONDS_TO_END = 5.0
 OUTPUT_FILE = "output.log"
+OUT_OF_RESOURCES = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 @dataclass
@@ -57,7 +60,13 @@ def prepare() -> None:
     """
     if METHOD == "forkserver":
         forkserver.set_forkserver_preload([PRELOADED])
-        forkserver.ensure_running()
+        resource_tracker.ensure_running()  # as it starts, it unblocks signals
+        # The terminal's Ctrl-C reaches the server, too, and must not end its imports.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 class WorkerPool:
@@ -84,7 +93,6 @@ class WorkerPool:
         self._payload = cloudpickle.dumps((context, task, config, Singleton.get_state(), threads))
         self._size = size
         self._gpus = list(gpus)
-        prepare()
         self._processes: Any = multiprocessing.get_context(METHOD)
         self._workers: list[_Worker] = []
         self._stopping = self._interrupted = False
@@ -103,7 +111,7 @@ class WorkerPool:
                 self._assign(dispatch)
                 while any(worker.job is not None for worker in self._workers):
                     self._take_in(dispatch)
-                    if dispatch.stopping and not self._stopping:
+                    if (self._interrupted or dispatch.stopping) and not self._stopping:
                         self._stop()
                     self._assign(dispatch)
             finally:
@@ -113,14 +121,20 @@ class WorkerPool:
 
     def _assign(self, dispatch: Dispatch) -> None:
         """Gives every free worker a job, starting workers as they are needed."""
-        while not self._stopping:
+        while not (self._stopping or self._interrupted):
             free = next((worker for worker in self._workers if worker.job is None), None)
             if free is None and len(self._workers) >= self._size:
                 return
             job = dispatch.start_next()
             if job is None:
                 return
-            worker = free or self._start()
+            try:
+                worker = free or self._start()
+            except (OSError, EOFError) as error:
+                if isinstance(error, OSError) and error.errno in OUT_OF_RESOURCES:
+                    self._size = max(len(self._workers), 1)
+                dispatch.ended(job, End.DIED, f"its process did not start: {described(error)}")
+                continue
             worker.job = job
             output = str(dispatch.directory(job) / OUTPUT_FILE)
             # A worker that died meanwhile is noticed by its sentinel.
@@ -128,6 +142,7 @@ class WorkerPool:
                 worker.tasks.send(Assignment(job.number, job.overrides, output))
 
     def _start(self) -> _Worker:
+        prepare()
         ours, theirs = self._processes.Pipe()
         lifeline, end_of_worker = self._processes.Pipe()
         slot = min(set(range(self._size)) - {worker.slot for worker in self._workers})
@@ -135,9 +150,8 @@ class WorkerPool:
         process = self._processes.Process(
             target=work, args=(theirs, end_of_worker, self._payload, gpu)
         )
-        process.start()
-        theirs.close()
-        end_of_worker.close()
+        with theirs, end_of_worker:
+            process.start()
         worker = _Worker(process, ours, lifeline, slot)
         self._workers.append(worker)
         return worker
@@ -151,20 +165,27 @@ class WorkerPool:
             done = _received(worker)
             if done is None and worker.process.is_alive():
                 continue
-            if done is None:
-                worker.process.join()
-                self._workers.remove(worker)
+            if done is None or done.end is End.INTERRUPTED:
+                self._retire(worker)
             if worker.job is None:
                 continue
             job, worker.job = worker.job, None
-            if done is None and not self._stopping:
-                dispatch.ended(job, End.DIED, _reason(worker.process.exitcode))
-            elif done is None or done.interrupted:
+            if done is None:
+                done = Done(End.DIED, _reason(worker.process.exitcode))
+            if done.end not in (End.DIED, End.INTERRUPTED):
+                dispatch.ended(job, done.end, done.error)
+            elif self._stopping:
                 dispatch.ended(job, End.INTERRUPTED)
-            elif done.error is None:
-                dispatch.ended(job, End.FINISHED)
-            else:
-                dispatch.ended(job, End.TRANSIENT if done.transient else End.FAILED, done.error)
+            else:  # the signal is none of the sweep's
+                end = End.DIED if done.end is End.DIED else End.TRANSIENT
+                dispatch.ended(job, end, done.error)
+
+    def _retire(self, worker: _Worker) -> None:
+        """Takes leave of a worker that ends, or has ended."""
+        self._workers.remove(worker)
+        worker.tasks.close()
+        worker.lifeline.close()
+        worker.process.join()
 
     def _stop(self) -> None:
         """Asks running jobs to save and end."""
@@ -188,13 +209,13 @@ class WorkerPool:
             if not self._interrupted:
                 asked_at = now
                 self._interrupted = True
-                print("interrupted: jobs save and end; once more ends at once", file=sys.stderr)
-                self._stop()
+                with contextlib.suppress(OSError):  # print() may be at work where the signal came
+                    os.write(2, b"interrupted: jobs save and end; once more ends at once\n")
             elif now - asked_at > 1.0:
                 self._kill()
                 raise KeyboardInterrupt
 
-        previous = {number: signal.signal(number, handle) for number in _SIGNALS}
+        previous = {number: signal.signal(number, handle) for number in SIGNALS}
         try:
             yield
         finally:
@@ -215,9 +236,6 @@ class WorkerPool:
             worker.process.join(max(deadline - time.monotonic(), 0.0))
         self._kill()
         self._workers.clear()
-
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def _received(worker: _Worker) -> Done | None:

@@ -23,9 +23,11 @@ from omegaconf import DictConfig, open_dict
 
 from neroRL.composition.run import run_composed
 from neroRL.cores import set_share
-from neroRL.errors import TransientError
+from neroRL.sweep.schedule import End
+from neroRL.sweep.task import end_with
 
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -48,18 +50,16 @@ class Done:
     """What a worker tells when its job has ended.
 
     Attributes:
+        end: how.
         error: what went wrong, if anything did.
-        interrupted: whether the job was asked to end.
-        transient: whether what went wrong is worth another try.
     """
 
+    end: End
     error: str | None = None
-    interrupted: bool = False
-    transient: bool = False
 
 
 def work(tasks: Connection, lifeline: Connection, payload: bytes, gpu: str | None) -> None:
-    """Runs jobs until there are no more.
+    """Runs jobs until there are no more, or a signal asks it to end.
 
     Args:
         tasks: assignments come in, what became of them goes out.
@@ -71,6 +71,7 @@ def work(tasks: Connection, lifeline: Connection, payload: bytes, gpu: str | Non
         os.environ[VISIBLE_DEVICES] = gpu
     # The terminal's Ctrl-C reaches all processes; the sweep passes it on as SIGTERM, once.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # the server it is forked from blocks them
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     context, task, config, singletons, threads = pickle.loads(payload)
     setup_globals()
@@ -85,7 +86,7 @@ def work(tasks: Connection, lifeline: Connection, payload: bytes, gpu: str | Non
         done = _run(assignment, context, task, config)
         with contextlib.suppress(OSError):
             tasks.send(done)
-        if done.interrupted:
+        if done.end is End.INTERRUPTED:  # who asked, maybe for memory, wants this process gone
             return
 
 
@@ -107,14 +108,9 @@ def _run(
             error = run_composed(composed, task, context)
             # Handlers of this job's log; the next job has its own.
             logging.shutdown()
-        if error is None:
-            return Done()
-        transient = isinstance(error, TransientError)
-        return Done(f"{type(error).__name__}: {error}", transient=transient)
-    except KeyboardInterrupt:
-        return Done(interrupted=True)
-    except Exception as error:
-        return Done(f"{type(error).__name__}: {error}")
+    except Exception as raised:
+        error = raised
+    return Done(End.FINISHED) if error is None else Done(*end_with(error))
 
 
 @contextlib.contextmanager

@@ -11,9 +11,11 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any, NoReturn
+
+from neroRL.errors import Interrupted
 
 logger = logging.getLogger("neroRL.training")
 
@@ -34,15 +36,20 @@ class Interruption:
 
     Args:
         requeueing: the launcher's own handlers, by signal.
+
+    Attributes:
+        requested: whether a signal came.
+        name: of that signal.
     """
 
     def __init__(self, requeueing: dict[int, Handler]) -> None:
         self.requested = False
         self._first = 0.0
+        self.name = ""
         self._requeueing = requeueing
         self._requeue: tuple[Handler, int] | None = None
 
-    def handle(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def handle(self, signum: int, frame: FrameType | None) -> None:
         """Notes the first signal, raises on the second."""
         if signum in self._requeueing:
             self._requeue = self._requeueing[signum], signum
@@ -50,9 +57,10 @@ class Interruption:
         if self.requested:
             # A cluster and the sweep may both pass the same request on.
             if signum in SIGNALS and now - self._first > SECONDS_OF_ONE_REQUEST:
-                raise KeyboardInterrupt
+                _interrupt(signum, frame)
             return
         self.requested, self._first = True, now
+        self.name = signal.Signals(signum).name
         logger.warning("interrupted: saving after this update; once more ends at once")
 
     def end(self) -> NoReturn:
@@ -60,44 +68,47 @@ class Interruption:
 
         Raises:
             Requeued: by the launcher's handler, where its signal came.
-            KeyboardInterrupt: otherwise.
+            Interrupted: otherwise.
         """
         if self._requeue is not None:
             handler, signum = self._requeue
             handler(signum, None)
-        raise KeyboardInterrupt
+        raise Interrupted(self.name)
 
 
 @contextlib.contextmanager
 def interruption() -> Iterator[Interruption]:
     """Catches the signals while the block runs; outside of the main thread nothing changes."""
-    requeueing = _installed()
+    requeueing = _requeueing()
     caught = Interruption(requeueing)
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    previous = {number: signal.signal(number, caught.handle) for number in [*heeded, *requeueing]}
-    try:
-        yield caught
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    with _handled(dict.fromkeys([*_heeded(), *requeueing], caught.handle)):
+        try:
+            yield caught
+        except KeyboardInterrupt as error:
+            if not caught.requested or isinstance(error, Interrupted):
+                raise
+            raise Interrupted(caught.name) from error  # code that heeds the signal, too
 
 
 @contextlib.contextmanager
-def requeueable() -> Iterator[None]:
-    """Tells the exit of a launcher's own handler from a ``sys.exit`` of the job.
+def interruptible() -> Iterator[None]:
+    """Tells signals that end a job from what its own code raises.
 
     Raises:
-        Requeued: the handler ended the process.
+        Requeued: the launcher's own handler ended the process; a ``SystemExit`` is the job's.
+        Interrupted: SIGINT or SIGTERM came; a plain ``KeyboardInterrupt`` is the job's.
     """
+    marked = {number: _marking(handler) for number, handler in _requeueing().items()}
+    with _handled({**dict.fromkeys(_heeded(), _interrupt), **marked}):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(handlers: Mapping[int, Handler]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = _installed()
-    for number, handler in previous.items():
-        signal.signal(number, _marking(handler))
+    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
@@ -105,9 +116,17 @@ def requeueable() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _installed() -> dict[int, Handler]:
+def _heeded() -> list[int]:
+    return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def _requeueing() -> dict[int, Handler]:
     found = {int(number): signal.getsignal(number) for number in REQUEUEING}
     return {number: handler for number, handler in found.items() if callable(handler)}
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
+    raise Interrupted(signal.Signals(signum).name)
 
 
 def _marking(handler: Handler) -> Handler:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from neroRL.training.interrupt import Requeued, interruption, requeueable
+from neroRL.training.interrupt import Requeued, interruptible, interruption
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def launcher():
 
 def test_a_requeue_outside_of_the_training_is_no_exit_of_the_job(launcher):
     handler = signal.getsignal(signal.SIGUSR2)
-    with pytest.raises(Requeued) as raised, requeueable():
+    with pytest.raises(Requeued) as raised, interruptible():
         os.kill(os.getpid(), signal.SIGUSR2)
     assert raised.value.code == 144
     assert launcher == [signal.SIGUSR2]
@@ -35,7 +35,7 @@ def test_a_requeue_outside_of_the_training_is_no_exit_of_the_job(launcher):
 
 
 def test_a_requeue_within_the_training_waits_for_its_end(launcher):
-    with requeueable(), interruption() as caught:
+    with interruptible(), interruption() as caught:
         assert not caught.requested
         os.kill(os.getpid(), signal.SIGUSR2)
         assert caught.requested
@@ -47,7 +47,7 @@ def test_a_requeue_within_the_training_waits_for_its_end(launcher):
 
 def test_without_a_launcher_the_signal_keeps_its_meaning():
     assert signal.getsignal(signal.SIGUSR2) is signal.SIG_DFL
-    with requeueable(), interruption():
+    with interruptible(), interruption():
         assert signal.getsignal(signal.SIGUSR2) is signal.SIG_DFL
 
 

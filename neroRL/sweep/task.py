@@ -1,0 +1,59 @@
+"""What a job does, as a sweep hands it to workers and launchers."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from hydra.types import TaskFunction
+from omegaconf import DictConfig
+
+from neroRL.errors import Interrupted, JobFailedError, JobKilledError, TransientError, described
+from neroRL.sweep.schedule import End
+
+
+class SweptTask:
+    """A task function whose interruption ends its job and nothing else.
+
+    Launchers hand on the exceptions of a job, but take its ``KeyboardInterrupt`` for their own: a
+    signal to one of joblib's processes would end the sweep.
+
+    Args:
+        task: what a job does.
+        requeued: whether the launcher starts a job again that a signal ended.
+    """
+
+    def __init__(self, task: TaskFunction, *, requeued: bool = False) -> None:
+        self._task = task
+        self._requeued = requeued
+        self._sweep: int | None = os.getpid()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_sweep": None}  # it goes to another process
+
+    def __call__(self, config: DictConfig) -> Any:
+        """Does a job.
+
+        Raises:
+            Interrupted: a signal ended the job, and the sweep or its launcher is to know.
+            JobKilledError: a signal ended the job alone.
+            JobFailedError: the job raised ``KeyboardInterrupt``.
+        """
+        try:
+            return self._task(config)
+        except KeyboardInterrupt as error:
+            if os.getpid() == self._sweep:
+                raise
+            if not isinstance(error, Interrupted):
+                raise JobFailedError(f"the job raised {described(error)}") from error
+            if self._requeued:
+                raise
+            raise JobKilledError(f"its process was asked to end by {error}") from error
+
+
+def end_with(error: Exception) -> tuple[End, str]:
+    """Returns how a try that ended with an error ended, and the error in one line."""
+    if isinstance(error, JobKilledError):
+        return End.INTERRUPTED, str(error)
+    end = End.TRANSIENT if isinstance(error, TransientError) else End.FAILED
+    return end, " ".join(described(error).split())

@@ -1,0 +1,229 @@
+"""Signals and exits in every state of a job: each job is accounted for, under its own name."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.doors.sweeps import (
+    ARGUMENTS,
+    PROJECT,
+    assert_same_trainings,
+    processes_of,
+    start,
+    table,
+    wait_for,
+    workers_of,
+)
+from tests.doors.test_launchers import LAUNCHERS, OTHERS
+
+# An environment whose process ends as ``how`` says, in the state ``when``. The sweep's own
+# process, which checks environments, is left alone.
+ENDING = """
+import os, pathlib, signal, sys
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+def end(how):
+    if how == "keyboard":
+        raise KeyboardInterrupt
+    if how.startswith("exit"):
+        os._exit(int(how[4:]))
+    os.kill(os.getpid(), getattr(signal, how))
+
+class Ending(CartPoleEnv):
+    def __init__(self, how="", when="", once=False, **rest):
+        super().__init__(**rest)
+        self._how, self._when, self._once, self._count = how, when, once, 0
+        self._reach("starting")
+
+    def step(self, action):
+        self._count += 1
+        if self._count == 5:
+            self._reach("training")
+            if self._when == "saving":
+                save = os.fsync
+                def fsync(handle):
+                    os.fsync = save
+                    self._reach("saving")
+                    save(handle)
+                os.fsync = fsync
+        return super().step(action)
+
+    def _reach(self, state):
+        if state != self._when or not self._how or "neroRL.job" not in sys.modules:
+            return
+        mark = pathlib.Path(f"ended-{self._how}-{state}")
+        if not (self._once and mark.exists()):
+            mark.touch()
+            end(self._how)
+
+gymnasium.register("Ending-v0", Ending)
+"""
+HOW = ["", "SIGTERM", "SIGINT", "SIGKILL", "SIGSEGV", "exit0", "exit3", "keyboard", ""]
+ERRORS = {
+    "SIGTERM": "its process was asked to end by SIGTERM",
+    "SIGKILL": "its process was killed by SIGKILL",
+    "SIGSEGV": "its process was killed by SIGSEGV",
+    "exit0": "its process ended with status 0",
+    "exit3": "its process ended with status 3",
+    "keyboard": "KeyboardInterrupt",
+}
+
+
+@pytest.fixture
+def ending(tiny, tmp_path, monkeypatch):
+    """Sweeps over the ways to end; call it with what the environment gets besides."""
+    (tmp_path / "ending_environment.py").write_text(ENDING)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(PROJECT)]))
+
+    def write(how=HOW, **params):
+        told = {"how": "", **params}
+        environment = "type: CartPole\n  name: CartPole-v1"
+        ending = "type: Gymnasium\n  name: ending_environment:Ending-v0\n  reset_params: "
+        text = tiny.read_text().replace(environment, ending + json.dumps(told))
+        tiny.write_text(text.replace("model:\n", "model:\n  checkpoint_interval: 1\n"))
+        space = {"hyperparameters": {"environment.reset_params.how": how}}
+        (tmp_path / "space.yaml").write_text(json.dumps(space))
+
+    return write
+
+
+@pytest.mark.parametrize("when", ["starting", "training", "saving"])
+def test_every_job_is_accounted_for_under_its_own_name(ending, tmp_path, when):
+    ending(when=when)
+    process = start(tmp_path, *ARGUMENTS, "hydra.sweeper.n_jobs=2")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 1, output
+    rows = table(tmp_path / "out/run")
+    assert [row["environment.reset_params.how"] for row in rows] == HOW
+    for row in rows:
+        error = ERRORS.get(row["environment.reset_params.how"])
+        # The terminal's interrupt is the sweep's affair: a worker does not heed it.
+        assert row["status"] == ("failed" if error else "completed"), row
+        assert (error or "") in row["error"], row
+        assert row["error"] or not error
+        told = f"failed: {row['directory']}: {row['error']}"
+        assert (told in output) == bool(error), row
+    wait_for(lambda: not processes_of(process.pid))
+
+
+@pytest.mark.parametrize("when", ["training", pytest.param("saving", marks=pytest.mark.slow)])
+def test_what_a_signal_ended_is_tried_again_and_equals_an_undisturbed_job(
+    ending, command, tmp_path, when
+):
+    how = ["SIGTERM", "SIGKILL", "SIGSEGV", "exit0", "exit3"]
+    ending(how, when=when, once=True)
+    process = start(tmp_path, *ARGUMENTS, "hydra.sweeper.n_jobs=2", "hydra.sweeper.max_retries=1")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert len(list(tmp_path.glob("ended-*"))) == len(how)
+    rows = table(tmp_path / "out/run")
+    assert [row["status"] for row in rows] == ["completed"] * len(how)
+    undisturbed = command("tune", *ARGUMENTS[:-1], "--out=undisturbed")  # each has ended once
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    assert_same_trainings(tmp_path / "out/run", tmp_path / "undisturbed/run")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", OTHERS)
+def test_every_job_is_accounted_for_under_every_launcher(ending, command, tmp_path, launcher):
+    ending(when="training")
+    done = command("tune", *ARGUMENTS, *LAUNCHERS[launcher])
+    assert done.returncode == 1, done.stderr
+    rows = table(tmp_path / "out/run")
+    assert [row["environment.reset_params.how"] for row in rows] == HOW
+    for row in rows:
+        how = row["environment.reset_params.how"]
+        assert row["status"] == ("failed" if how else "completed"), row
+        if how in ("SIGTERM", "SIGINT"):
+            assert row["error"] == f"its process was asked to end by {how}", row
+        assert row["error"] or not how
+        if how == "keyboard":
+            assert row["error"] == "KeyboardInterrupt"
+
+
+# Read by every interpreter that starts: the first workers end before they are given a job.
+STILLBORN = """
+import os, pathlib, signal, sys
+how = os.environ.get("STILLBORN")
+def end():
+    marks = [pathlib.Path("stillborn-0"), pathlib.Path("stillborn-1")]
+    for mark in marks:
+        if not mark.exists():
+            mark.touch()
+            if how.startswith("exit"):
+                os._exit(int(how[4:]))
+            os.kill(os.getpid(), getattr(signal, how))
+            return
+if how and any("forkserver" in text for text in sys.orig_argv):
+    os.register_at_fork(after_in_child=end)
+"""
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL", "exit0", "exit3"])
+def test_workers_that_end_as_they_start_lose_no_job(ending, tmp_path, how):
+    ending(["", "", ""])
+    (tmp_path / "sitecustomize.py").write_text(STILLBORN)
+    process = start(tmp_path, *ARGUMENTS, "hydra.sweeper.n_jobs=1", STILLBORN=how)
+    output, _ = process.communicate(timeout=300)
+    assert (tmp_path / "stillborn-1").exists()
+    assert process.returncode == 0, output
+    assert [row["status"] for row in table(tmp_path / "out/run")] == ["completed"] * 3
+
+
+# The first job waits, then asks for another try: the worker it gets may be one that died idle.
+WAITING = """
+import pathlib, time
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+from neroRL.errors import TransientError
+
+class Waiting(CartPoleEnv):
+    def __init__(self, waits=False, **rest):
+        super().__init__(**rest)
+        self._waits = waits
+
+    def step(self, action):
+        if self._waits and not pathlib.Path("tried").exists():
+            pathlib.Path("waits").touch()
+            while not pathlib.Path("go").exists():
+                time.sleep(0.01)
+            pathlib.Path("tried").touch()
+            raise TransientError("the port is taken")
+        return super().step(action)
+
+gymnasium.register("Waiting-v0", Waiting)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGSEGV])
+def test_an_idle_worker_that_ends_takes_no_job_with_it(tiny, tmp_path, number):
+    (tmp_path / "waiting_environment.py").write_text(WAITING)
+    environment = "type: CartPole\n  name: CartPole-v1"
+    waiting = "type: Gymnasium\n  name: waiting_environment:Waiting-v0\n  reset_params: "
+    tiny.write_text(tiny.read_text().replace(environment, waiting + "{waits: false}"))
+    space = "hyperparameters:\n  environment.reset_params.waits: [true, false]\n"
+    (tmp_path / "space.yaml").write_text(space)
+    process = start(tmp_path, *ARGUMENTS, "hydra.sweeper.n_jobs=2", "hydra.sweeper.max_retries=1")
+    result = tmp_path / "out/run/1/0/result.json"
+    wait_for(lambda: (tmp_path / "waits").exists() and result.exists())
+    os.kill(process.pid, signal.SIGSTOP)  # so that it finds out only when it needs a worker
+    for worker in workers_of(process.pid):
+        if not _is_of_job(worker, tmp_path / "out/run/0/0"):
+            os.kill(worker, number)
+    (tmp_path / "go").touch()
+    wait_for((tmp_path / "out/run/0/0/result.json").exists)
+    os.kill(process.pid, signal.SIGCONT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert [row["status"] for row in table(tmp_path / "out/run")] == ["completed"] * 2
+
+
+def _is_of_job(worker: int, job) -> bool:
+    """Whether a worker's output goes to a job's directory."""
+    return Path(f"/proc/{worker}/fd/1").readlink().is_relative_to(job)
