@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -227,3 +228,58 @@ def test_an_idle_worker_that_ends_takes_no_job_with_it(tiny, tmp_path, number):
 def _is_of_job(worker: int, job) -> bool:
     """Whether a worker's output goes to a job's directory."""
     return Path(f"/proc/{worker}/fd/1").readlink().is_relative_to(job)
+
+
+# Read by every interpreter that starts: the terminal's Ctrl-C comes when the sweep's process, or
+# the server of its workers, imports a module.
+INTERRUPTING = """
+import os, signal, sys
+where, _, module = os.environ.get("INTERRUPT", "").partition(":")
+def interrupt(event, arguments):
+    global module
+    if event == "import" and arguments[0] == module:
+        module = None
+        os.killpg(0, signal.SIGINT)
+if where and (where == "server") == any("forkserver" in text for text in sys.orig_argv):
+    sys.addaudithook(interrupt)
+"""
+
+
+@pytest.mark.usefixtures("long")
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "sweep:hydra",
+        "sweep:omegaconf",
+        "sweep:neroRL.composition.application",
+        "sweep:hydra_plugins.nerorl_sweeper.nerorl_sweeper",
+        "sweep:neroRL.sweep.engine",
+        "sweep:gymnasium",
+        "server:torch",
+        "server:neroRL.job",
+        "server:neroRL.training.checkpoint",
+    ],
+)
+def test_ctrl_c_while_something_is_imported_is_no_error(tmp_path, moment):
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTING)
+    process = start(tmp_path, *ARGUMENTS, INTERRUPT=moment)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert output.count("interrupted") == 1 + ("jobs save and end" in output), output
+    wait_for(lambda: not processes_of(process.pid))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("long")
+def test_ctrl_c_at_any_moment_is_no_error(tmp_path):
+    for number in range(25):
+        process = start(tmp_path, *ARGUMENTS[:-1], f"--out={number}")
+        assert process.stdout is not None
+        assert process.stdout.readline()  # Python itself has started
+        time.sleep(0.2 * number)
+        os.killpg(process.pid, signal.SIGINT)
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == 130, (number, output)
+        assert "Traceback" not in output, (number, output)
+        wait_for(lambda session=process.pid: not processes_of(session))
