@@ -1,15 +1,15 @@
-"""One GPU per job, for jobs of launchers that leave several GPUs visible to each."""
+"""A GPU for each job, for launchers that leave several GPUs visible to their jobs."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
 
-from neroRL.leases import Lease, try_lease
+from neroRL.leases import share
 
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 
@@ -22,35 +22,22 @@ def own_device(device: torch.device) -> Iterator[torch.device]:
         device: where a config trains. What is no choice among several GPUs stays what it is.
 
     Yields:
-        The device to use; ``cuda:<i>`` where there are several GPUs. Jobs share them out evenly
-        when there are more jobs than GPUs.
+        The device to use: where there are several GPUs, the one ``cuda:<i>`` that fewest jobs of
+        this machine use.
     """
     count = torch.cuda.device_count() if device.type == "cuda" and device.index is None else 0
     if count <= 1:
         yield device
         return
-    index, lease = lease_gpu(names_of_gpus(count))
+    index, lease = share([f"gpu-{_safe(name)}" for name in names_of_gpus(count)])
     try:
         yield torch.device("cuda", index)
     finally:
-        if lease is not None:
-            lease.release()
+        lease.release()
 
 
-def lease_gpu(names: Sequence[str]) -> tuple[int, Lease | None]:
-    """Chooses a GPU that no other job of this machine uses.
-
-    Args:
-        names: of the GPUs this process sees, equal for all processes.
-
-    Returns:
-        Its index in ``names``, and the lease; None where all are in use, and one is shared.
-    """
-    for index, name in enumerate(names):
-        lease = try_lease(f"gpu-{re.sub('[^A-Za-z0-9-]', '-', name)}")
-        if lease is not None:
-            return index, lease
-    return os.getpid() % len(names), None
+def _safe(name: str) -> str:
+    return re.sub("[^A-Za-z0-9]", "_", name)
 
 
 def names_of_gpus(count: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Things of this machine that one process uses at a time: network ports, GPUs.
+"""Things of this machine that one process uses at a time, or that processes share evenly.
 
 A lease is a locked file. The operating system unlocks it when its holder ends, however it does,
 so a crash leaves nothing behind and no daemon has to watch.
@@ -7,12 +7,20 @@ so a crash leaves nothing behind and no daemon has to watch.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from neroRL.errors import OutputError
+
+# Where leases may be, the first usable place counts. TMPDIR comes last: clusters give each job
+# one of its own, in which no other job of the machine would look.
+PLACES: tuple[str | None, ...] = ("/tmp", f"/run/user/{os.getuid()}", None)
 
 
 class Lease:
@@ -38,6 +46,9 @@ def try_lease(name: str) -> Lease | None:
 
     Returns:
         The lease; None where another one, of this process or of another, holds it.
+
+    Raises:
+        OutputError: no place for leases can be written to.
     """
     lock = _lock(name)
     try:
@@ -45,6 +56,33 @@ def try_lease(name: str) -> Lease | None:
     except Timeout:
         return None
     return Lease(lock)
+
+
+def share(names: Sequence[str]) -> tuple[int, Lease]:
+    """Leases a place at the one of several things that fewest use.
+
+    Args:
+        names: of the things, none the beginning of another and a dash.
+
+    Returns:
+        The index of the thing in ``names``, the first of those with fewest users, and the lease.
+
+    Raises:
+        OutputError: no place for leases can be written to.
+    """
+    with one_at_a_time("sharing"):
+        index = min(range(len(names)), key=lambda i: _users(names[i]))
+        leases = (try_lease(f"{names[index]}-{slot}") for slot in itertools.count())
+        return index, next(lease for lease in leases if lease is not None)
+
+
+def _users(name: str) -> int:
+    """How many use a shared thing."""
+    leases = [try_lease(path.stem) for path in _directory().glob(f"{name}-*.lock")]
+    for lease in leases:
+        if lease is not None:
+            lease.release()
+    return leases.count(None)
 
 
 @contextlib.contextmanager
@@ -55,6 +93,27 @@ def one_at_a_time(name: str) -> Iterator[None]:
 
 
 def _lock(name: str) -> FileLock:
-    directory = Path(tempfile.gettempdir(), f"nerorl-leases-{os.getuid()}")
-    directory.mkdir(mode=0o700, exist_ok=True)
-    return FileLock(directory / f"{name}.lock", is_singleton=False)
+    return FileLock(_directory() / f"{name}.lock", is_singleton=False)
+
+
+def _directory() -> Path:
+    """The directory of this user's leases, which nobody else can write to."""
+    for place in PLACES:
+        directory = Path(place or tempfile.gettempdir(), f"nerorl-leases-{os.getuid()}")
+        with contextlib.suppress(OSError):
+            directory.mkdir(mode=0o700, exist_ok=True)
+            if _is_private(directory):
+                return directory
+    looked_in = ", ".join(place or tempfile.gettempdir() for place in PLACES)
+    raise OutputError(f"no place for leases: none of {looked_in} can be written to")
+
+
+def _is_private(directory: Path) -> bool:
+    """Whether a directory is this user's own, and no link that another one has put there."""
+    found = directory.lstat()
+    return (
+        stat.S_ISDIR(found.st_mode)
+        and found.st_uid == os.getuid()
+        and not found.st_mode & 0o077
+        and os.access(directory, os.W_OK | os.X_OK)
+    )

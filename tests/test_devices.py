@@ -1,37 +1,28 @@
 """One GPU per job where a launcher leaves several visible; the GPUs are made up here."""
 
+from contextlib import ExitStack
+
 import pytest
 import torch
 
-from neroRL import devices
-from neroRL.leases import try_lease
+from neroRL import devices, leases
+from neroRL.devices import own_device
+from neroRL.leases import share
 
 
 @pytest.fixture(autouse=True)
-def _own_directory(tmp_path, monkeypatch):
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
+def _own_leases(tmp_path, monkeypatch):
+    monkeypatch.setattr(leases, "PLACES", (str(tmp_path),))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
-def test_jobs_choose_different_gpus():
-    first, lease = devices.lease_gpu(["0", "1"])
-    second, other = devices.lease_gpu(["0", "1"])
-    assert [first, second] == [0, 1]
-    assert lease is not None
-    assert other is not None
-    third, none = devices.lease_gpu(["0", "1"])
-    assert third in (0, 1)
-    assert none is None
-    lease.release()
-    assert devices.lease_gpu(["0", "1"])[0] == 0
-
-
-def test_a_gpu_is_the_same_under_every_index():
-    """Processes that see GPUs in another order lease the same things."""
-    seen = [["3", "7"], ["3", "7"], ["7", "3", "5"]]
-    chosen = [devices.lease_gpu(names) for names in seen]
-    assert [names[index] for names, (index, _) in zip(seen, chosen, strict=True)] == ["3", "7", "5"]
+def test_jobs_share_gpus_evenly(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    with ExitStack() as jobs:
+        used = [jobs.enter_context(own_device(torch.device("cuda"))) for _ in range(7)]
+    assert [device.index for device in used] == [0, 1, 2, 0, 1, 2, 0]
+    with own_device(torch.device("cuda")) as device:
+        assert device.index == 0
 
 
 @pytest.mark.parametrize(
@@ -55,10 +46,8 @@ def test_names_are_those_of_the_machine(monkeypatch, visible, count, names):
 )
 def test_a_job_leases_where_there_is_a_choice(monkeypatch, asked, count, used):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
-    with devices.own_device(torch.device(asked)) as device:
+    with own_device(torch.device(asked)) as device:
         assert device == torch.device(used)
-        free = try_lease("gpu-0")
-        assert (free is None) == (used == "cuda:0")
-        if free is not None:
-            free.release()
-    assert try_lease("gpu-0") is not None
+        index, lease = share(["gpu-0", "gpu-1"])
+        assert index == (used == "cuda:0")
+        lease.release()
