@@ -94,19 +94,25 @@ def _run(mapping: dict[str, Any], identity: Identity, checkpoint: Path | None) -
     if config.seed < 0:
         config.seed = _drawn_seed(identity.directory, checkpoint)
     mark = fingerprint({**mapping, "seed": config.seed})
+    progress = ProgressFile(identity.directory)
+    progress.begin(identity.shown_directory, config.trainer.updates)
     try:
         with _own_ports(config) as placed:
-            outcome = _train(placed, identity, checkpoint, began)
-    except (Requeued, Interrupted):
+            outcome = _train(placed, identity, checkpoint, progress, began)
+        _result(outcome, identity, mark).write(identity.directory)
+    except (Requeued, Interrupted):  # its progress stays, as that of a job that is killed
         raise
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         logger.exception("the job failed")
         with contextlib.suppress(OSError):  # on a full disk the error itself tells why
-            _failed(config, identity, mark, error).write(identity.directory)
+            failed = _failed(config, identity, mark, error)
+            worked = time.perf_counter() - began
+            dataclasses.replace(failed, wall_seconds=worked).write(identity.directory)
+        progress.remove()
         if not isinstance(error, Exception):
             raise JobFailedError(f"the job raised {described(error)}") from error
         raise
-    _result(outcome, identity, mark).write(identity.directory)
+    progress.remove()
     return float("nan") if outcome.objective is None else outcome.objective
 
 
@@ -145,10 +151,14 @@ def _alone(directory: Path) -> Iterator[bool]:
         lock.release()
 
 
-def _train(config: Config, identity: Identity, checkpoint: Path | None, began: float) -> Outcome:
+def _train(
+    config: Config,
+    identity: Identity,
+    checkpoint: Path | None,
+    progress: ProgressFile,
+    began: float,
+) -> Outcome:
     summaries = Summaries(identity.directory / "summaries")
-    progress = ProgressFile(identity.directory)
-    progress.begin(identity.shown_directory, config.trainer.updates)
     success: bool | None = False
 
     def show(now: Progress) -> None:
@@ -181,7 +191,6 @@ def _train(config: Config, identity: Identity, checkpoint: Path | None, began: f
         success = None
         raise
     finally:
-        progress.remove()
         summaries.close(success=success)
 
 

@@ -46,6 +46,7 @@ class ProgressFile:
     def __init__(self, directory: Path) -> None:
         self._path = directory / PROGRESS_FILE
         self._written = -math.inf
+        self._began = time.time()
 
     def begin(self, directory: str, updates: int) -> None:
         """Tells that the job has begun; a job that is killed leaves the file behind."""
@@ -60,7 +61,8 @@ class ProgressFile:
         self._written = now
         temporary = self._path.with_suffix(".new")
         with contextlib.suppress(OSError):  # a display is not worth a training
-            temporary.write_text(json.dumps(asdict(progress)), encoding="utf-8")
+            content = {"began": self._began, **asdict(progress)}
+            temporary.write_text(json.dumps(content), encoding="utf-8")
             os.replace(temporary, self._path)  # noqa: PTH105
 
     def remove(self) -> None:
@@ -69,8 +71,24 @@ class ProgressFile:
 
 
 def read_progress(directory: Path) -> JobProgress | None:
-    """Reads where a job stands; None when it has not begun, or has ended by itself."""
+    """Reads where a job stands; None when it has not begun, or has come to an end."""
     try:
-        return JobProgress(**json.loads((directory / PROGRESS_FILE).read_text(encoding="utf-8")))
+        content = json.loads((directory / PROGRESS_FILE).read_text(encoding="utf-8"))
+        return JobProgress(**{key: content[key] for key in content if key != "began"})
     except (OSError, ValueError, TypeError):
         return None
+
+
+def seconds_worked(directory: Path, until: float | None = None) -> float:
+    """Returns for how many seconds a job worked whose process is gone.
+
+    Args:
+        directory: of the job.
+        until: when it ended, in seconds since 1970; None for the last time it told its progress.
+    """
+    path = directory / PROGRESS_FILE
+    try:
+        began = float(json.loads(path.read_text(encoding="utf-8"))["began"])
+        return max((path.stat().st_mtime if until is None else until) - began, 0.0)
+    except (OSError, ValueError, TypeError, KeyError):
+        return 0.0

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
-from neroRL.records.job_progress import PROGRESS_FILE, read_progress
+from neroRL.records.job_progress import PROGRESS_FILE, read_progress, seconds_worked
 from neroRL.records.results import FAILED, RESULT_FILE, JobResult, read_result
 from neroRL.sweep.jobs import Job, JobPlan
 from neroRL.sweep.monitor import Monitor
@@ -41,7 +41,7 @@ class Dispatch:
         self._jobs = jobs
         self._sweep = sweep
         self._monitor = monitor
-        self._untold: dict[int, str] = {}  # errors of jobs that left no result
+        self._untold: dict[int, JobResult] = {}  # failures that the jobs left no result of
 
     @property
     def stopping(self) -> bool:
@@ -78,19 +78,21 @@ class Dispatch:
         directory = self.directory(job)
         return read_progress(directory) is not None or read_result(directory) is not None
 
-    def ended(self, job: Job, end: End, error: str | None = None) -> None:
+    def ended(self, job: Job, end: End, error: str | None = None, at: float | None = None) -> None:
         """Takes the end of a job's try, and records what is settled by it.
 
         Args:
             job: was handed out.
             end: of the try, as the runner saw it; the job's result, where there is one, counts.
             error: what ended it, where the runner knows.
+            at: when it ended, in seconds since 1970, where the runner knows.
         """
         result = read_result(self.directory(job))
         if result is not None or self.has_begun(job):
             self._schedule.progressed(job.number)
         if result is None:
-            self._untold[job.number] = error or NO_RESULT
+            seconds = seconds_worked(self.directory(job), at)
+            self._untold[job.number] = self._failure(job, error or NO_RESULT, seconds)
             end = End.FAILED if end is End.FINISHED else end
         elif result.status == FAILED:
             end = End.TRANSIENT if result.transient else End.FAILED
@@ -101,18 +103,21 @@ class Dispatch:
                 self._record(self._jobs[number], self._untold[number])
         self._monitor.poll()
 
-    def _record(self, job: Job, error: str) -> None:
-        """Records the failure of a job that could not do so itself."""
-        directory = self.directory(job)
-        failed = JobResult(
+    def _failure(self, job: Job, error: str, seconds: float) -> JobResult:
+        """The result of a job that could not write it itself."""
+        return JobResult(
             permutation=job.permutation.number,
             repetition=job.repetition,
             seed=job.seed,
             status=FAILED,
             overrides=job.permutation.values,
+            wall_seconds=seconds,
             directory=job.directory,
             error=error,
         )
+
+    def _record(self, job: Job, failed: JobResult) -> None:
+        directory = self.directory(job)
         try:
             directory.mkdir(parents=True, exist_ok=True)
             failed.write(directory)

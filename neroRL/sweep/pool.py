@@ -178,7 +178,7 @@ class WorkerPool:
                 dispatch.ended(job, End.INTERRUPTED)
             else:  # the signal is none of the sweep's
                 end = End.DIED if done.end is End.DIED else End.TRANSIENT
-                dispatch.ended(job, end, done.error)
+                dispatch.ended(job, end, done.error, at=time.time())
 
     def _retire(self, worker: _Worker) -> None:
         """Takes leave of a worker that ends, or has ended."""

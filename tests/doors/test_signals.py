@@ -283,3 +283,50 @@ def test_ctrl_c_at_any_moment_is_no_error(tmp_path):
         assert process.returncode == 130, (number, output)
         assert "Traceback" not in output, (number, output)
         wait_for(lambda session=process.pid: not processes_of(session))
+
+
+# A step of the first update takes longer than anything else in these jobs.
+SLOW = """
+import os, signal, time
+import gymnasium
+from gymnasium.envs.classic_control import CartPoleEnv
+
+class Slow(CartPoleEnv):
+    def __init__(self, how="", **rest):
+        super().__init__(**rest)
+        self._how, self._count = how, 0
+
+    def step(self, action):
+        self._count += 1
+        if self._count == 5:
+            time.sleep(3.0)
+            if self._how == "raise":
+                raise RuntimeError("the pole is made of glass")
+            os.kill(os.getpid(), getattr(signal, self._how))
+        return super().step(action)
+
+gymnasium.register("Slow-v0", Slow)
+"""
+
+
+@pytest.mark.parametrize(
+    "launcher", ["basic", pytest.param("submitit_local", marks=pytest.mark.slow)]
+)
+def test_a_failed_job_tells_how_long_it_took(tiny, command, tmp_path, monkeypatch, launcher):
+    (tmp_path / "slow_environment.py").write_text(SLOW)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(PROJECT)]))
+    environment = "type: CartPole\n  name: CartPole-v1"
+    slow = "type: Gymnasium\n  name: slow_environment:Slow-v0\n  reset_params: {how: raise}"
+    tiny.write_text(tiny.read_text().replace(environment, slow))
+    space = "hyperparameters:\n  environment.reset_params.how: [raise, SIGTERM, SIGKILL]\n"
+    (tmp_path / "space.yaml").write_text(space)
+    process = start(tmp_path, *ARGUMENTS, *LAUNCHERS[launcher])
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1, output
+    rows = table(tmp_path / "out/run")
+    assert [row["status"] for row in rows] == ["failed"] * 3
+    # Of a killed job a launcher tells too late, so what counts is when it last told its progress.
+    least = [3.0, 3.0, 3.0 if launcher == "basic" else 0.0]
+    for row, seconds in zip(rows, least, strict=True):
+        assert seconds <= float(row["wall_seconds"]) < 100.0
+        assert f"{row['directory']}: failed in 0s" not in output or not seconds
