@@ -5,10 +5,13 @@ from __future__ import annotations
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from rich.console import Console
 from rich.table import Table
+
+from neroRL.records.results import TABLE_FILE
 
 MOST_ROWS = 5
 
@@ -41,13 +44,16 @@ class Result(Protocol):
         """What ended the job."""
 
 
-def print_summary(results: Sequence[Result], sweep: str, stream: TextIO) -> None:
+def print_summary(
+    results: Sequence[Result], sweep: str, stream: TextIO, *, retries: bool = True
+) -> None:
     """Prints counts, the best permutations and what failed.
 
     Args:
         results: of all jobs.
         sweep: the sweep's directory, as the user gave it.
         stream: where to.
+        retries: whether the same command tries failed jobs again.
     """
     # Values are a user's text, in which [x] is no markup.
     width = None if stream.isatty() else 160
@@ -68,12 +74,22 @@ def print_summary(results: Sequence[Result], sweep: str, stream: TextIO) -> None
                 f"failed: {result.directory}: {reason[-1] if reason else 'no reason known'}"
             )
     if counts["failed"]:
-        console.print("Run the same command again to try the failed jobs again.")
-        first = next(result for result in results if result.status == "failed")
-        config = shlex.quote(f"{sweep}/{first.directory}/.hydra/config.yaml")
-        console.print(f"One alone, outside of the sweep: ntrain --config={config}", soft_wrap=True)
-    console.print(f"results: {sweep}/results.csv", soft_wrap=True)
+        way = "the same command again" if retries else "it with hydra.sweeper.retry_failed=true"
+        console.print(f"Run {way} to try the failed jobs again.")
+        _print_command_for_one(results, sweep, console)
+    if Path(sweep, TABLE_FILE).is_file():  # a full disk may have kept it from being written
+        console.print(f"results: {sweep}/{TABLE_FILE}", soft_wrap=True)
     console.print(f"curves:  tensorboard --logdir {shlex.quote(sweep)}", soft_wrap=True)
+
+
+def _print_command_for_one(results: Sequence[Result], sweep: str, console: Console) -> None:
+    """Tells how to train one failed job alone; one that never began has no config for it."""
+    for result in results:
+        config = f"{sweep}/{result.directory}/.hydra/config.yaml"
+        if result.status == "failed" and Path(config).is_file():
+            command = f"ntrain --config={shlex.quote(config)}"
+            console.print(f"One alone, outside of the sweep: {command}", soft_wrap=True)
+            return
 
 
 def _best_permutations(results: Sequence[Result]) -> Table:

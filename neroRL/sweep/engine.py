@@ -145,7 +145,8 @@ class Sweep:
         finally:
             monitor.stop()
         results = monitor.results()
-        print_summary(results, str(self._directory), sys.stdout)
+        retries = self._options.retry_failed
+        print_summary(results, str(self._directory), sys.stdout, retries=retries)
         if any(result.status == FAILED for result in results):
             raise SystemExit(1)
 

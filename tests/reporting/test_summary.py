@@ -1,0 +1,35 @@
+"""The summary of a sweep: what it advises can be done."""
+
+from io import StringIO
+
+from neroRL.records.results import FAILED, JobResult
+from neroRL.reporting.summary import print_summary
+
+
+def _summary(sweep, **options) -> str:
+    results = [
+        JobResult(number, 0, 5, FAILED, directory=f"{number}/0", error="its process died")
+        for number in range(3)
+    ]
+    stream = StringIO()
+    print_summary(results, str(sweep), stream, **options)
+    return stream.getvalue()
+
+
+def test_the_command_for_one_job_names_a_config_that_exists(tmp_path):
+    sweep = tmp_path / "my sweep"
+    told = _summary(sweep)
+    assert "failed: 2/0: its process died" in told
+    assert "ntrain" not in told  # no job got as far as a config
+    assert "results.csv" not in told
+    (sweep / "1/0/.hydra").mkdir(parents=True)
+    (sweep / "1/0/.hydra/config.yaml").touch()
+    (sweep / "results.csv").touch()
+    told = _summary(sweep)
+    assert f"ntrain --config='{sweep}/1/0/.hydra/config.yaml'\n" in told
+    assert f"results: {sweep}/results.csv" in told
+
+
+def test_the_same_command_is_advised_where_it_tries_again(tmp_path):
+    assert "Run the same command again" in _summary(tmp_path)
+    assert "hydra.sweeper.retry_failed=true" in _summary(tmp_path, retries=False)
