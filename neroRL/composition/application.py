@@ -33,7 +33,14 @@ from neroRL.composition.source import (
 )
 from neroRL.config.problems import leaf_paths
 from neroRL.config.schema import Config
-from neroRL.errors import ConfigError, NeroRLError, UsageError, did_you_mean
+from neroRL.errors import (
+    ConfigError,
+    NeroRLError,
+    TransientError,
+    UsageError,
+    described,
+    did_you_mean,
+)
 from neroRL.files import check_place
 
 HYDRA_VERSION = "1.3"
@@ -58,6 +65,9 @@ def run(
     try:
         with _terminate_as_interrupt():
             _run(arguments, task, check)
+    except TransientError as error:  # the machine's fault, met while training
+        print(f"error: {described(error)}", file=sys.stderr)
+        return FAILED
     except (NeroRLError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {_explained(error)}", file=sys.stderr)
         return BAD_INPUT

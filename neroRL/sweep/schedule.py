@@ -31,7 +31,7 @@ class Schedule:
 
     A job that was lost before it had begun is given out again. A job that died, or failed without
     its config's fault, is tried again up to ``max_retries`` times. Of jobs that were lost together
-    each runs alone, which shows the one at fault.
+    each runs alone, which shows the one at fault; that one is tried again alone, too.
 
     Args:
         jobs: numbers of the jobs to run, ascending.
@@ -138,7 +138,8 @@ class Schedule:
         if end in (End.FINISHED, End.FAILED):
             return self._settled(number, failed=end is End.FAILED)
         if self._tries[number] <= self._max_retries and not self._stopping:
-            insort(self._again, number)
+            # Whoever broke a launch would break the next one for its company, too.
+            insort(self._suspects if end is End.LOST else self._again, number)
             return []
         return self._settled(number, failed=True)
 
@@ -146,6 +147,7 @@ class Schedule:
         if not (failed and self._fail_fast):
             return [number]
         self._stopping = True
-        tried = [other for other in self._again if self._tries[other]]
+        tried = [other for other in [*self._again, *self._suspects] if self._tries[other]]
         self._again.clear()
+        self._suspects.clear()
         return [number, *tried]

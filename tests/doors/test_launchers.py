@@ -142,6 +142,35 @@ def test_fail_fast_ends_a_sweep_between_batches(door, failing, tmp_path):
     assert [row["status"] for row in table(tmp_path / "out/run")] == ["completed", "failed"]
 
 
+FAST = ["hydra.sweeper.fail_fast=true", "hydra.sweeper.max_retries=1"]
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_fail_fast_leaves_a_failed_job_its_other_tries(door, failing, tmp_path, launcher):
+    failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', once, '']\n")
+    more = ["hydra.sweeper.max_batch_size=2", "hydra.sweeper.n_jobs=2"]
+    outcome = door("ntune", [*ARGUMENTS, *LAUNCHERS[launcher], *FAST, *more])
+    assert outcome.status == 0, outcome.err
+    assert [row["status"] for row in table(tmp_path / "out/run")] == ["completed"] * 3
+
+
+@pytest.mark.parametrize(
+    "launcher",
+    ["basic", "joblib", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS[1:])],
+)
+def test_fail_fast_ends_with_a_job_that_was_killed_in_every_try(
+    command, failing, tmp_path, launcher
+):
+    failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', kill, '', '']\n")
+    more = ["hydra.sweeper.max_batch_size=2", "hydra.sweeper.n_jobs=1"]
+    done = command("tune", *ARGUMENTS, *LAUNCHERS[launcher], *FAST, *more)
+    assert done.returncode == 1, done.stderr
+    ended = {row["directory"]: row["status"] for row in table(tmp_path / "out/run")}
+    assert ended.pop("1/0") == "failed"
+    assert ended in ({}, {"0/0": "completed"})
+    assert "1/0: failed in" in done.stderr
+
+
 def test_a_launcher_that_starts_nothing_is_told(door, tiny, tmp_path):
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95]\n")
     outcome = door("ntune", [*ARGUMENTS, "hydra/launcher=submitit_slurm"])

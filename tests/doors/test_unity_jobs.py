@@ -291,6 +291,18 @@ def test_a_crash_fails_its_job_only(door, tmp_path, peer):
     assert living(peer) == []
 
 
+def test_a_crash_in_a_single_training_is_a_failure_and_no_bad_input(door, tmp_path, peer):
+    arguments = ["--config=unity.yaml", "hydra.run.dir=job", "--worker-id=100"]
+    outcome = door("ntrain", [*arguments, "environment.reset_params.crash-at=3"])
+    assert outcome.status == 1, outcome.err
+    assert "EnvironmentCrashError: Unity at port 51" in outcome.err
+    assert "ended with status 7" in outcome.err
+    result = read_result(tmp_path / "job")
+    assert result is not None
+    assert (result.status, result.transient) == ("failed", True)
+    assert living(peer) == []
+
+
 @pytest.mark.parametrize(
     ("number", "status"),
     [

@@ -65,6 +65,17 @@ def test_of_jobs_that_were_lost_together_those_that_ran_run_alone():
     assert _given_out(schedule) == [0, 3, 4]
 
 
+def test_a_job_that_broke_a_launch_is_tried_again_alone():
+    schedule = Schedule(range(3), max_retries=1)
+    assert schedule.next() == 0
+    schedule.progressed(0)
+    assert schedule.ended(0, End.LOST) == []
+    assert _given_out(schedule) == [0]
+    schedule.progressed(0)
+    assert schedule.ended(0, End.LOST) == [0]
+    assert _given_out(schedule) == [1, 2]
+
+
 def test_suspects_wait_for_what_runs():
     schedule = Schedule(range(3))
     assert _given_out(schedule) == [0, 1, 2]
