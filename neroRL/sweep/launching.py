@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 from unittest import mock
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
+from neroRL.errors import Interrupted
 from neroRL.sweep.dispatch import Dispatch
 from neroRL.sweep.jobs import Job
 from neroRL.sweep.schedule import End
 from neroRL.sweep.task import end_with
+from neroRL.sweep.worker import SIGNALS
 
 # Jobs handed to a launcher at a time, unless asked otherwise: their overrides are held in memory,
 # and clusters bound the size of a job array.
@@ -84,13 +89,41 @@ class LauncherRunner:
     def _launch(self, batch: Sequence[Job]) -> list[Told]:
         """Launches a batch; what the launcher tells about each job."""
         overrides = [list(job.overrides) for job in batch]
-        with _deaths_as_returns(self._launcher):
+        with _deaths_as_returns(self._launcher), _signals_noted() as noted:
             try:
                 returns = self._launcher.launch(overrides, initial_job_idx=batch[0].number)
-            except Exception as error:
+            except Interrupted:  # a job in this very process has passed the user's signal on
+                raise
+            except (Exception, KeyboardInterrupt) as error:
+                if noted:
+                    raise
+                # Without a signal to this process, an interrupt, too, is that of a job's process.
                 return [Told(End.LOST, end_with(error)[1])] * len(batch)
         told = [_told(returned) for returned in returns]
         return [*told, *[Told(End.FINISHED)] * (len(batch) - len(told))]
+
+
+@contextlib.contextmanager
+def _signals_noted() -> Iterator[list[int]]:
+    """Notes signals that interrupt this process, and hands them on, while the block runs."""
+    noted: list[int] = []
+    found = {number: signal.getsignal(number) for number in SIGNALS}
+    previous = {int(number): handler for number, handler in found.items() if callable(handler)}
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        noted.append(signum)
+        previous[signum](signum, frame)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield noted
+        return
+    for number in previous:
+        signal.signal(number, note)
+    try:
+        yield noted
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _told(returned: JobReturn) -> Told:

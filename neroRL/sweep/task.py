@@ -51,7 +51,7 @@ class SweptTask:
             raise JobKilledError(f"its process was asked to end by {error}") from error
 
 
-def end_with(error: Exception) -> tuple[End, str]:
+def end_with(error: BaseException) -> tuple[End, str]:
     """Returns how a try that ended with an error ended, and the error in one line."""
     if isinstance(error, JobKilledError):
         return End.INTERRUPTED, str(error)

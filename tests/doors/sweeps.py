@@ -33,6 +33,8 @@ class Failing(CartPoleEnv):
                 raise RuntimeError("the pole is made of glass")
             if self._how == "exit":
                 sys.exit(3)
+            if self._how == "keyboard":
+                raise KeyboardInterrupt
             if self._how == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             if self._how == "crash":

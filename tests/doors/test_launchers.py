@@ -60,6 +60,45 @@ def test_a_failing_job_is_recorded_and_the_others_go_on(door, tmp_path, launcher
     assert "4 of 4 jobs are done already" in kept.err
 
 
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_an_interrupt_that_an_environment_raises_fails_its_job(door, failing, tmp_path, launcher):
+    """As environments do whose window was closed."""
+    failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', keyboard, '']\n")
+    outcome = door("ntune", [*ARGUMENTS, *LAUNCHERS[launcher]])
+    assert outcome.status == 1, outcome.err
+    rows = table(tmp_path / "out/run")
+    assert [row["status"] for row in rows] == ["completed", "failed", "completed"]
+    assert rows[1]["error"] == "KeyboardInterrupt"
+    assert "in step" in (tmp_path / "out/run/1/0/train.log").read_text()
+
+
+# A callback that raises an interrupt as its first job starts, before the job can heed it.
+INTERRUPTING = """
+import os, pathlib
+from hydra.experimental.callback import Callback
+
+class Interrupting(Callback):
+    def on_job_start(self, config, **kwargs):
+        mark = pathlib.Path("interrupted")
+        if not mark.exists():
+            mark.touch()
+            raise KeyboardInterrupt
+"""
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_an_interrupt_in_a_jobs_process_is_not_taken_for_the_users(
+    door, failing, tmp_path, launcher
+):
+    (tmp_path / "interrupting.py").write_text(INTERRUPTING)
+    failing.write_text("hyperparameters:\n  gamma: [0.9, 0.95, 0.99]\n")
+    callback = "+hydra.callbacks.once._target_=interrupting.Interrupting"
+    outcome = door("ntune", [*ARGUMENTS, *LAUNCHERS[launcher], callback])
+    assert outcome.status == 0, outcome.err
+    assert (tmp_path / "interrupted").exists()
+    assert [row["status"] for row in table(tmp_path / "out/run")] == ["completed"] * 3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", OTHERS)
 def test_failing_and_dying_jobs_end_alone(command, failing, tmp_path, launcher):
