@@ -254,7 +254,7 @@ if where and (where == "server") == any("forkserver" in text for text in sys.ori
         "sweep:hydra",
         "sweep:omegaconf",
         "sweep:neroRL.composition.application",
-        "sweep:hydra_plugins.nerorl_sweeper.nerorl_sweeper",
+        "sweep:neroRL.sweep.task",
         "sweep:neroRL.sweep.engine",
         "sweep:gymnasium",
         "server:torch",
