@@ -20,7 +20,7 @@ from neroRL.config.schema import REVISION
 from neroRL.errors import CheckpointError
 from neroRL.files import replacing
 
-FORMAT = 2
+FORMAT = 1
 KEYS_OF_THE_ORIGINAL = {"update", "hxs", "cxs", "model"}
 # Before torch 1.6 the content followed a magic number, the protocol and the system.
 PICKLES_OF_OLD_FILES = 4
