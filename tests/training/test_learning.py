@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gymnasium
 import numpy as np
 import pytest
 
+from neroRL.composition.checking import check
+from neroRL.composition.source import primary_content
 from neroRL.config.checks import build
+from neroRL.config.documents import read_document
 from neroRL.training.trainer import train
 
 pytestmark = pytest.mark.slow
+PUBLISHED = Path(__file__).resolve().parents[1] / "published"
 
 
 def _cartpole(memory):
@@ -101,6 +107,17 @@ def test_cartpole_without_velocities_needs_memory(tmp_path, memory):
     config = build({**_cartpole(MEMORIES[memory]), "seed": 1, "threads": 1})
     outcome = train(config, tmp_path)
     assert (outcome.reward_mean >= 195) is solves, outcome.reward_mean
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_published_cartpole_config_learns(tmp_path, seed):
+    """CartPole-v0 without velocities ends at 200; its schedules do not depend on the updates."""
+    content = primary_content(read_document(PUBLISHED / "cartpole-8dd62bd.yaml"))
+    sections = {key: content[key] for key in ("environment", "model", "evaluation", "sampler")}
+    trainer = {**content["trainer"], "updates": 40}
+    config = check({**sections, "trainer": trainer, "seed": seed, "threads": 1})
+    outcome = train(config, tmp_path)
+    assert outcome.reward_mean > 180, outcome.reward_mean
 
 
 @pytest.mark.parametrize("type_", ["Minigrid", "MinigridVec"])
