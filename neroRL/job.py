@@ -26,13 +26,12 @@ from neroRL.environments import registry
 from neroRL.environments.unity.ports import leased_worker_ids
 from neroRL.errors import TransientError
 from neroRL.files import remove_leftovers
-from neroRL.records.job_progress import JobProgress, ProgressFile
-from neroRL.records.results import COMPLETED, DIVERGED, FAILED, JobResult, read_result
+from neroRL.records.job_progress import ProgressFile
+from neroRL.records.results import COMPLETED, FAILED, JobResult, read_result
 from neroRL.reporting.tensorboard import Summaries
 from neroRL.sweep.ledger import fingerprint
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.interrupt import Requeued, requeueable
-from neroRL.training.outcome import Outcome, Progress
 from neroRL.training.trainer import device_of, train
 
 logger = logging.getLogger("neroRL.job")
@@ -99,7 +98,7 @@ def _run(mapping: dict[str, Any], identity: Identity, checkpoint: Path | None) -
     mark = fingerprint({**mapping, "seed": config.seed})
     try:
         with _own_ports(config) as placed:
-            outcome = _train(placed, identity, checkpoint, began)
+            trained = _train(placed, identity, checkpoint, began)
     except Requeued:
         raise
     except (Exception, SystemExit) as error:
@@ -109,8 +108,16 @@ def _run(mapping: dict[str, Any], identity: Identity, checkpoint: Path | None) -
         if isinstance(error, SystemExit):
             raise JobFailedError(f"the job called sys.exit({error.code!r})") from error
         raise
-    _result(outcome, identity, mark).write(identity.directory)
-    return float("nan") if outcome.objective is None else outcome.objective
+    result = dataclasses.replace(
+        trained,
+        permutation=identity.permutation,
+        repetition=identity.repetition,
+        overrides=identity.swept,
+        directory=identity.shown_directory,
+        fingerprint=mark,
+    )
+    result.write(identity.directory)
+    return float("nan") if result.objective is None else result.objective
 
 
 @contextlib.contextmanager
@@ -148,38 +155,26 @@ def _alone(directory: Path) -> Iterator[bool]:
         lock.release()
 
 
-def _train(config: Config, identity: Identity, checkpoint: Path | None, began: float) -> Outcome:
+def _train(config: Config, identity: Identity, checkpoint: Path | None, began: float) -> JobResult:
     summaries = Summaries(identity.directory / "summaries")
     progress = ProgressFile(identity.directory)
-    progress.begin(identity.shown_directory, config.trainer.updates)
+    progress.begin(config.trainer.updates)
     success: bool | None = False
-
-    def show(now: Progress) -> None:
-        progress.write(
-            JobProgress(
-                identity.shown_directory,
-                now.update,
-                now.updates,
-                now.steps_per_second,
-                now.reward_mean,
-            )
-        )
-
     try:
         if identity.swept:
             summaries.hparams(identity.swept, str(identity.permutation))
         with own_device(device_of(config)) as device:
-            outcome = train(
+            trained = train(
                 config,
                 identity.directory,
                 checkpoint=checkpoint or _own_checkpoint(identity, config),
                 summaries=summaries,
-                on_update=show,
+                on_update=progress.write,
                 device=device,
                 began=began,
             )
-        success = outcome.status == COMPLETED
-        return outcome
+        success = trained.status == COMPLETED
+        return trained
     except (KeyboardInterrupt, Requeued):
         success = None
         raise
@@ -249,18 +244,6 @@ def _swept(composed: DictConfig, keys: list[str]) -> dict[str, Any]:
         value = choices.get(key) if key in choices else OmegaConf.select(composed, key)
         swept[key] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
     return swept
-
-
-def _result(outcome: Outcome, identity: Identity, mark: str) -> JobResult:
-    assert outcome.status in (COMPLETED, DIVERGED)
-    return JobResult(
-        permutation=identity.permutation,
-        repetition=identity.repetition,
-        overrides=identity.swept,
-        directory=identity.shown_directory,
-        fingerprint=mark,
-        **vars(outcome),
-    )
 
 
 def _failed(config: Config, identity: Identity, mark: str, error: BaseException) -> JobResult:

@@ -10,15 +10,23 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from neroRL.errors import RecordError
 from neroRL.files import write_text
 
 RESULT_FILE = "result.json"
 TABLE_FILE = "results.csv"
 FORMAT = 2
 
-COMPLETED, FAILED, DIVERGED = "completed", "failed", "diverged"
+Status = Literal["completed", "failed", "diverged", "stopped"]
+COMPLETED: Final = "completed"
+FAILED: Final = "failed"
+DIVERGED: Final = "diverged"
+STOPPED: Final = "stopped"
+STATUSES: tuple[Status, ...] = (COMPLETED, FAILED, DIVERGED, STOPPED)
 _BEFORE = ("permutation", "repetition", "seed", "status")
 _MEASURED = (
     "objective",
@@ -37,15 +45,16 @@ _AFTER = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class JobResult:
-    """The outcome of one job.
+    """The outcome of one job, or of a training on its own.
 
     Attributes:
-        permutation: number of the grid point.
-        repetition: the lap.
+        permutation: number of the grid point; 0 for a training on its own.
+        repetition: the lap, from 0.
         seed: what the training was seeded with.
-        status: completed, failed or diverged.
+        status: completed; failed with an error; diverged, the loss was not finite any more; or
+            stopped early by a race.
         overrides: the swept keys, by dotted path, and their values.
         objective: what the sweep compares; None when the training produced none.
         reward_mean: mean return of the episodes the objective is taken from.
@@ -66,10 +75,12 @@ class JobResult:
         format: version of this format.
     """
 
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)
+
     permutation: int
     repetition: int
     seed: int
-    status: str
+    status: Status
     overrides: Mapping[str, Any] = field(default_factory=dict)
     objective: float | None = None
     reward_mean: float | None = None
@@ -94,13 +105,50 @@ class JobResult:
         write_text(directory / RESULT_FILE, json.dumps(values, indent=2) + "\n")
 
 
-def read_result(directory: Path) -> JobResult | None:
-    """Reads a job's ``result.json``; None where there is none or it is not whole."""
+_ADAPTER = TypeAdapter(JobResult)
+
+
+def load_result(directory: Path) -> JobResult:
+    """Returns a job's result.
+
+    Keys that this version does not know are left out, and those that an older version did not
+    write have their defaults.
+
+    Args:
+        directory: of the job.
+
+    Raises:
+        FileNotFoundError: the job has no result.
+        RecordError: its ``result.json`` is not whole.
+    """
+    path = directory / RESULT_FILE
     try:
-        values = json.loads((directory / RESULT_FILE).read_text(encoding="utf-8"))
-        names = {item.name for item in dataclasses.fields(JobResult)}
-        return JobResult(**{key: value for key, value in values.items() if key in names})
-    except (OSError, ValueError, TypeError, AttributeError):
+        return _ADAPTER.validate_python(json.loads(path.read_bytes()))
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = ": ".join([*map(str, first["loc"]), first["msg"]])
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        reason = f"no JSON: {error}"
+    raise RecordError(f"{path} is damaged: {reason}")
+
+
+def read_result(directory: Path) -> JobResult | None:
+    """Returns a job's result; None where there is none or it is not whole.
+
+    Args:
+        directory: of the job.
+
+    >>> from tempfile import mkdtemp
+    >>> job = Path(mkdtemp())
+    >>> read_result(job) is None
+    True
+    >>> JobResult(3, 0, seed=7, status=COMPLETED, objective=0.5).write(job)
+    >>> read_result(job).objective
+    0.5
+    """
+    try:
+        return load_result(directory)
+    except (OSError, RecordError):
         return None
 
 

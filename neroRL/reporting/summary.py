@@ -5,43 +5,17 @@ from __future__ import annotations
 import shlex
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
 
+from neroRL.records.results import FAILED, STATUSES, JobResult
+
 MOST_ROWS = 5
 
 
-class Result(Protocol):
-    """What is read from a job's result; see :class:`neroRL.records.results.JobResult`."""
-
-    @property
-    def permutation(self) -> int:
-        """Number of the grid point."""
-
-    @property
-    def status(self) -> str:
-        """completed, failed or diverged."""
-
-    @property
-    def objective(self) -> float | None:
-        """What the sweep compares."""
-
-    @property
-    def overrides(self) -> Mapping[str, Any]:
-        """The swept keys and their values."""
-
-    @property
-    def directory(self) -> str:
-        """Of the job, relative to the sweep's."""
-
-    @property
-    def error(self) -> str | None:
-        """What ended the job."""
-
-
-def print_summary(results: Sequence[Result], sweep: str, stream: TextIO) -> None:
+def print_summary(results: Sequence[JobResult], sweep: str, stream: TextIO) -> None:
     """Prints counts, the best permutations and what failed.
 
     Args:
@@ -52,31 +26,28 @@ def print_summary(results: Sequence[Result], sweep: str, stream: TextIO) -> None
     # Values are a user's text, in which [x] is no markup.
     width = None if stream.isatty() else 160
     console = Console(file=stream, highlight=False, markup=False, emoji=False, width=width)
-    counts = {
-        status: sum(result.status == status for result in results)
-        for status in ("completed", "diverged", "failed")
-    }
+    counts = {status: sum(result.status == status for result in results) for status in STATUSES}
     shown = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     console.print(f"{len(results)} jobs: {shown or 'none'}")
     table = _best_permutations(results)
     if table.row_count:
         console.print(table)
     for result in results:
-        if result.status == "failed":
+        if result.status == FAILED:
             reason = (result.error or "").strip().splitlines()
             console.print(
                 f"failed: {result.directory}: {reason[-1] if reason else 'no reason known'}"
             )
-    if counts["failed"]:
+    if counts[FAILED]:
         console.print("Run the same command again to try the failed jobs again.")
-        first = next(result for result in results if result.status == "failed")
+        first = next(result for result in results if result.status == FAILED)
         config = shlex.quote(f"{sweep}/{first.directory}/.hydra/config.yaml")
         console.print(f"One alone, outside of the sweep: ntrain --config={config}", soft_wrap=True)
     console.print(f"results: {sweep}/results.csv", soft_wrap=True)
     console.print(f"curves:  tensorboard --logdir {shlex.quote(sweep)}", soft_wrap=True)
 
 
-def _best_permutations(results: Sequence[Result]) -> Table:
+def _best_permutations(results: Sequence[JobResult]) -> Table:
     scores: dict[int, list[float]] = {}
     overrides: dict[int, Mapping[str, Any]] = {}
     for result in results:

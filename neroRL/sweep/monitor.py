@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from neroRL.records.job_progress import read_progress
-from neroRL.records.results import COMPLETED, DIVERGED, FAILED, JobResult, read_result, write_table
-from neroRL.reporting.progress import JobRow, ProgressDisplay, SweepStatus
+from neroRL.records.results import STATUSES, JobResult, Status, read_result, write_table
+from neroRL.reporting.progress import ProgressDisplay, SweepStatus
 from neroRL.sweep.jobs import Job
 
 POLL_SECONDS = 0.5
@@ -48,7 +48,7 @@ class Monitor:
         self._total = total
         self._display = display
         self._results: dict[int, JobResult] = {}
-        self._count: Counter[str] = Counter()
+        self._count: Counter[Status] = Counter()
         self._best: tuple[float, str] | None = None
         for number, result in finished.items():
             self._add(number, result)
@@ -111,11 +111,7 @@ class Monitor:
     def _note(self, job: Job, result: JobResult) -> None:
         self._add(job.number, result)
         self._watched.pop(job.number, None)
-        self._display.job_finished(
-            JobRow(
-                job.directory, result.status, result.objective, result.wall_seconds, result.error
-            )
-        )
+        self._display.job_finished(result)
 
     def _add(self, number: int, result: JobResult) -> None:
         if number in self._results:  # of an earlier try
@@ -142,17 +138,14 @@ class Monitor:
         with self._lock:
             watched = list(self._watched.values())
             count, best = self._count.copy(), self._best
-        running = [
-            progress
+        running = {
+            job.directory: progress
             for job in watched
-            for progress in [read_progress(self._sweep / job.directory)]
-            if progress is not None
-        ]
+            if (progress := read_progress(self._sweep / job.directory)) is not None
+        }
         return SweepStatus(
             total=self._total,
-            completed=count[COMPLETED],
-            failed=count[FAILED],
-            diverged=count[DIVERGED],
+            ended={status: count[status] for status in STATUSES},
             skipped=self._skipped,
             running=running,
             best=best,

@@ -7,8 +7,8 @@ import io
 import pytest
 
 from neroRL.records.job_progress import JobProgress, ProgressFile, read_progress
+from neroRL.records.results import FAILED, JobResult
 from neroRL.reporting.progress import (
-    JobRow,
     PlainDisplay,
     SweepStatus,
     TerminalDisplay,
@@ -17,16 +17,17 @@ from neroRL.reporting.progress import (
     status_line,
 )
 
-RUNNING = JobProgress("3/0", 5, 20, 1234.5, 0.25)
+RUNNING = JobProgress(5, 20, 4096, 1234.5, 0.25)
 STATUS = SweepStatus(
     total=10,
-    completed=4,
-    failed=1,
-    diverged=0,
+    ended={"completed": 4, "failed": 1, "diverged": 0, "stopped": 0},
     skipped=2,
-    running=[RUNNING],
+    running={"3/0": RUNNING},
     best=(0.5, "1/0 gamma=0.9"),
     elapsed_seconds=65.0,
+)
+FAILED_JOB = JobResult(
+    4, 0, seed=1, status=FAILED, directory="4/0", wall_seconds=3.0, error="ValueError: [bad]"
 )
 
 
@@ -57,7 +58,7 @@ def test_the_bar_shows_running_jobs_and_the_best():
     display = TerminalDisplay(stream)
     display.start(10)
     display.update(STATUS)
-    display.job_finished(JobRow("4/0", "failed", None, 3.0, "ValueError: [bad]"))
+    display.job_finished(FAILED_JOB)
     display.stop(STATUS)
     shown = stream.getvalue()
     for text in ("5/10", "update 5/20", "1,234 steps/s", "best 0.5", "1m35s left",
