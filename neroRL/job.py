@@ -27,9 +27,8 @@ from neroRL.environments.unity.ports import leased_worker_ids
 from neroRL.errors import TransientError
 from neroRL.files import remove_leftovers
 from neroRL.records.job_progress import ProgressFile
-from neroRL.records.results import COMPLETED, FAILED, JobResult, read_result
+from neroRL.records.results import COMPLETED, FAILED, JobResult, fingerprint, read_result
 from neroRL.reporting.tensorboard import Summaries
-from neroRL.sweep.ledger import fingerprint
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.interrupt import Requeued, requeueable
 from neroRL.training.trainer import device_of, train

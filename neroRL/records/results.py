@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import io
 import json
 import math
@@ -14,6 +15,7 @@ from typing import Any, Final, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from neroRL.config.schema import REVISION
 from neroRL.errors import RecordError
 from neroRL.files import write_text
 
@@ -27,6 +29,8 @@ FAILED: Final = "failed"
 DIVERGED: Final = "diverged"
 STOPPED: Final = "stopped"
 STATUSES: tuple[Status, ...] = (COMPLETED, FAILED, DIVERGED, STOPPED)
+# Keys of a config that say where a job runs, and not what it trains.
+PLACE = ("run_id", "worker_id", "device", "threads")
 _BEFORE = ("permutation", "repetition", "seed", "status")
 _MEASURED = (
     "objective",
@@ -106,6 +110,16 @@ class JobResult:
 
 
 _ADAPTER = TypeAdapter(JobResult)
+
+
+def fingerprint(config: Mapping[str, Any]) -> str:
+    """Returns a digest of what a job trains: its resolved config and the meaning of its keys.
+
+    Where a job runs is no part of it.
+    """
+    kept = {key: value for key, value in config.items() if key not in PLACE}
+    text = json.dumps([FORMAT, REVISION, kept], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def load_result(directory: Path) -> JobResult:

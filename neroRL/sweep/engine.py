@@ -17,8 +17,17 @@ from neroRL.composition.checking import Origin, check_device, check_sections, pl
 from neroRL.cores import available_cores
 from neroRL.errors import ConfigError, Problem
 from neroRL.files import remove_leftovers
+from neroRL.records.exits import Exit
 from neroRL.records.job_progress import PROGRESS_FILE
-from neroRL.records.results import FAILED, FORMAT, RESULT_FILE, JobResult, read_result
+from neroRL.records.results import (
+    FAILED,
+    FORMAT,
+    RESULT_FILE,
+    JobResult,
+    fingerprint,
+    read_result,
+)
+from neroRL.records.sweep_record import SweepRecord, command_line, read_record, versions
 from neroRL.reporting.progress import make_display
 from neroRL.reporting.summary import print_summary
 from neroRL.reporting.tensorboard import write_sweep_hparams
@@ -178,7 +187,7 @@ class Sweep:
         if extension.is_unfinished(self._directory):
             with ledger.locked(self._directory):
                 extension.finish(self._directory)
-        earlier = ledger.recorded(self._directory)
+        earlier = read_record(self._directory)
         record = self._record(earlier)
         numbers: dict[int, int] = {}
         if earlier is not None and self._options.extend:
@@ -200,7 +209,7 @@ class Sweep:
                 write_sweep_hparams(self._directory, record.axes)
             self._run_jobs(plan, launcher, task)
 
-    def _new_numbers(self, earlier: ledger.SweepRecord) -> dict[int, int]:
+    def _new_numbers(self, earlier: SweepRecord) -> dict[int, int]:
         """The number of each permutation of the sweep so far in the grid of now."""
         groups = axes.config_groups(self._loader)
         found = axes.of_record(earlier.axes, groups)
@@ -213,13 +222,13 @@ class Sweep:
 
         return extension.new_numbers(old, self._grid, content)
 
-    def _record(self, earlier: ledger.SweepRecord | None) -> ledger.SweepRecord:
+    def _record(self, earlier: SweepRecord | None) -> SweepRecord:
         seed = self._base_seed
         if seed < 0:
             seed = earlier.seed if earlier is not None else secrets.randbelow(SEED_LIMIT)
         # Laps that were done stay part of the sweep, even if fewer are asked for now.
         laps = max(self._options.num_repetitions, earlier.repetitions if earlier else 0)
-        return ledger.SweepRecord(
+        return SweepRecord(
             base=self._base,
             axes=ledger.axes_of(self._grid.axes),
             seed=seed,
@@ -228,6 +237,9 @@ class Sweep:
             permutations=len(self._grid),
             jobs=len(self._findings.valid) * laps,
             conditional=tuple(self._overrides.conditional()),
+            id=earlier.id if earlier else f"{self._base['run_id']}-{secrets.token_hex(4)}",
+            command=command_line(),
+            versions=versions(),
         )
 
     def _run_jobs(self, plan: JobPlan, launcher: Launcher, task: TaskFunction) -> None:
@@ -248,7 +260,7 @@ class Sweep:
         results = monitor.results()
         print_summary(results, str(self._directory), sys.stdout)
         if any(result.status == FAILED for result in results):
-            raise SystemExit(1)
+            raise SystemExit(Exit.FAILED)
 
     def _run_here(
         self, plan: JobPlan, pending: Sequence[int], task: TaskFunction, monitor: Monitor
@@ -317,7 +329,7 @@ class Sweep:
         """Whether a result is that of the job as it is composed now."""
         permutation, seed = plan.point(number)
         config = {**self._validator.mapping(self._grid, permutation), SEED: seed}
-        return result.format == FORMAT and result.fingerprint == ledger.fingerprint(config)
+        return result.format == FORMAT and result.fingerprint == fingerprint(config)
 
     def _begin(self, job: Job, monitor: Monitor) -> None:
         """Before a try of a job: what an earlier one left does not speak for this one."""

@@ -17,11 +17,12 @@ from neroRL.config.checks import flat
 from neroRL.errors import OutputError
 from neroRL.files import write_text
 from neroRL.records.results import read_result
+from neroRL.records.sweep_record import RECORD_FILE, SweepRecord
+from neroRL.records.sweeps import RENUMBERING_FILE
 from neroRL.reporting.tensorboard import change_trial
 from neroRL.sweep.grid import Axis, Grid, Permutation
-from neroRL.sweep.ledger import RECORD_FILE, SweepRecord
 
-JOURNAL, ASIDE = ".extension.json", ".extension"
+ASIDE = ".extension"
 
 
 def new_numbers(
@@ -73,33 +74,33 @@ def renumber(
         "values": {now: values[now] for _, now in moved},
         "record": record.text(),
     }
-    write_text(sweep / JOURNAL, json.dumps(journal))
+    write_text(sweep / RENUMBERING_FILE, json.dumps(journal))
     finish(sweep)
 
 
 def is_unfinished(sweep: Path) -> bool:
     """Whether an interrupted run left something of :func:`renumber` to do."""
-    return (sweep / JOURNAL).is_file()
+    return (sweep / RENUMBERING_FILE).is_file()
 
 
 def finish(sweep: Path) -> None:
     """Does what an interrupted run left of :func:`renumber`, if anything."""
     if not is_unfinished(sweep):
         return
-    journal = json.loads((sweep / JOURNAL).read_text(encoding="utf-8"))
+    journal = json.loads((sweep / RENUMBERING_FILE).read_text(encoding="utf-8"))
     aside = sweep / ASIDE
     aside.mkdir(exist_ok=True)
     if journal["phase"] == 1:
         for old, new in journal["pairs"]:
             if (sweep / str(old)).is_dir() and not (aside / str(new)).exists():
                 (sweep / str(old)).rename(aside / str(new))
-        write_text(sweep / JOURNAL, json.dumps({**journal, "phase": 2}))
+        write_text(sweep / RENUMBERING_FILE, json.dumps({**journal, "phase": 2}))
     for path in sorted(aside.iterdir()):
         _rewrite_results(path, journal["values"][path.name])
         path.rename(sweep / path.name)
     aside.rmdir()
     write_text(sweep / RECORD_FILE, journal["record"])
-    (sweep / JOURNAL).unlink()
+    (sweep / RENUMBERING_FILE).unlink()
 
 
 def _places(axis: Axis, smaller: Axis) -> list[int]:

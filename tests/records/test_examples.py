@@ -22,4 +22,4 @@ def test_there_are_examples():
     modules = [importlib.import_module(f"neroRL.records.{name}") for name in MODULES]
     documented = {test.name.rpartition(".")[2] for module in modules
                   for test in doctest.DocTestFinder().find(module) if test.examples}  # fmt: skip
-    assert {"read_result", "read_progress"} <= documented
+    assert {"read_result", "read_progress", "read_record", "read_sweep"} <= documented
