@@ -62,6 +62,16 @@ def test_light_modules_do_not_import_torch(module):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_hydras_discovery_of_the_sweeper_stays_light():
+    """Every command of Hydra pays for it, those of other applications included."""
+    code = (
+        "import sys; from hydra.core.plugins import Plugins; Plugins.instance()\n"
+        "assert 'NeroRLSweeper' in str(Plugins.instance().discover())\n"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'pydantic', 'ruamel.yaml')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.stem)
 def test_modules_stay_small(path):
     assert len(path.read_text().splitlines()) <= 400
