@@ -15,6 +15,7 @@ from rich.text import Text
 
 from neroRL.records.job_progress import JobProgress
 from neroRL.records.results import COMPLETED, JobResult, Status
+from neroRL.reporting.standing import Standing
 
 SECONDS_BETWEEN_LINES = 30.0
 MOST_JOBS_SHOWN = 8
@@ -29,7 +30,7 @@ class SweepStatus:
         ended: how many jobs ended with each status, earlier runs of the sweep included.
         skipped: jobs that were done before this run of the sweep.
         running: where the jobs that are training stand, by their directory.
-        best: greatest objective so far and the job that has it.
+        best: the permutation that is best so far.
         elapsed_seconds: since this run of the sweep began.
     """
 
@@ -37,7 +38,7 @@ class SweepStatus:
     ended: Mapping[Status, int]
     skipped: int
     running: Mapping[str, JobProgress]
-    best: tuple[float, str] | None
+    best: Standing | None
     elapsed_seconds: float
 
     @property
@@ -76,7 +77,7 @@ def make_display(stream: TextIO) -> ProgressDisplay:
 
 
 class TerminalDisplay:
-    """A bar with the running jobs and the best one below it.
+    """A bar with the running jobs and the best permutation below it.
 
     Args:
         stream: a terminal.
@@ -106,7 +107,7 @@ class TerminalDisplay:
         times += f", {duration(left)} left" if left is not None else ""
         self._bar.update(self._task, completed=status.done, times=times)
         lines = running_lines(status)
-        lines += [f"best {status.best[0]:.3g}: {status.best[1]}"] if status.best else []
+        lines += [best_line(status.best)] if status.best else []
         self._live.update(Group(self._bar, *(Text(line, overflow="ellipsis") for line in lines)))
 
     def job_finished(self, result: JobResult) -> None:
@@ -167,8 +168,7 @@ def status_line(status: SweepStatus) -> str:
     if left and status.done < status.total:
         parts.append(f"{duration(left)} left")
     parts += running_lines(status)
-    if status.best:
-        parts.append(f"best {status.best[0]:.3g} in {status.best[1]}")
+    parts += [best_line(status.best)] if status.best else []
     return " · ".join(parts)
 
 
@@ -184,6 +184,13 @@ def _running_line(directory: str, job: JobProgress) -> str:
     reward = "" if job.reward_mean is None else f", reward {job.reward_mean:.3g}"
     speed = f"{job.steps_per_second:,.0f} steps/s"
     return f"{directory}: update {job.update}/{job.updates}, {speed}{reward}"
+
+
+def best_line(best: Standing) -> str:
+    """Which permutation is best so far, in one line."""
+    runs = f", {best.runs} runs" if best.runs > 1 else ""
+    line = f"best {best.iqm:.3g} in permutation {best.permutation}{runs}"
+    return f"{line}: {best.values()}" if best.overrides else line
 
 
 def finished_line(result: JobResult) -> str:

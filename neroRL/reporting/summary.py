@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import shlex
 import statistics
-from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from collections.abc import Sequence
+from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
 
-from neroRL.records.results import FAILED, STATUSES, JobResult
+from neroRL.records.results import COMPLETED, FAILED, STATUSES, JobResult
+from neroRL.reporting.standing import Standing, standings
 
-MOST_ROWS = 5
+MOST_ROWS = 10
 
 
-def print_summary(results: Sequence[JobResult], sweep: str, stream: TextIO) -> None:
+def print_summary(
+    results: Sequence[JobResult], jobs_a_lap: int, sweep: str, stream: TextIO
+) -> None:
     """Prints counts, the best permutations and what failed.
 
     Args:
         results: of all jobs.
+        jobs_a_lap: how many jobs a lap of the sweep has.
         sweep: the sweep's directory, as the user gave it.
         stream: where to.
     """
@@ -29,9 +33,16 @@ def print_summary(results: Sequence[JobResult], sweep: str, stream: TextIO) -> N
     counts = {status: sum(result.status == status for result in results) for status in STATUSES}
     shown = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     console.print(f"{len(results)} jobs: {shown or 'none'}")
-    table = _best_permutations(results)
-    if table.row_count:
-        console.print(table)
+    ranked = standings(results, jobs_a_lap)
+    if ranked:
+        console.print("objectives of the best permutations, over their repetitions:")
+        console.print(_table(ranked[:MOST_ROWS]))
+    elif counts[COMPLETED]:
+        console.print("No episode ended in the completed jobs, so they have no objective.")
+    hidden = len(ranked) - MOST_ROWS
+    if hidden > 0:
+        of = f"{hidden} of {len(ranked)} permutations are not shown"
+        console.print(f"{of}; {sweep}/results.csv has all jobs", soft_wrap=True)
     for result in results:
         if result.status == FAILED:
             reason = (result.error or "").strip().splitlines()
@@ -47,17 +58,12 @@ def print_summary(results: Sequence[JobResult], sweep: str, stream: TextIO) -> N
     console.print(f"curves:  tensorboard --logdir {shlex.quote(sweep)}", soft_wrap=True)
 
 
-def _best_permutations(results: Sequence[JobResult]) -> Table:
-    scores: dict[int, list[float]] = {}
-    overrides: dict[int, Mapping[str, Any]] = {}
-    for result in results:
-        if result.objective is not None:
-            scores.setdefault(result.permutation, []).append(result.objective)
-            overrides[result.permutation] = result.overrides
-    best = sorted(scores, key=lambda number: -statistics.fmean(scores[number]))[:MOST_ROWS]
-    table = Table("permutation", "objective", "runs", "values")
-    for number in best:
-        values = " ".join(f"{key}={value}" for key, value in overrides[number].items())
-        objective = f"{statistics.fmean(scores[number]):.4g}"
-        table.add_row(str(number), objective, str(len(scores[number])), values)
+def _table(shown: Sequence[Standing]) -> Table:
+    table = Table("permutation", "runs", "iqm", "mean", "std", "values")
+    for one in shown:
+        objectives = list(one.objectives.values())
+        spread = f"{statistics.stdev(objectives):.2g}" if len(objectives) > 1 else ""
+        mean = f"{statistics.fmean(objectives):.4g}"
+        row = [str(one.permutation), str(one.runs), f"{one.iqm:.4g}", mean, spread, one.values()]
+        table.add_row(*row)
     return table

@@ -248,7 +248,9 @@ class Sweep:
         if finished:
             print(f"{len(finished)} of {total} jobs are done already", file=sys.stderr)
         display = make_display(sys.stderr)
-        monitor = Monitor(self._directory, plan.grid.keys, total, finished, display)
+        monitor = Monitor(
+            self._directory, plan.grid.keys, total, len(plan.valid), finished, display
+        )
         monitor.start()
         try:
             if self._trains_here:
@@ -258,7 +260,7 @@ class Sweep:
         finally:
             monitor.stop()
         results = monitor.results()
-        print_summary(results, str(self._directory), sys.stdout)
+        print_summary(results, len(plan.valid), str(self._directory), sys.stdout)
         if any(result.status == FAILED for result in results):
             raise SystemExit(Exit.FAILED)
 
