@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,9 @@ from neroRL.errors import TransientError
 from neroRL.files import remove_leftovers
 from neroRL.records.job_progress import ProgressFile
 from neroRL.records.results import COMPLETED, FAILED, JobResult, fingerprint, read_result
-from neroRL.reporting.tensorboard import Summaries
+from neroRL.records.sweep_record import trial_id
+from neroRL.reporting.cells import cells, run_name
+from neroRL.reporting.tensorboard import SUMMARIES, Summaries
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.interrupt import Requeued, requeueable
 from neroRL.training.trainer import device_of, train
@@ -54,6 +56,8 @@ class Identity:
         permutation: number of the grid point; 0 for a single training.
         repetition: the lap.
         swept: the swept keys and their values.
+        shown_as_text: swept keys that are text in TensorBoard.
+        trial: what TensorBoard calls the permutation; no other sweep has the same.
     """
 
     directory: Path
@@ -61,6 +65,8 @@ class Identity:
     permutation: int
     repetition: int
     swept: Mapping[str, Any]
+    shown_as_text: Sequence[str] = ()
+    trial: str = ""
 
 
 def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
@@ -155,13 +161,13 @@ def _alone(directory: Path) -> Iterator[bool]:
 
 
 def _train(config: Config, identity: Identity, checkpoint: Path | None, began: float) -> JobResult:
-    summaries = Summaries(identity.directory / "summaries")
+    summaries = Summaries(identity.directory / SUMMARIES, run_name(identity.swept))
     progress = ProgressFile(identity.directory)
     progress.begin(config.trainer.updates)
     success: bool | None = False
     try:
         if identity.swept:
-            summaries.hparams(identity.swept, str(identity.permutation))
+            summaries.hparams(cells(identity.swept, identity.shown_as_text), identity.trial)
         with own_device(device_of(config)) as device:
             trained = train(
                 config,
@@ -231,9 +237,15 @@ def _identity(composed: DictConfig) -> Identity:
         swept = _swept(composed, list(known["keys"]))
         if "seed" in swept:  # the choice, of which every lap has its own
             swept["seed"] -= known.repetition
-        return Identity(directory, shown, known.permutation, known.repetition, swept)
+        trial = trial_id(known.sweep, known.permutation)
+        as_text = list(known.shown_as_text)
+        return Identity(
+            directory, shown, known.permutation, known.repetition, swept, as_text, trial
+        )
     keys = [override_key(text) for text in hydra.overrides.task]
-    return Identity(directory, shown, int(hydra.job.num), 0, _swept(composed, keys))
+    number = int(hydra.job.num)
+    trial = trial_id(str(hydra.sweep.dir), number)
+    return Identity(directory, shown, number, 0, _swept(composed, keys), trial=trial)
 
 
 def _swept(composed: DictConfig, keys: list[str]) -> dict[str, Any]:

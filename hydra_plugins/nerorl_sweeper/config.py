@@ -17,6 +17,10 @@ class JobIdentity:
     repetition: int = -1
     keys: list[str] = field(default_factory=list)
     """The swept keys, in grid order."""
+    shown_as_text: list[str] = field(default_factory=list)
+    """Those whose choices are of several types, which TensorBoard cannot compare."""
+    sweep: str = ""
+    """The sweep's id."""
 
 
 @dataclass
@@ -25,7 +29,7 @@ class NeroRLSweeperConf(SweepOptions):
 
     _target_: str = "hydra_plugins.nerorl_sweeper.nerorl_sweeper.NeroRLSweeper"
     job: JobIdentity = field(default_factory=JobIdentity)
-    """Set by the sweeper for each job: which permutation and repetition it is."""
+    """Set by the sweeper for each job: which one of which sweep it is."""
 
 
 ConfigStore.instance().store(

@@ -80,6 +80,11 @@ class SweepRecord:
 _ADAPTER = TypeAdapter(SweepRecord)
 
 
+def trial_id(sweep_id: str, permutation: int) -> str:
+    """Returns what TensorBoard calls a permutation, in this sweep and no other."""
+    return f"{sweep_id}/{permutation}" if sweep_id else str(permutation)
+
+
 def read_record(directory: Path) -> SweepRecord | None:
     """Returns the record of the sweep in a directory; None if there is none.
 

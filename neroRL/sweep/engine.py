@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from neroRL.composition.checking import Origin, check_device, check_sections, plain
+from neroRL.composition.overrides import value_text
 from neroRL.cores import available_cores
 from neroRL.errors import ConfigError, Problem
 from neroRL.files import remove_leftovers
@@ -28,9 +29,10 @@ from neroRL.records.results import (
     read_result,
 )
 from neroRL.records.sweep_record import SweepRecord, command_line, read_record, versions
+from neroRL.reporting.cells import keys_shown_as_text
 from neroRL.reporting.progress import make_display
 from neroRL.reporting.summary import print_summary
-from neroRL.reporting.tensorboard import write_sweep_hparams
+from neroRL.reporting.tensorboard import metric_tags, write_sweep_hparams
 from neroRL.sweep import axes, extension, ledger, writing
 from neroRL.sweep.grid import Grid, Permutation
 from neroRL.sweep.jobs import SEED, Job, JobPlan
@@ -179,8 +181,11 @@ class Sweep:
         """The jobs the options ask for, their seeds not drawn yet."""
         return self._plan(self._base_seed, self._options.num_repetitions)
 
-    def _plan(self, seed: int, repetitions: int) -> JobPlan:
-        return JobPlan(self._grid, self._findings.valid, repetitions, seed, self._overrides.shared)
+    def _plan(self, seed: int, repetitions: int, marks: Sequence[str] = ()) -> JobPlan:
+        def shared(permutation: Permutation) -> list[str]:
+            return [*self._overrides.shared(permutation), *marks]
+
+        return JobPlan(self._grid, self._findings.valid, repetitions, seed, shared)
 
     def _train(self, launcher: Launcher, task: TaskFunction) -> None:
         ledger.check_directory(self._directory)
@@ -196,7 +201,7 @@ class Sweep:
             numbers = self._new_numbers(earlier)
         elif earlier is not None:
             ledger.refuse_other_sweep(self._directory, earlier, record)
-        plan = self._plan(record.seed, record.repetitions)
+        plan = self._plan(record.seed, record.repetitions, _marks(record))
         self._directory.mkdir(parents=True, exist_ok=True)
         with ledger.locked(self._directory):
             remove_leftovers(self._directory)
@@ -205,8 +210,6 @@ class Sweep:
                 extension.renumber(self._directory, numbers, values, record)
             record.write(self._directory)
             OmegaConf.save(self._config, self._directory / "multirun.yaml")
-            if earlier is None or earlier.axes != record.axes:
-                write_sweep_hparams(self._directory, record.axes)
             self._run_jobs(plan, launcher, task)
 
     def _new_numbers(self, earlier: SweepRecord) -> dict[int, int]:
@@ -221,6 +224,14 @@ class Sweep:
             return (before if grid is old else self._validator).mapping(grid, permutation)
 
         return extension.new_numbers(old, self._grid, content)
+
+    def _describe(self, results: Iterable[JobResult]) -> None:
+        """Tells TensorBoard the columns of the sweep's table, as far as results have shown them."""
+        swept = {axis.key: axis.choices for axis in self._grid.axes}.get("evaluation.evaluate", ())
+        evaluates = any(choice.value for choice in swept) or self._base["evaluation"]["evaluate"]
+        success = any(result.success_mean is not None for result in results)
+        metrics = metric_tags(evaluates=bool(evaluates), tells_success=success)
+        write_sweep_hparams(self._directory, ledger.axes_of(self._grid.axes), metrics)
 
     def _record(self, earlier: SweepRecord | None) -> SweepRecord:
         seed = self._base_seed
@@ -244,6 +255,7 @@ class Sweep:
 
     def _run_jobs(self, plan: JobPlan, launcher: Launcher, task: TaskFunction) -> None:
         finished, pending = self._divide(plan)
+        self._describe(finished.values())
         total = len(finished) + len(pending)
         if finished:
             print(f"{len(finished)} of {total} jobs are done already", file=sys.stderr)
@@ -260,6 +272,7 @@ class Sweep:
         finally:
             monitor.stop()
         results = monitor.results()
+        self._describe(results)
         print_summary(results, len(plan.valid), str(self._directory), sys.stdout)
         if any(result.status == FAILED for result in results):
             raise SystemExit(Exit.FAILED)
@@ -359,3 +372,9 @@ class Sweep:
                 print(f"warning: {job.directory}: {reason}", file=sys.stderr)
                 monitor.note(job, failed)
         monitor.poll()
+
+
+def _marks(record: SweepRecord) -> list[str]:
+    """Overrides that tell a job which sweep it is of, for TensorBoard."""
+    told = {"sweep": record.id, "shown_as_text": keys_shown_as_text(record.axes)}
+    return [f"hydra.sweeper.job.{key}={value_text(value)}" for key, value in told.items()]
