@@ -19,7 +19,7 @@ ALLOWED = {
     "models": {"errors", "config", "environments"},
     "evaluation": FOUNDATION | {"environments", "models"},
     "training": FOUNDATION | {"environments", "models", "evaluation"},
-    "reporting": FOUNDATION,
+    "reporting": FOUNDATION | {"composition"},
     "composition": FOUNDATION | {"environments"},
     "sweep": FOUNDATION | {"composition", "reporting"},
 }

@@ -47,6 +47,8 @@ _AFTER = (
     "directory",
     "error",
 )
+# The numbers of every result; ``statistics`` are further ones.
+NUMBERS = (*_MEASURED, *_AFTER[: _AFTER.index("directory")])
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,11 @@ class JobResult:
     threads: int | None = None
     fingerprint: str = ""
     format: int = FORMAT
+
+    def number(self, name: str) -> float | None:
+        """Returns a number of the result by the name of its column; None if there is none."""
+        value: float | None = getattr(self, name) if name in NUMBERS else self.statistics.get(name)
+        return value
 
     def write(self, directory: Path) -> None:
         """Writes ``result.json`` atomically."""
@@ -188,7 +195,7 @@ def write_table(sweep: Path, keys: Sequence[str], results: Iterable[JobResult]) 
         row += [getattr(result, name) for name in _MEASURED]
         row += [result.statistics.get(name) for name in others]
         row += [getattr(result, name) for name in _AFTER]
-        writer.writerow([_cell(value) for value in row])
+        writer.writerow([table_cell(value) for value in row])
     write_text(sweep / TABLE_FILE, text.getvalue())
 
 
@@ -199,7 +206,8 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _cell(value: Any) -> Any:
+def table_cell(value: Any) -> Any:
+    """Returns a value as tables have it: empty for none, lists and truth values as in JSON."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
     if isinstance(value, bool | list | dict):

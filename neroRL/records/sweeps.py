@@ -32,6 +32,11 @@ class RecordedSweep:
     results: list[JobResult]
     damaged: list[str]
 
+    @property
+    def jobs_a_lap(self) -> int:
+        """How many jobs each lap has."""
+        return self.record.jobs // max(self.record.repetitions, 1)
+
 
 def read_sweep(directory: Path | str) -> RecordedSweep:
     """Returns what the files of a sweep tell; nothing is written.

@@ -29,7 +29,7 @@ class Standing:
     Attributes:
         permutation: number of the grid point.
         overrides: its swept keys and their values.
-        objectives: of its completed repetitions that count, by repetition.
+        objectives: what is compared of its completed repetitions that count, by repetition.
         iqm: their interquartile mean.
     """
 
@@ -45,10 +45,13 @@ class Standing:
 
     def values(self) -> str:
         """Returns the swept keys and their values, in one line."""
-        return " ".join(f"{key}={value}" for key, value in self.overrides.items())
+        text = " ".join(f"{key}={value}" for key, value in self.overrides.items())
+        return text.replace("\n", "\\n").replace("\r", "\\r")
 
 
-def standings(results: Sequence[JobResult], jobs_a_lap: int) -> list[Standing]:
+def standings(
+    results: Sequence[JobResult], jobs_a_lap: int, metric: str = "objective"
+) -> list[Standing]:
     """Returns the permutations with a completed repetition that counts, best first.
 
     Ties go to the lower number.
@@ -56,13 +59,15 @@ def standings(results: Sequence[JobResult], jobs_a_lap: int) -> list[Standing]:
     Args:
         results: of a sweep, in any order; at most one for each job.
         jobs_a_lap: how many jobs a lap of the sweep has.
+        metric: what is compared, a number of the results; more is better.
     """
     laps = laps_that_count(results, jobs_a_lap)
     objectives: dict[int, dict[int, float]] = {}
     overrides: dict[int, Mapping[str, Any]] = {}
     for result in results:
-        if result.status == COMPLETED and result.objective is not None and result.repetition < laps:
-            objectives.setdefault(result.permutation, {})[result.repetition] = result.objective
+        value = result.number(metric)
+        if result.status == COMPLETED and value is not None and result.repetition < laps:
+            objectives.setdefault(result.permutation, {})[result.repetition] = value
             overrides[result.permutation] = result.overrides
     found = [
         Standing(

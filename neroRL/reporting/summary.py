@@ -1,9 +1,8 @@
-"""What a sweep came to, printed at its end."""
+"""What a sweep came to, as text: the ranking of its permutations, and what failed."""
 
 from __future__ import annotations
 
 import shlex
-import statistics
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -11,38 +10,43 @@ from rich.console import Console
 from rich.table import Table
 
 from neroRL.records.results import COMPLETED, FAILED, STATUSES, JobResult
-from neroRL.reporting.standing import Standing, standings
+from neroRL.reporting.ranking import TRUSTED_RUNS, Ranked, Ranking
+from neroRL.reporting.ranking_files import Written
 
 MOST_ROWS = 10
 
 
 def print_summary(
-    results: Sequence[JobResult], jobs_a_lap: int, sweep: str, stream: TextIO
+    results: Sequence[JobResult], ranking: Ranking, sweep: str, stream: TextIO
 ) -> None:
-    """Prints counts, the best permutations and what failed.
+    """Prints counts, the ranking and what failed.
 
     Args:
-        results: of all jobs.
-        jobs_a_lap: how many jobs a lap of the sweep has.
+        results: of all jobs that ended.
+        ranking: of their permutations.
         sweep: the sweep's directory, as the user gave it.
         stream: where to.
     """
     # Values are a user's text, in which [x] is no markup.
     width = None if stream.isatty() else 160
-    console = Console(file=stream, highlight=False, markup=False, emoji=False, width=width)
+    console = Console(
+        file=stream, highlight=False, markup=False, emoji=False, width=width, soft_wrap=True
+    )
     counts = {status: sum(result.status == status for result in results) for status in STATUSES}
     shown = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     console.print(f"{len(results)} jobs: {shown or 'none'}")
-    ranked = standings(results, jobs_a_lap)
+    ranked = [row for row in ranking.rows if row.rank is not None]
     if ranked:
         console.print("objectives of the best permutations, over their repetitions:")
-        console.print(_table(ranked[:MOST_ROWS]))
+        console.print(_table(ranked[:MOST_ROWS], ranking), soft_wrap=False)
+        for line in certainty(ranking):
+            console.print(line)
     elif counts[COMPLETED]:
         console.print("No episode ended in the completed jobs, so they have no objective.")
     hidden = len(ranked) - MOST_ROWS
     if hidden > 0:
         of = f"{hidden} of {len(ranked)} permutations are not shown"
-        console.print(f"{of}; {sweep}/results.csv has all jobs", soft_wrap=True)
+        console.print(f"{of}; {sweep}/results.csv has all jobs")
     for result in results:
         if result.status == FAILED:
             reason = (result.error or "").strip().splitlines()
@@ -53,17 +57,55 @@ def print_summary(
         console.print("Run the same command again to try the failed jobs again.")
         first = next(result for result in results if result.status == FAILED)
         config = shlex.quote(f"{sweep}/{first.directory}/.hydra/config.yaml")
-        console.print(f"One alone, outside of the sweep: ntrain --config={config}", soft_wrap=True)
-    console.print(f"results: {sweep}/results.csv", soft_wrap=True)
-    console.print(f"curves:  tensorboard --logdir {shlex.quote(sweep)}", soft_wrap=True)
+        console.print(f"One alone, outside of the sweep: ntrain --config={config}")
+    console.print(f"results: {sweep}/results.csv")
+    console.print(f"curves:  tensorboard --logdir {shlex.quote(sweep)}")
 
 
-def _table(shown: Sequence[Standing]) -> Table:
-    table = Table("permutation", "runs", "iqm", "mean", "std", "values")
-    for one in shown:
-        objectives = list(one.objectives.values())
-        spread = f"{statistics.stdev(objectives):.2g}" if len(objectives) > 1 else ""
-        mean = f"{statistics.fmean(objectives):.4g}"
-        row = [str(one.permutation), str(one.runs), f"{one.iqm:.4g}", mean, spread, one.values()]
-        table.add_row(*row)
+def print_written(written: Written, stream: TextIO) -> None:
+    """Prints where a ranking was written, and how to train its best permutation again."""
+    print(f"ranking: {written.table}", file=stream)
+    if written.best is not None:
+        print(f"best:    ntrain --config={shlex.quote(str(written.best))}", file=stream)
+
+
+def certainty(ranking: Ranking) -> list[str]:
+    """Returns how sure the first place of a ranking is, a sentence a line."""
+    best, share = ranking.best, f"{100 * ranking.confidence:g} %"
+    if best is None or len(ranking.rows) == 1:
+        return []
+    if best.standing.runs == 1:
+        return [
+            "One repetition cannot tell a better permutation from a lucky seed; "
+            f"--num-repetitions={TRUSTED_RUNS} adds seeds."
+        ]
+    number = best.standing.permutation
+    others = [other for other in ranking.tied if other != number]
+    if others:
+        told = ", ".join(map(str, others[:MOST_ROWS]))
+        rest = f" and {len(others) - MOST_ROWS} more" if len(others) > MOST_ROWS else ""
+        lines = [f"Permutation {number} is not shown to be better than {told}{rest} (at {share})."]
+    else:
+        lines = [f"Permutation {number} is better than all others (at {share})."]
+    if ranking.more_repetitions:
+        missing = f"About {ranking.more_repetitions} more repetitions"
+        lines.append(f"{missing} would tell the best two apart, if they go on like this.")
+    if best.standing.runs < TRUSTED_RUNS:
+        lines.append(f"Intervals of fewer than {TRUSTED_RUNS} repetitions are not to be trusted.")
+    return lines
+
+
+def _table(rows: Sequence[Ranked], ranking: Ranking) -> Table:
+    """The rows, with the columns that their numbers of repetitions allow."""
+    repeated = any(row.interval for row in rows)
+    spread = [f"{100 * ranking.confidence:g} % interval", "mean", "std", "tied"] if repeated else []
+    table = Table("permutation", "runs", "iqm", *spread, "values")
+    for row in rows:
+        standing = row.standing
+        cells = [str(standing.permutation), str(standing.runs), f"{standing.iqm:.4g}"]
+        if repeated:
+            interval = " to ".join(f"{bound:.4g}" for bound in row.interval or ())
+            std = "" if row.std is None else f"{row.std:.2g}"
+            cells += [interval, f"{row.mean:.4g}", std, "yes" if row.tied_with_best else "no"]
+        table.add_row(*cells, standing.values())
     return table

@@ -31,7 +31,9 @@ from neroRL.records.results import (
 from neroRL.records.sweep_record import SweepRecord, command_line, read_record, versions
 from neroRL.reporting.cells import keys_shown_as_text
 from neroRL.reporting.progress import make_display
-from neroRL.reporting.summary import print_summary
+from neroRL.reporting.ranking import rank
+from neroRL.reporting.ranking_files import write_files
+from neroRL.reporting.summary import print_summary, print_written
 from neroRL.reporting.tensorboard import metric_tags, write_sweep_hparams
 from neroRL.sweep import axes, extension, ledger, writing
 from neroRL.sweep.grid import Grid, Permutation
@@ -273,9 +275,18 @@ class Sweep:
             monitor.stop()
         results = monitor.results()
         self._describe(results)
-        print_summary(results, len(plan.valid), str(self._directory), sys.stdout)
+        self._rank(results, plan)
         if any(result.status == FAILED for result in results):
             raise SystemExit(Exit.FAILED)
+
+    def _rank(self, results: Sequence[JobResult], plan: JobPlan) -> None:
+        """Prints what the sweep came to, and writes its ranking and its best config."""
+        ranking = rank(results, len(plan.valid))
+        print_summary(results, ranking, str(self._directory), sys.stdout)
+        written = write_files(self._directory, ranking, plan.grid.keys, results)
+        print_written(written, sys.stdout)
+        if written.warning:
+            print(f"warning: {written.warning}", file=sys.stderr)
 
     def _run_here(
         self, plan: JobPlan, pending: Sequence[int], task: TaskFunction, monitor: Monitor

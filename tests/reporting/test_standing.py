@@ -15,6 +15,7 @@ from scipy import stats
 
 from neroRL.records.results import COMPLETED, DIVERGED, FAILED, STOPPED, JobResult
 from neroRL.reporting.progress import PlainDisplay
+from neroRL.reporting.ranking import rank
 from neroRL.reporting.standing import interquartile_mean, laps_that_count, standings
 from neroRL.reporting.summary import print_summary
 from neroRL.sweep.grid import Choice, Permutation
@@ -106,7 +107,7 @@ def _shown_best(monitor: Monitor, display: io.StringIO) -> tuple[int, str] | Non
 
 def _first_row(results, jobs_a_lap) -> tuple[int, str] | None:
     printed = io.StringIO()
-    print_summary(results, jobs_a_lap, "out", printed)
+    print_summary(results, rank(results, jobs_a_lap), "out", printed)
     rows = [line.split("│") for line in printed.getvalue().splitlines() if line.startswith("│")]
     return (int(rows[0][1]), f"{float(rows[0][3]):.3g}") if rows else None
 
