@@ -18,7 +18,7 @@ from benchmarks.ablation import all_off, everything_on
 from benchmarks.measuring import measure
 from benchmarks.workloads import MEMORY_S13
 from neroRL.config.checks import build
-from neroRL.training.outcome import Progress
+from neroRL.records.job_progress import JobProgress
 from neroRL.training.trainer import train
 
 SEEDS = 5
@@ -49,7 +49,7 @@ def train_one(task: str, mode: str, seed: int) -> list[float]:
     )
     returns: list[float] = []
 
-    def note(progress: Progress) -> None:
+    def note(progress: JobProgress) -> None:
         returns.append(float("nan") if progress.reward_mean is None else progress.reward_mean)
 
     with tempfile.TemporaryDirectory() as directory, MODES[mode]():

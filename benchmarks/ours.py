@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.measuring import SPEED, Values, peak_mib
 from benchmarks.workloads import BATCH, WORKLOADS
 from neroRL.config.checks import build
-from neroRL.training.outcome import Progress
+from neroRL.records.job_progress import JobProgress
 from neroRL.training.trainer import train
 
 
@@ -25,7 +25,7 @@ def measure_training(config: dict[str, Any], updates: int) -> Values:
     """
     times: list[float] = []
 
-    def note(_: Progress) -> None:
+    def note(_: JobProgress) -> None:
         times.append(time.perf_counter())
 
     with tempfile.TemporaryDirectory() as directory:

@@ -21,7 +21,8 @@ def main(sweep: Path, picture: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
     for result_file in sorted(sweep.glob("*/*/result.json")):
         result = json.loads(result_file.read_text())
-        events = EventAccumulator(str(result_file.parent / "summaries")).Reload()
+        (run,) = {path.parent for path in (result_file.parent / "summaries").rglob("events.*")}
+        events = EventAccumulator(str(run)).Reload()
         steps = {event.step: event.value for event in events.Scalars("time/env_steps")}
         rewards = events.Scalars("episode/reward_mean")
         label = ", ".join(f"{key.split('.', 1)[1]} {value}" for key, value in

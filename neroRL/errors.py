@@ -60,6 +60,10 @@ class OutputError(NeroRLError):
     """An output directory that cannot be used, or holds something else."""
 
 
+class RecordError(NeroRLError):
+    """A record of a job or a sweep that is not whole."""
+
+
 class CheckpointError(NeroRLError):
     """A checkpoint that cannot be loaded."""
 

@@ -14,8 +14,8 @@ from neroRL.composition.overrides import override_key, value_text
 from neroRL.composition.paths import find_config
 from neroRL.config.checks import run_id_problem
 from neroRL.errors import UsageError, did_you_mean
+from neroRL.records.exits import Exit
 
-BAD_INPUT = 2
 _NEEDS_NO_QUOTES = re.compile(r"[a-zA-Z./][\w./-]*")
 _WORDS = ("null", "true", "false", "inf", "nan")
 TUNE_EPILOG = """\
@@ -30,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         print(f"error: {message}", file=sys.stderr)
-        raise SystemExit(BAD_INPUT)
+        raise SystemExit(Exit.BAD_INPUT)
 
     def parse(self, arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
         """The flags, and what is Hydra's."""

@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,13 @@ from neroRL.environments import registry
 from neroRL.environments.unity.ports import leased_worker_ids
 from neroRL.errors import Interrupted, JobFailedError, TransientError, described
 from neroRL.files import remove_leftovers
-from neroRL.records.job_progress import JobProgress, ProgressFile
-from neroRL.records.results import COMPLETED, DIVERGED, FAILED, JobResult, read_result
-from neroRL.reporting.tensorboard import Summaries
-from neroRL.sweep.ledger import fingerprint
+from neroRL.records.job_progress import ProgressFile
+from neroRL.records.results import COMPLETED, FAILED, JobResult, fingerprint, read_result
+from neroRL.records.sweep_record import trial_id
+from neroRL.reporting.cells import cells, run_name
+from neroRL.reporting.tensorboard import SUMMARIES, Summaries
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.interrupt import Requeued, interruptible
-from neroRL.training.outcome import Outcome, Progress
 from neroRL.training.trainer import device_of, train
 
 logger = logging.getLogger("neroRL.job")
@@ -52,6 +52,8 @@ class Identity:
         permutation: number of the grid point; 0 for a single training.
         repetition: the lap.
         swept: the swept keys and their values.
+        shown_as_text: swept keys that are text in TensorBoard.
+        trial: what TensorBoard calls the permutation; no other sweep has the same.
     """
 
     directory: Path
@@ -59,6 +61,8 @@ class Identity:
     permutation: int
     repetition: int
     swept: Mapping[str, Any]
+    shown_as_text: Sequence[str] = ()
+    trial: str = ""
 
 
 def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
@@ -95,11 +99,19 @@ def _run(mapping: dict[str, Any], identity: Identity, checkpoint: Path | None) -
         config.seed = _drawn_seed(identity.directory, checkpoint)
     mark = fingerprint({**mapping, "seed": config.seed})
     progress = ProgressFile(identity.directory)
-    progress.begin(identity.shown_directory, config.trainer.updates)
+    progress.begin(config.trainer.updates)
     try:
         with _own_ports(config) as placed:
-            outcome = _train(placed, identity, checkpoint, progress, began)
-        _result(outcome, identity, mark).write(identity.directory)
+            trained = _train(placed, identity, checkpoint, progress, began)
+        result = dataclasses.replace(
+            trained,
+            permutation=identity.permutation,
+            repetition=identity.repetition,
+            overrides=identity.swept,
+            directory=identity.shown_directory,
+            fingerprint=mark,
+        )
+        result.write(identity.directory)
     except (Requeued, Interrupted):  # its progress stays, as that of a job that is killed
         raise
     except (Exception, SystemExit, KeyboardInterrupt) as error:
@@ -113,7 +125,7 @@ def _run(mapping: dict[str, Any], identity: Identity, checkpoint: Path | None) -
             raise JobFailedError(f"the job raised {described(error)}") from error
         raise
     progress.remove()
-    return float("nan") if outcome.objective is None else outcome.objective
+    return float("nan") if result.objective is None else result.objective
 
 
 @contextlib.contextmanager
@@ -157,36 +169,24 @@ def _train(
     checkpoint: Path | None,
     progress: ProgressFile,
     began: float,
-) -> Outcome:
-    summaries = Summaries(identity.directory / "summaries")
+) -> JobResult:
+    summaries = Summaries(identity.directory / SUMMARIES, run_name(identity.swept))
     success: bool | None = False
-
-    def show(now: Progress) -> None:
-        progress.write(
-            JobProgress(
-                identity.shown_directory,
-                now.update,
-                now.updates,
-                now.steps_per_second,
-                now.reward_mean,
-            )
-        )
-
     try:
         if identity.swept:
-            summaries.hparams(identity.swept, str(identity.permutation))
+            summaries.hparams(cells(identity.swept, identity.shown_as_text), identity.trial)
         with own_device(device_of(config)) as device:
-            outcome = train(
+            trained = train(
                 config,
                 identity.directory,
                 checkpoint=checkpoint or _own_checkpoint(identity, config),
                 summaries=summaries,
-                on_update=show,
+                on_update=progress.write,
                 device=device,
                 began=began,
             )
-        success = outcome.status == COMPLETED
-        return outcome
+        success = trained.status == COMPLETED
+        return trained
     except (Interrupted, Requeued):
         success = None
         raise
@@ -243,9 +243,15 @@ def _identity(composed: DictConfig) -> Identity:
         swept = _swept(composed, list(known["keys"]))
         if "seed" in swept:  # the choice, of which every lap has its own
             swept["seed"] -= known.repetition
-        return Identity(directory, shown, known.permutation, known.repetition, swept)
+        trial = trial_id(known.sweep, known.permutation)
+        as_text = list(known.shown_as_text)
+        return Identity(
+            directory, shown, known.permutation, known.repetition, swept, as_text, trial
+        )
     keys = [override_key(text) for text in hydra.overrides.task]
-    return Identity(directory, shown, int(hydra.job.num), 0, _swept(composed, keys))
+    number = int(hydra.job.num)
+    trial = trial_id(str(hydra.sweep.dir), number)
+    return Identity(directory, shown, number, 0, _swept(composed, keys), trial=trial)
 
 
 def _swept(composed: DictConfig, keys: list[str]) -> dict[str, Any]:
@@ -255,18 +261,6 @@ def _swept(composed: DictConfig, keys: list[str]) -> dict[str, Any]:
         value = choices.get(key) if key in choices else OmegaConf.select(composed, key)
         swept[key] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
     return swept
-
-
-def _result(outcome: Outcome, identity: Identity, mark: str) -> JobResult:
-    assert outcome.status in (COMPLETED, DIVERGED)
-    return JobResult(
-        permutation=identity.permutation,
-        repetition=identity.repetition,
-        overrides=identity.swept,
-        directory=identity.shown_directory,
-        fingerprint=mark,
-        **vars(outcome),
-    )
 
 
 def _failed(config: Config, identity: Identity, mark: str, error: BaseException) -> JobResult:

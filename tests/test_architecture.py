@@ -13,15 +13,15 @@ PACKAGE = Path(__file__).resolve().parents[1] / "neroRL"
 # What each package may import from neroRL, besides itself.
 FOUNDATION = {"errors", "files", "cores", "config", "records"}
 ALLOWED = {
-    "records": {"errors", "files"},
+    "records": {"errors", "files", "config", "__init__"},
     "config": {"errors"},
     "environments": {"errors", "config", "leases"},
     "models": {"errors", "config", "environments"},
     "evaluation": FOUNDATION | {"environments", "models"},
     "training": FOUNDATION | {"environments", "models", "evaluation"},
-    "reporting": FOUNDATION,
+    "reporting": FOUNDATION | {"composition"},
     "composition": FOUNDATION | {"environments"},
-    "sweep": FOUNDATION | {"composition", "reporting", "__init__"},
+    "sweep": FOUNDATION | {"composition", "reporting"},
 }
 
 
@@ -49,10 +49,26 @@ def test_models_know_environments_by_their_specification_only():
 
 
 @pytest.mark.parametrize(
-    "module", ["neroRL.flags", "neroRL.sweep.engine", "neroRL.environments.registry"]
+    "module",
+    [
+        "neroRL.flags",
+        "neroRL.sweep.engine",
+        "neroRL.environments.registry",
+        "neroRL.records.sweeps",
+    ],
 )
 def test_light_modules_do_not_import_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_hydras_discovery_of_the_sweeper_stays_light():
+    """Every command of Hydra pays for it, those of other applications included."""
+    code = (
+        "import sys; from hydra.core.plugins import Plugins; Plugins.instance()\n"
+        "assert 'NeroRLSweeper' in str(Plugins.instance().discover())\n"
+        "sys.exit(any(name in sys.modules for name in ('torch', 'pydantic', 'ruamel.yaml')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

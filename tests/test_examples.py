@@ -7,11 +7,23 @@ import importlib
 
 import pytest
 
-MODULES = ["neroRL.composition.choices", "neroRL.sweep.grid"]
+# Functions whose docstrings have an example, by module.
+EXAMPLES = {
+    "neroRL.composition.choices": ["settled"],
+    "neroRL.records.job_progress": ["read_progress"],
+    "neroRL.records.results": ["read_result"],
+    "neroRL.records.sweep_record": ["read_record"],
+    "neroRL.records.sweeps": ["read_sweep"],
+    "neroRL.reporting.cells": ["cells", "run_name"],
+    "neroRL.sweep.grid": ["Grid"],
+}
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_examples(name):
-    failed, tried = doctest.testmod(importlib.import_module(name))
-    assert tried
-    assert not failed
+    module = importlib.import_module(name)
+    found = {test.name.rpartition(".")[2] for test in doctest.DocTestFinder().find(module)
+             if test.examples}  # fmt: skip
+    assert found >= set(EXAMPLES[name])
+    assert found
+    assert not doctest.testmod(module).failed

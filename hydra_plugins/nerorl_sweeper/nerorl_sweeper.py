@@ -19,7 +19,7 @@ class NeroRLSweeper(Sweeper):
     """Grid search over a tuning file and the sweeps of the command line.
 
     Args:
-        options: see :class:`hydra_plugins.nerorl_sweeper.config.NeroRLSweeperConf`.
+        options: see :class:`neroRL.sweep.options.SweepOptions`.
     """
 
     def __init__(self, **options: Any) -> None:

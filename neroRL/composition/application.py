@@ -1,7 +1,4 @@
-"""Runs Hydra for every door: finds the primary config, checks it, and turns errors into exits.
-
-Exit status: 0 all well; 1 a training failed; 2 bad input, nothing was created; 130 interrupted.
-"""
+"""Runs Hydra for every door: finds the primary config, checks it, and turns errors into exits."""
 
 from __future__ import annotations
 
@@ -42,10 +39,10 @@ from neroRL.errors import (
     did_you_mean,
 )
 from neroRL.files import check_place
+from neroRL.records.exits import Exit
 
 HYDRA_VERSION = "1.3"
 DEFAULT_CONFIG = "default"
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -67,24 +64,24 @@ def run(
             _run(arguments, task, check)
     except TransientError as error:  # the machine's fault, met while training
         print(f"error: {described(error)}", file=sys.stderr)
-        return FAILED
+        return Exit.FAILED
     except (NeroRLError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {_explained(error)}", file=sys.stderr)
-        return BAD_INPUT
+        return Exit.BAD_INPUT
     except OSError as error:
         if error.errno not in DISK_ERRORS:
             raise
         print(f"error: {error}; make room and run the same command again", file=sys.stderr)
-        return FAILED
+        return Exit.FAILED
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return Exit.INTERRUPTED
     except SystemExit as end:
         if isinstance(end.code, int) or end.code is None:
-            return end.code or 0
+            return end.code or Exit.WELL
         print(end.code, file=sys.stderr)
-        return 1
-    return 0
+        return Exit.FAILED
+    return Exit.WELL
 
 
 def _run(

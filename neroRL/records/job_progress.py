@@ -1,4 +1,4 @@
-"""Where a running job stands, told through a small file in its directory.
+"""Where a training stands, told through a small file in its job's directory.
 
 A file reaches whoever watches, wherever the job runs: in this process, in another, on a cluster.
 """
@@ -19,19 +19,19 @@ SECONDS_BETWEEN = 0.5
 
 @dataclass(frozen=True)
 class JobProgress:
-    """Where a job stands.
+    """Where a training stands.
 
     Attributes:
-        directory: the job's directory, relative to the sweep's.
         update: updates done.
         updates: updates to do.
+        env_steps: environment steps done.
         steps_per_second: environment steps over the time of rollout and optimisation.
         reward_mean: of the last 100 episodes; None before the first ended.
     """
 
-    directory: str
     update: int
     updates: int
+    env_steps: int
     steps_per_second: float
     reward_mean: float | None
 
@@ -48,9 +48,9 @@ class ProgressFile:
         self._written = -math.inf
         self._began = time.time()
 
-    def begin(self, directory: str, updates: int) -> None:
+    def begin(self, updates: int) -> None:
         """Tells that the job has begun; a job that is killed leaves the file behind."""
-        self.write(JobProgress(directory, 0, updates, 0.0, None))
+        self.write(JobProgress(0, updates, 0, 0.0, None))
         self._written = -math.inf
 
     def write(self, progress: JobProgress) -> None:
@@ -71,7 +71,14 @@ class ProgressFile:
 
 
 def read_progress(directory: Path) -> JobProgress | None:
-    """Reads where a job stands; None when it has not begun, or has come to an end."""
+    """Returns where a job stands; None when it has not begun, or has ended by itself.
+
+    >>> from tempfile import mkdtemp
+    >>> job = Path(mkdtemp())
+    >>> ProgressFile(job).begin(updates=200)
+    >>> read_progress(job).updates
+    200
+    """
     try:
         content = json.loads((directory / PROGRESS_FILE).read_text(encoding="utf-8"))
         return JobProgress(**{key: content[key] for key in content if key != "began"})

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from neroRL.config.schema import REVISION
+from neroRL.errors import RecordError
 from neroRL.files import write_text
 
 RESULT_FILE = "result.json"
 TABLE_FILE = "results.csv"
 FORMAT = 2
 
-COMPLETED, FAILED, DIVERGED = "completed", "failed", "diverged"
+Status = Literal["completed", "failed", "diverged", "stopped"]
+COMPLETED: Final = "completed"
+FAILED: Final = "failed"
+DIVERGED: Final = "diverged"
+STOPPED: Final = "stopped"
+STATUSES: tuple[Status, ...] = (COMPLETED, FAILED, DIVERGED, STOPPED)
+# Keys of a config that say where a job runs, and not what it trains.
+PLACE = ("run_id", "worker_id", "device", "threads")
 _BEFORE = ("permutation", "repetition", "seed", "status")
 _MEASURED = (
     "objective",
@@ -35,17 +47,20 @@ _AFTER = (
     "directory",
     "error",
 )
+# The numbers of every result; ``statistics`` are further ones.
+NUMBERS = (*_MEASURED, *_AFTER[: _AFTER.index("directory")])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class JobResult:
-    """The outcome of one job.
+    """The outcome of one job, or of a training on its own.
 
     Attributes:
-        permutation: number of the grid point.
-        repetition: the lap.
+        permutation: number of the grid point; 0 for a training on its own.
+        repetition: the lap, from 0.
         seed: what the training was seeded with.
-        status: completed, failed or diverged.
+        status: completed; failed with an error; diverged, the loss was not finite any more; or
+            stopped early by a race.
         overrides: the swept keys, by dotted path, and their values.
         objective: what the sweep compares; None when the training produced none.
         reward_mean: mean return of the episodes the objective is taken from.
@@ -66,10 +81,12 @@ class JobResult:
         format: version of this format.
     """
 
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)
+
     permutation: int
     repetition: int
     seed: int
-    status: str
+    status: Status
     overrides: Mapping[str, Any] = field(default_factory=dict)
     objective: float | None = None
     reward_mean: float | None = None
@@ -88,19 +105,71 @@ class JobResult:
     fingerprint: str = ""
     format: int = FORMAT
 
+    def number(self, name: str) -> float | None:
+        """Returns a number of the result by the name of its column; None if there is none."""
+        value: float | None = getattr(self, name) if name in NUMBERS else self.statistics.get(name)
+        return value
+
     def write(self, directory: Path) -> None:
         """Writes ``result.json`` atomically."""
         values = {key: _finite(value) for key, value in dataclasses.asdict(self).items()}
         write_text(directory / RESULT_FILE, json.dumps(values, indent=2) + "\n")
 
 
-def read_result(directory: Path) -> JobResult | None:
-    """Reads a job's ``result.json``; None where there is none or it is not whole."""
+_ADAPTER = TypeAdapter(JobResult)
+
+
+def fingerprint(config: Mapping[str, Any]) -> str:
+    """Returns a digest of what a job trains: its resolved config and the meaning of its keys.
+
+    Where a job runs is no part of it.
+    """
+    kept = {key: value for key, value in config.items() if key not in PLACE}
+    text = json.dumps([FORMAT, REVISION, kept], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def load_result(directory: Path) -> JobResult:
+    """Returns a job's result.
+
+    Keys that this version does not know are left out, and those that an older version did not
+    write have their defaults.
+
+    Args:
+        directory: of the job.
+
+    Raises:
+        FileNotFoundError: the job has no result.
+        RecordError: its ``result.json`` is not whole.
+    """
+    path = directory / RESULT_FILE
     try:
-        values = json.loads((directory / RESULT_FILE).read_text(encoding="utf-8"))
-        names = {item.name for item in dataclasses.fields(JobResult)}
-        return JobResult(**{key: value for key, value in values.items() if key in names})
-    except (OSError, ValueError, TypeError, AttributeError):
+        return _ADAPTER.validate_python(json.loads(path.read_bytes()))
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = ": ".join([*map(str, first["loc"]), first["msg"]])
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        reason = f"no JSON: {error}"
+    raise RecordError(f"{path} is damaged: {reason}")
+
+
+def read_result(directory: Path) -> JobResult | None:
+    """Returns a job's result; None where there is none or it is not whole.
+
+    Args:
+        directory: of the job.
+
+    >>> from tempfile import mkdtemp
+    >>> job = Path(mkdtemp())
+    >>> read_result(job) is None
+    True
+    >>> JobResult(3, 0, seed=7, status=COMPLETED, objective=0.5).write(job)
+    >>> read_result(job).objective
+    0.5
+    """
+    try:
+        return load_result(directory)
+    except (OSError, RecordError):
         return None
 
 
@@ -126,7 +195,7 @@ def write_table(sweep: Path, keys: Sequence[str], results: Iterable[JobResult]) 
         row += [getattr(result, name) for name in _MEASURED]
         row += [result.statistics.get(name) for name in others]
         row += [getattr(result, name) for name in _AFTER]
-        writer.writerow([_cell(value) for value in row])
+        writer.writerow([table_cell(value) for value in row])
     write_text(sweep / TABLE_FILE, text.getvalue())
 
 
@@ -137,7 +206,8 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _cell(value: Any) -> Any:
+def table_cell(value: Any) -> Any:
+    """Returns a value as tables have it: empty for none, lists and truth values as in JSON."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
     if isinstance(value, bool | list | dict):

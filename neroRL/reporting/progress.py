@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, TextIO
 
@@ -13,20 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from neroRL.records.job_progress import JobProgress
+from neroRL.records.results import COMPLETED, JobResult, Status
+from neroRL.reporting.standing import Standing
 
 SECONDS_BETWEEN_LINES = 30.0
 MOST_JOBS_SHOWN = 8
-
-
-@dataclass(frozen=True)
-class JobRow:
-    """A job that ended."""
-
-    directory: str
-    status: str
-    objective: float | None
-    wall_seconds: float
-    error: str | None
 
 
 @dataclass(frozen=True)
@@ -35,33 +27,29 @@ class SweepStatus:
 
     Attributes:
         total: number of jobs.
-        completed: jobs that were trained to their end.
-        failed: jobs that ended with an error.
-        diverged: jobs whose loss was not finite any more.
+        ended: how many jobs ended with each status, earlier runs of the sweep included.
         skipped: jobs that were done before this run of the sweep.
-        running: jobs that are training.
-        best: greatest objective so far and the job that has it.
+        running: where the jobs that are training stand, by their directory.
+        best: the permutation that is best so far.
         elapsed_seconds: since this run of the sweep began.
     """
 
     total: int
-    completed: int
-    failed: int
-    diverged: int
+    ended: Mapping[Status, int]
     skipped: int
-    running: Sequence[JobProgress]
-    best: tuple[float, str] | None
+    running: Mapping[str, JobProgress]
+    best: Standing | None
     elapsed_seconds: float
 
     @property
     def done(self) -> int:
         """Number of jobs that ended, earlier runs included."""
-        return self.completed + self.failed + self.diverged
+        return sum(self.ended.values())
 
     @property
     def seconds_left(self) -> float | None:
         """Estimate from this run's share of work done; None before there is any."""
-        begun = sum(job.update / job.updates for job in self.running if job.updates)
+        begun = sum(job.update / job.updates for job in self.running.values() if job.updates)
         worked = self.done - self.skipped + begun
         left = self.total - self.done - begun
         return self.elapsed_seconds / worked * left if worked > 0 else None
@@ -76,7 +64,7 @@ class ProgressDisplay(Protocol):
     def update(self, status: SweepStatus) -> None:
         """Shows where the sweep stands."""
 
-    def job_finished(self, row: JobRow) -> None:
+    def job_finished(self, result: JobResult) -> None:
         """Shows a job that ended."""
 
     def stop(self, status: SweepStatus) -> None:
@@ -89,7 +77,7 @@ def make_display(stream: TextIO) -> ProgressDisplay:
 
 
 class TerminalDisplay:
-    """A bar with the running jobs and the best one below it.
+    """A bar with the running jobs and the best permutation below it.
 
     Args:
         stream: a terminal.
@@ -118,13 +106,13 @@ class TerminalDisplay:
         times = f"{duration(status.elapsed_seconds)} gone"
         times += f", {duration(left)} left" if left is not None else ""
         self._bar.update(self._task, completed=status.done, times=times)
-        lines = [running_line(job) for job in status.running[:MOST_JOBS_SHOWN]]
-        lines += [f"best {status.best[0]:.3g}: {status.best[1]}"] if status.best else []
+        lines = running_lines(status)
+        lines += [best_line(status.best)] if status.best else []
         self._live.update(Group(self._bar, *(Text(line, overflow="ellipsis") for line in lines)))
 
-    def job_finished(self, row: JobRow) -> None:
+    def job_finished(self, result: JobResult) -> None:
         """Prints the job above the bar."""
-        self._live.console.print(finished_line(row), highlight=False, markup=False)
+        self._live.console.print(finished_line(result), highlight=False, markup=False)
 
     def stop(self, status: SweepStatus) -> None:
         """Leaves the bar as it is."""
@@ -156,9 +144,9 @@ class PlainDisplay:
         if time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._print(status_line(status))
 
-    def job_finished(self, row: JobRow) -> None:
+    def job_finished(self, result: JobResult) -> None:
         """Prints the job."""
-        self._print(finished_line(row))
+        self._print(finished_line(result))
 
     def stop(self, status: SweepStatus) -> None:
         """Prints where the sweep stands at its end."""
@@ -172,32 +160,45 @@ class PlainDisplay:
 def status_line(status: SweepStatus) -> str:
     """Where a sweep stands, in one line."""
     parts = [f"{status.done}/{status.total} jobs"]
-    for count, name in ((status.failed, "failed"), (status.diverged, "diverged")):
-        parts += [f"{count} {name}"] if count else []
+    parts += [
+        f"{count} {name}" for name, count in status.ended.items() if count and name != COMPLETED
+    ]
     parts.append(f"{duration(status.elapsed_seconds)} gone")
     left = status.seconds_left
     if left and status.done < status.total:
         parts.append(f"{duration(left)} left")
-    parts += [running_line(job) for job in status.running[:MOST_JOBS_SHOWN]]
-    if status.best:
-        parts.append(f"best {status.best[0]:.3g} in {status.best[1]}")
+    parts += running_lines(status)
+    parts += [best_line(status.best)] if status.best else []
     return " · ".join(parts)
 
 
-def running_line(job: JobProgress) -> str:
-    """Where a job stands, in one line."""
+def running_lines(status: SweepStatus) -> list[str]:
+    """Where the first of the running jobs stand, a line each."""
+    shown = itertools.islice(status.running.items(), MOST_JOBS_SHOWN)
+    return [_running_line(directory, job) for directory, job in shown]
+
+
+def _running_line(directory: str, job: JobProgress) -> str:
     if not job.update:
-        return f"{job.directory}: starting"
+        return f"{directory}: starting"
     reward = "" if job.reward_mean is None else f", reward {job.reward_mean:.3g}"
     speed = f"{job.steps_per_second:,.0f} steps/s"
-    return f"{job.directory}: update {job.update}/{job.updates}, {speed}{reward}"
+    return f"{directory}: update {job.update}/{job.updates}, {speed}{reward}"
 
 
-def finished_line(row: JobRow) -> str:
+def best_line(best: Standing) -> str:
+    """Which permutation is best so far, in one line."""
+    runs = f", {best.runs} runs" if best.runs > 1 else ""
+    line = f"best {best.iqm:.3g} in permutation {best.permutation}{runs}"
+    return f"{line}: {best.values()}" if best.overrides else line
+
+
+def finished_line(result: JobResult) -> str:
     """How a job ended, in one line."""
-    objective = "" if row.objective is None else f", objective {row.objective:.4g}"
-    error = f": {row.error.splitlines()[0]}" if row.error else ""
-    return f"{row.directory}: {row.status} in {duration(row.wall_seconds)}{objective}{error}"
+    objective = "" if result.objective is None else f", objective {result.objective:.4g}"
+    error = f": {result.error.splitlines()[0]}" if result.error else ""
+    seconds = duration(result.wall_seconds)
+    return f"{result.directory}: {result.status} in {seconds}{objective}{error}"
 
 
 def duration(seconds: float) -> str:

@@ -1,79 +1,66 @@
-"""What a sweep came to, printed at its end."""
+"""What a sweep came to, as text: the ranking of its permutations, and what failed."""
 
 from __future__ import annotations
 
 import shlex
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
 
-from neroRL.records.results import TABLE_FILE
+from neroRL.records.results import COMPLETED, FAILED, STATUSES, TABLE_FILE, JobResult
+from neroRL.reporting.ranking import TRUSTED_RUNS, Ranked, Ranking
+from neroRL.reporting.ranking_files import Written
 
-MOST_ROWS = 5
-
-
-class Result(Protocol):
-    """What is read from a job's result; see :class:`neroRL.records.results.JobResult`."""
-
-    @property
-    def permutation(self) -> int:
-        """Number of the grid point."""
-
-    @property
-    def status(self) -> str:
-        """completed, failed or diverged."""
-
-    @property
-    def objective(self) -> float | None:
-        """What the sweep compares."""
-
-    @property
-    def overrides(self) -> Mapping[str, Any]:
-        """The swept keys and their values."""
-
-    @property
-    def directory(self) -> str:
-        """Of the job, relative to the sweep's."""
-
-    @property
-    def error(self) -> str | None:
-        """What ended the job."""
+MOST_ROWS = 10
 
 
 def print_summary(
-    results: Sequence[Result], sweep: str, stream: TextIO, *, retries: bool = True
+    results: Sequence[JobResult],
+    ranking: Ranking,
+    sweep: str,
+    stream: TextIO,
+    *,
+    retries: bool = True,
 ) -> None:
-    """Prints counts, the best permutations and what failed.
+    """Prints counts, the ranking and what failed.
 
     Args:
-        results: of all jobs.
+        results: of all jobs that ended.
+        ranking: of their permutations.
         sweep: the sweep's directory, as the user gave it.
         stream: where to.
         retries: whether the same command tries failed jobs again.
     """
     # Values are a user's text, in which [x] is no markup.
     width = None if stream.isatty() else 160
-    console = Console(file=stream, highlight=False, markup=False, emoji=False, width=width)
-    counts = {
-        status: sum(result.status == status for result in results)
-        for status in ("completed", "diverged", "failed")
-    }
+    console = Console(
+        file=stream, highlight=False, markup=False, emoji=False, width=width, soft_wrap=True
+    )
+    counts = {status: sum(result.status == status for result in results) for status in STATUSES}
     shown = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     console.print(f"{len(results)} jobs: {shown or 'none'}")
-    table = _best_permutations(results)
-    if table.row_count:
-        console.print(table)
+    ranked = [row for row in ranking.rows if row.rank is not None]
+    if ranked:
+        console.print("objectives of the best permutations, over their repetitions:")
+        console.print(_table(ranked[:MOST_ROWS], ranking), soft_wrap=False)
+        for line in certainty(ranking):
+            console.print(line)
+    elif counts[COMPLETED]:
+        console.print("No episode ended in the completed jobs, so they have no objective.")
+    hidden = len(ranked) - MOST_ROWS
+    if hidden > 0:
+        of = f"{hidden} of {len(ranked)} permutations are not shown"
+        console.print(f"{of}; {sweep}/results.csv has all jobs")
     for result in results:
-        if result.status == "failed":
+        if result.status == FAILED:
             reason = (result.error or "").strip().splitlines()
             console.print(
                 f"failed: {result.directory}: {reason[-1] if reason else 'no reason known'}"
             )
-    if counts["failed"]:
+    if counts[FAILED]:
         way = "the same command again" if retries else "it with hydra.sweeper.retry_failed=true"
         console.print(f"Run {way} to try the failed jobs again.")
         _print_command_for_one(results, sweep, console)
@@ -82,27 +69,60 @@ def print_summary(
     console.print(f"curves:  tensorboard --logdir {shlex.quote(sweep)}", soft_wrap=True)
 
 
-def _print_command_for_one(results: Sequence[Result], sweep: str, console: Console) -> None:
+def _print_command_for_one(results: Sequence[JobResult], sweep: str, console: Console) -> None:
     """Tells how to train one failed job alone; one that never began has no config for it."""
     for result in results:
         config = f"{sweep}/{result.directory}/.hydra/config.yaml"
-        if result.status == "failed" and Path(config).is_file():
+        if result.status == FAILED and Path(config).is_file():
             command = f"ntrain --config={shlex.quote(config)}"
             console.print(f"One alone, outside of the sweep: {command}", soft_wrap=True)
             return
 
 
-def _best_permutations(results: Sequence[Result]) -> Table:
-    scores: dict[int, list[float]] = {}
-    overrides: dict[int, Mapping[str, Any]] = {}
-    for result in results:
-        if result.objective is not None:
-            scores.setdefault(result.permutation, []).append(result.objective)
-            overrides[result.permutation] = result.overrides
-    best = sorted(scores, key=lambda number: -statistics.fmean(scores[number]))[:MOST_ROWS]
-    table = Table("permutation", "objective", "runs", "values")
-    for number in best:
-        values = " ".join(f"{key}={value}" for key, value in overrides[number].items())
-        objective = f"{statistics.fmean(scores[number]):.4g}"
-        table.add_row(str(number), objective, str(len(scores[number])), values)
+def print_written(written: Written, stream: TextIO) -> None:
+    """Prints where a ranking was written, and how to train its best permutation again."""
+    print(f"ranking: {written.table}", file=stream)
+    if written.best is not None:
+        print(f"best:    ntrain --config={shlex.quote(str(written.best))}", file=stream)
+
+
+def certainty(ranking: Ranking) -> list[str]:
+    """Returns how sure the first place of a ranking is, a sentence a line."""
+    best, share = ranking.best, f"{100 * ranking.confidence:g} %"
+    if best is None or len(ranking.rows) == 1:
+        return []
+    if best.standing.runs == 1:
+        return [
+            "One repetition cannot tell a better permutation from a lucky seed; "
+            f"--num-repetitions={TRUSTED_RUNS} adds seeds."
+        ]
+    number = best.standing.permutation
+    others = [other for other in ranking.tied if other != number]
+    if others:
+        told = ", ".join(map(str, others[:MOST_ROWS]))
+        rest = f" and {len(others) - MOST_ROWS} more" if len(others) > MOST_ROWS else ""
+        lines = [f"Permutation {number} is not shown to be better than {told}{rest} (at {share})."]
+    else:
+        lines = [f"Permutation {number} is better than all others (at {share})."]
+    if ranking.more_repetitions:
+        missing = f"About {ranking.more_repetitions} more repetitions"
+        lines.append(f"{missing} would tell the best two apart, if they go on like this.")
+    if best.standing.runs < TRUSTED_RUNS:
+        lines.append(f"Intervals of fewer than {TRUSTED_RUNS} repetitions are not to be trusted.")
+    return lines
+
+
+def _table(rows: Sequence[Ranked], ranking: Ranking) -> Table:
+    """The rows, with the columns that their numbers of repetitions allow."""
+    repeated = any(row.interval for row in rows)
+    spread = [f"{100 * ranking.confidence:g} % interval", "mean", "std", "tied"] if repeated else []
+    table = Table("permutation", "runs", "iqm", *spread, "values")
+    for row in rows:
+        standing = row.standing
+        cells = [str(standing.permutation), str(standing.runs), f"{standing.iqm:.4g}"]
+        if repeated:
+            interval = " to ".join(f"{bound:.4g}" for bound in row.interval or ())
+            std = "" if row.std is None else f"{row.std:.2g}"
+            cells += [interval, f"{row.mean:.4g}", std, "yes" if row.tied_with_best else "no"]
+        table.add_row(*cells, standing.values())
     return table

@@ -1,12 +1,12 @@
 """TensorBoard event files: learning curves of a job, and a sweep as one table of HParams.
 
 The table has one description of its columns, at the root of the sweep, and in each run the values
-with its permutation as the trial: repetitions of a permutation are averaged by TensorBoard.
+with its permutation as the trial: TensorBoard averages the runs of a trial. A run is called like
+its directory, which is called like its values.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,22 +26,29 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from neroRL.files import replacing
+from neroRL.reporting.cells import Cell, cell, keys_shown_as_text
 
-# The columns of results in the table.
-METRICS = ("episode/reward_mean", "episode/length_mean", "evaluation/reward_mean")
+SUMMARIES = "summaries"
+EVENT_FILES = "events.out.tfevents.*"
 ENV_STEPS = "time/env_steps"
+# TensorBoard has boxes to tick for fewer values than this, and a regular expression for more.
+MOST_BOXES = 10
 
 
 class Summaries:
     """Writes the event file of one job.
 
+    What earlier tries of the job recorded stays, but not how they ended.
+
     Args:
         directory: of the job's summaries; made if it is missing.
+        name: of the job's run, a directory in it; events in other ones are moved there.
     """
 
-    def __init__(self, directory: Path) -> None:
-        _forget_ends(directory)
-        self._writer = EventFileWriter(str(directory))
+    def __init__(self, directory: Path, name: str = "") -> None:
+        _gather(directory, name)
+        _forget_tries(directory / name)
+        self._writer = EventFileWriter(str(directory / name))
 
     def begin(self, update: int) -> None:
         """Has TensorBoard drop what a run that was cut off recorded beyond an update.
@@ -70,15 +77,14 @@ class Summaries:
         """Returns when everything recorded so far is in the file."""
         self._writer.flush()
 
-    def hparams(self, values: Mapping[str, Any], trial_id: str) -> None:
-        """Records what this job has in the table.
+    def hparams(self, values: Mapping[str, Cell], trial_id: str) -> None:
+        """Records the job's row in the table.
 
         Args:
-            values: of the swept keys.
-            trial_id: equal for all repetitions of a permutation.
+            values: cells of the swept keys.
+            trial_id: equal for all repetitions of a permutation, and for no other jobs.
         """
-        cells = {key: _cell(value) for key, value in values.items()}
-        self._add(Event(summary=hparams.hparams_pb(cells, trial_id=trial_id)))
+        self._add(Event(summary=hparams.hparams_pb(dict(values), trial_id=trial_id)))
 
     def close(self, *, success: bool | None = True) -> None:
         """Records how the job ended and closes the file.
@@ -100,67 +106,91 @@ class Summaries:
         self._writer.add_event(event)
 
 
-def write_sweep_hparams(root: Path, axes: Mapping[str, Sequence[Any]]) -> None:
-    """Describes the columns of a sweep's table, in place of an earlier description.
+def write_sweep_hparams(
+    root: Path, axes: Mapping[str, Sequence[Any]], metrics: Sequence[str]
+) -> None:
+    """Describes the columns of a sweep's table, in place of another description.
 
     Args:
         root: of the sweep.
         axes: the swept keys and their choices.
+        metrics: tags of the columns of results.
     """
+    shown_as_text = keys_shown_as_text(axes)
     columns = [
-        hparams.HParam(key, hparams.Discrete(_domain(choices))) for key, choices in axes.items()
+        hparams.HParam(key, _domain([cell(one, as_text=key in shown_as_text) for one in choices]))
+        for key, choices in axes.items()
     ]
-    metrics = [hparams.Metric(tag) for tag in METRICS]
-    earlier = _event_files(root)
+    told = [hparams.Metric(tag) for tag in metrics]
+    summary = hparams.hparams_config_pb(hparams=columns, metrics=told)
+    earlier = list(root.glob(EVENT_FILES))
+    if any(summary.SerializeToString() in path.read_bytes() for path in earlier):
+        return
     writer = EventFileWriter(str(root))
-    summary = hparams.hparams_config_pb(hparams=columns, metrics=metrics)
     writer.add_event(Event(summary=summary, wall_time=time.time()))
     writer.close()
     for path in earlier:  # TensorBoard would keep the first description it finds
         path.unlink()
 
 
-def _domain(choices: Sequence[Any]) -> list[bool | float | str]:
-    """Distinct cells; TensorBoard wants them of one type, so mixed ones become text."""
-    cells = list(dict.fromkeys(_cell(choice) for choice in choices))
-    return cells if len({type(cell) for cell in cells}) == 1 else [str(cell) for cell in cells]
+def _domain(column: Sequence[Cell]) -> hparams.Domain:
+    """Boxes to tick for the values of a column; bounds, where it has too many numbers for that."""
+    distinct = list(dict.fromkeys(column))
+    if len(distinct) >= MOST_BOXES and not isinstance(distinct[0], bool | str):
+        return hparams.RealInterval(min(distinct), max(distinct))
+    return hparams.Discrete(distinct)
 
 
-def _cell(value: Any) -> bool | float | str:
-    if isinstance(value, bool | str):
-        return value
-    if isinstance(value, int | float) and math.isfinite(value):
-        return float(value)
-    return str(value)
+def metric_tags(*, evaluates: bool, tells_success: bool) -> list[str]:
+    """Returns the tags of a table's columns of results, the objective first.
+
+    Args:
+        evaluates: whether jobs evaluate their policies.
+        tells_success: whether episodes succeed or fail.
+    """
+    names = ["reward_mean", *(["success_mean"] if tells_success else []), "length_mean"]
+    kinds = [*(["evaluation"] if evaluates else []), "episode"]
+    return [f"{kind}/{name}" for kind in kinds for name in names]
 
 
-def change_trial(directory: Path, trial_id: str, added: Mapping[str, Any] | None = None) -> None:
-    """Rewrites a job's event files so that its values belong to another trial.
+def change_trial(directory: Path, trial_id: str, name: str, values: Mapping[str, Cell]) -> None:
+    """Rewrites a job's event files so that its row belongs to another trial.
 
     Args:
         directory: of the job's summaries; nothing happens where it is missing.
         trial_id: the new one.
-        added: values of keys that are swept now.
+        name: the new name of the run.
+        values: the new cells.
     """
-    for path in _event_files(directory):
+    _gather(directory, name)
+    for path in sorted((directory / name).glob(EVENT_FILES)):
         records = RawEventFileLoader(str(path)).Load()
-        _rewrite(path, [_with_trial(record, trial_id, added or {}) for record in records])
+        _rewrite(path, [_with_trial(record, trial_id, values) for record in records])
 
 
-def _forget_ends(directory: Path) -> None:
-    """Removes from earlier event files how the job ended: it is tried again.
+def _gather(directory: Path, name: str) -> None:
+    """Moves the event files below a directory to the one that has the name."""
+    for path in sorted(directory.rglob(EVENT_FILES)):
+        if path.parent == directory / name:
+            continue
+        (directory / name).mkdir(exist_ok=True)
+        path.rename(directory / name / path.name)
+        if path.parent != directory and not any(path.parent.iterdir()):
+            path.parent.rmdir()
 
-    TensorBoard keeps the first such record of a run, so a failed job would stay one for ever.
+
+def _forget_tries(directory: Path) -> None:
+    """Removes from event files that the job was tried, and how that ended: it is tried again.
+
+    TensorBoard keeps the first such records of a run, so a failed job would stay one for ever.
     """
-    mark = SESSION_END_INFO_TAG.encode()
-    for path in _event_files(directory):
-        if mark in path.read_bytes():
+    marks = [SESSION_START_INFO_TAG.encode(), SESSION_END_INFO_TAG.encode()]
+    for path in directory.glob(EVENT_FILES):
+        content = path.read_bytes()
+        if any(mark in content for mark in marks):
             records = RawEventFileLoader(str(path)).Load()
-            _rewrite(path, [record for record in records if mark not in record])
-
-
-def _event_files(directory: Path) -> list[Path]:
-    return sorted(directory.glob("events.out.tfevents.*"))
+            kept = [record for record in records if not any(mark in record for mark in marks)]
+            _rewrite(path, kept)
 
 
 def _rewrite(path: Path, records: Sequence[bytes]) -> None:
@@ -170,22 +200,14 @@ def _rewrite(path: Path, records: Sequence[bytes]) -> None:
             writer.write(record)
 
 
-def _with_trial(record: bytes, trial_id: str, added: Mapping[str, Any]) -> bytes:
+def _with_trial(record: bytes, trial_id: str, values: Mapping[str, Cell]) -> bytes:
     event = Event.FromString(record)
     for value in event.summary.value:
         if value.tag == SESSION_START_INFO_TAG:
-            content = plugin_data_pb2.HParamsPluginData.FromString(
-                value.metadata.plugin_data.content
-            )
-            start = content.session_start_info
-            start.group_name = trial_id
-            for key, cell in ((key, _cell(value)) for key, value in added.items()):
-                if isinstance(cell, bool):
-                    start.hparams[key].bool_value = cell
-                elif isinstance(cell, str):
-                    start.hparams[key].string_value = cell
-                else:
-                    start.hparams[key].number_value = cell
-            value.metadata.plugin_data.content = content.SerializeToString()
+            plugin = value.metadata.plugin_data
+            start = plugin_data_pb2.HParamsPluginData.FromString(plugin.content).session_start_info
+            seconds = start.start_time_secs
+            row = hparams.hparams_pb(dict(values), trial_id=trial_id, start_time_secs=seconds)
+            value.CopyFrom(row.value[0])
     changed: bytes = event.SerializeToString()
     return changed

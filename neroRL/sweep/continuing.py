@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from neroRL.records.results import FAILED, FORMAT, JobResult, read_result
-from neroRL.sweep import ledger
+from neroRL.records.results import FAILED, FORMAT, JobResult, fingerprint, read_result
 from neroRL.sweep.jobs import SEED, JobPlan
 from neroRL.sweep.plan import SweepPlan
 
@@ -58,4 +57,4 @@ def _is_of(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) -> bo
     """Whether a result is that of the job as it is composed now."""
     permutation, seed = jobs.point(number)
     config = {**plan.config_of(permutation), SEED: seed}
-    return result.format == FORMAT and result.fingerprint == ledger.fingerprint(config)
+    return result.format == FORMAT and result.fingerprint == fingerprint(config)

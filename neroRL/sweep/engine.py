@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import secrets
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from neroRL.composition.overrides import value_text
 from neroRL.cores import available_cores
 from neroRL.errors import ConfigError
 from neroRL.files import remove_leftovers
-from neroRL.records.results import FAILED
+from neroRL.records.exits import Exit
+from neroRL.records.results import FAILED, JobResult
+from neroRL.records.sweep_record import SweepRecord, command_line, read_record, versions
+from neroRL.reporting.cells import keys_shown_as_text
 from neroRL.reporting.progress import make_display
-from neroRL.reporting.summary import print_summary
-from neroRL.reporting.tensorboard import write_sweep_hparams
+from neroRL.reporting.ranking import rank
+from neroRL.reporting.ranking_files import write_files
+from neroRL.reporting.summary import print_summary, print_written
+from neroRL.reporting.tensorboard import metric_tags, write_sweep_hparams
 from neroRL.sweep import extension, ledger, writing
 from neroRL.sweep.continuing import standing
 from neroRL.sweep.dispatch import Dispatch, Runner
@@ -81,7 +88,7 @@ class Sweep:
         if extension.is_unfinished(self._directory):
             with ledger.locked(self._directory):
                 extension.finish(self._directory)
-        earlier = ledger.recorded(self._directory)
+        earlier = read_record(self._directory)
         record = self._record(earlier)
         numbers: dict[int, int] = {}
         if earlier is not None and self._options.extend:
@@ -90,6 +97,7 @@ class Sweep:
             numbers = self._plan.new_numbers(earlier)
         elif earlier is not None:
             ledger.refuse_other_sweep(self._directory, earlier, record)
+        jobs = self._plan.jobs(record.seed, record.repetitions, _marks(record))
         self._directory.mkdir(parents=True, exist_ok=True)
         with ledger.locked(self._directory):
             remove_leftovers(self._directory)
@@ -99,17 +107,24 @@ class Sweep:
                 extension.renumber(self._directory, numbers, values, record)
             record.write(self._directory)
             OmegaConf.save(self._config, self._directory / "multirun.yaml")
-            if earlier is None or earlier.axes != record.axes:
-                write_sweep_hparams(self._directory, record.axes)
-            self._run_jobs(self._plan.jobs(record.seed, record.repetitions), launcher, task)
+            self._run_jobs(jobs, launcher, task)
 
-    def _record(self, earlier: ledger.SweepRecord | None) -> ledger.SweepRecord:
+    def _describe(self, results: Iterable[JobResult]) -> None:
+        """Tells TensorBoard the columns of the sweep's table, as far as results have shown them."""
+        grid, base = self._plan.grid, self._plan.base
+        swept = {axis.key: axis.choices for axis in grid.axes}.get("evaluation.evaluate", ())
+        evaluates = any(choice.value for choice in swept) or base["evaluation"]["evaluate"]
+        success = any(result.success_mean is not None for result in results)
+        metrics = metric_tags(evaluates=bool(evaluates), tells_success=success)
+        write_sweep_hparams(self._directory, ledger.axes_of(grid.axes), metrics)
+
+    def _record(self, earlier: SweepRecord | None) -> SweepRecord:
         seed = self._plan.seed
         if seed < 0:
             seed = earlier.seed if earlier is not None else secrets.randbelow(SEED_LIMIT)
         # Laps that were done stay part of the sweep, even if fewer are asked for now.
         laps = max(self._options.num_repetitions, earlier.repetitions if earlier else 0)
-        return ledger.SweepRecord(
+        return SweepRecord(
             base=self._plan.base,
             axes=ledger.axes_of(self._plan.grid.axes),
             seed=seed,
@@ -118,10 +133,14 @@ class Sweep:
             permutations=len(self._plan.grid),
             jobs=len(self._plan.findings.valid) * laps,
             conditional=tuple(self._plan.overrides.conditional()),
+            id=earlier.id if earlier else f"{self._plan.base['run_id']}-{secrets.token_hex(4)}",
+            command=command_line(),
+            versions=versions(),
         )
 
     def _run_jobs(self, jobs: JobPlan, launcher: Launcher, task: TaskFunction) -> None:
         found = standing(self._plan, jobs)
+        self._describe(found.finished.values())
         if found.others:
             print(
                 f"warning: results of {found.others} jobs are of another config or version; "
@@ -131,7 +150,9 @@ class Sweep:
         if found.finished:
             print(f"{len(found.finished)} of {found.total} jobs are done already", file=sys.stderr)
         display = make_display(sys.stderr)
-        monitor = Monitor(self._directory, jobs.grid.keys, found.total, found.finished, display)
+        monitor = Monitor(
+            self._directory, jobs.grid.keys, found.total, len(jobs.valid), found.finished, display
+        )
         monitor.start()
         try:
             if found.pending:
@@ -145,10 +166,20 @@ class Sweep:
         finally:
             monitor.stop()
         results = monitor.results()
-        retries = self._options.retry_failed
-        print_summary(results, str(self._directory), sys.stdout, retries=retries)
+        self._describe(results)
+        self._rank(results, jobs)
         if any(result.status == FAILED for result in results):
-            raise SystemExit(1)
+            raise SystemExit(Exit.FAILED)
+
+    def _rank(self, results: Sequence[JobResult], jobs: JobPlan) -> None:
+        """Prints what the sweep came to, and writes its ranking and its best config."""
+        ranking = rank(results, len(jobs.valid))
+        retries = self._options.retry_failed
+        print_summary(results, ranking, str(self._directory), sys.stdout, retries=retries)
+        written = write_files(self._directory, ranking, jobs.grid.keys, results)
+        print_written(written, sys.stdout)
+        if written.warning:
+            print(f"warning: {written.warning}", file=sys.stderr)
 
     def _runner(self, jobs: int, launcher: Launcher, task: TaskFunction) -> Runner:
         """What runs the jobs: processes of this machine, or a launcher."""
@@ -158,3 +189,9 @@ class Sweep:
         gpus = visible_gpus() if self._plan.base["device"] != "cpu" else []
         size = self._options.n_jobs or default_size(jobs, cores, gpus)
         return WorkerPool(self._context, task, self._config, size, threads_of(size, cores), gpus)
+
+
+def _marks(record: SweepRecord) -> list[str]:
+    """Overrides that tell a job which sweep it is of, for TensorBoard."""
+    told = {"sweep": record.id, "shown_as_text": keys_shown_as_text(record.axes)}
+    return [f"hydra.sweeper.job.{key}={value_text(value)}" for key, value in told.items()]

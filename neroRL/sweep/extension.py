@@ -17,11 +17,13 @@ from neroRL.config.checks import flat
 from neroRL.errors import OutputError
 from neroRL.files import write_text
 from neroRL.records.results import read_result
-from neroRL.reporting.tensorboard import change_trial
+from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, trial_id
+from neroRL.records.sweeps import RENUMBERING_FILE
+from neroRL.reporting.cells import cells, keys_shown_as_text, run_name
+from neroRL.reporting.tensorboard import SUMMARIES, change_trial
 from neroRL.sweep.grid import Axis, Grid, Permutation
-from neroRL.sweep.ledger import RECORD_FILE, SweepRecord
 
-JOURNAL, ASIDE = ".extension.json", ".extension"
+ASIDE = ".extension"
 
 
 def new_numbers(
@@ -71,35 +73,37 @@ def renumber(
         "phase": 1,
         "pairs": moved,
         "values": {now: values[now] for _, now in moved},
+        "shown_as_text": keys_shown_as_text(record.axes),
+        "id": record.id,
         "record": record.text(),
     }
-    write_text(sweep / JOURNAL, json.dumps(journal))
+    write_text(sweep / RENUMBERING_FILE, json.dumps(journal))
     finish(sweep)
 
 
 def is_unfinished(sweep: Path) -> bool:
     """Whether an interrupted run left something of :func:`renumber` to do."""
-    return (sweep / JOURNAL).is_file()
+    return (sweep / RENUMBERING_FILE).is_file()
 
 
 def finish(sweep: Path) -> None:
     """Does what an interrupted run left of :func:`renumber`, if anything."""
     if not is_unfinished(sweep):
         return
-    journal = json.loads((sweep / JOURNAL).read_text(encoding="utf-8"))
+    journal = json.loads((sweep / RENUMBERING_FILE).read_text(encoding="utf-8"))
     aside = sweep / ASIDE
     aside.mkdir(exist_ok=True)
     if journal["phase"] == 1:
         for old, new in journal["pairs"]:
             if (sweep / str(old)).is_dir() and not (aside / str(new)).exists():
                 (sweep / str(old)).rename(aside / str(new))
-        write_text(sweep / JOURNAL, json.dumps({**journal, "phase": 2}))
+        write_text(sweep / RENUMBERING_FILE, json.dumps({**journal, "phase": 2}))
     for path in sorted(aside.iterdir()):
-        _rewrite_results(path, journal["values"][path.name])
+        _rewrite_results(path, journal)
         path.rename(sweep / path.name)
     aside.rmdir()
     write_text(sweep / RECORD_FILE, journal["record"])
-    (sweep / JOURNAL).unlink()
+    (sweep / RENUMBERING_FILE).unlink()
 
 
 def _places(axis: Axis, smaller: Axis) -> list[int]:
@@ -141,17 +145,17 @@ def _same_config(
     raise OutputError(f"cannot extend: {reason}, which permutation {permutation.number} has")
 
 
-def _rewrite_results(permutation: Path, values: Mapping[str, Any]) -> None:
+def _rewrite_results(permutation: Path, journal: Mapping[str, Any]) -> None:
+    """Gives a moved permutation's results and TensorBoard runs its new number and keys."""
+    number = int(permutation.name)
+    values = journal["values"][permutation.name]
+    trial, row = trial_id(journal["id"], number), cells(values, journal["shown_as_text"])
     for job in permutation.iterdir():
-        change_trial(job / "summaries", permutation.name, values)
+        change_trial(job / SUMMARIES, trial, run_name(values), row)
         result = read_result(job)
         if result is not None:
-            replace(
-                result,
-                permutation=int(permutation.name),
-                directory=f"{permutation.name}/{job.name}",
-                overrides=values,
-            ).write(job)
+            directory = f"{permutation.name}/{job.name}"
+            replace(result, permutation=number, directory=directory, overrides=values).write(job)
 
 
 def _same(a: Any, b: Any) -> bool:

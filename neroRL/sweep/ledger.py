@@ -1,111 +1,31 @@
-"""Which sweep a directory holds, who works on it, and which of its jobs are done."""
+"""Tells which sweep a directory holds, and keeps a second process out of it."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from neroRL import __version__
 from neroRL.config.checks import flat
-from neroRL.config.documents import dump_yaml, read_document
-from neroRL.config.schema import REVISION
-from neroRL.errors import ConfigError, OutputError
+from neroRL.errors import OutputError
 from neroRL.files import check_place, write_text
-from neroRL.records.results import FORMAT
+from neroRL.records.results import PLACE
+from neroRL.records.sweep_record import RECORD_FILE, SweepRecord
 from neroRL.sweep.grid import Axis
 
-RECORD_FILE = "sweep.yaml"
 LOCK_FILE = ".lock"
 HOLDER_FILE = ".lock-holder"
-# Keys that do not change what a sweep is: where and how it runs.
-_NOT_IDENTITY = ("seed", "run_id", "worker_id", "device", "threads")
-
-
-@dataclass(frozen=True)
-class SweepRecord:
-    """What ``sweep.yaml`` tells.
-
-    Attributes:
-        base: the resolved base config.
-        axes: the swept keys and their choices, in grid order.
-        seed: base seed, drawn if none was given.
-        tune: path of the tuning file, if any.
-        repetitions: number of laps.
-        permutations: number of grid points.
-        jobs: number of trainings.
-        conditional: overrides of the command line that apply beside some choices only.
-    """
-
-    base: Mapping[str, Any]
-    axes: Mapping[str, Sequence[Any]]
-    seed: int
-    tune: str | None
-    repetitions: int
-    permutations: int
-    jobs: int
-    conditional: Sequence[str] = ()
-
-    def write(self, directory: Path) -> None:
-        """Writes ``sweep.yaml`` atomically."""
-        write_text(directory / RECORD_FILE, self.text())
-
-    def text(self) -> str:
-        """The content of ``sweep.yaml``."""
-        content = {
-            "format": FORMAT,
-            "tuning_file": self.tune,
-            "permutations": self.permutations,
-            "repetitions": self.repetitions,
-            "jobs": self.jobs,
-            "seed": self.seed,
-            "axes": [{"key": key, "choices": list(choices)} for key, choices in self.axes.items()],
-            "conditional_overrides": list(self.conditional),
-            "base_config": dict(self.base),
-            "versions": versions(),
-        }
-        return dump_yaml(content)
 
 
 def axes_of(axes: Sequence[Axis]) -> dict[str, list[Any]]:
     """The axes as they are recorded."""
     return {axis.key: [choice.value for choice in axis.choices] for axis in axes}
-
-
-def recorded(directory: Path) -> SweepRecord | None:
-    """Reads the record of the sweep in a directory; None if there is none.
-
-    Raises:
-        OutputError: the record cannot be read.
-    """
-    path = directory / RECORD_FILE
-    if not path.exists():
-        return None
-    try:
-        content = read_document(path).data
-        return SweepRecord(
-            base=content["base_config"],
-            axes={axis["key"]: axis["choices"] for axis in content["axes"]},
-            seed=content["seed"],
-            tune=content["tuning_file"],
-            repetitions=content["repetitions"],
-            permutations=content["permutations"],
-            jobs=content["jobs"],
-            conditional=tuple(content.get("conditional_overrides", ())),
-        )
-    except (ConfigError, KeyError, TypeError) as error:
-        message = f"{path} is damaged ({error}); move it away or use another --out"
-        raise OutputError(message) from None
 
 
 def difference(old: SweepRecord, new: SweepRecord) -> list[str]:
@@ -120,7 +40,7 @@ def difference(old: SweepRecord, new: SweepRecord) -> list[str]:
     was_flat, now_flat = flat(old.base), flat(new.base)
     for key in dict.fromkeys([*was_flat, *now_flat]):
         was, now = was_flat.get(key), now_flat.get(key)
-        if was != now and key not in _NOT_IDENTITY and key not in new.axes:
+        if was != now and key not in (*PLACE, "seed") and key not in new.axes:
             lines.append(f"{key}: there {was}, now {now}")
     if list(old.conditional) != list(new.conditional):
         was, now = list(old.conditional), list(new.conditional)
@@ -143,23 +63,6 @@ def refuse_other_sweep(directory: Path, there: SweepRecord, now: SweepRecord) ->
             f"{directory} holds a different sweep; nothing was changed. "
             f"Use another --run-id or --out, or remove it.\n  {listed}"
         )
-
-
-def fingerprint(config: Mapping[str, Any]) -> str:
-    """Identifies what a job trains: its resolved config and its meaning, without where it runs."""
-    kept = {key: value for key, value in config.items() if key not in _NOT_IDENTITY[1:]}
-    text = json.dumps([FORMAT, REVISION, kept], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def versions() -> dict[str, str]:
-    """Versions of what a result depends on."""
-    names = ("torch", "numpy", "gymnasium", "minigrid", "hydra-core")
-    found = {"neroRL": __version__, "python": platform.python_version()}
-    for name in names:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
 
 
 @contextlib.contextmanager

@@ -13,11 +13,11 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from neroRL.records.job_progress import read_progress
-from neroRL.records.results import COMPLETED, DIVERGED, FAILED, JobResult, read_result, write_table
-from neroRL.reporting.progress import JobRow, ProgressDisplay, SweepStatus
+from neroRL.records.results import STATUSES, JobResult, Status, read_result, write_table
+from neroRL.reporting.progress import ProgressDisplay, SweepStatus
+from neroRL.reporting.standing import Standing, standings
 from neroRL.sweep.jobs import Job
 
 POLL_SECONDS = 0.5
@@ -31,6 +31,7 @@ class Monitor:
         sweep: the sweep's directory.
         keys: the swept keys, for the columns of ``results.csv``.
         total: number of jobs of the sweep.
+        lap: number of jobs of each lap.
         finished: results of earlier runs of this sweep, by job number.
         display: what a person sees.
     """
@@ -40,6 +41,7 @@ class Monitor:
         sweep: Path,
         keys: Sequence[str],
         total: int,
+        lap: int,
         finished: Mapping[int, JobResult],
         display: ProgressDisplay,
     ) -> None:
@@ -48,8 +50,9 @@ class Monitor:
         self._total = total
         self._display = display
         self._results: dict[int, JobResult] = {}
-        self._count: Counter[str] = Counter()
-        self._best: tuple[float, str] | None = None
+        self._count: Counter[Status] = Counter()
+        self._lap = lap
+        self._best: Standing | None = None
         for number, result in finished.items():
             self._add(number, result)
         self._skipped = len(finished)
@@ -111,25 +114,21 @@ class Monitor:
     def _note(self, job: Job, result: JobResult) -> None:
         self._add(job.number, result)
         self._watched.pop(job.number, None)
-        self._display.job_finished(
-            JobRow(
-                job.directory, result.status, result.objective, result.wall_seconds, result.error
-            )
-        )
+        self._display.job_finished(result)
 
     def _add(self, number: int, result: JobResult) -> None:
         if number in self._results:  # of an earlier try
             self._count[self._results[number].status] -= 1
         self._results[number] = result
         self._count[result.status] += 1
-        objective = result.objective
-        if objective is not None and (self._best is None or objective > self._best[0]):
-            self._best = objective, f"{result.directory} {_shown(result.overrides)}".strip()
 
     def _write_table(self) -> None:
+        """Writes the table, and finds the best permutation of it."""
         began = time.monotonic()
+        results = self.results()
+        self._best = next(iter(standings(results, self._lap)), None)
         try:
-            write_table(self._sweep, self._keys, self.results())
+            write_table(self._sweep, self._keys, results)
             self._stale = False
         except OSError as reason:  # on a full disk the jobs' own results are what counts
             if not self._warned:
@@ -141,24 +140,17 @@ class Monitor:
     def _status(self) -> SweepStatus:
         with self._lock:
             watched = list(self._watched.values())
-            count, best = self._count.copy(), self._best
-        running = [
-            progress
+            count = self._count.copy()
+        running = {
+            job.directory: progress
             for job in watched
-            for progress in [read_progress(self._sweep / job.directory)]
-            if progress is not None
-        ]
+            if (progress := read_progress(self._sweep / job.directory)) is not None
+        }
         return SweepStatus(
             total=self._total,
-            completed=count[COMPLETED],
-            failed=count[FAILED],
-            diverged=count[DIVERGED],
+            ended={status: count[status] for status in STATUSES},
             skipped=self._skipped,
             running=running,
-            best=best,
+            best=self._best,
             elapsed_seconds=time.monotonic() - self._started,
         )
-
-
-def _shown(overrides: Mapping[str, Any]) -> str:
-    return " ".join(f"{key}={value}" for key, value in overrides.items())

@@ -13,10 +13,10 @@ from omegaconf import DictConfig
 
 from neroRL.composition.checking import Origin, check_device, check_sections, plain
 from neroRL.errors import ConfigError, Problem
+from neroRL.records.sweep_record import SweepRecord
 from neroRL.sweep import axes, extension, objectives
 from neroRL.sweep.grid import Grid, Permutation
 from neroRL.sweep.jobs import SEED, JobPlan
-from neroRL.sweep.ledger import SweepRecord
 from neroRL.sweep.options import SweepOptions
 from neroRL.sweep.places import Overrides, contradictions
 from neroRL.sweep.validation import Findings, Inspect, Validator, summary
@@ -101,16 +101,23 @@ class SweepPlan:
         """The base seed that was asked for; negative where it is to be drawn."""
         return int(self.base[SEED])
 
-    def jobs(self, seed: int | None = None, repetitions: int | None = None) -> JobPlan:
+    def jobs(
+        self, seed: int | None = None, repetitions: int | None = None, marks: Sequence[str] = ()
+    ) -> JobPlan:
         """The jobs of the sweep, by default those that were asked for.
 
         Args:
             seed: the base seed, once it is drawn.
             repetitions: laps, where an earlier command asked for more.
+            marks: overrides that tell each job which sweep it is of.
         """
+
+        def shared(permutation: Permutation) -> list[str]:
+            return [*self.overrides.shared(permutation), *marks]
+
         seed = self.seed if seed is None else seed
         repetitions = self.options.num_repetitions if repetitions is None else repetitions
-        return JobPlan(self.grid, self.findings.valid, repetitions, seed, self.overrides.shared)
+        return JobPlan(self.grid, self.findings.valid, repetitions, seed, shared)
 
     def config_of(self, permutation: Permutation) -> Mapping[str, Any]:
         """The resolved config of a permutation, as plain Python."""

@@ -19,14 +19,16 @@ from neroRL.environments.factory import make_vector
 from neroRL.environments.vector.interface import VectorEnvironment
 from neroRL.models.actor import Actor
 from neroRL.models.actor_critic import ActorCritic
+from neroRL.records.job_progress import JobProgress
+from neroRL.records.results import COMPLETED, DIVERGED, JobResult, Status
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.allocation import keep_freed_memory
 from neroRL.training.evaluations import Evaluations
 from neroRL.training.interrupt import interruption
-from neroRL.training.outcome import Outcome, Progress, SummarySink
 from neroRL.training.rollout import collect
 from neroRL.training.schedules import hyperparameters
 from neroRL.training.statistics import MEASURED, RecentEpisodes, as_scalars
+from neroRL.training.summary_sink import SummarySink
 from neroRL.training.update import UpdateStatistics, make_optimizer, update
 
 logger = logging.getLogger("neroRL.training")
@@ -42,10 +44,10 @@ def train(
     *,
     checkpoint: Path | None = None,
     summaries: SummarySink | None = None,
-    on_update: Callable[[Progress], None] | None = None,
+    on_update: Callable[[JobProgress], None] | None = None,
     device: torch.device | None = None,
     began: float | None = None,
-) -> Outcome:
+) -> JobResult:
     """Trains one policy.
 
     Args:
@@ -58,7 +60,8 @@ def train(
         began: when the job began, by ``time.perf_counter``; None for now.
 
     Returns:
-        What the training came to: completed, or diverged when the loss was not finite.
+        What the training came to, as a job on its own: completed, or diverged when the loss was
+        not finite.
 
     Raises:
         CheckpointError: the checkpoint cannot be loaded, or does not fit.
@@ -121,21 +124,22 @@ class Trainer:
                 logger.warning("%s %s; its weights fit and are loaded", path, problem)
 
     def run(
-        self, summaries: SummarySink | None, on_update: Callable[[Progress], None] | None
-    ) -> Outcome:
+        self, summaries: SummarySink | None, on_update: Callable[[JobProgress], None] | None
+    ) -> JobResult:
         """Does all updates that are not done yet."""
         config = self._config
         if self._env_steps == 0:
             self.environment.restart()
         if summaries is not None:
             summaries.begin(self._update)
-        status, error = "completed", None
+        status: Status = COMPLETED
+        error = None
         with interruption() as interrupted:
             while self._update < config.trainer.updates:
                 try:
                     scalars = self._one_update()
                 except Diverged as diverged:
-                    status, error = "diverged", str(diverged)
+                    status, error = DIVERGED, str(diverged)
                     logger.error("%s", error)
                     break
                 if summaries is not None:
@@ -150,7 +154,7 @@ class Trainer:
                     self.save()
                 if interrupted.requested and not last:
                     interrupted.end()
-        return self._outcome(status, error)
+        return self._result(status, error)
 
     def save(self) -> None:
         """Writes a checkpoint of everything the future depends on."""
@@ -263,9 +267,9 @@ class Trainer:
             **as_scalars("evaluation", evaluated),
         }
 
-    def _progress(self) -> Progress:
+    def _progress(self) -> JobProgress:
         rewards = self._episodes.summaries().get("reward")
-        return Progress(
+        return JobProgress(
             self._update,
             self._config.trainer.updates,
             self._env_steps,
@@ -276,13 +280,16 @@ class Trainer:
     def _wall(self) -> float:
         return self._wall_seconds + time.perf_counter() - self._began
 
-    def _outcome(self, status: str, error: str | None) -> Outcome:
+    def _result(self, status: Status, error: str | None) -> JobResult:
         summaries = dict(self._evaluations.summaries or self._episodes.summaries())
         reward, length, success = (summaries.pop(name, None) for name in MEASURED)
         seconds = self._training_seconds
-        return Outcome(
+        return JobResult(
+            permutation=0,
+            repetition=0,
+            seed=self._config.seed,
             status=status,
-            objective=reward.mean if reward and status == "completed" else None,
+            objective=reward.mean if reward and status == COMPLETED else None,
             reward_mean=reward.mean if reward else None,
             reward_std=reward.std if reward else None,
             length_mean=length.mean if length else None,
@@ -293,7 +300,6 @@ class Trainer:
             wall_seconds=self._wall(),
             steps_per_second=self._env_steps / seconds if seconds else None,
             error=error,
-            seed=self._config.seed,
             threads=torch.get_num_threads(),
         )
 

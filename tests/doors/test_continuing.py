@@ -162,7 +162,8 @@ def cut_off(long, tmp_path):
 
 def _curve(job: Path, tag: str) -> list[tuple[int, float]]:
     """A curve as TensorBoard reads it."""
-    reader = EventAccumulator(str(job / "summaries"), size_guidance={"tensors": 0})
+    (run,) = (job / "summaries").iterdir()
+    reader = EventAccumulator(str(run), size_guidance={"tensors": 0})
     reader.Reload()
     return [(event.step, event.tensor_proto.float_val[0]) for event in reader.Tensors(tag)]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from neroRL.records.sweep_record import SweepRecord, read_record
 from neroRL.sweep import extension
-from neroRL.sweep.ledger import SweepRecord, recorded
 from tests.doors.sweeps import (
     ARGUMENTS,
     PROJECT,
@@ -163,7 +163,7 @@ def test_an_interrupted_extension_is_finished(tmp_path, monkeypatch, moves):
         "2",
         "sweep.yaml",
     ]
-    assert recorded(tmp_path) == record
+    assert read_record(tmp_path) == record
 
 
 def test_one_sweep_at_a_time(door, tiny, tmp_path):

@@ -78,7 +78,7 @@ def test_a_sweep_leaves_what_is_documented(door, tmp_path):
             assert str(result[key]) == row[key] or (result[key] is None and row[key] == "")
         assert result["env_steps"] == 2 * 16 * int(row["sampler.n_workers"])
         assert (job / "train.log").stat().st_size > 0
-        assert list((job / "summaries").glob("events.out.tfevents.*"))
+        assert list((job / "summaries").glob("*/events.out.tfevents.*"))
         assert [p.name for p in (job / "checkpoints").iterdir()] == ["run-2.pt"]
         assert {p.name for p in (job / ".hydra").iterdir()} == {
             "config.yaml", "overrides.yaml", "hydra.yaml"

@@ -7,8 +7,8 @@ import io
 import pytest
 
 from neroRL.records.job_progress import JobProgress, ProgressFile, read_progress
+from neroRL.records.results import FAILED, JobResult
 from neroRL.reporting.progress import (
-    JobRow,
     PlainDisplay,
     SweepStatus,
     TerminalDisplay,
@@ -16,17 +16,19 @@ from neroRL.reporting.progress import (
     make_display,
     status_line,
 )
+from neroRL.reporting.standing import Standing
 
-RUNNING = JobProgress("3/0", 5, 20, 1234.5, 0.25)
+RUNNING = JobProgress(5, 20, 4096, 1234.5, 0.25)
 STATUS = SweepStatus(
     total=10,
-    completed=4,
-    failed=1,
-    diverged=0,
+    ended={"completed": 4, "failed": 1, "diverged": 0, "stopped": 0},
     skipped=2,
-    running=[RUNNING],
-    best=(0.5, "1/0 gamma=0.9"),
+    running={"3/0": RUNNING},
+    best=Standing(1, {"gamma": 0.9}, {0: 0.4, 1: 0.6}, 0.5),
     elapsed_seconds=65.0,
+)
+FAILED_JOB = JobResult(
+    4, 0, seed=1, status=FAILED, directory="4/0", wall_seconds=3.0, error="ValueError: [bad]"
 )
 
 
@@ -43,7 +45,8 @@ def test_time_left_comes_from_the_work_of_this_run():
 def test_a_line_tells_everything():
     assert status_line(STATUS) == (
         "5/10 jobs · 1 failed · 1m05s gone · 1m35s left · "
-        "3/0: update 5/20, 1,234 steps/s, reward 0.25 · best 0.5 in 1/0 gamma=0.9"
+        "3/0: update 5/20, 1,234 steps/s, reward 0.25 · "
+        "best 0.5 in permutation 1, 2 runs: gamma=0.9"
     )
 
 
@@ -57,10 +60,10 @@ def test_the_bar_shows_running_jobs_and_the_best():
     display = TerminalDisplay(stream)
     display.start(10)
     display.update(STATUS)
-    display.job_finished(JobRow("4/0", "failed", None, 3.0, "ValueError: [bad]"))
+    display.job_finished(FAILED_JOB)
     display.stop(STATUS)
     shown = stream.getvalue()
-    for text in ("5/10", "update 5/20", "1,234 steps/s", "best 0.5", "1m35s left",
+    for text in ("5/10", "update 5/20", "1,234 steps/s", "best 0.5 in permutation 1", "1m35s left",
                  "4/0: failed in 3s: ValueError: [bad]"):  # fmt: skip
         assert text in shown
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import socket
 import subprocess
@@ -15,24 +17,29 @@ import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.plugins.hparams import plugin_data_pb2
 
-from neroRL.reporting.tensorboard import Summaries, change_trial, write_sweep_hparams
+from neroRL.records.sweeps import read_sweep
+from neroRL.reporting.cells import cells, keys_shown_as_text, run_name
+from neroRL.reporting.tensorboard import Summaries, change_trial, metric_tags, write_sweep_hparams
 
 AXES = {"trainer.gamma": [0.9, 0.99], "model/memory": ["gru", "none"], "odd": [None, "1e3", 2]}
 POINTS = [
     {"trainer.gamma": 0.9, "model/memory": "gru", "odd": None},
     {"trainer.gamma": 0.99, "model/memory": "none", "odd": "1e3"},
 ]
+NAMES = ["gamma=0.9,memory=gru,odd=null", "gamma=0.99,memory=none,odd=1e3"]
+METRICS = metric_tags(evaluates=False, tells_success=True)
+STATUSES = ["STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING", "STATUS_UNKNOWN"]
 
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Path:
     """Two permutations, two repetitions each; the objective is permutation + repetition / 10."""
-    write_sweep_hparams(tmp_path, AXES)
+    write_sweep_hparams(tmp_path, AXES, METRICS)
     for permutation, point in enumerate(POINTS):
         for repetition in range(2):
             directory = tmp_path / f"{permutation}/{repetition}/summaries"
-            summaries = Summaries(directory)
-            summaries.hparams(point, str(permutation))
+            summaries = Summaries(directory, run_name(point))
+            summaries.hparams(cells(point, ["odd"]), f"run-1/{permutation}")
             for update in (1, 2):
                 reward = permutation + repetition / 10
                 summaries.scalars(update, 64 * update, {"episode/reward_mean": reward})
@@ -40,18 +47,27 @@ def sweep(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-def server(sweep: Path):
+@contextlib.contextmanager
+def _tensorboard(directory: Path, load_fast: str = "false"):
+    """The address of a real server."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    arguments = ["--logdir", str(sweep), "--port", str(port), "--load_fast", "false"]
+    arguments = ["--logdir", str(directory), "--port", str(port), "--load_fast", load_fast]
     process = subprocess.Popen(
         [sys.executable, "-m", "tensorboard.main", *arguments], stderr=subprocess.DEVNULL
     )
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(timeout=20)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@pytest.fixture
+def server(sweep: Path):
+    with _tensorboard(sweep) as address:
+        yield address
 
 
 def _get(url: str, content: dict | None = None):
@@ -73,73 +89,187 @@ def _eventually(ask, complete):
     raise AssertionError(f"not complete: {ask()}")
 
 
+def _table(server: str, column: str = "", **column_parameters) -> dict[str, dict]:
+    """The groups of TensorBoard's table by name, as its page asks for them."""
+    parameters = [{"hparam": column, **column_parameters}] if column else []
+    request = {
+        "experimentName": "",
+        "allowedStatuses": STATUSES,
+        "colParams": [*parameters, *({"metric": {"tag": tag, "group": ""}} for tag in METRICS)],
+        "startIndex": 0,
+        "sliceSize": 100,
+        "aggregationType": "AGGREGATION_AVG",
+    }
+    answer = _get(f"{server}/data/plugin/hparams/session_groups", request)
+    return {group["name"]: group for group in answer.get("sessionGroups", [])}
+
+
+def _whole_table(server: str, groups: int, sessions: int) -> dict[str, dict]:
+    """The table once TensorBoard has read all of it."""
+    return _eventually(
+        lambda: _table(server),
+        lambda table: (
+            len(table) == groups
+            and all(len(group["sessions"]) == sessions for group in table.values())
+        ),
+    )
+
+
+def _boxes(server: str, column: str) -> list:
+    """The values of a column that TensorBoard shows boxes for."""
+    experiment = _get(f"{server}/data/plugin/hparams/experiment", {})
+    (info,) = [info for info in experiment["hparamInfos"] if info["name"] == column]
+    return info["domainDiscrete"]
+
+
+def _check_boxes(server: str, column: str, table: dict[str, dict]) -> None:
+    """Whichever boxes are ticked, the rows that have their values stay, and no others."""
+    boxes = _boxes(server, column)
+    values = {name: group["hparams"][column] for name, group in table.items()}
+    assert sorted(set(values.values())) == sorted(boxes)
+    for count in range(1, len(boxes) + 1):
+        for ticked in itertools.combinations(boxes, count):
+            shown = _table(server, column, filterDiscrete=list(ticked))
+            assert set(shown) == {name for name, value in values.items() if value in ticked}
+
+
 def test_a_sweep_is_one_table_and_repetitions_are_averaged(server):
-    def ask():
-        experiment = _get(f"{server}/data/plugin/hparams/experiment", {})
-        columns = [{"metric": info["name"]} for info in experiment["metricInfos"]]
-        request = {
-            "experimentName": "",
-            "allowedStatuses": ["STATUS_SUCCESS", "STATUS_RUNNING", "STATUS_UNKNOWN"],
-            "colParams": [{"metric": column["metric"]} for column in columns],
-            "startIndex": 0,
-            "sliceSize": 100,
-            "aggregationType": "AGGREGATION_AVG",
-            "aggregationMetric": columns[0]["metric"],
-        }
-        return experiment, _get(f"{server}/data/plugin/hparams/session_groups", request)
-
-    def complete(answer):
-        groups = answer[1].get("sessionGroups", [])
-        return len(groups) == 2 and all(len(group["sessions"]) == 2 for group in groups)
-
-    experiment, table = _eventually(ask, complete)
+    table = _whole_table(server, 2, 2)
+    experiment = _get(f"{server}/data/plugin/hparams/experiment", {})
     assert {info["name"] for info in experiment["hparamInfos"]} == set(AXES)
-    by_trial = {group["name"]: group for group in table["sessionGroups"]}
-    assert set(by_trial) == {"0", "1"}
+    assert [info["name"]["tag"] for info in experiment["metricInfos"]] == [
+        "episode/reward_mean", "episode/success_mean", "episode/length_mean"
+    ]  # fmt: skip
+    assert set(table) == {"run-1/0", "run-1/1"}
     for permutation, point in enumerate(POINTS):
-        group = by_trial[str(permutation)]
+        group = table[f"run-1/{permutation}"]
         assert group["hparams"]["trainer.gamma"] == point["trainer.gamma"]
         assert group["hparams"]["model/memory"] == point["model/memory"]
-        (metric,) = [m for m in group["metricValues"]
-                     if m["name"]["tag"] == "episode/reward_mean"]  # fmt: skip
+        (metric,) = group["metricValues"]
         assert metric["value"] == pytest.approx(permutation + 0.05)
+        assert [session["name"] for session in group["sessions"]] == [
+            f"{permutation}/{repetition}/summaries/{NAMES[permutation]}" for repetition in range(2)
+        ]
+
+
+ODD = [None, "null", True, "true", 1, 1.5, "1", "1e3", 1000.0, "a b", [84, 84]]
+
+
+def test_boxes_of_mixed_types_hide_and_keep_the_right_rows(tmp_path):
+    """Each row is one of its own, whatever its value is confused with elsewhere."""
+    for count, choices in enumerate([ODD[:5], ODD[4:9], [True, False], [2, 1.0], ["b", "1"]]):
+        axes = {"odd": choices}
+        root = tmp_path / str(count)
+        write_sweep_hparams(root, axes, METRICS)
+        for number, value in enumerate(choices):
+            summaries = Summaries(root / f"{number}/0/summaries", run_name({"odd": value}))
+            row = cells({"odd": value}, keys_shown_as_text(axes))
+            summaries.hparams(row, f"{count}/{number}")
+            summaries.close()
+        with _tensorboard(root) as server:
+            table = _whole_table(server, len(choices), 1)
+            _check_boxes(server, "odd", table)
+            for order in ("ORDER_ASC", "ORDER_DESC"):
+                assert len(_table(server, "odd", order=order)) == len(choices)
+
+
+def test_many_numbers_have_bounds_in_place_of_boxes(tmp_path):
+    """TensorBoard would offer a regular expression, which it refuses for numbers."""
+    choices = [number / 10 for number in range(12)]
+    write_sweep_hparams(tmp_path, {"trainer.gamma": choices}, METRICS)
+    for number, value in enumerate(choices):
+        summaries = Summaries(tmp_path / f"{number}/0/summaries", run_name({"gamma": value}))
+        summaries.hparams({"trainer.gamma": value}, str(number))
+        summaries.close()
+    with _tensorboard(tmp_path) as server:
+        _whole_table(server, 12, 1)
+        bounds = {"minValue": 0.25, "maxValue": 0.5}
+        assert set(_table(server, "trainer.gamma", filterInterval=bounds)) == {"3", "4", "5"}
+
+
+SPACE = """\
+hyperparameters:
+  gamma: [0.9, 0.99]
+beta_schedule:
+  max_decay_steps: [null, 10]
+"""
+DECAY = "trainer.beta_schedule.max_decay_steps"
+
+
+def test_sweeps_below_one_directory_are_told_apart(door, tiny, tmp_path):
+    """Real ones, with equal and with other axes, one of them extended and renumbered."""
+    (tmp_path / "space.yaml").write_text(SPACE)
+    common = ["--config=tiny.yaml", "--tune=space.yaml", "--out=out", "--num-repetitions=2"]
+    for name in ("first", "second"):
+        assert door("ntune", [*common, f"--run-id={name}"]).status == 0
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  lamda: [0.9, 0.95]\n" + SPACE[17:])
+    extended = door("ntune", [*common, "--run-id=first", "hydra.sweeper.extend=true"])
+    assert extended.status == 0, extended.err
+    with _tensorboard(tmp_path / "out") as server:
+        table = _whole_table(server, 8 + 4, 2)
+        _check_boxes(server, DECAY, table)
+    for name, permutations in (("first", 8), ("second", 4)):
+        sweep = read_sweep(tmp_path / "out" / name)
+        for number in range(permutations):
+            group = table[f"{sweep.record.id}/{number}"]
+            results = [one for one in sweep.results if one.permutation == number]
+            row = cells(results[0].overrides, [DECAY])
+            assert group["hparams"] == row
+            told = run_name(results[0].overrides)
+            assert told.startswith("lamda=0.9" if name == "first" else "gamma=0.9")
+            assert [session["name"] for session in group["sessions"]] == [
+                f"{name}/{number}/{repetition}/summaries/{told}" for repetition in range(2)
+            ]
+            (reward, _) = group["metricValues"]
+            mean = sum(result.objective for result in results) / 2
+            assert reward["value"] == pytest.approx(mean, rel=1e-6)
 
 
 def test_a_renumbered_permutation_has_another_trial(sweep):
     directory = sweep / "1/0/summaries"
-    (path,) = directory.iterdir()
+    (path,) = directory.rglob("events*")
     before = list(EventFileLoader(str(path)).Load())
-    change_trial(directory, "7")
+    change_trial(directory, "run-1/7", "new", {"trainer.gamma": 0.5, "odd": "null"})
+    (path,) = directory.glob("new/events*")
+    assert [entry.name for entry in directory.iterdir()] == ["new"]
     after = list(EventFileLoader(str(path)).Load())
     assert len(after) == len(before)
-    differing = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
-    ((_, new),) = differing
+    ((_, new),) = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
     (value,) = new.summary.value
     content = plugin_data_pb2.HParamsPluginData.FromString(value.metadata.plugin_data.content)
-    assert content.session_start_info.group_name == "7"
-    assert content.session_start_info.hparams["trainer.gamma"].number_value == 0.99
+    start = content.session_start_info
+    assert start.group_name == "run-1/7"
+    assert set(start.hparams) == {"trainer.gamma", "odd"}
+    assert start.hparams["trainer.gamma"].number_value == 0.5
+    assert start.hparams["odd"].string_value == "null"
+
+
+def test_events_of_older_versions_become_part_of_the_run(tmp_path):
+    """They lie in ``summaries`` itself; a sweep that went on has one curve all the same."""
+    for name, update in (("", 1), ("gamma=0.9", 2), ("gamma=0.9", 3)):
+        summaries = Summaries(tmp_path, name)
+        summaries.hparams({"gamma": 0.9}, "0")
+        summaries.scalars(update, update, {"episode/reward_mean": 1.0})
+        summaries.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["gamma=0.9"]
+    content = b"".join(path.read_bytes() for path in tmp_path.rglob("events*"))
+    assert content.count(b"episode/reward_mean") == 3
+    assert content.count(b"session_start_info") == 1
+    assert content.count(b"session_end_info") == 1
 
 
 @pytest.fixture(params=["false", "auto"])
 def any_loader(request, tmp_path):
     """A server with TensorBoard's own reader of event files, and one with its faster one."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    arguments = ["--logdir", str(tmp_path), "--port", str(port), "--load_fast", request.param]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tensorboard.main", *arguments], stderr=subprocess.DEVNULL
-    )
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(timeout=20)
+    with _tensorboard(tmp_path, request.param) as address:
+        yield address
 
 
 def test_a_job_that_was_cut_off_is_one_curve_and_one_session(tmp_path, any_loader):
     """Killed after update 5 and continued from 3, then failed after 6 and continued from there."""
-    write_sweep_hparams(tmp_path, {"trainer.gamma": [0.9]})
+    write_sweep_hparams(tmp_path, {"trainer.gamma": [0.9]}, METRICS)
     for begin, end, success in ((0, 5, "killed"), (3, 6, False), (6, 8, True)):
-        summaries = Summaries(tmp_path / "0/0/summaries")
+        summaries = Summaries(tmp_path / "0/0/summaries", "gamma=0.9")
         summaries.hparams({"trainer.gamma": 0.9}, "0")
         summaries.begin(begin)
         for update in range(begin + 1, end + 1):
@@ -149,19 +279,17 @@ def test_a_job_that_was_cut_off_is_one_curve_and_one_session(tmp_path, any_loade
     points = _eventually(
         lambda: _get(
             f"{any_loader}/data/plugin/scalars/scalars"
-            "?run=0/0/summaries&tag=episode/reward_mean&format=json"
+            "?run=0/0/summaries/gamma%3D0.9&tag=episode/reward_mean&format=json"
         ),
         lambda answer: len(answer) == 8,
     )
     assert [step for _, step, _ in points] == list(range(1, 9))
     assert [value for _, _, value in points] == [0.0] * 3 + [3.0] * 3 + [6.0] * 2
-    request = {"experimentName": "", "colParams": [], "startIndex": 0, "sliceSize": 9}
-    request["allowedStatuses"] = ["STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"]
     table = _eventually(
-        lambda: _get(f"{any_loader}/data/plugin/hparams/session_groups", request),
+        lambda: _table(any_loader),
         lambda answer: "STATUS_SUCCESS" in str(answer),  # the last record may not be loaded yet
     )
-    ((session,),) = [group["sessions"] for group in table["sessionGroups"]]
+    ((session,),) = [group["sessions"] for group in table.values()]
     assert session["status"] == "STATUS_SUCCESS"
 
 
@@ -169,12 +297,13 @@ def test_curves_have_the_update_on_their_axis(server):
     def ask():
         return _get(
             f"{server}/data/plugin/scalars/scalars"
-            "?run=1/0/summaries&tag=episode/reward_mean&format=json"
+            f"?run=1/0/summaries/{NAMES[1]}&tag=episode/reward_mean&format=json"
         )
 
     points = _eventually(ask, lambda answer: len(answer) == 2)
     assert [(step, value) for _, step, value in points] == [(1, 1.0), (2, 1.0)]
     steps = _get(
-        f"{server}/data/plugin/scalars/scalars?run=1/0/summaries&tag=time/env_steps&format=json"
+        f"{server}/data/plugin/scalars/scalars"
+        f"?run=1/0/summaries/{NAMES[1]}&tag=time/env_steps&format=json"
     )
     assert [value for _, _, value in steps] == [64.0, 128.0]

@@ -16,7 +16,7 @@ import yaml
 from neroRL.config import schema
 from neroRL.config.checks import build
 from neroRL.errors import CheckpointError
-from neroRL.sweep import ledger
+from neroRL.records import results
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.trainer import train
 from tests.conftest import TINY
@@ -211,10 +211,10 @@ def test_results_of_an_earlier_meaning_run_again(door, tiny, tmp_path, monkeypat
     assert door("ntune", command).status == 0
     (result,) = (tmp_path / "out").glob("**/result.json")
     before = json.loads(result.read_text())
-    monkeypatch.setattr(ledger, "REVISION", schema.REVISION - 1)
-    older = ledger.fingerprint({"seed": 1})
+    monkeypatch.setattr(results, "REVISION", schema.REVISION - 1)
+    older = results.fingerprint({"seed": 1})
     monkeypatch.undo()
-    assert older != ledger.fingerprint({"seed": 1})
+    assert older != results.fingerprint({"seed": 1})
     result.write_text(json.dumps({**before, "fingerprint": older}))
     (checkpoint,) = (tmp_path / "out").glob("**/checkpoints/*.pt")
     _made_older(checkpoint)

@@ -1,0 +1,136 @@
+"""The record of a sweep, ``sweep.yaml``: what it is, where it comes from, what it ran with."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from neroRL import __version__
+from neroRL.config.documents import dump_yaml, read_document
+from neroRL.errors import ConfigError, RecordError
+from neroRL.files import write_text
+from neroRL.records.results import FORMAT
+
+RECORD_FILE = "sweep.yaml"
+
+
+@dataclass(frozen=True)
+class SweepRecord:
+    """The content of ``sweep.yaml``.
+
+    Attributes:
+        base: the resolved base config.
+        axes: the swept keys and their choices, in grid order.
+        seed: base seed, drawn if none was given.
+        tune: path of the tuning file, if any.
+        repetitions: number of laps.
+        permutations: number of grid points.
+        jobs: number of trainings.
+        conditional: overrides of the command line that apply beside some choices only.
+        id: tells this sweep from all others, wherever it is copied to; empty in the records of
+            older versions.
+        command: the command line that ran the sweep last.
+        versions: of neroRL, Python, and the packages a result depends on.
+    """
+
+    base: Mapping[str, Any]
+    axes: Mapping[str, Sequence[Any]]
+    seed: int
+    tune: str | None
+    repetitions: int
+    permutations: int
+    jobs: int
+    conditional: tuple[str, ...] = ()
+    id: str = ""
+    command: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def write(self, directory: Path) -> None:
+        """Writes ``sweep.yaml`` atomically."""
+        write_text(directory / RECORD_FILE, self.text())
+
+    def text(self) -> str:
+        """Returns the content of ``sweep.yaml``."""
+        content = {
+            "format": FORMAT,
+            "id": self.id,
+            "command": self.command,
+            "tuning_file": self.tune,
+            "permutations": self.permutations,
+            "repetitions": self.repetitions,
+            "jobs": self.jobs,
+            "seed": self.seed,
+            "axes": [{"key": key, "choices": list(choices)} for key, choices in self.axes.items()],
+            "conditional_overrides": list(self.conditional),
+            "base_config": dict(self.base),
+            "versions": dict(self.versions),
+        }
+        return dump_yaml(content)
+
+
+_ADAPTER = TypeAdapter(SweepRecord)
+
+
+def trial_id(sweep_id: str, permutation: int) -> str:
+    """Returns what TensorBoard calls a permutation, in this sweep and no other."""
+    return f"{sweep_id}/{permutation}" if sweep_id else str(permutation)
+
+
+def read_record(directory: Path) -> SweepRecord | None:
+    """Returns the record of the sweep in a directory; None if there is none.
+
+    Raises:
+        RecordError: the record is damaged.
+
+    >>> from tempfile import mkdtemp
+    >>> sweep = Path(mkdtemp())
+    >>> axes = {"trainer.gamma": [0.9, 0.99]}
+    >>> SweepRecord({}, axes, seed=1, tune=None, repetitions=1, permutations=2, jobs=2).write(sweep)
+    >>> read_record(sweep).axes
+    {'trainer.gamma': [0.9, 0.99]}
+    """
+    path = directory / RECORD_FILE
+    if not path.exists():
+        return None
+    try:
+        content = read_document(path).data
+        known = {
+            **content,
+            "base": content["base_config"],
+            "tune": content["tuning_file"],
+            "conditional": content.get("conditional_overrides", ()),
+            "axes": {axis["key"]: axis["choices"] for axis in content["axes"]},
+        }
+        return _ADAPTER.validate_python(known)
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = ": ".join([*map(str, first["loc"]), first["msg"]])
+    except ConfigError as error:
+        reason = str(error)
+    except (KeyError, TypeError) as error:
+        reason = f"incomplete: {error}"
+    raise RecordError(f"{path} is damaged: {reason}; restore it, or move it away")
+
+
+def command_line() -> str:
+    """Returns the command line of this process, quoted for a shell."""
+    return shlex.join(sys.orig_argv)
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of what a result depends on."""
+    names = ("torch", "numpy", "gymnasium", "minigrid", "hydra-core")
+    found = {"neroRL": __version__, "python": platform.python_version()}
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found

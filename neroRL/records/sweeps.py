@@ -1,0 +1,114 @@
+"""A sweep as its files tell it: the one view that tables, reports and evaluations share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from neroRL.errors import OutputError, RecordError
+from neroRL.records.results import JobResult, load_result
+from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, read_record
+
+# Exists while the permutations of a sweep get other numbers.
+RENUMBERING_FILE = ".extension.json"
+
+
+@dataclass(frozen=True)
+class RecordedSweep:
+    """A sweep, running, unfinished, or done.
+
+    Attributes:
+        directory: of the sweep.
+        record: what the sweep is.
+        results: of the jobs that ended, lap after lap, in the order of the grid.
+        damaged: results that cannot be read, or lie where they do not belong, each with the
+            reason; ``results`` leaves them out.
+    """
+
+    directory: Path
+    record: SweepRecord
+    results: list[JobResult]
+    damaged: list[str]
+
+    @property
+    def jobs_a_lap(self) -> int:
+        """How many jobs each lap has."""
+        return self.record.jobs // max(self.record.repetitions, 1)
+
+
+def read_sweep(directory: Path | str) -> RecordedSweep:
+    """Returns what the files of a sweep tell; nothing is written.
+
+    Args:
+        directory: of the sweep, which may have been moved or copied there.
+
+    Raises:
+        OutputError: there is no sweep, or its permutations are being renumbered.
+        RecordError: its ``sweep.yaml`` is damaged.
+
+    >>> from tempfile import mkdtemp
+    >>> directory = Path(mkdtemp())
+    >>> axes = {"trainer.gamma": [0.9, 0.99]}
+    >>> record = SweepRecord({}, axes, seed=1, tune=None, repetitions=1, permutations=2, jobs=2)
+    >>> record.write(directory)
+    >>> (directory / "1/0").mkdir(parents=True)
+    >>> result = JobResult(1, 0, seed=1, status="completed", objective=0.5, directory="1/0")
+    >>> result.write(directory / "1/0")
+    >>> sweep = read_sweep(directory)
+    >>> [(result.permutation, result.objective) for result in sweep.results]
+    [(1, 0.5)]
+    """
+    directory = Path(directory)
+    record = read_record(directory)
+    if record is None:
+        raise OutputError(_no_sweep(directory))
+    if (directory / RENUMBERING_FILE).exists():
+        message = "is being extended, or was interrupted in it: run its command again to finish"
+        raise OutputError(f"{directory} {message}")
+    results, damaged = [], []
+    for permutation, repetition in _jobs(directory):
+        job = directory / f"{permutation}/{repetition}"
+        try:
+            result = load_result(job)
+        except (FileNotFoundError, NotADirectoryError):  # it has not ended
+            continue
+        except RecordError as error:
+            damaged.append(str(error))
+            continue
+        if permutation >= record.permutations or repetition >= record.repetitions:
+            damaged.append(f"{job} is no job of this sweep")
+        elif (result.permutation, result.repetition) != (permutation, repetition):
+            of = f"permutation {result.permutation}, repetition {result.repetition}"
+            damaged.append(f"{job} holds the result of another job: {of}")
+        else:
+            results.append(result)
+    return RecordedSweep(directory, record, results, damaged)
+
+
+def _jobs(directory: Path) -> list[tuple[int, int]]:
+    """The permutation and the repetition of each job's directory, in the order of the sweep."""
+    found = [
+        (permutation, repetition)
+        for permutation in _numbers(directory)
+        for repetition in _numbers(directory / str(permutation))
+    ]
+    return sorted(found, key=lambda job: (job[1], job[0]))
+
+
+def _numbers(directory: Path) -> Iterator[int]:
+    """The directories that are named by a number, as it is written for one."""
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.isdecimal() and name == str(int(name)) and entry.is_dir():
+                yield int(name)
+
+
+def _no_sweep(directory: Path) -> str:
+    if not directory.is_dir():
+        return f"{directory} ({directory.absolute()}) is no directory"
+    below = sorted(path.parent for path in directory.glob(f"*/{RECORD_FILE}"))
+    hint = f"; did you mean {' or '.join(map(str, below[:3]))}?" if below else ""
+    return f"{directory} is no sweep: it has no {RECORD_FILE}{hint}"

@@ -1,0 +1,116 @@
+"""Says which permutation of a sweep won and how sure that is: the entry point ``nreport``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from neroRL.errors import NeroRLError, UsageError, did_you_mean
+from neroRL.files import check_place
+from neroRL.records.exits import Exit
+from neroRL.records.results import NUMBERS, JobResult
+from neroRL.records.sweeps import read_sweep
+from neroRL.reporting.ranking import CONFIDENCE, rank
+from neroRL.reporting.ranking_files import write_files
+from neroRL.reporting.summary import print_summary, print_written
+
+
+def main() -> int:
+    """Reports on each sweep of the command line, running or unfinished ones too."""
+    arguments = _parser().parse_args()
+    try:
+        places = _places(arguments.sweeps, arguments.out)
+        for sweep, place in places.items():
+            report(sweep, place, arguments.metric, arguments.confidence)
+    except (NeroRLError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return Exit.BAD_INPUT
+    return Exit.WELL
+
+
+def report(directory: Path, out: Path | None, metric: str, confidence: float) -> None:
+    """Prints the ranking of a sweep and writes its files.
+
+    Args:
+        directory: of the sweep.
+        out: where to write; None for the sweep's own directory.
+        metric: what is compared.
+        confidence: of intervals and ties.
+    """
+    sweep = read_sweep(directory)
+    _check_metric(metric, sweep.results)
+    check_place(out or directory)
+    ranking = rank(sweep.results, sweep.jobs_a_lap, metric, confidence)
+    print(f"{directory}: {len(sweep.results)} of {sweep.record.jobs} jobs have ended")
+    print_summary(sweep.results, ranking, str(directory), sys.stdout)
+    written = write_files(directory, ranking, list(sweep.record.axes), sweep.results, out)
+    print_written(written, sys.stdout)
+    for problem in [*sweep.damaged, *([written.warning] if written.warning else [])]:
+        print(f"warning: {problem}", file=sys.stderr)
+
+
+def _places(sweeps: list[str], out: str | None) -> dict[Path, Path | None]:
+    """Where the report of each sweep goes; None for its own directory."""
+    directories = [Path(name).expanduser() for name in sweeps]
+    if out is None:
+        return dict.fromkeys(directories)
+    base = Path(out).expanduser()
+    if len(directories) == 1:
+        return {directories[0]: base}
+    places: dict[Path, Path | None] = {}
+    for directory in directories:
+        place = base / directory.resolve().name
+        if place in places.values():
+            raise UsageError(f"--out: two of the sweeps would be written to {place}")
+        places[directory] = place
+    return places
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="nreport",
+        description="Says which permutation of a sweep won and how sure that is.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("sweeps", metavar="<sweep>", nargs="+", help="directory of a sweep")
+    parser.add_argument("--out", metavar="<path>", help="where to write [default: the sweep]")
+    parser.add_argument(
+        "--metric",
+        metavar="<name>",
+        default="objective",
+        help="what is compared: objective, or a column of results.csv [default: objective]",
+    )
+    parser.add_argument(
+        "--confidence",
+        metavar="<share>",
+        type=_confidence,
+        default=CONFIDENCE,
+        help=f"of intervals and ties [default: {CONFIDENCE}]",
+    )
+    return parser
+
+
+def _check_metric(name: str, results: Sequence[JobResult]) -> None:
+    """Refuses a metric that no result can have."""
+    known = [*NUMBERS, *dict.fromkeys(key for result in results for key in result.statistics)]
+    if name not in known:
+        expected = f"expected one of {', '.join(known)}"
+        raise UsageError(f"--metric: {name} is no metric; {expected}{did_you_mean(name, known)}")
+
+
+def _confidence(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = 0.0
+    if not 0.0 < share < 1.0:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not allowed; expected a number between 0 and 1"
+        )
+    return share
+
+
+if __name__ == "__main__":
+    sys.exit(main())

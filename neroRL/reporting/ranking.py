@@ -1,0 +1,262 @@
+"""How sure a ranking is: intervals, ties with the best, and the repetitions that would decide.
+
+Everything is computed from the objectives alone, with a fixed seed: the same results give the same
+ranking.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neroRL.records.results import JobResult, Status
+from neroRL.reporting.standing import CUT, Standing, standings
+
+CONFIDENCE = 0.95
+# With fewer repetitions, bootstrap intervals are too narrow.
+TRUSTED_RUNS = 5
+RESAMPLES = 2000
+SEED = 0
+POWER = 0.8
+MOST_REPETITIONS = 10_000
+_ROWS_AT_A_TIME = 256
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A permutation in a ranking.
+
+    Attributes:
+        rank: from 1; None for a permutation without a completed repetition that counts.
+        standing: its objectives and their interquartile mean.
+        interval: bootstrap interval of that mean; None with fewer than two repetitions.
+        tied_with_best: whether the best is not shown to be better.
+        jobs: how many of its jobs ended with each status, those that do not count included.
+        env_steps: environment steps of all its jobs.
+        wall_seconds: duration of all its jobs.
+    """
+
+    rank: int | None
+    standing: Standing
+    interval: tuple[float, float] | None
+    tied_with_best: bool
+    jobs: Mapping[Status, int]
+    env_steps: int
+    wall_seconds: float
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of the objectives that count."""
+        values = self._values
+        return float(values.mean()) if values.size else None
+
+    @property
+    def std(self) -> float | None:
+        """Their sample standard deviation; None with fewer than two."""
+        values = self._values
+        return float(values.std(ddof=1)) if values.size > 1 else None
+
+    @property
+    def _values(self) -> Values:
+        return np.fromiter(self.standing.objectives.values(), np.float64)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The permutations of a sweep, best first, and how sure their order is.
+
+    Attributes:
+        rows: all permutations with a result.
+        confidence: of intervals and ties, between 0 and 1.
+        more_repetitions: how many more would most likely tell the best two apart; 0 if they are,
+            None if that cannot be said.
+    """
+
+    rows: Sequence[Ranked]
+    confidence: float
+    more_repetitions: int | None
+
+    @property
+    def best(self) -> Ranked | None:
+        """The first of them, if any has completed a repetition."""
+        return self.rows[0] if self.rows and self.rows[0].rank is not None else None
+
+    @property
+    def tied(self) -> list[int]:
+        """The permutations that the best is not shown to be better than, its own included."""
+        return [row.standing.permutation for row in self.rows if row.tied_with_best]
+
+
+def rank(
+    results: Sequence[JobResult],
+    jobs_a_lap: int,
+    metric: str = "objective",
+    confidence: float = CONFIDENCE,
+) -> Ranking:
+    """Ranks the permutations of a sweep.
+
+    Args:
+        results: of the sweep, in any order.
+        jobs_a_lap: how many jobs a lap of the sweep has.
+        metric: what is compared, a number of the results; more is better.
+        confidence: of intervals and ties, between 0 and 1.
+    """
+    compared = standings(results, jobs_a_lap, metric)
+    table = _table(compared)
+    intervals = _intervals(table, confidence)
+    level = (1.0 - confidence) / max(len(compared) - 1, 1)  # Bonferroni
+    tied = ties(table, level)
+    jobs = _by_permutation(results)
+    others = sorted(jobs.keys() - {one.permutation for one in compared})
+    unranked = [Standing(number, jobs[number][0].overrides) for number in others]
+    rows = [
+        _row(position, one, interval, is_tied, jobs[one.permutation])
+        for position, one, interval, is_tied in zip(
+            itertools.count(1), compared, intervals, tied, strict=False
+        )
+    ]
+    rows += [_row(None, one, None, False, jobs[one.permutation]) for one in unranked]
+    more = repetitions_missing(table[0] - table[1], level) if len(table) > 1 else None
+    return Ranking(rows, confidence, more)
+
+
+def bootstrap_interval(samples: Values, confidence: float) -> Values:
+    """Returns percentile intervals of interquartile means (Efron 1979), a row for each sample.
+
+    A resample's trimmed mean is a weighted sum of the sample's sorted values, and the weights
+    depend on the drawn positions alone: all samples share them, and one matrix product makes all
+    means.
+
+    Args:
+        samples: of shape (samples, values), at least two values each.
+        confidence: between 0 and 1.
+
+    Returns:
+        Lower and upper bounds, of shape (samples, 2).
+    """
+    size = samples.shape[1]
+    cut = int(CUT * size)
+    drawn = np.random.default_rng(SEED).integers(size, size=(RESAMPLES, size))
+    kept = np.sort(drawn, axis=1)[:, cut : size - cut]
+    cells = np.arange(RESAMPLES)[:, None] * size + kept
+    counts = np.bincount(cells.ravel(), minlength=RESAMPLES * size).reshape(RESAMPLES, size)
+    weights = counts / kept.shape[1]
+    tail = (1.0 - confidence) / 2.0
+    bounds = [
+        np.quantile(np.sort(some, axis=1) @ weights.T, (tail, 1.0 - tail), axis=1).T
+        for some in np.array_split(samples, math.ceil(len(samples) / _ROWS_AT_A_TIME))
+    ]
+    return np.concatenate(bounds)
+
+
+def ties(table: Values, level: float) -> list[bool]:
+    """Returns for each permutation whether the first one is not shown to be better.
+
+    Tests the differences of objectives of the same repetition, which had the same seed, by the
+    one-sided paired t-test. A permutation that shares fewer than two repetitions with the first is
+    tied.
+
+    Args:
+        table: objectives of shape (permutations, repetitions), NaN where there is none.
+        level: of each test.
+    """
+    from scipy.special import stdtr  # a quarter of a second that a sweep's start does without
+
+    if not len(table):
+        return []
+    differences = table[0] - table
+    known = np.isfinite(differences)
+    shared = known.sum(axis=1)
+    enough = np.maximum(shared, 2)
+    mean = np.where(known, differences, 0.0).sum(axis=1) / enough
+    squares = np.where(known, (differences - mean[:, None]) ** 2, 0.0).sum(axis=1)
+    error = np.sqrt(squares / (enough - 1) / enough)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        chance = np.where(error > 0.0, stdtr(enough - 1, -mean / error), np.where(mean > 0, 0, 1))
+    return [bool(tied) for tied in (shared < 2) | (chance > level)]
+
+
+def repetitions_missing(differences: Values, level: float) -> int | None:
+    """Returns how many more repetitions would most likely show that a difference is none by chance.
+
+    They are enough with a probability of 80 % if the mean and the spread of the differences stay
+    as they are: the mean is then as many standard errors from zero as the two quantiles of
+    Student's t, of the level and of that probability, are together.
+
+    Args:
+        differences: of the objectives of two permutations, by repetition; NaN where there is none.
+        level: of the test.
+
+    Returns:
+        0 if it is shown already; None with fewer than two differences, or when the mean is not
+        above zero, or when it would take more than ten thousand.
+    """
+    from scipy.special import stdtrit
+
+    known = differences[np.isfinite(differences)]
+    if known.size < 2:
+        return None
+    if not ties(np.stack([known, np.zeros_like(known)]), level)[1]:
+        return 0
+    spread = known.std(ddof=1)
+    if known.mean() <= 0.0 or spread == 0.0:
+        return None
+    counts = np.arange(known.size + 1, MOST_REPETITIONS + 1)
+    needed = stdtrit(counts - 1, 1.0 - level) + stdtrit(counts - 1, POWER)
+    enough = known.mean() * np.sqrt(counts) / spread >= needed
+    return int(enough.argmax()) + 1 if enough.any() else None
+
+
+def _table(compared: Sequence[Standing]) -> Values:
+    """Objectives of shape (permutations, repetitions), NaN where there is none."""
+    width = max((max(one.objectives) + 1 for one in compared), default=0)
+    table = np.full((len(compared), width), np.nan)
+    for row, one in zip(table, compared, strict=True):
+        row[list(one.objectives)] = list(one.objectives.values())
+    return table
+
+
+def _intervals(table: Values, confidence: float) -> list[tuple[float, float] | None]:
+    """The interval of each row; permutations with as many repetitions are computed together."""
+    known = np.isfinite(table)
+    runs = known.sum(axis=1)
+    found: list[tuple[float, float] | None] = [None] * len(table)
+    for count in sorted({int(count) for count in runs} - {0, 1}):
+        rows = np.flatnonzero(runs == count)
+        samples = table[rows][known[rows]].reshape(len(rows), count)
+        for row, (low, high) in zip(rows, bootstrap_interval(samples, confidence), strict=True):
+            found[row] = float(low), float(high)
+    return found
+
+
+def _by_permutation(results: Iterable[JobResult]) -> dict[int, list[JobResult]]:
+    jobs: dict[int, list[JobResult]] = {}
+    for result in results:
+        jobs.setdefault(result.permutation, []).append(result)
+    return jobs
+
+
+def _row(
+    position: int | None,
+    standing: Standing,
+    interval: tuple[float, float] | None,
+    tied: bool,
+    jobs: Sequence[JobResult],
+) -> Ranked:
+    return Ranked(
+        rank=position,
+        standing=standing,
+        interval=interval,
+        tied_with_best=tied,
+        jobs=Counter(job.status for job in jobs),
+        env_steps=sum(job.env_steps for job in jobs),
+        wall_seconds=sum(job.wall_seconds for job in jobs),
+    )

@@ -1,0 +1,134 @@
+"""The files that carry a ranking on: ``ranking.csv`` and ``best.yaml``."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import OmegaConf
+
+from neroRL.composition.checking import plain
+from neroRL.composition.completion import complete
+from neroRL.composition.overrides import escaped
+from neroRL.config.documents import dump_yaml, read_document
+from neroRL.errors import ConfigError
+from neroRL.files import write_text
+from neroRL.records.results import STATUSES, JobResult, table_cell
+from neroRL.reporting.ranking import Ranked, Ranking
+
+REPORT, RANKING_FILE, BEST_FILE = "report", "ranking.csv", "best.yaml"
+
+
+class Written(NamedTuple):
+    """What was written of a ranking.
+
+    Attributes:
+        table: the ranking.
+        best: the config of the best permutation, if there is one.
+        warning: why there is none although there is a best permutation.
+    """
+
+    table: Path
+    best: Path | None = None
+    warning: str | None = None
+
+
+def write_files(
+    sweep: Path,
+    ranking: Ranking,
+    keys: Sequence[str],
+    results: Sequence[JobResult],
+    out: Path | None = None,
+) -> Written:
+    """Writes the ranking as a table, and the config of the best permutation.
+
+    Args:
+        sweep: the sweep's directory.
+        ranking: of its permutations.
+        keys: the swept keys, a column each.
+        results: of its jobs.
+        out: where to write; None for ``report/ranking.csv`` and ``best.yaml`` in the sweep.
+    """
+    table, path = (out or sweep / REPORT) / RANKING_FILE, (out or sweep) / BEST_FILE
+    write_table(table, ranking, keys)
+    try:
+        if ranking.best is not None:
+            write_best(path, sweep, ranking.best, results)
+            return Written(table, path)
+        warning = None
+    except ConfigError as error:
+        warning = f"no {path}: {error}"
+    path.unlink(missing_ok=True)  # one of an earlier ranking may be of another permutation
+    return Written(table, None, warning)
+
+
+def write_table(path: Path, ranking: Ranking, keys: Sequence[str]) -> None:
+    """Writes a ranking as a table, a row a permutation.
+
+    Args:
+        path: of the file; its directory is made if it is missing.
+        ranking: the permutations.
+        keys: the swept keys, a column each.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["rank", "permutation", *keys, "runs", "iqm", "ci_low", "ci_high", "mean", "std",
+         "tied_with_best", *STATUSES, "env_steps", "wall_seconds"]
+    )  # fmt: skip
+    for row in ranking.rows:
+        writer.writerow([table_cell(value) for value in _values(row, keys)])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text.getvalue())
+
+
+def _values(row: Ranked, keys: Sequence[str]) -> list[Any]:
+    standing = row.standing
+    ranked = row.rank is not None
+    return [
+        row.rank,
+        standing.permutation,
+        *(standing.overrides.get(key) for key in keys),
+        standing.runs,
+        standing.iqm,
+        *(row.interval or (None, None)),
+        row.mean,
+        row.std,
+        row.tied_with_best if ranked else None,
+        *(row.jobs.get(status, 0) for status in STATUSES),
+        row.env_steps,
+        row.wall_seconds,
+    ]
+
+
+def write_best(path: Path, sweep: Path, best: Ranked, results: Sequence[JobResult]) -> None:
+    """Writes the complete config of the best permutation, for ``ntrain --config``.
+
+    It is the config of its first repetition that counts, with the seed that the first lap has.
+
+    Args:
+        path: of the file.
+        sweep: the sweep's directory.
+        best: the permutation.
+        results: of the sweep.
+
+    Raises:
+        ConfigError: the job's config is missing, damaged, or only makes sense inside the job.
+    """
+    repetition = min(best.standing.objectives)
+    job = f"{best.standing.permutation}/{repetition}"
+    source = sweep / job / ".hydra/config.yaml"
+    (seed,) = [result.seed for result in results if result.directory == job]
+    content = read_document(source).data
+    try:
+        config = complete(plain(OmegaConf.create(content)))
+    except ConfigError as error:
+        raise ConfigError(
+            [replace(problem, where=str(source)) for problem in error.problems]
+        ) from None
+    head = f"# permutation {best.standing.permutation}: {best.standing.values()}\n"
+    write_text(path, head + dump_yaml(escaped({**config, "seed": seed - repetition})))

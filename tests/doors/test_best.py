@@ -1,0 +1,77 @@
+"""What a sweep says of its permutations while it runs and at its end."""
+
+from __future__ import annotations
+
+import re
+
+from scipy import stats
+
+from tests.doors.sweeps import ARGUMENTS, table
+
+
+def _rows(out: str) -> list[list[str]]:
+    """The cells of the summary's table."""
+    lines = [line for line in out.splitlines() if line.startswith("│")]
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
+
+
+def test_display_summary_and_table_agree_on_the_best(door, tiny, tmp_path):
+    """Seeds matter as much as this choice: the best single job is of the second permutation."""
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  worker_steps: [16, 32]\n")
+    rate = "trainer.learning_rate_schedule.initial=0.003"
+    outcome = door("ntune", [*ARGUMENTS, "--num-repetitions=4", rate])
+    assert outcome.status == 0, outcome.err
+    objectives: dict[int, list[float]] = {}
+    for row in table(tmp_path / "out/run"):
+        objectives.setdefault(int(row["permutation"]), []).append(float(row["objective"]))
+    means = {number: stats.trim_mean(values, 0.25) for number, values in objectives.items()}
+    best = min(means, key=lambda number: (-means[number], number))
+    (shown,) = re.findall(r"best (\S+) in permutation (\d+), 4 runs: sampler", outcome.err)
+    assert shown == (f"{means[best]:.3g}", str(best))
+    rows = _rows(outcome.out)
+    assert [int(row[0]) for row in rows] == sorted(means, key=lambda one: (-means[one], one))
+    for number, runs, iqm, _, mean, std, tied, values in rows:
+        of = objectives[int(number)]
+        assert (runs, tied) == ("4", "yes")
+        assert iqm == f"{means[int(number)]:.4g}"
+        assert mean == f"{sum(of) / 4:.4g}"
+        assert std == f"{stats.tstd(of):.2g}"
+        assert values == f"sampler.worker_steps={[16, 32][int(number)]}"
+
+
+def test_jobs_without_an_objective_are_not_ranked(door, tiny, tmp_path):
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  worker_steps: [2, 4]\n")
+    outcome = door("ntune", [*ARGUMENTS, "trainer.updates=1"])
+    assert outcome.status == 0, outcome.err
+    assert _rows(outcome.out) == []
+    assert "No episode ended in the completed jobs" in outcome.out
+    assert "best" not in outcome.err
+
+
+def test_the_summary_says_what_it_does_not_show(door, tiny, tmp_path):
+    gammas = [round(0.8 + number / 100, 2) for number in range(12)]
+    (tmp_path / "space.yaml").write_text(f"hyperparameters:\n  gamma: {gammas}\n")
+    outcome = door("ntune", [*ARGUMENTS, "sampler.worker_steps=32"])
+    assert outcome.status == 0, outcome.err
+    assert len(_rows(outcome.out)) == 10
+    assert "2 of 12 permutations are not shown; out/run/results.csv has all jobs" in outcome.out
+
+
+def test_a_permutation_does_not_win_by_a_failed_job(door, failing, tmp_path):
+    """Its one result is of a lap in which all permutations got more."""
+    failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', once, once]\n")
+    (tmp_path / "tried").touch()
+    assert door("ntune", ARGUMENTS).status == 0
+    (tmp_path / "tried").unlink()
+    outcome = door("ntune", [*ARGUMENTS, "--num-repetitions=2"])
+    assert outcome.status == 1
+    rows = table(tmp_path / "out/run")
+    (failed,) = [row["permutation"] for row in rows if row["status"] == "failed"]
+    first, second = (float(row["objective"]) for row in rows if row["permutation"] == "0")
+    assert first > second  # the mean of the first alone is greater than that of both
+    shown = [(row[0], row[1], float(row[2])) for row in _rows(outcome.out)]
+    assert [(number, runs) for number, runs, _ in shown][-1] == (failed, "1")
+    assert [runs for _, runs, _ in shown[:-1]] == ["2", "2"]
+    assert shown[-1][2] > shown[0][2]
+    (best,) = re.findall(r"best \S+ in permutation (\d+)", outcome.err)
+    assert best == shown[0][0] == "0"

@@ -1,0 +1,201 @@
+"""What a sweep and ``nreport`` say of the winner, and what they write of it."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from scipy import stats
+
+from neroRL import report
+from neroRL.config.documents import read_document
+from tests.doors.sweeps import ARGUMENTS, table
+
+SPACE = """\
+hyperparameters:
+  worker_steps: [32, 64]
+  model/memory: [none, gru]
+learning_rate_schedule:
+  initial: [0.003]
+"""
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """A real sweep of four permutations, five repetitions each, and what it printed."""
+    from tests.conftest import TINY
+    from tests.doors.sweeps import start
+
+    directory = tmp_path_factory.mktemp("ended")
+    (directory / "tiny.yaml").write_text(TINY)
+    (directory / "space.yaml").write_text(SPACE)
+    process = start(directory, *ARGUMENTS, "--num-repetitions=5")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return directory, output
+
+
+@pytest.fixture
+def sweep(ended, tmp_path) -> Path:
+    """A copy of it."""
+    shutil.copytree(ended[0], tmp_path, dirs_exist_ok=True)
+    return tmp_path / "out/run"
+
+
+@pytest.fixture
+def nreport(monkeypatch, capfd):
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nreport", *map(str, arguments)])
+        try:
+            status = report.main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        captured = capfd.readouterr()
+        return status, captured.out, captured.err
+
+    return call
+
+
+def _ranking(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_sweep_ends_with_its_ranking(ended, sweep):
+    rows = _ranking(sweep / "report/ranking.csv")
+    assert list(rows[0]) == [
+        "rank", "permutation", "sampler.worker_steps", "model/memory",
+        "trainer.learning_rate_schedule.initial", "runs", "iqm", "ci_low", "ci_high", "mean",
+        "std", "tied_with_best", "completed", "failed", "diverged", "stopped", "env_steps",
+        "wall_seconds",
+    ]  # fmt: skip
+    jobs: dict[str, list[dict[str, str]]] = {}
+    for job in table(sweep):
+        jobs.setdefault(job["permutation"], []).append(job)
+    assert {row["permutation"] for row in rows} == set(jobs)
+    iqms = [float(row["iqm"]) for row in rows]
+    assert iqms == sorted(iqms, reverse=True)
+    for position, row in enumerate(rows):
+        of = jobs[row["permutation"]]
+        objectives = [float(job["objective"]) for job in of]
+        assert row["rank"] == str(position + 1)
+        assert row["model/memory"] == of[0]["model/memory"]
+        assert (row["runs"], row["completed"], row["failed"]) == ("5", "5", "0")
+        assert float(row["iqm"]) == pytest.approx(stats.trim_mean(objectives, 0.25))
+        assert float(row["mean"]) == pytest.approx(sum(objectives) / 5)
+        assert float(row["std"]) == pytest.approx(stats.tstd(objectives))
+        assert min(objectives) <= float(row["ci_low"]) <= float(row["iqm"])
+        assert float(row["iqm"]) <= float(row["ci_high"]) <= max(objectives)
+        assert int(row["env_steps"]) == sum(int(job["env_steps"]) for job in of)
+    assert rows[0]["tied_with_best"] == "true"
+    output = ended[1]
+    assert f"best {iqms[0]:.3g} in permutation {rows[0]['permutation']}, 5 runs" in output
+    assert "ranking: out/run/report/ranking.csv" in output
+    assert "best:    ntrain --config=out/run/best.yaml" in output
+
+
+def test_the_best_config_trains_what_the_best_permutation_trained(door, sweep, tmp_path):
+    """Bit for bit, in the first lap's seed."""
+    best = _ranking(sweep / "report/ranking.csv")[0]["permutation"]
+    config = read_document(sweep / "best.yaml").data
+    assert config["seed"] == 5
+    assert config == read_document(sweep / best / "0/.hydra/config.yaml").data
+    trained = door("ntrain", ["--config=out/run/best.yaml", "hydra.run.dir=alone"])
+    assert trained.status == 0, trained.err
+    ours, theirs = (
+        torch.load(job / "checkpoints/run-2.pt", weights_only=True)["model"]
+        for job in (tmp_path / "alone", sweep / best / "0")
+    )
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_a_report_of_a_copied_sweep_is_the_same(nreport, sweep, tmp_path):
+    before = {name: (sweep / name).read_bytes() for name in ("report/ranking.csv", "best.yaml")}
+    shutil.rmtree(sweep / "report")
+    sweep.rename(tmp_path / "copied")
+    status, out, err = nreport(tmp_path / "copied")
+    assert (status, err) == (0, "")
+    assert "20 of 20 jobs have ended" in out
+    assert {name: (tmp_path / "copied" / name).read_bytes() for name in before} == before
+
+
+def test_a_report_of_an_unfinished_sweep(nreport, sweep):
+    """Of the second lap on, jobs are missing; the best was damaged, and one is being written."""
+    for job in sweep.glob("*/[1234]"):
+        if job != sweep / "3/1":
+            shutil.rmtree(job)
+    (sweep / "2/0/result.json").write_text("{")
+    status, out, err = nreport(sweep)
+    assert status == 0
+    assert "4 of 20 jobs have ended" in out
+    assert f"warning: {sweep / '2/0/result.json'} is damaged" in err
+    assert "One repetition cannot tell" in out
+    rows = _ranking(sweep / "report/ranking.csv")
+    assert sorted(row["permutation"] for row in rows) == ["0", "1", "3"]
+    assert {row["runs"] for row in rows} == {"1"}
+    assert {row["ci_low"] for row in rows} == {""}
+
+
+def test_reports_go_where_they_are_asked_to(nreport, sweep, tmp_path):
+    shutil.rmtree(sweep / "report")
+    (sweep / "best.yaml").unlink()
+    shutil.copytree(sweep, tmp_path / "other")
+    status, _, _ = nreport(sweep, tmp_path / "other", f"--out={tmp_path / 'both'}")
+    assert status == 0
+    found = sorted(str(path.relative_to(tmp_path / "both")) for path in
+                   (tmp_path / "both").rglob("*.*"))  # fmt: skip
+    assert found == ["other/best.yaml", "other/ranking.csv", "run/best.yaml", "run/ranking.csv"]
+    assert not (sweep / "report").exists()
+    assert not (sweep / "best.yaml").exists()
+    status, _, err = nreport(sweep, sweep / "../run", f"--out={tmp_path / 'both'}")
+    assert status == 2
+    assert "two of the sweeps would be written to" in err
+
+
+def test_a_metric_and_a_confidence_of_ones_own(nreport, sweep):
+    assert nreport(sweep, "--metric=length_mean", "--confidence=0.5")[0] == 0
+    first = _ranking(sweep / "report/ranking.csv")
+    lengths = [float(job["length_mean"]) for job in table(sweep)
+               if job["permutation"] == first[0]["permutation"]]  # fmt: skip
+    assert float(first[0]["iqm"]) == pytest.approx(stats.trim_mean(lengths, 0.25))
+    assert nreport(sweep, "--metric=length_mean", "--confidence=0.99")[0] == 0
+    for narrow, wide in zip(first, _ranking(sweep / "report/ranking.csv"), strict=True):
+        assert float(wide["ci_low"]) <= float(narrow["ci_low"])
+        assert float(wide["ci_high"]) >= float(narrow["ci_high"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["missing"], "missing ("),
+        (["."], "is no sweep: it has no sweep.yaml"),
+        (["out/run", "--metric=objektive"], "did you mean objective?"),
+        (["out/run", "--confidence=95"], "expected a number between 0 and 1"),
+        (["out/run", "--confidence=high"], "expected a number between 0 and 1"),
+        (["out/run", "--out=tiny.yaml"], "tiny.yaml is a file"),
+        ([], "<sweep>"),
+    ],
+)
+def test_bad_input_gets_a_line_and_status_2(nreport, sweep, monkeypatch, tmp_path, arguments, told):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    status, _, err = nreport(*arguments)
+    assert status == 2
+    assert told in err
+    assert "Traceback" not in err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_best_config_that_is_not_known_leaves_no_other_ones(nreport, sweep):
+    best = _ranking(sweep / "report/ranking.csv")[0]["permutation"]
+    shutil.rmtree(sweep / best / "0/.hydra")
+    status, out, err = nreport(sweep)
+    assert status == 0
+    assert f"warning: no {sweep / 'best.yaml'}: " in err
+    assert not (sweep / "best.yaml").exists()
+    assert "best:    " not in out

@@ -1,0 +1,73 @@
+"""A job's result on disk: whole, damaged, of other versions."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from neroRL.errors import RecordError
+from neroRL.records.results import JobResult, load_result, read_result
+
+RESULT = JobResult(
+    permutation=3,
+    repetition=1,
+    seed=7,
+    status="completed",
+    overrides={"trainer.gamma": 0.9, "model/memory": "gru", "odd": [None, True, "1e3"]},
+    objective=0.25,
+    env_steps=4096,
+    directory="3/1",
+)
+
+
+def _changed(**values) -> str:
+    return json.dumps({**_written(RESULT), **values})
+
+
+def _written(result: JobResult) -> dict:
+    return {name: getattr(result, name) for name in JobResult.__slots__}
+
+
+def test_a_result_survives_the_disk(tmp_path):
+    RESULT.write(tmp_path)
+    assert load_result(tmp_path) == RESULT
+
+
+def test_keys_of_other_versions_do_no_harm(tmp_path):
+    """One that is not known is left out; one that is missing has its default."""
+    values = {**_written(RESULT), "invented_later": [1, 2]}
+    for key in ("env_steps", "fingerprint", "threads", "format"):
+        del values[key]
+    (tmp_path / "result.json").write_text(json.dumps(values))
+    assert load_result(tmp_path) == JobResult(
+        3, 1, 7, "completed", RESULT.overrides, objective=0.25, directory="3/1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "no JSON"),
+        ('{"permutation": 1, "repet', "no JSON"),
+        ("[]", "dictionary"),
+        (b"\xff".decode("latin1"), "no JSON"),
+        (_changed(permutation="three"), "permutation: Input should be a valid integer"),
+        (_changed(status="finished"), "status: Input should be 'completed'"),
+        (_changed(objective=float("nan")), "objective: Input should be a finite number"),
+    ],
+)
+def test_a_damaged_result_is_named_with_the_reason(tmp_path, text, reason):
+    path = tmp_path / "result.json"
+    path.write_bytes(text.encode("latin1"))
+    with pytest.raises(RecordError, match="is damaged: ") as error:
+        load_result(tmp_path)
+    assert reason in str(error.value)
+    assert str(path) in str(error.value)
+    assert read_result(tmp_path) is None
+
+
+def test_a_job_without_a_result_is_not_damaged(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_result(tmp_path)
+    assert read_result(tmp_path) is None

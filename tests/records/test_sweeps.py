@@ -1,0 +1,172 @@
+"""A sweep read from its files: done, unfinished, copied, damaged, of older versions."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from neroRL.config.documents import dump_yaml, read_document
+from neroRL.errors import OutputError, RecordError
+from neroRL.records.results import JobResult
+from neroRL.records.sweep_record import RECORD_FILE, SweepRecord
+from neroRL.records.sweeps import RENUMBERING_FILE, read_sweep
+
+SPACE = "hyperparameters:\n  gamma: [0.9, 0.99]\n  epochs: [2, 1, 3]\n"
+ARGUMENTS = ["--config=tiny.yaml", "--tune=space.yaml", "--run-id=run", "--out=out"]
+AXES = {"trainer.gamma": [0.9, 0.99], "odd": [None, "1e3", True]}
+RECORD = SweepRecord(
+    base={"trainer": {"gamma": 0.5}, "seed": 3},
+    axes=AXES,
+    seed=3,
+    tune="space.yaml",
+    repetitions=2,
+    permutations=6,
+    jobs=12,
+    id="run-01234567",
+    command="ntune --tune='my space.yaml'",
+    versions={"python": "3.11"},
+)
+
+
+def _write(sweep: Path, permutation: int, repetition: int, **values) -> Path:
+    job = sweep / f"{permutation}/{repetition}"
+    job.mkdir(parents=True, exist_ok=True)
+    told = {"permutation": permutation, "repetition": repetition, "seed": 3, **values}
+    JobResult(status="completed", directory=f"{permutation}/{repetition}", **told).write(job)
+    return job
+
+
+@pytest.fixture
+def sweep(tmp_path) -> Path:
+    """All jobs but the last of a grid of six, two laps."""
+    directory = tmp_path / "run"
+    directory.mkdir()
+    RECORD.write(directory)
+    for permutation, repetition in [(p, r) for p in reversed(range(6)) for r in (1, 0)][1:]:
+        _write(directory, permutation, repetition, objective=permutation + repetition / 10)
+    return directory
+
+
+def _jobs(directory: Path) -> list[tuple[int, int]]:
+    return [(r.permutation, r.repetition) for r in read_sweep(directory).results]
+
+
+def test_a_real_sweep_is_read_as_it_was_run(command, tiny, tmp_path):
+    (tmp_path / "space.yaml").write_text(SPACE)
+    done = command("tune", *ARGUMENTS, "--num-repetitions=2", "trainer.lamda=0.8")
+    assert done.returncode == 0, done.stderr
+    sweep = read_sweep(tmp_path / "out/run")
+    assert _jobs(tmp_path / "out/run") == [(p, r) for r in range(2) for p in range(6)]
+    assert sweep.damaged == []
+    for result in sweep.results:
+        gamma, epochs = divmod(result.permutation, 3)
+        assert result.overrides == {
+            "trainer.gamma": [0.9, 0.99][gamma], "trainer.epochs": [2, 1, 3][epochs]
+        }  # fmt: skip
+        assert result.seed == 5 + result.repetition
+        assert result.env_steps == 64
+        assert (sweep.directory / result.directory / "result.json").is_file()
+    record = sweep.record
+    assert list(record.axes.items()) == [
+        ("trainer.gamma", [0.9, 0.99]), ("trainer.epochs", [2, 1, 3])
+    ]  # fmt: skip
+    assert (record.seed, record.repetitions, record.permutations, record.jobs) == (5, 2, 6, 12)
+    assert record.base["trainer"]["lamda"] == 0.8
+    assert record.tune == "space.yaml"
+    assert record.versions["torch"].startswith("2.")
+    assert record.id.startswith("run-")
+    assert record.command is not None
+    assert shlex.split(record.command)[-3:] == [
+        "--out=out", "--num-repetitions=2", "trainer.lamda=0.8"
+    ]  # fmt: skip
+    shutil.copytree(sweep.directory, tmp_path / "elsewhere/copied")
+    shutil.rmtree(tmp_path / "out")
+    copied = read_sweep(tmp_path / "elsewhere/copied")
+    assert (copied.record, copied.results) == (record, sweep.results)
+
+
+def test_a_sweep_keeps_its_identity_when_it_is_continued(door, tiny, tmp_path):
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
+    other = [text.replace("run-id=run", "run-id=other") for text in ARGUMENTS]
+    ids = []
+    for arguments in (ARGUMENTS, [*ARGUMENTS, "--num-repetitions=2"], other):
+        assert door("ntune", arguments).status == 0
+        name = "other" if arguments is other else "run"
+        ids.append(read_sweep(tmp_path / "out" / name).record.id)
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_the_record_survives_the_disk(sweep):
+    assert read_sweep(sweep).record == RECORD
+
+
+def test_results_are_in_the_order_of_the_sweep(sweep):
+    assert _jobs(sweep) == [(p, r) for r in range(2) for p in range(6)][:-1]
+
+
+def test_jobs_that_have_not_ended_are_left_out(sweep):
+    (sweep / "2/0/result.json").unlink()
+    shutil.rmtree(sweep / "3")
+    assert {(2, 0), (3, 0), (3, 1)} & set(_jobs(sweep)) == set()
+    assert len(_jobs(sweep)) == 8
+    assert read_sweep(sweep).damaged == []
+
+
+def test_damaged_and_misplaced_results_are_named(sweep):
+    (sweep / "0/1/result.json").write_text('{"permutation": 0, "rep')
+    shutil.copytree(sweep / "2/0", sweep / "2/1", dirs_exist_ok=True)
+    _write(sweep, 6, 0)
+    _write(sweep, 4, 2)
+    (sweep / "confirmation/0/0").mkdir(parents=True)
+    (sweep / "07").mkdir()
+    read = read_sweep(sweep)
+    assert {(0, 1), (2, 1), (6, 0), (4, 2)} & set(_jobs(sweep)) == set()
+    assert len(read.results) == 9
+    first, second, third, fourth = read.damaged
+    assert first.startswith(f"{sweep / '6/0'} is no job of this sweep")
+    assert second.startswith(f"{sweep / '0/1/result.json'} is damaged: no JSON")
+    assert third == f"{sweep / '2/1'} holds the result of another job: permutation 2, repetition 0"
+    assert fourth.startswith(f"{sweep / '4/2'} is no job of this sweep")
+
+
+def test_records_of_older_versions_are_read(sweep):
+    path = sweep / RECORD_FILE
+    content = read_document(path).data
+    for key in ("id", "command", "versions"):
+        del content[key]
+    path.write_text(dump_yaml(content))
+    record = read_sweep(sweep).record
+    assert (record.id, record.command, record.versions) == ("", None, {})
+    assert dict(record.axes) == AXES
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda text: text[: len(text) // 2], "is damaged"),
+        (lambda text: text.replace("seed: 3", "seed: three"), "seed: Input should be a valid int"),
+        (lambda text: text.replace("axes:", "axles:"), "incomplete: 'axes'"),
+        (lambda text: "", "is damaged"),
+    ],
+)
+def test_a_damaged_record_is_refused_with_the_reason(sweep, change, reason):
+    path = sweep / RECORD_FILE
+    path.write_text(change(path.read_text()))
+    with pytest.raises(RecordError) as error:
+        read_sweep(sweep)
+    assert reason in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_what_is_no_sweep_is_refused_with_what_may_be_meant(sweep, tmp_path):
+    with pytest.raises(OutputError, match=r"is no sweep: .*; did you mean") as error:
+        read_sweep(tmp_path)
+    assert str(sweep) in str(error.value)
+    with pytest.raises(OutputError, match="is no directory"):
+        read_sweep(tmp_path / "missing")
+    (sweep / RENUMBERING_FILE).touch()
+    with pytest.raises(OutputError, match="is being extended"):
+        read_sweep(sweep)

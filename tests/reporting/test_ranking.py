@@ -1,0 +1,170 @@
+"""Rankings: intervals and ties against scipy, and against what is known to be true."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from neroRL.records.results import COMPLETED, FAILED, STOPPED, JobResult
+from neroRL.reporting.ranking import (
+    POWER,
+    RESAMPLES,
+    SEED,
+    bootstrap_interval,
+    rank,
+    repetitions_missing,
+    ties,
+)
+
+
+def _results(table: np.ndarray) -> list[JobResult]:
+    """A completed job for each finite number of (permutations, repetitions), a failed one else."""
+    return [
+        JobResult(
+            permutation,
+            repetition,
+            seed=repetition,
+            status=COMPLETED if np.isfinite(value) else FAILED,
+            overrides={"trainer.gamma": permutation},
+            objective=float(value) if np.isfinite(value) else None,
+            directory=f"{permutation}/{repetition}",
+            env_steps=100,
+            wall_seconds=2.0,
+        )
+        for (permutation, repetition), value in np.ndenumerate(table)
+    ]
+
+
+def _sweep(random: np.random.Generator, means, repetitions: int) -> np.ndarray:
+    """Noise of the seeds, which all permutations share, and noise of each job."""
+    seeds = random.normal(size=(1, repetitions))
+    return np.asarray(means)[:, None] + seeds + random.normal(size=(len(means), repetitions)) / 2
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5, 8, 13, 40])
+def test_intervals_are_those_of_a_naive_loop(size):
+    samples = np.random.default_rng(size).normal(size=(3, size))
+    drawn = np.random.default_rng(SEED).integers(size, size=(RESAMPLES, size))
+    for sample, found in zip(samples, bootstrap_interval(samples, 0.9), strict=True):
+        means = [stats.trim_mean(np.sort(sample)[positions], 0.25) for positions in drawn]
+        np.testing.assert_allclose(found, np.quantile(means, [0.05, 0.95]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [5, 10, 30])
+def test_intervals_are_those_of_scipys_bootstrap(size):
+    """Each bound lies where the resampling of scipy's leaves room for that of ours."""
+    (sample,) = np.random.default_rng(size).normal(size=(1, size))
+    scipys = stats.bootstrap(
+        (sample,),
+        lambda values, axis: stats.trim_mean(values, 0.25, axis=axis),
+        n_resamples=50_000,
+        method="percentile",
+        rng=np.random.default_rng(7),
+    )
+    ours = bootstrap_interval(sample[None], 0.95)[0]
+    for bound, share in zip(ours, (0.025, 0.975), strict=True):
+        error = 4 * np.sqrt(share * (1 - share) / RESAMPLES)
+        room = np.quantile(scipys.bootstrap_distribution, [share - error, min(share + error, 1)])
+        assert room[0] <= bound <= room[1]
+
+
+@given(st.integers(2, 6), st.integers(2, 9), st.floats(0.001, 0.2), st.randoms())
+def test_ties_are_those_of_scipys_paired_test(permutations, repetitions, level, random):
+    generator = np.random.default_rng(random.randrange(2**32))
+    table = _sweep(generator, np.linspace(1.0, 0.0, permutations), repetitions)
+    table[1:][generator.random((permutations - 1, repetitions)) < 0.2] = np.nan
+    found = ties(table, level)
+    assert found[0]
+    for row, tied in zip(table[1:], found[1:], strict=True):
+        shared = np.isfinite(row)
+        if shared.sum() < 2:
+            assert tied
+        else:
+            test = stats.ttest_rel(table[0][shared], row[shared], alternative="greater")
+            assert tied == (test.pvalue > level)
+
+
+def test_ties_of_differences_without_spread():
+    table = np.array([[0.5, 0.75, 1.0], [0.25, 0.5, 0.75], [0.5, 0.75, 1.0], [1.5, 1.75, 2.0]])
+    assert ties(table, 0.05) == [True, False, True, True]
+
+
+@pytest.mark.parametrize("repetitions", [3, 5, 10])
+@pytest.mark.parametrize("means", [np.zeros(12), np.linspace(0, 2, 12), [1.0, 1.0, *[0.0] * 10]])
+def test_the_true_best_is_tied_with_the_best(means, repetitions):
+    """In at least 95 of 100 sweeps of noise, however the true best is placed."""
+    random = np.random.default_rng(3)
+    inside = 0
+    for _ in range(200):
+        ranking = rank(_results(_sweep(random, means, repetitions)), len(means))
+        inside += int(np.argmax(means)) in ranking.tied
+    assert inside >= 0.95 * 200
+
+
+def test_with_repetitions_enough_only_the_best_is_left():
+    random = np.random.default_rng(4)
+    alone = 0
+    for _ in range(50):
+        ranking = rank(_results(_sweep(random, [0.0, 0.5, 1.0, 2.0], 20)), 4)
+        assert ranking.best is not None
+        alone += ranking.tied == [3]
+        assert ranking.more_repetitions == 0
+    assert alone >= 49
+
+
+@pytest.mark.parametrize(("difference", "repetitions"), [(1.0, 3), (0.5, 5), (0.2, 8)])
+@pytest.mark.parametrize("level", [0.05, 0.005])
+def test_missing_repetitions_give_the_test_its_power(difference, repetitions, level):
+    """By the noncentral t distribution, for differences that go on as they began."""
+    noise = np.random.default_rng(5).normal(size=repetitions)
+    values = difference + (noise - noise.mean()) / noise.std(ddof=1)
+    more = repetitions_missing(values, level)
+    assert more
+    count = repetitions + more
+
+    def power(count: int) -> float:
+        bound = stats.t.isf(level, count - 1)
+        return float(stats.nct.sf(bound, count - 1, difference * np.sqrt(count)))
+
+    assert power(count) == pytest.approx(POWER, abs=0.05)
+
+
+def test_what_more_repetitions_cannot_tell():
+    assert repetitions_missing(np.array([0.5]), 0.05) is None
+    assert repetitions_missing(np.array([0.5, np.nan]), 0.05) is None
+    assert repetitions_missing(np.array([-1.0, 0.5]), 0.05) is None
+    assert repetitions_missing(np.array([0.5, 0.5]), 0.05) == 0
+    assert repetitions_missing(np.array([0.0, 0.0]), 0.05) is None
+    assert repetitions_missing(np.array([1.0, -0.9999]), 0.05) is None
+
+
+def test_a_ranking_counts_all_jobs_and_ranks_what_completed():
+    nan = np.nan
+    results = _results(np.array([[1.0, 2.0], [3.0, nan], [nan, nan], [2.0, 2.5]]))
+    stopped = JobResult(3, 2, 2, STOPPED, objective=9.0, directory="3/2", env_steps=50)
+    ranking = rank([*results, stopped], 4)
+    assert [(row.rank, row.standing.permutation) for row in ranking.rows] == [
+        (1, 3), (2, 0), (3, 1), (None, 2)
+    ]  # fmt: skip
+    first, second, third, last = ranking.rows
+    assert (first.standing.iqm, first.mean, first.std) == (2.25, 2.25, pytest.approx(0.5**0.5 / 2))
+    assert first.jobs == {COMPLETED: 2, STOPPED: 1}
+    assert (first.env_steps, first.wall_seconds) == (250, 4.0)
+    assert second.interval == (1.0, 2.0)
+    assert (third.interval, third.std, third.jobs) == (None, None, {COMPLETED: 1, FAILED: 1})
+    assert third.tied_with_best
+    assert (last.mean, last.jobs, last.tied_with_best) == (None, {FAILED: 2}, False)
+    assert ranking.best is first
+    nothing = rank(_results(np.array([[nan]])), 1)
+    assert (nothing.best, nothing.more_repetitions, len(nothing.rows)) == (None, None, 1)
+    assert rank([], 1).rows == []
+
+
+def test_the_same_results_give_the_same_ranking_in_any_order():
+    results = _results(_sweep(np.random.default_rng(6), [0.0, 0.3, 0.1], 6))
+    shuffled = list(results)
+    np.random.default_rng(7).shuffle(shuffled)
+    assert rank(results, 3) == rank(shuffled, 3)
