@@ -15,10 +15,14 @@ def guarded(door: Callable[[], int]) -> int:
         door: the command; returns its exit status.
 
     Returns:
-        The exit status; 130 where Ctrl-C came while the command was being imported.
+        The exit status; 130 where the command was interrupted.
     """
     try:
-        return door()
+        status = door()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        status = INTERRUPTED
+    # An interrupt that came while text was executed, as dataclasses do when they are imported,
+    # makes Python end with the signal itself, until text is executed again.
+    exec("")
+    return status

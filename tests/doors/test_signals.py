@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -270,6 +272,16 @@ def test_ctrl_c_while_something_is_imported_is_no_error(tmp_path, moment):
     assert "Traceback" not in output
     assert output.count("interrupted") == 1 + ("jobs save and end" in output), output
     wait_for(lambda: not processes_of(process.pid))
+
+
+def test_ctrl_c_while_text_is_executed_is_an_interrupt_like_any_other():
+    """Python itself would end with the signal, which is no exit status."""
+    code = (
+        "import sys; from neroRL.boundary import guarded; "
+        "door = lambda: exec('import os; os.kill(os.getpid(), 2)'); sys.exit(guarded(door))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (130, b"interrupted\n")
 
 
 @pytest.mark.slow

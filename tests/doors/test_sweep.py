@@ -118,7 +118,8 @@ def test_the_numbers_of_episodes_are_columns_where_an_environment_tells_them(doo
         told = row["commands_completed_mean"]
         assert (told != "") is tells
         assert result["statistics"] == ({"commands_completed_mean": float(told)} if tells else {})
-        curves = EventAccumulator(str(tmp_path / "out" / row["directory"] / "summaries")).Reload()
+        (run,) = (tmp_path / "out" / row["directory"] / "summaries").iterdir()
+        curves = EventAccumulator(str(run)).Reload()
         assert ("episode/commands_completed_max" in curves.Tags()["tensors"]) is tells
         assert 0.0 <= result["success_mean"] == float(row["success_mean"]) <= 1.0
 

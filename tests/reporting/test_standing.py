@@ -18,7 +18,7 @@ from neroRL.reporting.progress import PlainDisplay
 from neroRL.reporting.ranking import rank
 from neroRL.reporting.standing import interquartile_mean, laps_that_count, standings
 from neroRL.reporting.summary import print_summary
-from neroRL.sweep.grid import Choice, Permutation
+from neroRL.sweep.grid import Permutation
 from neroRL.sweep.jobs import Job
 from neroRL.sweep.monitor import Monitor
 
@@ -132,7 +132,7 @@ def test_the_display_and_the_summary_name_the_same(tmp_path_factory, permutation
         result = _result(
             permutation, repetition, objective / 4 if status == COMPLETED else None, status
         )
-        point = Permutation(permutation, (Choice(permutation / 10, ""),))
+        point = Permutation(permutation, ())
         monitor.watch([Job(number, point, repetition, repetition, ())])
         (sweep / result.directory).mkdir(parents=True)
         result.write(sweep / result.directory)

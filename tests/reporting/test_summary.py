@@ -3,6 +3,7 @@
 from io import StringIO
 
 from neroRL.records.results import FAILED, JobResult
+from neroRL.reporting.ranking import rank
 from neroRL.reporting.summary import print_summary
 
 
@@ -12,7 +13,7 @@ def _summary(sweep, **options) -> str:
         for number in range(3)
     ]
     stream = StringIO()
-    print_summary(results, str(sweep), stream, **options)
+    print_summary(results, rank(results, 3), str(sweep), stream, **options)
     return stream.getvalue()
 
 

@@ -225,6 +225,31 @@ def test_sweeps_below_one_directory_are_told_apart(door, tiny, tmp_path):
             assert reward["value"] == pytest.approx(mean, rel=1e-6)
 
 
+def test_success_is_a_column_where_there_is_one(door, tiny, tmp_path):
+    """Beside the objective: of the evaluation where there is one."""
+    space = tmp_path / "space.yaml"
+    space.write_text("hyperparameters:\n  gamma: [0.9]\n")
+    common = ["--config=tiny.yaml", "--tune=space.yaml", "--out=out"]
+    assert door("ntune", [*common, "--run-id=pole"]).status == 0
+    tiny.write_text(
+        tiny.read_text().replace("type: CartPole", "type: MinigridVec")
+        .replace("name: CartPole-v1", "name: MiniGrid-Empty-5x5-v0")
+        .replace("seed: 5", "seed: 5\nevaluation: {evaluate: true, n_workers: 1, seeds: [1]}")
+    )  # fmt: skip
+    outcome = door("ntune", [*common, "--run-id=grid"])
+    assert outcome.status == 0, outcome.err
+    for name, tags in (
+        ("pole", ["episode/reward_mean", "episode/length_mean"]),
+        ("grid", ["evaluation/reward_mean", "evaluation/success_mean", "evaluation/length_mean",
+                  "episode/reward_mean", "episode/success_mean", "episode/length_mean"]),
+    ):  # fmt: skip
+        (path,) = (tmp_path / "out" / name).glob("events*")
+        (_, event) = EventFileLoader(str(path)).Load()
+        content = event.summary.value[0].metadata.plugin_data.content
+        experiment = plugin_data_pb2.HParamsPluginData.FromString(content).experiment
+        assert [info.name.tag for info in experiment.metric_infos] == tags
+
+
 def test_a_renumbered_permutation_has_another_trial(sweep):
     directory = sweep / "1/0/summaries"
     (path,) = directory.rglob("events*")
