@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from neroRL.config.documents import Document, read_document
 from neroRL.config.problems import leaf_paths
 from neroRL.config.published import modernise
 from neroRL.environments import registry
+from neroRL.environments.trial import Trials
 from neroRL.errors import ConfigError, NeroRLError, Problem, did_you_mean
 
 COMMAND_LINE = "command line"
@@ -44,11 +46,12 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-def check(mapping: Mapping[str, Any]) -> Config:
+def check(mapping: Mapping[str, Any], trials: Trials | None = None) -> Config:
     """Builds the typed config of one job and checks everything that can be checked before it runs.
 
     Args:
         mapping: a resolved config.
+        trials: where given, the environment is tried, too.
 
     Returns:
         The typed config.
@@ -59,9 +62,18 @@ def check(mapping: Mapping[str, Any]) -> Config:
     config = build(mapping)
     evaluated = config.evaluation.seed_list() if config.evaluation.evaluate else []
     found = cross_check(config) + registry.check(config.environment, evaluated)
+    if trials is not None and not found:
+        found = trials.problems(config.environment)
     if found:
         raise ConfigError(found)
     return config
+
+
+@contextlib.contextmanager
+def trying() -> Iterator[Callable[[Mapping[str, Any]], Config]]:
+    """Yields a :func:`check` that also tries environments, each distinct one once."""
+    with Trials() as trials:
+        yield functools.partial(check, trials=trials)
 
 
 def check_device(device: str, where: str = "") -> None:

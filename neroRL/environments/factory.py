@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from functools import partial
 
@@ -56,18 +57,25 @@ def make_vector(
     kind = registry.environment_type(config.type)
     ids = range(worker_id, worker_id + n_workers)
     if kind.in_processes:
-        return ParallelEnvironment([partial(make_single, config, each) for each in ids], seeds)
+        makers = [partial(make_single, config, each) for each in ids]
+        return ParallelEnvironment(makers, seeds, config.name)
     first = make_single(config, worker_id)
     batch = kind.make_batch(config, first, seeds)
     if batch is not None:
         return batch
     others = [make_single(config, each) for each in ids[1:]]
-    return SequentialEnvironment([first, *others], seeds)
+    return SequentialEnvironment([first, *others], seeds, config.name)
 
 
 def make_single(config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:
     """Makes one environment with all wrappers of the config."""
-    env = registry.environment_type(config.type).make(config, worker_id)
+    with contextlib.chdir("."):  # foreign code may leave the working directory
+        env = registry.environment_type(config.type).make(config, worker_id)
+    return wrapped(env, config)
+
+
+def wrapped(env: SingleEnvironment, config: EnvironmentConfig) -> SingleEnvironment:
+    """Puts the wrappers of the config around an environment of its type."""
     if config.frame_skip > 1:
         env = FrameSkip(env, config.frame_skip)
     env = EpisodeStatistics(env)

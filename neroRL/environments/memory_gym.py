@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -29,6 +29,8 @@ HEADLESS = {
 class MemoryGym(EnvironmentType):
     """Memory Gym's ids; reset parameters beside the seeds are the environments' own options."""
 
+    any_parameters: ClassVar[bool] = True
+
     def make(self, config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:  # noqa: ARG002
         """Makes one environment; see the base class."""
         name = _full_name(config.name)
@@ -46,8 +48,7 @@ class MemoryGym(EnvironmentType):
 
     def check_parameters(self, config: EnvironmentConfig) -> list[Problem]:
         """Checks the seeds, and options by the environment's own rules."""
-        seeds = {key: value for key, value in config.reset_params.items() if key in SEEDS}
-        found = super().check_parameters(EnvironmentConfig(reset_params=seeds))
+        found = super().check_parameters(config)
         if self.check_name(config):
             return found
         entry_point = gymnasium.spec(_full_name(config.name)).entry_point
@@ -62,7 +63,7 @@ class MemoryGym(EnvironmentType):
         if not found:
             try:
                 environment.process_reset_params(_options(config))
-            except (AssertionError, TypeError) as error:
+            except Exception as error:  # each environment checks its options in its own way
                 reason = str(error) or "a value is out of range"
                 found.append(Problem("environment.reset_params", f"refused: {reason}"))
         return found

@@ -9,7 +9,7 @@ import numpy as np
 from gymnasium import spaces
 
 from neroRL.config.schema import EnvironmentConfig
-from neroRL.environments.environment_type import SEEDS, EnvironmentType, Parameter
+from neroRL.environments.environment_type import SEEDS, Parameter
 from neroRL.environments.specification import (
     VECTOR,
     VISUAL,
@@ -18,7 +18,7 @@ from neroRL.environments.specification import (
     observation_space,
     vector_space,
 )
-from neroRL.environments.unity.types import NAME, Unity, UnityScene, executable
+from neroRL.environments.unity.types import NAME, UnityExecutable, UnityScene, executable
 from neroRL.errors import ConfigError, Problem
 
 # The tower's own branches: forward and backward, rotate, jump, left and right.
@@ -39,10 +39,10 @@ LAST_TOWER_SEED = 99999
 RANDOM = -1
 
 
-class ObstacleTower(Unity):
+class ObstacleTower(UnityExecutable):
     """The tower's executable; each episode's seed is that of its tower."""
 
-    last_seed: ClassVar[int | None] = LAST_TOWER_SEED
+    last_seed: ClassVar[int] = LAST_TOWER_SEED
     parameters: ClassVar = {
         "retro-vis-obs": Parameter(False),
         "flat-action-space": Parameter(False),
@@ -77,10 +77,6 @@ class ObstacleTower(Unity):
         except BaseException:
             scene.close()
             raise
-
-    def check_parameters(self, config: EnvironmentConfig) -> list[Problem]:
-        """Checks each by its range."""
-        return EnvironmentType.check_parameters(self, config)
 
 
 class Tower(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarray]):
