@@ -49,7 +49,7 @@ def test_models_know_environments_by_their_specification_only():
 
 
 @pytest.mark.parametrize(
-    "module", ["neroRL.flags", "neroRL.sweep.engine", "neroRL.environments.registry"]
+    "module", ["neroRL.flags", "neroRL.sweep.engine", "neroRL.environments.trial"]
 )
 def test_light_modules_do_not_import_torch(module):
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"

@@ -6,7 +6,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -18,8 +18,10 @@ from neroRL.config.documents import Document, read_document
 from neroRL.config.problems import leaf_paths
 from neroRL.config.published import modernise
 from neroRL.environments import registry
-from neroRL.environments.trial import Trials
 from neroRL.errors import ConfigError, NeroRLError, Problem, did_you_mean
+
+if TYPE_CHECKING:
+    from neroRL.environments.trial import Trials
 
 COMMAND_LINE = "command line"
 _IN_PLAIN_WORDS = {
@@ -72,6 +74,8 @@ def check(mapping: Mapping[str, Any], trials: Trials | None = None) -> Config:
 @contextlib.contextmanager
 def trying() -> Iterator[Callable[[Mapping[str, Any]], Config]]:
     """Yields a :func:`check` that also tries environments, each distinct one once."""
+    from neroRL.environments.trial import Trials  # help needs no wrappers of environments
+
     with Trials() as trials:
         yield functools.partial(check, trials=trials)
 
