@@ -48,10 +48,6 @@ class ConfigError(NeroRLError):
         return type(self), (self.problems,)  # errors cross process boundaries
 
 
-class MissingDependencyError(NeroRLError):
-    """An environment needs a package that is not installed."""
-
-
 class UsageError(NeroRLError):
     """A flag or an argument of the command line that cannot be used."""
 
@@ -102,6 +98,13 @@ class Interrupted(KeyboardInterrupt):
 
 class PortError(TransientError):
     """No network port is free, or one that was is not any more."""
+
+
+class BrokenEnvironmentError(Exception):
+    """An environment gave what it must not: not of its own spaces, or numbers that are not finite.
+
+    It is no fault of the input, which was checked: the training that meets it fails.
+    """
 
 
 def described(error: BaseException) -> str:

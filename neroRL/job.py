@@ -82,7 +82,8 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
         Exception: whatever ended the training; it is recorded as the job's result before.
     """
     identity = _identity(composed)
-    with _alone(identity.directory) as waited, interruptible():
+    # An environment may leave the working directory; the next job of this process begins in it.
+    with contextlib.chdir("."), _alone(identity.directory) as waited, interruptible():
         for directory in (identity.directory, identity.directory / checkpoints.DIRECTORY):
             remove_leftovers(directory)
         done = read_result(identity.directory) if waited else None

@@ -54,6 +54,7 @@ def test_models_know_environments_by_their_specification_only():
         "neroRL.flags",
         "neroRL.sweep.engine",
         "neroRL.environments.registry",
+        "neroRL.environments.trial",
         "neroRL.records.sweeps",
     ],
 )

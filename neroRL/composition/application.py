@@ -169,7 +169,8 @@ def _check_single_run(
         check_place(Path(composed.hydra.run.dir))
     origin = Origin(primary, overrides)
     try:
-        config = checking.check(plain(composed))
+        with checking.trying() as checked:
+            config = checked(plain(composed))
         if check is not None:
             check(config)
     except ConfigError as error:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -19,6 +20,9 @@ from neroRL.config.problems import leaf_paths
 from neroRL.config.published import modernise, written_as
 from neroRL.environments import registry
 from neroRL.errors import ConfigError, NeroRLError, Problem, did_you_mean
+
+if TYPE_CHECKING:
+    from neroRL.environments.trial import Trials
 
 COMMAND_LINE = "command line"
 _IN_PLAIN_WORDS = {
@@ -45,11 +49,12 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-def check(mapping: Mapping[str, Any]) -> Config:
+def check(mapping: Mapping[str, Any], trials: Trials | None = None) -> Config:
     """Builds the typed config of one job and checks everything that can be checked before it runs.
 
     Args:
         mapping: a resolved config.
+        trials: where given, the environment is tried, too.
 
     Returns:
         The typed config.
@@ -60,10 +65,21 @@ def check(mapping: Mapping[str, Any]) -> Config:
     config = build(mapping)
     evaluated = config.evaluation.seed_list() if config.evaluation.evaluate else []
     found = cross_check(config) + registry.check(config.environment, evaluated)
+    if trials is not None and not found:
+        found = trials.problems(config.environment)
     found = found or misfits(config)
     if found:
         raise ConfigError(found)
     return config
+
+
+@contextlib.contextmanager
+def trying() -> Iterator[Callable[[Mapping[str, Any]], Config]]:
+    """Yields a :func:`check` that also tries environments, each distinct one once."""
+    from neroRL.environments.trial import Trials  # help needs no wrappers of environments
+
+    with Trials() as trials:
+        yield functools.partial(check, trials=trials)
 
 
 def check_device(device: str, where: str = "") -> None:

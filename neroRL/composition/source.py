@@ -21,6 +21,8 @@ from neroRL.config.published import modernise
 from neroRL.errors import ConfigError, Problem
 
 DEFAULTS_NAME = "nerorl_defaults"
+# The group whose shipped files name what differs from the defaults of their type.
+ENVIRONMENT = "environment"
 _SWEEPER = {"override hydra/sweeper": "nerorl"}
 # Groups that a config without a defaults list chooses nothing of, and that can be chosen for it.
 _GROUPS = ("environment", "model/memory")
@@ -48,7 +50,10 @@ class FileSource(ConfigSource):
     def load_config(self, config_path: str) -> ConfigResult:
         """Reads one config; see Hydra's ``ConfigSource``."""
         document = read_document(self._file(config_path))
-        return self._result(document.data or {}, document.text)
+        content = document.data or {}
+        if document.path.parent == shipped_conf() / ENVIRONMENT:
+            content = complete({ENVIRONMENT: content})[ENVIRONMENT]
+        return self._result(content, document.text)
 
     def available(self) -> bool:
         """Whether the directory exists."""

@@ -14,6 +14,8 @@ from neroRL.errors import ConfigError, Problem
 
 FIRST_UNITY_PORT = 5005
 LAST_PORT = 65535
+# Of one rollout: more fit no memory.
+MOST_STEPS = 2**27
 SCHEDULES = ("learning_rate_schedule", "beta_schedule", "clip_range_schedule")
 
 _ADAPTER = TypeAdapter(Config)
@@ -92,8 +94,10 @@ def _memory_cautions(config: Config) -> list[Problem]:
 def _check_batch(config: Config) -> list[Problem]:
     workers, steps = config.sampler.n_workers, config.sampler.worker_steps
     mini_batches = config.trainer.n_mini_batches
+    sizes = f"n_workers · worker_steps = {workers} · {steps} = {workers * steps}"
+    if workers * steps > MOST_STEPS:
+        return [Problem("sampler", f"{sizes} is not allowed; expected {MOST_STEPS} or less")]
     if (workers * steps) % mini_batches:
-        sizes = f"n_workers · worker_steps = {workers} · {steps} = {workers * steps}"
         message = f"{sizes} is not divisible by n_mini_batches = {mini_batches}"
         return [Problem("trainer.n_mini_batches", message)]
     return []

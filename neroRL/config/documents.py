@@ -57,10 +57,6 @@ class Document:
                 return f"{self.path}:{self.lines[keys[:length]]}"
         return str(self.path)
 
-    def has(self, keys: Keys) -> bool:
-        """Whether the file itself gives a key."""
-        return keys in self.lines
-
 
 def read_document(path: Path) -> Document:
     """Reads one YAML file.

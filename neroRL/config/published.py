@@ -105,9 +105,9 @@ def modernise(document: Document) -> tuple[dict[str, Any], list[Problem]]:
 
 def written_as(document: Document, keys: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
     """Returns the keys under which a document gives what today's keys name."""
-    if document.has(keys):
+    if keys in document.lines:
         return keys
-    return next((old for old, new in _MOVED.items() if new == keys and document.has(old)), keys)
+    return next((old for old, new in _MOVED.items() if new == keys and old in document.lines), keys)
 
 
 class _Changed:

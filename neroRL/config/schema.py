@@ -19,12 +19,24 @@ STRICT = ConfigDict(extra="forbid", allow_inf_nan=False, populate_by_name=True)
 Flag = Annotated[bool, Strict()]
 Integer = Annotated[int, Strict()]
 Text = Annotated[str, Strict()]
-Positive = Annotated[Integer, Field(gt=0)]
-NotNegative = Annotated[Integer, Field(ge=0)]
+Positive = Annotated[Integer, Field(gt=0, le=2**31 - 1)]
+NotNegative = Annotated[Integer, Field(ge=0, le=2**31 - 1)]
+# Limits that no machine reaches, so that a slip of the keyboard is told before it takes all memory.
+Workers = Annotated[Integer, Field(gt=0, le=2**16)]
+Units = Annotated[Integer, Field(gt=0, le=2**16)]
+Layers = Annotated[Integer, Field(gt=0, le=1024)]
+Threads = Annotated[Integer, Field(gt=0, le=1024)]
+Steps = Annotated[Integer, Field(gt=0, le=2**20)]
+Pixels = Annotated[Integer, Field(gt=0, le=2**14)]
+Stacks = Annotated[Integer, Field(gt=0, le=1024)]
+EvaluationSeeds = Annotated[Integer, Field(gt=0, le=1_000_000)]
+# Generators take seeds of 64 bits with a sign.
+Seed = Annotated[Integer, Field(le=2**63 - 1)]
+EpisodeSeed = Annotated[Integer, Field(ge=0, le=2**63 - 1)]
 Real = Annotated[float, Strict()]
 PositiveReal = Annotated[Real, Field(gt=0.0)]
 NotNegativeReal = Annotated[Real, Field(ge=0.0)]
-Seeds = Annotated[list[NotNegative], Field(min_length=1)]
+Seeds = Annotated[list[EpisodeSeed], Field(min_length=1)]
 Fraction = Annotated[Real, Field(ge=0.0, le=1.0)]
 REVISION = 2
 """What keys mean: raised where an equal config trains another network or another task than before.
@@ -49,11 +61,11 @@ class EnvironmentConfig:
     """Append the one-hot last action to the vector observation."""
     last_reward_to_obs: Flag = False
     """Append the last reward to the vector observation."""
-    obs_stacks: Positive = 1
+    obs_stacks: Stacks = 1
     """How many most recent observations are stacked."""
     grayscale: Flag = False
     """Convert RGB visual observations to grayscale."""
-    resize_vis_obs: Annotated[list[Positive], Field(min_length=2, max_length=2)] = field(
+    resize_vis_obs: Annotated[list[Pixels], Field(min_length=2, max_length=2)] = field(
         default_factory=lambda: [84, 84]
     )
     """Width and height of visual observations, in pixels."""
@@ -70,10 +82,10 @@ class RecurrenceConfig:
     """A recurrent memory."""
 
     layer_type: Literal["gru", "lstm"] = "gru"
-    num_layers: Positive = 1
+    num_layers: Layers = 1
     sequence_length: Integer = 32
     """Steps of a training sequence; 0 or less trains whole episodes."""
-    hidden_state_size: Positive = 128
+    hidden_state_size: Units = 128
     hidden_state_init: Literal["zero", "one", "mean", "sample", "learned"] = "zero"
     """State at the start of an episode; mean and sample use the states of the last batch."""
     reset_hidden_state: Flag = True
@@ -88,9 +100,9 @@ class RecurrenceConfig:
 class TransformerConfig:
     """An episodic transformer memory (Pleines et al. 2023)."""
 
-    num_blocks: Positive = 1
-    embed_dim: Positive = 512
-    num_heads: Positive = 8
+    num_blocks: Layers = 1
+    embed_dim: Units = 512
+    num_heads: Units = 8
     memory_length: Positive | Literal[-1] = 512
     """Length of the sliding window over the episode's past, in steps; -1 is the whole episode."""
     positional_encoding: Literal["", "absolute", "learned"] = "absolute"
@@ -116,10 +128,10 @@ class ModelConfig:
     activation: Literal["elu", "leaky_relu", "relu", "swish", "gelu"] = "relu"
     vis_encoder: Literal["cnn", "rescnn", "smallimpala"] = "cnn"
     vec_encoder: Literal["linear", "none"] = "linear"
-    num_vec_encoder_units: Positive = 128
+    num_vec_encoder_units: Units = 128
     hidden_layer: Literal["default"] = "default"
-    num_hidden_layers: Positive = 2
-    num_hidden_units: Positive = 512
+    num_hidden_layers: Layers = 2
+    num_hidden_units: Units = 512
     recurrence: RecurrenceConfig | None = None
     transformer: TransformerConfig | None = None
 
@@ -128,8 +140,8 @@ class ModelConfig:
 class SeedRange:
     """A range of seeds, or seeds one by one."""
 
-    start_seed: Annotated[NotNegative, Field(alias="start-seed")] = 100000
-    num_seeds: Annotated[Positive, Field(alias="num-seeds")] = 10
+    start_seed: Annotated[EpisodeSeed, Field(alias="start-seed")] = 100000
+    num_seeds: Annotated[EvaluationSeeds, Field(alias="num-seeds")] = 10
     explicit_seeds: Annotated[Seeds | None, Field(alias="explicit-seeds")] = None
     """Used instead of the range where given."""
 
@@ -139,7 +151,7 @@ class EvaluationConfig:
     """Evaluation while training. Every worker plays every seed."""
 
     evaluate: Flag = False
-    n_workers: Positive = 3
+    n_workers: Workers = 3
     seeds: SeedRange | Seeds = field(default_factory=SeedRange)
     interval: Positive = 50
     """Updates between two evaluations."""
@@ -157,8 +169,8 @@ class EvaluationConfig:
 class SamplerConfig:
     """Rollouts. The batch of an update has ``n_workers * worker_steps`` steps."""
 
-    n_workers: Positive = 16
-    worker_steps: Positive = 256
+    n_workers: Workers = 16
+    worker_steps: Steps = 256
 
 
 @dataclass(config=STRICT)
@@ -212,12 +224,12 @@ class Config:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    seed: Integer = -1
+    seed: Seed = -1
     """Below 0: drawn at the start and recorded."""
     worker_id: NotNegative = 2
     """Offset of the network ports of Unity environments."""
     run_id: Annotated[Text, Field(min_length=1)] = "default"
     """Names the run's directory and its checkpoints."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: Positive | Literal["auto"] = "auto"
+    threads: Threads | Literal["auto"] = "auto"
     """Torch threads of a training; equal numbers give equal results bit for bit."""

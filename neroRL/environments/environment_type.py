@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import gymnasium
+
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments.specification import SingleEnvironment
 from neroRL.environments.vector.interface import EpisodeSeeds, VectorEnvironment
@@ -48,6 +50,15 @@ class Parameter:
 _NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
 
 SEEDS = {"start-seed": Parameter(0, low=0), "num-seeds": Parameter(100, low=1)}
+LAST_SEED = 2**63 - 1
+"""The greatest seed that numpy draws."""
+
+MINIGRID_IDS = ("MiniGrid-", "BabyAI-")
+_TYPES_OF_IDS = {
+    "Minigrid or MinigridVec": MINIGRID_IDS,
+    "CartPole": ("CartPole-",),
+    "MemoryGym": ("MortarMayhem", "MysteryPath", "SearingSpotlights", "Endless-"),
+}
 
 
 def depends_on_history(config: EnvironmentConfig) -> bool:
@@ -61,12 +72,14 @@ class EnvironmentType(ABC):
 
     parameters: ClassVar[Mapping[str, Parameter]] = {}
     """The type's own reset parameters, besides the seeds."""
+    any_parameters: ClassVar[bool] = False
+    """Whether the environment has reset parameters that the type does not know."""
     in_processes: ClassVar[bool] = False
     """Whether each environment runs in a process of its own, at the same time as the others."""
     uses_ports: ClassVar[bool] = False
     """Whether each environment needs a network port, 5005 + its worker id."""
-    last_seed: ClassVar[int | None] = None
-    """The greatest seed an episode can have, if there is one."""
+    last_seed: ClassVar[int] = LAST_SEED
+    """The greatest seed an episode can have."""
     reward_scale: ClassVar[float] = 1.0
     """The learner, and ``last_reward_to_obs``, see rewards divided by it; statistics do not."""
 
@@ -107,8 +120,15 @@ class EnvironmentType(ABC):
     def check_name(self, config: EnvironmentConfig) -> list[Problem]:
         """Finds what is wrong with the name, installed packages included."""
 
+    def is_foreign(self, config: EnvironmentConfig) -> bool:  # noqa: ARG002 - for those that are
+        """Whether a config names code that may do anything, and is tried in a process of its own.
+
+        See :class:`neroRL.environments.trial.Trials`.
+        """
+        return False
+
     def check(self, config: EnvironmentConfig) -> list[Problem]:
-        """Finds everything that keeps a config from working."""
+        """Finds what keeps a config from working, without making an environment."""
         return [
             *self.check_name(config),
             *self.check_parameters(config),
@@ -122,7 +142,7 @@ class EnvironmentType(ABC):
             path: dotted path of the key they come from.
             seeds: at least one.
         """
-        if self.last_seed is None or max(seeds) <= self.last_seed:
+        if max(seeds) <= self.last_seed:
             return []
         message = f"seeds up to {max(seeds)} are not allowed; expected {self.last_seed} or less"
         return [Problem(path, message)]
@@ -139,10 +159,11 @@ class EnvironmentType(ABC):
         known = {**SEEDS, **self.parameters}
         found = []
         for key, value in config.reset_params.items():
-            if key not in known:
+            message = None
+            if key in known:
+                message = known[key].problem(value)
+            elif not self.any_parameters:
                 message = f"unknown key; allowed are {', '.join(known)}{did_you_mean(key, known)}"
-            else:
-                message = known[key].problem(value) or ""
             if message:
                 found.append(Problem(f"environment.reset_params.{key}", message))
         return found
@@ -158,6 +179,15 @@ class EnvironmentType(ABC):
 
 
 def unknown_name(name: str, known: list[str], what: str) -> Problem:
-    """The problem of a name that is none of the known ones."""
-    hint = did_you_mean(name, known)
-    return Problem("environment.name", f"{name} is no {what}{hint}")
+    """The problem of a name that is none of the known ones, with what was meant perhaps."""
+    return Problem("environment.name", f"{name} is no {what}{_other_type(name, known)}")
+
+
+def _other_type(name: str, known: list[str]) -> str:
+    for types, prefixes in _TYPES_OF_IDS.items():
+        if name.startswith(prefixes) and not any(other.startswith(prefixes) for other in known):
+            return f"; expected the environment type {types} for it"
+    near = did_you_mean(name, known)
+    if not near and (name in gymnasium.registry or ":" in name):
+        return "; expected the environment type Gymnasium for it"
+    return near

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from contextlib import closing
@@ -68,13 +69,13 @@ def make_vector(
     environments: VectorEnvironment | None
     if kind.in_processes:
         makers = [partial(make_single, config, each) for each in ids]
-        environments = ParallelEnvironment(makers, seeds)
+        environments = ParallelEnvironment(makers, seeds, config.name)
     else:
         first = make_single(config, worker_id)
         environments = kind.make_batch(config, first, seeds)
         if environments is None:
             others = [make_single(config, each) for each in ids[1:]]
-            environments = SequentialEnvironment([first, *others], seeds)
+            environments = SequentialEnvironment([first, *others], seeds, config.name)
     environments.specification = replace(
         environments.specification, max_episode_steps=_max_episode_steps(config, first)
     )
@@ -122,8 +123,14 @@ def _max_episode_steps(config: EnvironmentConfig, single: SingleEnvironment | No
 
 def make_single(config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:
     """Makes one environment with all wrappers of the config."""
+    with contextlib.chdir("."):  # foreign code may leave the working directory
+        env = registry.environment_type(config.type).make(config, worker_id)
+    return wrapped(env, config)
+
+
+def wrapped(env: SingleEnvironment, config: EnvironmentConfig) -> SingleEnvironment:
+    """Puts the wrappers of the config around an environment of its type."""
     kind = registry.environment_type(config.type)
-    env = kind.make(config, worker_id)
     if config.frame_skip > 1:
         env = FrameSkip(env, config.frame_skip)
     env = EpisodeStatistics(env)

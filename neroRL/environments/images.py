@@ -1,9 +1,91 @@
-"""Operations on images, uint8 of shape (height, width, channels)."""
+"""Images: how environments give them, and operations on them.
+
+Below this module an image has shape (height, width, channels) and is uint8 from 0 to 255, or
+float32 from 0 to 1.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
+from gymnasium import spaces
+
+from neroRL.environments.specification import image_space
+
+# Greatest values of float images: those up to 255 are divided by it.
+_FLOAT_MAXIMA = (1.0, 255.0)
+_BYTE_MAXIMUM = 255
+# OpenCV shrinks images of no more channels.
+_MOST_CHANNELS = 4
+
+
+@dataclass(frozen=True)
+class ImageLayout:
+    """How an environment gives its image.
+
+    Attributes:
+        shape: height, width and channels.
+        channels_first: whether the environment puts its channels before height and width.
+        maximum: greatest value of a float image; None for uint8.
+    """
+
+    shape: tuple[int, int, int]
+    channels_first: bool
+    maximum: float | None
+
+    @property
+    def space(self) -> spaces.Box:
+        """The space of :meth:`image`."""
+        return image_space(*self.shape, np.uint8 if self.maximum is None else np.float32)
+
+    def image(self, given: np.ndarray) -> np.ndarray:
+        """The environment's image with its channels last.
+
+        Args:
+            given: as the environment's space says; may be a buffer that the environment reuses.
+
+        Returns:
+            uint8, or float32 from 0 to 1; it may share the memory of ``given``.
+        """
+        image = np.moveaxis(given, 0, -1) if self.channels_first else given.reshape(self.shape)
+        if self.maximum is None:
+            return np.ascontiguousarray(image, np.uint8)
+        image = np.ascontiguousarray(image, np.float32)
+        return image if self.maximum == 1.0 else image / np.float32(self.maximum)
+
+
+def image_layout(space: spaces.Box) -> ImageLayout | None:
+    """Tells whether a Box is an image, and how it is laid out.
+
+    An image has two or three dimensions of uint8 from 0 to 255, or three dimensions of floats from
+    0 to 1 or from 0 to 255. Its channels are the first dimension where that is smaller than both
+    others, else the last one.
+
+    Returns:
+        The layout; None for a Box that is no image.
+    """
+    low, high = space.low, space.high
+    if len(space.shape) not in (2, 3) or not (low == 0).all() or not (high == high.flat[0]).all():
+        return None
+    greatest = float(high.flat[0])
+    maximum = None
+    if space.dtype == np.uint8:
+        if greatest != _BYTE_MAXIMUM:
+            return None
+    elif np.issubdtype(space.dtype, np.floating) and len(space.shape) == 3:
+        if greatest not in _FLOAT_MAXIMA:
+            return None
+        maximum = greatest
+    else:
+        return None
+    if len(space.shape) == 2:
+        return ImageLayout((*space.shape, 1), False, maximum)
+    first, second, third = space.shape
+    if first < second and first < third:
+        return ImageLayout((second, third, first), True, maximum)
+    return ImageLayout((first, second, third), False, maximum)
 
 
 def gray(image: np.ndarray) -> np.ndarray:
@@ -13,5 +95,12 @@ def gray(image: np.ndarray) -> np.ndarray:
 
 def resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """The image scaled, averaging over the area of the new pixels."""
-    scaled = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA))
-    return scaled if scaled.ndim == 3 else scaled[:, :, None]
+    parts = [
+        cv2.resize(
+            image[:, :, first : first + _MOST_CHANNELS],
+            (width, height),
+            interpolation=cv2.INTER_AREA,
+        ).reshape(height, width, -1)
+        for first in range(0, image.shape[2], _MOST_CHANNELS)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)

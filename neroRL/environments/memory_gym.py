@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -40,6 +40,8 @@ MORTAR_TIMES = (
 class MemoryGym(EnvironmentType):
     """Memory Gym's ids; reset parameters beside the seeds are the environments' own options."""
 
+    any_parameters: ClassVar[bool] = True
+
     def make(self, config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:  # noqa: ARG002
         """Makes one environment; see the base class."""
         name = _full_name(config.name)
@@ -70,8 +72,7 @@ class MemoryGym(EnvironmentType):
 
     def check_parameters(self, config: EnvironmentConfig) -> list[Problem]:
         """Checks the seeds, and options by the environment's own rules."""
-        seeds = {key: value for key, value in config.reset_params.items() if key in SEEDS}
-        found = super().check_parameters(EnvironmentConfig(reset_params=seeds))
+        found = super().check_parameters(config)
         if self.check_name(config):
             return found
         environment = _class(config)
@@ -85,7 +86,7 @@ class MemoryGym(EnvironmentType):
         if not found:
             try:
                 environment.process_reset_params(options)
-            except (AssertionError, TypeError) as error:
+            except Exception as error:  # each environment checks its options in its own way
                 reason = str(error) or "a value is out of range"
                 found.append(Problem("environment.reset_params", f"refused: {reason}"))
         return found

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Mapping
-from typing import Any
+import importlib.util
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 
 from neroRL.config.schema import EnvironmentConfig
-from neroRL.environments.environment_type import SEEDS, EnvironmentType, unknown_name
+from neroRL.environments.environment_type import (
+    MINIGRID_IDS,
+    SEEDS,
+    EnvironmentType,
+    unknown_name,
+)
+from neroRL.environments.images import image_layout
 from neroRL.environments.specification import (
     VECTOR,
     VISUAL,
     Observation,
     SingleEnvironment,
     observation_space,
-    vector_space,
 )
-from neroRL.errors import ConfigError, Problem
+from neroRL.errors import BrokenEnvironmentError, ConfigError, Problem
 
 NAME = "environment.name"
-# Packages and modules of well-known namespaces.
-_PACKAGES = {"ALE": "ale-py"}
-_MODULES = {"ALE": "ale_py"}
+# The package, and the module that registers its ids, of a well-known namespace.
+_PACKAGES = {"ALE": ("ale-py", "ale_py")}
+_ATARI = re.compile(r".+(NoFrameskip|Deterministic|-ram)-v\d+")
+_PAIR, _QUINTUPLE = 2, 5
 
 
 class Registered(EnvironmentType):
     """Gymnasium's registered ids; reset parameters beside the seeds are arguments of the id."""
+
+    any_parameters: ClassVar[bool] = True
 
     def make(self, config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:  # noqa: ARG002
         """Makes one environment; see the base class.
@@ -41,21 +50,29 @@ class Registered(EnvironmentType):
         return RegisteredEnvironment(made, config.name)
 
     def check_name(self, config: EnvironmentConfig) -> list[Problem]:
-        """Refuses unknown ids, missing packages and unsuitable spaces."""
-        return list(_check(config.name, repr(sorted(_arguments(config).items()))))
+        """Refuses unknown ids; a module before a colon is imported when the id is tried."""
+        name = config.name
+        if ":" in name:
+            return []
+        if name.startswith(MINIGRID_IDS):
+            message = f"{name} is a MiniGrid id; expected Minigrid or MinigridVec for it"
+            return [Problem("environment.type", message)]
+        if name in gymnasium.registry:
+            return []
+        namespace = "ALE" if _ATARI.fullmatch(name) else name.rpartition("/")[0]
+        if namespace not in _PACKAGES:
+            return [unknown_name(name, list(gymnasium.registry), "id registered with Gymnasium")]
+        package, module = _PACKAGES[namespace]
+        if importlib.util.find_spec(module) is not None:
+            message = f"{name} is registered by {module}; name it {module}:{name}"
+        else:
+            message = f"{name} needs a package that is not installed: pip install {package}; "
+            message += f"then name it {module}:{name}"
+        return [Problem(NAME, message)]
 
-    def check_parameters(self, config: EnvironmentConfig) -> list[Problem]:
-        """Checks the seeds; the environment itself refuses what it does not know."""
-        seeds = {key: value for key, value in config.reset_params.items() if key in SEEDS}
-        found = super().check_parameters(EnvironmentConfig(reset_params=seeds))
-        if found or self.check_name(config):
-            return found
-        try:
-            self.make(config, 0).close()
-        except Exception as error:  # whatever the constructor of a foreign class raises
-            shown = f"{type(error).__name__}: {error}".splitlines()[0]
-            return [Problem("environment.reset_params", f"{config.name} refuses them: {shown}")]
-        return []
+    def is_foreign(self, config: EnvironmentConfig) -> bool:
+        """Whether the id names a module, whose code is not known."""
+        return ":" in config.name
 
 
 def _arguments(config: EnvironmentConfig) -> dict[str, Any]:
@@ -66,33 +83,10 @@ def _arguments(config: EnvironmentConfig) -> dict[str, Any]:
     }
 
 
-@functools.lru_cache(maxsize=256)
-def _check(name: str, arguments: str) -> tuple[Problem, ...]:  # noqa: ARG001 - part of the key
-    namespace = name.rpartition("/")[0]
-    if ":" not in name and namespace in _PACKAGES and name not in gymnasium.registry:
-        message = (
-            f"{name} needs a package that is not installed: pip install {_PACKAGES[namespace]}"
-        )
-        return (Problem(NAME, f"{message}; then name it {_MODULES[namespace]}:{name}"),)
-    if ":" not in name and name not in gymnasium.registry:
-        return (unknown_name(name, list(gymnasium.registry), "id registered with Gymnasium"),)
-    try:
-        made = gymnasium.make(name, disable_env_checker=True)
-    except TypeError:
-        return ()  # needs arguments: making it with them tells
-    except (gymnasium.error.Error, ImportError) as error:
-        return (Problem(NAME, f"{name} cannot be made: {str(error).splitlines()[0]}"),)
-    try:
-        RegisteredEnvironment(made, name)
-    except ConfigError as error:
-        return error.problems
-    finally:
-        made.close()
-    return ()
-
-
 class RegisteredEnvironment(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]):
     """Sorts an environment's observation into an image and a vector, its actions into branches.
+
+    The vector joins everything that is no image, in the order of the space's keys.
 
     Args:
         env: the environment.
@@ -107,39 +101,54 @@ class RegisteredEnvironment(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]
 
     def __init__(self, env: gymnasium.Env[Any, Any], name: str) -> None:
         super().__init__(env)
+        self._name = name
         self.action_space = spaces.MultiDiscrete(_branches(env.action_space, name))
         self._single = isinstance(env.action_space, spaces.Discrete)
         self._offset = _offset(env.action_space)
-        space = env.observation_space
-        boxes: Mapping[str, spaces.Space[Any]] = (
-            space.spaces if isinstance(space, spaces.Dict) else {"": space}
-        )
-        self._plain_box = not isinstance(space, spaces.Dict)
-        self._image = _image_key(boxes, name)
-        self._vectors = [key for key in boxes if key != self._image]
+        self._plain_box = not isinstance(env.observation_space, spaces.Dict)
+        self._boxes = _boxes(env.observation_space, name)
+        layouts = {key: image_layout(box) for key, box in self._boxes.items()}
+        images = [key for key, layout in layouts.items() if layout is not None]
+        if len(images) > 1:
+            message = f"{name} observes several images ({', '.join(images)}); one is supported"
+            raise ConfigError([Problem(NAME, message)])
+        self._image = images[0] if images else None
+        self._layout = layouts[images[0]] if images else None
+        self._vectors = [key for key in self._boxes if key != self._image]
         sorted_spaces: dict[str, spaces.Space[Any]] = {}
-        if self._image is not None:
-            sorted_spaces[VISUAL] = boxes[self._image]
+        if self._layout is not None:
+            sorted_spaces[VISUAL] = self._layout.space
         if self._vectors:
-            length = sum(int(np.prod(boxes[key].shape or ())) for key in self._vectors)
-            sorted_spaces[VECTOR] = vector_space(length)
+            sorted_spaces[VECTOR] = _joined([self._boxes[key] for key in self._vectors])
         self.observation_space = observation_space(sorted_spaces)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Starts an episode."""
-        given, _ = self.env.reset(seed=seed, options=options)
-        return self._sorted(given), {}
+        """Starts an episode.
+
+        Raises:
+            BrokenEnvironmentError: the observation is not of the environment's own space.
+        """
+        given = self.env.reset(seed=seed, options=options)
+        if not isinstance(given, tuple) or len(given) != _PAIR:
+            raise self._broken(f"reset() gave {_shown(given)}; expected (observation, info)")
+        return self._sorted(given[0]), {}
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Takes one choice a branch."""
+        """Takes one choice a branch.
+
+        Raises:
+            BrokenEnvironmentError: the observation is not of the environment's own space.
+        """
         taken = action + self._offset
-        given, reward, terminated, truncated, info = self.env.step(
-            int(taken[0]) if self._single else taken
-        )
+        given = self.env.step(int(taken[0]) if self._single else taken)
+        if not isinstance(given, tuple) or len(given) != _QUINTUPLE:
+            expected = "(observation, reward, terminated, truncated, info)"
+            raise self._broken(f"step() gave {_shown(given)}; expected {expected}")
+        observation, reward, terminated, truncated, info = given
         told = self._told(info)
-        return self._sorted(given), float(reward), bool(terminated), bool(truncated), told
+        return self._sorted(observation), float(reward), bool(terminated), bool(truncated), told
 
     def _told(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """What is kept of the environment's info."""
@@ -148,12 +157,29 @@ class RegisteredEnvironment(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]
     def _sorted(self, given: Any) -> Observation:
         parts = {"": given} if self._plain_box else given
         observation: Observation = {}
-        if self._image is not None:
-            observation[VISUAL] = np.asarray(parts[self._image])
+        if self._image is not None and self._layout is not None:
+            observation[VISUAL] = self._layout.image(self._part(parts, self._image))
         if self._vectors:
-            flat = [np.asarray(parts[key], np.float32).reshape(-1) for key in self._vectors]
+            flat = [self._part(parts, key).astype(np.float32).reshape(-1) for key in self._vectors]
             observation[VECTOR] = flat[0] if len(flat) == 1 else np.concatenate(flat)
         return observation
+
+    def _part(self, parts: Any, key: str) -> np.ndarray:
+        """One part of an observation, as an array of its space's shape and kind of numbers."""
+        box = self._boxes[key]
+        shown = f"observation {key}" if key else "observation"
+        if not isinstance(parts, Mapping) or key not in parts:
+            raise self._broken(f"the {shown} is missing in {_shown(parts)}")
+        array = np.asarray(parts[key])
+        if array.shape != box.shape:
+            message = f"the {shown} has shape {array.shape}; its space has {box.shape}"
+            raise self._broken(message)
+        if array.dtype != box.dtype and not np.can_cast(array.dtype, box.dtype, "same_kind"):
+            raise self._broken(f"the {shown} is {array.dtype}; its space is {box.dtype}")
+        return array
+
+    def _broken(self, message: str) -> BrokenEnvironmentError:
+        return BrokenEnvironmentError(f"{self._name}: {message}")
 
 
 def _branches(space: spaces.Space[Any], name: str) -> list[int]:
@@ -169,18 +195,28 @@ def _offset(space: spaces.Space[Any]) -> np.ndarray:
     return np.asarray(getattr(space, "start", 0)).reshape(-1)
 
 
-def _image_key(boxes: Mapping[str, spaces.Space[Any]], name: str) -> str | None:
-    others = [key for key, space in boxes.items() if not isinstance(space, spaces.Box)]
+def _boxes(space: spaces.Space[Any], name: str) -> dict[str, spaces.Box]:
+    """The parts of an observation; a Box alone is the part with the empty name."""
+    parts = space.spaces if isinstance(space, spaces.Dict) else {"": space}
+    others = [key for key, part in parts.items() if not isinstance(part, spaces.Box)]
     if others:
-        shown = ", ".join(f"{key or 'the observation'}: {boxes[key]}" for key in others)
+        shown = ", ".join(f"{key or 'the observation'}: {parts[key]}" for key in others)
         message = f"{name} observes {shown}; only a Box or a Dict of Boxes is supported"
         raise ConfigError([Problem(NAME, message)])
-    images = [
-        key
-        for key, space in boxes.items()
-        if len(space.shape or ()) == 3 and space.dtype == np.uint8
-    ]
-    if len(images) > 1:
-        message = f"{name} observes several images ({', '.join(images)}); one is supported"
-        raise ConfigError([Problem(NAME, message)])
-    return images[0] if images else None
+    return {key: part for key, part in parts.items() if isinstance(part, spaces.Box)}
+
+
+def _joined(boxes: Sequence[spaces.Box]) -> spaces.Box:
+    """The space of the vector that joins some Boxes."""
+    low = np.concatenate([box.low.reshape(-1) for box in boxes])
+    high = np.concatenate([box.high.reshape(-1) for box in boxes])
+    return spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
+
+
+def _shown(given: Any) -> str:
+    """What an environment gave, in few words."""
+    if isinstance(given, tuple):
+        return f"a tuple of {len(given)}"
+    if isinstance(given, Mapping):
+        return f"a dict of {', '.join(map(str, given))}"
+    return f"a {type(given).__name__}"

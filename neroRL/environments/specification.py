@@ -78,9 +78,11 @@ def observation_space(boxes: Mapping[str, spaces.Space[Any]]) -> spaces.Space[Ob
     return typed
 
 
-def image_space(height: int, width: int, channels: int) -> spaces.Box:
-    """The space of an 8-bit image."""
-    return spaces.Box(0, 255, (height, width, channels), np.uint8)
+def image_space(
+    height: int, width: int, channels: int, dtype: type[np.uint8 | np.float32] = np.uint8
+) -> spaces.Box:
+    """The space of an image of 8 bits, from 0 to 255, or of floats from 0 to 1."""
+    return spaces.Box(0, 255 if dtype is np.uint8 else 1, (height, width, channels), dtype)
 
 
 def vector_space(length: int) -> spaces.Box:

@@ -10,7 +10,7 @@ from typing import Any
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from neroRL.composition.checking import Origin, check, composition_problem, plain
+from neroRL.composition.checking import Origin, composition_problem, plain, trying
 from neroRL.config import Config
 from neroRL.errors import ConfigError, Problem
 from neroRL.sweep.grid import Grid, Permutation
@@ -19,6 +19,7 @@ MOST_SHOWN = 20
 
 Compose = Callable[[Sequence[str]], DictConfig]
 Inspect = Callable[[Config], list[Problem]]
+Check = Callable[[Mapping[str, Any]], Config]
 
 
 @dataclass
@@ -66,22 +67,25 @@ class Validator:
         findings = Findings()
         valid = array("q")
         seen: dict[tuple[str, str], None] = {}
-        for permutation in grid:
-            problems, cautions = self._check(grid, permutation)
-            if problems:
-                findings.invalid += 1
-            else:
-                valid.append(permutation.number)
-            for problem in problems + cautions:
-                if (problem.path, problem.message) in seen:
-                    continue
-                seen[problem.path, problem.message] = None
-                found = findings.problems if problem in problems else findings.cautions
-                found.append(self._placed(grid, permutation, problem))
+        with trying() as check:
+            for permutation in grid:
+                problems, cautions = self._check(grid, permutation, check)
+                if problems:
+                    findings.invalid += 1
+                else:
+                    valid.append(permutation.number)
+                for problem in problems + cautions:
+                    if (problem.path, problem.message) in seen:
+                        continue
+                    seen[problem.path, problem.message] = None
+                    found = findings.problems if problem in problems else findings.cautions
+                    found.append(self._placed(grid, permutation, problem))
         findings.valid = valid
         return findings
 
-    def _check(self, grid: Grid, permutation: Permutation) -> tuple[list[Problem], list[Problem]]:
+    def _check(
+        self, grid: Grid, permutation: Permutation, check: Check
+    ) -> tuple[list[Problem], list[Problem]]:
         try:
             config = check(self.mapping(grid, permutation))
         except ConfigError as error:

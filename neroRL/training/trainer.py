@@ -189,12 +189,10 @@ class Trainer:
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(content["optimizer"])
         self._restore_generators(content["generators"], content["update"])
-        self.environment.load_state_dict(content["environment"])
+        restarted = self.environment.load_state_dict(content["environment"])
         self.actor.state.load_state_dict(content["memory"])
-        self.actor.starts[:] = content["memory"]["starts"]
-        if not self.environment.continues:
-            logger.info("the running episodes start again: their environments keep no state")
-            self.actor.begin_episodes(np.ones(self.environment.num_envs, np.bool_))
+        self.actor.begin_episodes(restarted)
+        self.actor.starts = restarted | np.array(content["memory"]["starts"], np.bool_)
         self._episodes.load_state_dict(content["episodes"])
         self._evaluations.load_state_dict(content["evaluated"])
         self._update = content["update"]

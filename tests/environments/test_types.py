@@ -12,6 +12,7 @@ from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments import registry
 from neroRL.environments.factory import make_single, make_vector
 from neroRL.environments.specification import specification_of
+from neroRL.environments.trial import try_out
 
 
 def _config(type_: str, name: str, **rest) -> EnvironmentConfig:
@@ -137,8 +138,8 @@ class _Sorted(gymnasium.Env):
     observation_space = spaces.Dict(
         {
             "camera": spaces.Box(0, 255, (8, 6, 3), np.uint8),
-            "a": spaces.Box(-1, 1, (2, 2), np.float64),
-            "b": spaces.Box(-1, 1, (3,), np.float32),
+            "a": spaces.Box(-9, 9, (2, 2), np.float64),
+            "b": spaces.Box(-9, 9, (3,), np.float32),
         }
     )
     action_space = spaces.MultiDiscrete([3, 2], start=[1, 5])
@@ -184,7 +185,7 @@ def test_dict_observations_are_sorted_into_image_and_vector():
     observation, _ = env.reset(seed=0)
     np.testing.assert_array_equal(observation["vector"], [0, 1, 2, 3, 7, 8, 9])
     assert env.step(np.array([2, 1]))[1] == 2 + 1 + 1 + 5 + 0.5
-    assert registry.check(config) == []
+    assert registry.check(config) == try_out(config) == []
 
 
 @pytest.mark.usefixtures("registered")
@@ -198,14 +199,16 @@ def test_dict_observations_are_sorted_into_image_and_vector():
     ],
 )
 def test_unsuitable_ids_are_named(name, message):
-    (problem,) = registry.check(EnvironmentConfig(type="Gymnasium", name=name))
+    config = EnvironmentConfig(type="Gymnasium", name=name)
+    (problem,) = registry.check(config) or try_out(config)
     assert problem.path == "environment.name"
     assert message in problem.message
 
 
 def test_arguments_the_id_does_not_know_are_named():
     config = EnvironmentConfig(type="Gymnasium", name="CartPole-v1", reset_params={"sutton": 1})
-    (problem,) = registry.check(config)
+    assert registry.check(config) == []
+    (problem,) = try_out(config)
     assert problem.path == "environment.reset_params"
     assert "sutton" in problem.message
 

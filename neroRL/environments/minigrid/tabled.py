@@ -8,10 +8,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from neroRL.environments.minigrid.grids import Grids, LookedUpGrids, RealGrids
 from neroRL.environments.minigrid.transition_table import (
-    SUCCESS,
-    TERMINATED,
-    UNKNOWN,
     TransitionTable,
     UntabledError,
     ViewTable,
@@ -51,79 +49,49 @@ class TabledEnvironment(BatchedEnvironment):
     ) -> None:
         super().__init__(environment, seeds, most_steps, reward_scales)
         self.table = ViewTable(transitions.views, observe)
-        self._transitions = transitions
+        self._grids: Grids = LookedUpGrids(transitions, self.num_envs)
         self._time_limit = most_steps
-        self._states = np.zeros(self.num_envs, np.int64)
-        self._max_steps = np.ones(self.num_envs, np.int64)
         self._make_real = make_real
-        self._real: list[Any] = []
-        self._views: list[np.ndarray] = []
 
     @property
     def is_tabled(self) -> bool:
         """Whether transitions are looked up; False once real environments have taken over."""
-        return not self._real
+        return isinstance(self._grids, LookedUpGrids)
 
     def advance(self, actions: np.ndarray) -> Transition:
         """Does one action in every environment; see the base class."""
-        states, action = self._states, actions[:, 0]
-        if self.is_tabled and self._transitions.next_states[states, action].min() == UNKNOWN:
-            try:
-                self._transitions.fill(states, action)
-            except UntabledError:
-                self._take_over(self.state_dict())
+        try:
+            self._grids.prepare(actions[:, 0])
+        except UntabledError:
+            self._take_over(self.state_dict())
         return super().advance(actions)
 
     def begin_rollout(self) -> None:
         """Forgets what is not needed any more."""
         super().begin_rollout()
-        if not self.is_tabled:
-            self.table.views.clear()
-            self.ids = self._observed(np.arange(self.num_envs))
+        self._grids.begin_rollout()
+        self.ids = self._observed(np.arange(self.num_envs))
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Plays the running episodes again, up to where they were."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
+        """Plays the running episodes again, up to where they were; see the base class."""
         try:
-            super().load_state_dict(state)
+            return super().load_state_dict(state)
         except UntabledError:
-            self._take_over(state)
+            return self._take_over(state)
 
     def close_extras(self, **kwargs: Any) -> None:  # noqa: ARG002 - Gymnasium's signature
         """Closes the real environments, if there are any."""
-        for environment in self._real:
-            environment.close()
+        self._grids.close()
 
     def _begin(self, worker: int, seed: int) -> None:
-        if self.is_tabled:
-            self._states[worker], limit = self._transitions.initial_state(seed)
-        else:
-            self._views[worker] = self._real[worker].reset(seed=seed)[0]["image"]
-            limit = self._real[worker].max_steps
-        self._max_steps[worker] = limit
+        limit = self._grids.begin(worker, seed)
         self._most_steps[worker] = min(self._time_limit, limit)
 
     def _move(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        if not self.is_tabled:
-            return self._move_real(actions)
-        outcomes = self._transitions.outcomes[self._states, actions]
-        self._states = self._transitions.next_states[self._states, actions].astype(np.int64)
-        # MiniGrid's reward of success, 1 - 0.9 · step_count / max_steps.
-        success = 1 - 0.9 * (self._steps / self._max_steps)
-        return np.where(outcomes & SUCCESS, success, 0.0), (outcomes & TERMINATED) > 0
-
-    def _move_real(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rewards, terminations = np.zeros(self.num_envs), np.zeros(self.num_envs, np.bool_)
-        for worker, action in enumerate(actions.tolist()):
-            encoded, rewards[worker], terminations[worker], *_ = self._real[worker].step(action)
-            self._views[worker] = encoded["image"]
-        return rewards, terminations
+        return self._grids.move(actions, self._steps)
 
     def _observed(self, workers: np.ndarray) -> np.ndarray:
-        if not self.is_tabled:
-            views = [self._views[worker] for worker in workers.tolist()]
-            return np.array([self.table.views.add(view) for view in views])
-        ids: np.ndarray = self._transitions.view_ids[self._states[workers]]
-        return ids
+        return self._grids.views(workers)
 
     def _success(self, reward: float) -> float | None:
         return float(reward > 0.0)
@@ -131,22 +99,13 @@ class TabledEnvironment(BatchedEnvironment):
     def _replay(self, worker: int, actions: Sequence[int]) -> None:
         for action in actions:
             self._steps[worker] += 1
-            if self.is_tabled:
-                state, taken = self._states[worker : worker + 1], np.array([action])
-                self._transitions.fill(state, taken)
-                if self._transitions.outcomes[state, taken][0] & SUCCESS:
-                    self._rewards[worker] += 1 - 0.9 * (
-                        self._steps[worker] / self._max_steps[worker]
-                    )
-                self._states[worker] = self._transitions.next_states[state, taken][0]
-            else:
-                encoded, reward, *_ = self._real[worker].step(action)
-                self._views[worker] = encoded["image"]
-                self._rewards[worker] += reward
+            self._rewards[worker] += self._grids.play(worker, action, int(self._steps[worker]))
 
-    def _take_over(self, state: Mapping[str, Any]) -> None:
+    def _take_over(self, state: Mapping[str, Any]) -> np.ndarray:
         """Puts real environments into the states of the tabled ones."""
-        self._real = [self._make_real().unwrapped for _ in range(self.num_envs)]
-        self._views = [np.empty(0)] * self.num_envs
+        # Other jobs of this process go on with the views of the table.
         self.table.views = self.table.views.copy()
-        super().load_state_dict(state)
+        self._grids = RealGrids(
+            [self._make_real().unwrapped for _ in range(self.num_envs)], self.table.views
+        )
+        return super().load_state_dict(state)

@@ -14,6 +14,7 @@ from gymnasium import spaces
 
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments.environment_type import (
+    MINIGRID_IDS,
     EnvironmentType,
     Parameter,
     depends_on_history,
@@ -34,22 +35,21 @@ from neroRL.environments.specification import (
 from neroRL.environments.vector.interface import EpisodeSeeds, VectorEnvironment
 from neroRL.errors import Problem
 
-PREFIXES = ("MiniGrid-", "BabyAI-")
 TILE_SIZE = 28
 MEMORY_ACTIONS = 4  # left, right, forward, pickup (which does nothing there)
 
 
 class _MinigridType(EnvironmentType):
     parameters: ClassVar = {
-        "view-size": Parameter(3, low=3),
-        "max-episode-steps": Parameter(96, low=1),
+        "view-size": Parameter(3, low=3, high=99),
+        "max-episode-steps": Parameter(96, low=1, high=2**31 - 1),
     }
 
     def check_name(self, config: EnvironmentConfig) -> list[Problem]:
         """Refuses ids that are not registered."""
-        if config.name.startswith(PREFIXES) and config.name in gymnasium.registry:
+        if config.name.startswith(MINIGRID_IDS) and config.name in gymnasium.registry:
             return []
-        known = [name for name in gymnasium.registry if name.startswith(PREFIXES)]
+        known = [name for name in gymnasium.registry if name.startswith(MINIGRID_IDS)]
         return [unknown_name(config.name, known, "registered MiniGrid id")]
 
     def check_parameters(self, config: EnvironmentConfig) -> list[Problem]:

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium import spaces
 
 from neroRL.config.schema import EnvironmentConfig
-from neroRL.environments.environment_type import SEEDS, EnvironmentType, Parameter
+from neroRL.environments.environment_type import SEEDS, Parameter
 from neroRL.environments.specification import (
     VECTOR,
     VISUAL,
@@ -19,7 +19,7 @@ from neroRL.environments.specification import (
     observation_space,
     vector_space,
 )
-from neroRL.environments.unity.types import NAME, Unity, UnityScene, executable
+from neroRL.environments.unity.types import NAME, UnityExecutable, UnityScene, executable
 from neroRL.errors import ConfigError, Problem
 
 # The tower's own branches: forward and backward, rotate, jump, left and right.
@@ -54,10 +54,10 @@ class Switch(Parameter):
         return f"{value!r} is not allowed; expected true, false, 1 or 0"
 
 
-class ObstacleTower(Unity):
+class ObstacleTower(UnityExecutable):
     """The tower's executable; each episode's seed is that of its tower."""
 
-    last_seed: ClassVar[int | None] = LAST_TOWER_SEED
+    last_seed: ClassVar[int] = LAST_TOWER_SEED
     parameters: ClassVar = {
         "retro-vis-obs": Parameter(False),
         "flat-action-space": Parameter(False),
@@ -97,10 +97,6 @@ class ObstacleTower(Unity):
     def max_episode_steps(self, config: EnvironmentConfig) -> int | None:  # noqa: ARG002
         """The number of steps that neroRL has always counted positions from."""
         return MAX_EPISODE_STEPS
-
-    def check_parameters(self, config: EnvironmentConfig) -> list[Problem]:
-        """Checks each by its range."""
-        return EnvironmentType.check_parameters(self, config)
 
     def cautions(self, config: EnvironmentConfig) -> list[Problem]:
         """Warns of a tower that is chosen in vain."""

@@ -25,6 +25,7 @@ from neroRL.environments.specification import (
 )
 from neroRL.environments.unity import protocol
 from neroRL.environments.vector.interface import UNLIMITED
+from neroRL.environments.waiting import seconds_of
 from neroRL.errors import ConfigError, EnvironmentCrashError, Problem
 
 if TYPE_CHECKING:
@@ -40,12 +41,30 @@ LAST_SEED = 2**24
 MOST_SILENT_STEPS = 10_000
 
 
-class Unity(EnvironmentType):
-    """Unity executables; reset parameters are sent as the scene's environment parameters."""
+class UnityExecutable(EnvironmentType):
+    """An executable made with Unity: one process and one network port for each environment."""
 
     uses_ports: ClassVar[bool] = True
     in_processes: ClassVar[bool] = True
-    last_seed: ClassVar[int | None] = LAST_SEED
+
+    def check_name(self, config: EnvironmentConfig) -> list[Problem]:
+        """Refuses a missing package, and files that are not there or cannot be executed."""
+        if not protocol.is_installed():
+            message = f"{config.type} needs a package that is not installed: {INSTALL}"
+            return [Problem("environment.type", message)]
+        try:
+            executable(config.name)
+            _timeout()
+        except ConfigError as error:
+            return list(error.problems)
+        return []
+
+
+class Unity(UnityExecutable):
+    """Any scene; reset parameters are sent as its environment parameters."""
+
+    any_parameters: ClassVar[bool] = True
+    last_seed: ClassVar[int] = LAST_SEED
     parameters: ClassVar[Mapping[str, Parameter]] = {"start-seed": Parameter(0, low=UNLIMITED)}
 
     def make(self, config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:
@@ -62,22 +81,9 @@ class Unity(EnvironmentType):
         }
         return UnityScene(executable(config.name), worker_id, parameters)
 
-    def check_name(self, config: EnvironmentConfig) -> list[Problem]:
-        """Refuses a missing package, and files that are not there or cannot be executed."""
-        if not protocol.is_installed():
-            message = f"{config.type} needs a package that is not installed: {INSTALL}"
-            return [Problem("environment.type", message)]
-        try:
-            executable(config.name)
-            _timeout()
-        except ConfigError as error:
-            return list(error.problems)
-        return []
-
     def check_parameters(self, config: EnvironmentConfig) -> list[Problem]:
         """Checks the seeds; other parameters may have any name, and are numbers."""
-        seeds = {key: value for key, value in config.reset_params.items() if key in SEEDS}
-        found = super().check_parameters(EnvironmentConfig(reset_params=seeds))
+        found = super().check_parameters(config)
         for key, value in config.reset_params.items():
             if key in SEEDS or isinstance(value, bool | int | float):
                 continue
@@ -112,15 +118,7 @@ def executable(name: str) -> Path:
 
 
 def _timeout() -> float:
-    text = os.environ.get(TIMEOUT, str(DEFAULT_TIMEOUT))
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0.0 < seconds < float("inf"):
-        message = f"the variable {TIMEOUT} is {text!r}; expected a number of seconds above 0"
-        raise ConfigError([Problem("", message)])
-    return seconds
+    return seconds_of(TIMEOUT, DEFAULT_TIMEOUT)
 
 
 class UnityScene(gymnasium.Env[Observation, np.ndarray]):

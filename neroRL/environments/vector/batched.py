@@ -116,8 +116,8 @@ class BatchedEnvironment(VectorEnvironment):
             "distinct": True,
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Plays the running episodes again, up to where they were."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
+        """Plays the running episodes again, up to where they were; see the base class."""
         played = [[action for (action,) in actions] for actions in state["episode_actions"]]
         longest = max(len(actions) for actions in played)
         self._history = [np.zeros(self.num_envs, np.int64) for _ in range(longest)]
@@ -128,6 +128,7 @@ class BatchedEnvironment(VectorEnvironment):
             for step, action in enumerate(actions):
                 self._history[longest - len(actions) + step][worker] = action
         self.ids = self._observed(np.arange(self.num_envs))
+        return np.zeros(self.num_envs, np.bool_)
 
     def _begin_episode(self, worker: int, seed: int) -> None:
         self._episode_seeds[worker] = seed

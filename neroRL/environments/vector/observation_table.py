@@ -39,11 +39,6 @@ class ObservationTable:
         self.length = 0
         self.clear()
 
-    @property
-    def nbytes(self) -> int:
-        """Memory of the rows, in bytes."""
-        return sum(array.nbytes for array in self._rows.values())
-
     def clear(self) -> None:
         """Forgets all rows."""
         self._ids.clear()

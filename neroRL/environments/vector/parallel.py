@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import logging
 import pickle
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
-from multiprocessing import Pipe
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import cloudpickle
 import gymnasium
 import numpy as np
 
 from neroRL.environments.specification import Observation, SingleEnvironment
+from neroRL.environments.vector.child import SECONDS_TO_END, ChildProcess
 from neroRL.environments.vector.interface import EpisodeSeeds, OneByOneEnvironment, Step
 from neroRL.environments.vector.worker import Failure, Spaces
 from neroRL.errors import EnvironmentCrashError
 
-SECONDS_TO_END = 15.0
-_START = (
-    "import sys; sys.path[:] = sys.argv[2:]; "
-    "from neroRL.environments.vector.worker import main; main(int(sys.argv[1]))"
-)
+logger = logging.getLogger("neroRL.environments")
+
+WORKER = "neroRL.environments.vector.worker"
 
 
 class ParallelEnvironment(OneByOneEnvironment):
@@ -38,15 +33,17 @@ class ParallelEnvironment(OneByOneEnvironment):
     Args:
         makers: each makes an environment, in its process.
         seeds: the episodes' seeds, for each environment.
+        name: of the environment, for messages.
 
     Raises:
         Exception: what a maker raised, its traceback in the process as the cause.
     """
 
-    continues: ClassVar[bool] = False
-
     def __init__(
-        self, makers: Sequence[Callable[[], SingleEnvironment]], seeds: Sequence[EpisodeSeeds]
+        self,
+        makers: Sequence[Callable[[], SingleEnvironment]],
+        seeds: Sequence[EpisodeSeeds],
+        name: str = "the environment",
     ) -> None:
         self._workers: list[WorkerProcess] = []
         try:
@@ -56,7 +53,12 @@ class ParallelEnvironment(OneByOneEnvironment):
         except BaseException:
             self._end_workers()
             raise
-        super().__init__(_OnlySpaces(spaces[0]), seeds)
+        super().__init__(_OnlySpaces(spaces[0]), seeds, name)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
+        """Starts the running episodes again; see the base class."""
+        logger.info("%s: the running episodes start again: it keeps no state", self.name)
+        return super().load_state_dict(state)
 
     def close_extras(self, **kwargs: Any) -> None:  # noqa: ARG002 - Gymnasium's signature
         """Closes every environment and ends every process."""
@@ -70,19 +72,21 @@ class ParallelEnvironment(OneByOneEnvironment):
             worker.end(max(deadline - time.monotonic(), 0.0))
         self._workers.clear()
 
-    def _reset_some(self, workers: Sequence[int], seeds: Sequence[int]) -> list[Observation]:
+    def _reset_some(self, workers: Sequence[int], seeds: Sequence[int]) -> Iterator[Observation]:
         asked = [self._workers[worker] for worker in workers]
         for worker, seed in zip(asked, seeds, strict=True):
             worker.send("reset", seed=seed)
-        return [worker.receive()[0] for worker in asked]
+        for worker in asked:
+            yield worker.receive()[0]
 
-    def _step_all(self, actions: np.ndarray) -> list[Step]:
+    def _step_all(self, actions: np.ndarray) -> Iterator[Step]:
         for worker, action in zip(self._workers, actions, strict=True):
             worker.send("step", action)
-        return [worker.receive() for worker in self._workers]
+        for worker in self._workers:
+            yield worker.receive()
 
 
-class WorkerProcess:
+class WorkerProcess(ChildProcess):
     """A process that runs one environment.
 
     Args:
@@ -91,24 +95,14 @@ class WorkerProcess:
     """
 
     def __init__(self, make: Callable[[], SingleEnvironment], number: int) -> None:
-        self._number = number
-        self._connection, theirs = Pipe()
-        with theirs:
-            # A plain child, unlike one of multiprocessing, may be started from any process, be
-            # it itself a worker of a pool, and leaves no server process behind.
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _START, str(theirs.fileno()), *sys.path],
-                stdin=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
+        super().__init__(WORKER, f"the process of environment worker {number}")
         with contextlib.suppress(OSError):  # the first answer tells
-            self._connection.send_bytes(cloudpickle.dumps(make))
+            self.connection.send_bytes(cloudpickle.dumps(make))
 
     def send(self, method: str, *positional: Any, **named: Any) -> None:
         """Asks for a method of the environment."""
         with contextlib.suppress(OSError):  # the answer tells
-            self._connection.send((method, positional, named))
+            self.connection.send((method, positional, named))
 
     def receive(self) -> Any:
         """Waits for the answer.
@@ -118,9 +112,9 @@ class WorkerProcess:
             EnvironmentCrashError: the process has ended.
         """
         try:
-            answer: Spaces | Failure | tuple[Any, ...] = self._connection.recv()
+            answer: Spaces | Failure | tuple[Any, ...] = self.connection.recv()
         except (EOFError, OSError):
-            raise EnvironmentCrashError(self._end_shown()) from None
+            raise EnvironmentCrashError(self.end_shown()) from None
         if isinstance(answer, Failure):
             raise pickle.loads(answer.error) from WorkerTraceback(answer.traceback)
         return answer
@@ -128,26 +122,6 @@ class WorkerProcess:
     def ask_to_end(self) -> None:
         """Asks to close the environment and end."""
         self.send("close")
-
-    def end(self, seconds: float) -> None:
-        """Waits some seconds for the end, then ends the process and all that it has started."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(seconds)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._connection.close()
-
-    def _end_shown(self) -> str:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(SECONDS_TO_END)
-        status = self._process.returncode
-        shown = f"the process of environment worker {self._number}"
-        if status is not None and status < 0:
-            return f"{shown} was killed by {signal.Signals(-status).name}"
-        return f"{shown} ended with status {status}"
 
 
 class WorkerTraceback(Exception):

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from neroRL.environments.specification import Observation, SingleEnvironment
 from neroRL.environments.vector.interface import EpisodeSeeds, OneByOneEnvironment, Step
+
+FINGERPRINT_BYTES = 16
+
+logger = logging.getLogger("neroRL.environments")
 
 
 class SequentialEnvironment(OneByOneEnvironment):
@@ -17,49 +23,90 @@ class SequentialEnvironment(OneByOneEnvironment):
     An environment's process, pipe and pickle cost more than a step of most.
 
     Args:
-        environments: at least one; each deterministic, given its seed and actions.
+        environments: at least one.
         seeds: the episodes' seeds, for each environment.
+        name: of the environments, for messages.
     """
 
     def __init__(
-        self, environments: Sequence[SingleEnvironment], seeds: Sequence[EpisodeSeeds]
+        self,
+        environments: Sequence[SingleEnvironment],
+        seeds: Sequence[EpisodeSeeds],
+        name: str = "the environment",
     ) -> None:
-        super().__init__(environments[0], seeds)
+        super().__init__(environments[0], seeds, name)
         self.environments = list(environments)
         self._episode_actions: list[list[list[int]]] = [[] for _ in environments]
 
     def state_dict(self) -> dict[str, Any]:
-        """Seeds and actions of the running episodes, from which they can be played again."""
+        """Seeds and actions of the running episodes, and marks of where these have led."""
         played = [list(actions) for actions in self._episode_actions]
-        return {**super().state_dict(), "episode_actions": played}
+        marks = [self._fingerprint(worker) for worker in range(self.num_envs)]
+        return {**super().state_dict(), "episode_actions": played, "fingerprints": marks}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Plays the running episodes again, up to where they were."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
+        """Plays the running episodes again, up to where they were.
+
+        An episode that goes another way than it did, as those of an environment that draws random
+        numbers of its own, starts again.
+
+        Returns:
+            Whether an environment started its episode again, bool of shape (N,).
+        """
         super().load_state_dict(state)
-        for worker, actions in enumerate(state["episode_actions"]):
-            for action in actions:
-                observation = self.environments[worker].step(np.array(action))[0]
-            if actions:
-                self.ids[worker] = self.table.add(observation)
-            self._episode_actions[worker] = [list(action) for action in actions]
+        marks = state.get("fingerprints", [None] * self.num_envs)
+        restarted = [
+            worker
+            for worker, actions in enumerate(state["episode_actions"])
+            if not self._replay(worker, actions, marks[worker])
+        ]
+        if restarted:
+            message = (
+                "%s: the episodes of environments %s start again: the actions that were done in "
+                "them led elsewhere now, so it draws random numbers that its seed does not fix; "
+                "the training will not equal an undisturbed one"
+            )
+            logger.warning(message, self.name, ", ".join(map(str, restarted)))
+        self._begin(restarted, [self._episode_seeds[worker] for worker in restarted])
+        return np.isin(np.arange(self.num_envs), restarted)
 
     def close_extras(self, **kwargs: Any) -> None:  # noqa: ARG002 - Gymnasium's signature
         """Closes every environment."""
         for environment in self.environments:
             environment.close()
 
-    def _reset_some(self, workers: Sequence[int], seeds: Sequence[int]) -> list[Observation]:
-        for worker in workers:
+    def _reset_some(self, workers: Sequence[int], seeds: Sequence[int]) -> Iterator[Observation]:
+        for worker, seed in zip(workers, seeds, strict=True):
             self._episode_actions[worker] = []
-        return [
-            self.environments[worker].reset(seed=seed)[0]
-            for worker, seed in zip(workers, seeds, strict=True)
-        ]
+            yield self.environments[worker].reset(seed=seed)[0]
 
-    def _step_all(self, actions: np.ndarray) -> list[Step]:
-        for taken, action in zip(self._episode_actions, actions, strict=True):
-            taken.append(action.tolist())
-        return [
-            environment.step(action)
-            for environment, action in zip(self.environments, actions, strict=True)
-        ]
+    def _step_all(self, actions: np.ndarray) -> Iterator[Step]:
+        for worker, action in enumerate(actions):
+            self._episode_actions[worker].append(action.tolist())
+            yield self.environments[worker].step(action)
+
+    def _replay(self, worker: int, actions: Sequence[Sequence[int]], mark: str | None) -> bool:
+        """Does actions in an environment whose episode has just begun.
+
+        Returns:
+            Whether they led where they had led before, as far as the mark can tell.
+        """
+        for action in actions:
+            observation, reward, terminated, truncated, _ = self.environments[worker].step(
+                np.array(action)
+            )
+            if terminated or truncated:
+                return False
+            self._returns[worker] += np.float32(reward)
+        if actions:
+            self._add(worker, observation)
+        self._steps[worker] = len(actions)
+        self._episode_actions[worker] = [list(action) for action in actions]
+        return mark is None or mark == self._fingerprint(worker)
+
+    def _fingerprint(self, worker: int) -> str:
+        """A mark of an environment's current observation and of its episode's reward."""
+        digest = hashlib.blake2b(self._returns[worker].tobytes(), digest_size=FINGERPRINT_BYTES)
+        for array in self.table.rows(self.ids[worker : worker + 1]).values():
+            digest.update(array.tobytes())
+        return digest.hexdigest()

@@ -1,16 +1,9 @@
-"""A process that runs one environment, for a parent that steps many of them at a time.
-
-It leads a process group of its own. Whatever the environment starts joins the group and ends with
-it: when the parent says so, when the parent is gone, and when the parent ends the group.
-"""
+"""A process that runs one environment, for a parent that steps many of them at a time."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import pickle
-import signal
-import threading
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -20,8 +13,7 @@ import cloudpickle
 import cv2
 
 from neroRL.environments.specification import SingleEnvironment
-
-STANDARD_INPUT = 0
+from neroRL.environments.vector.child import connected
 
 
 class Spaces(NamedTuple):
@@ -50,18 +42,9 @@ def main(descriptor: int) -> None:
         descriptor: of a connection. The parent sends a pickled function that makes the
             environment, then a method's name, its positional and its keyword arguments at a time.
     """
-    # A scheduler's signal reaches all processes; the training saves and ends this one then.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    cv2.setNumThreads(1)  # the workers share the cores
-    try:
-        with Connection(descriptor) as parent, contextlib.suppress(EOFError, ConnectionError):
-            _serve(parent)
-    except Exception:
-        traceback.print_exc()
-    finally:
-        os.killpg(0, signal.SIGKILL)  # whatever the environment has left behind
+    with connected(descriptor) as parent:
+        cv2.setNumThreads(1)  # the workers share the cores
+        _serve(parent)
 
 
 def _serve(parent: Connection) -> None:
@@ -92,10 +75,3 @@ def _failure(error: BaseException) -> Failure:
     except Exception:
         pickled = pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}"))
     return Failure(pickled, text)
-
-
-def _end_with_parent() -> None:
-    """Waits for the end of standard input, which only the parent holds, and ends the group."""
-    with contextlib.suppress(OSError):
-        os.read(STANDARD_INPUT, 1)
-    os.killpg(0, signal.SIGKILL)

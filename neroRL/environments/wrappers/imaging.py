@@ -22,13 +22,14 @@ class _Imaging(gymnasium.ObservationWrapper[Observation, np.ndarray, Observation
     def __init__(self, env: SingleEnvironment, height: int, width: int, channels: int) -> None:
         super().__init__(env)
         assert isinstance(env.observation_space, spaces.Dict)
+        dtype = np.uint8 if env.observation_space[VISUAL].dtype == np.uint8 else np.float32
         self.observation_space = spaces.Dict(
-            {**env.observation_space.spaces, VISUAL: image_space(height, width, channels)}
+            {**env.observation_space.spaces, VISUAL: image_space(height, width, channels, dtype)}
         )
 
     @abstractmethod
     def image(self, image: np.ndarray) -> np.ndarray:
-        """The changed image, uint8 of shape (height, width, channels)."""
+        """The changed image, uint8 or float32 of shape (height, width, channels)."""
 
     def observation(self, observation: Observation) -> Observation:
         """The observation with the changed image."""

@@ -38,13 +38,13 @@ class Stacking(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarra
     ) -> tuple[Observation, dict[str, Any]]:
         """Starts an episode."""
         observation, info = self.env.reset(seed=seed, options=options)
-        self._recent.extend([observation] * self._stacks)
+        self._recent.extend([_copied(observation)] * self._stacks)
         return self._stacked(), info
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Does an action."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self._recent.append(observation)
+        self._recent.append(_copied(observation))
         return self._stacked(), float(reward), terminated, truncated, info
 
     def _stacked(self) -> Observation:
@@ -52,6 +52,11 @@ class Stacking(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarra
             key: np.concatenate([observation[key] for observation in self._recent], axis=-1)
             for key in self._recent[0]
         }
+
+
+def _copied(observation: Observation) -> Observation:
+    """A copy: an environment may write its next observation over this one."""
+    return {key: array.copy() for key, array in observation.items()}
 
 
 def _stacked_space(space: spaces.Space[Any], stacks: int) -> spaces.Box:

@@ -1,0 +1,205 @@
+"""Tries environments before a training starts: makes each, resets it and takes one step.
+
+Known environments are tried in this process. A Gymnasium id that names a module runs code that may
+do anything, so it is tried in a process of its own: it may hang, print, change the directory or
+end its process, and nothing of it stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sysconfig
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from neroRL.config.schema import EnvironmentConfig
+from neroRL.environments import registry
+from neroRL.environments.environment_type import SEEDS
+from neroRL.environments.factory import wrapped
+from neroRL.environments.specification import Observation, SingleEnvironment
+from neroRL.environments.vector.child import ChildProcess, connected
+from neroRL.environments.waiting import seconds_of, told_when_slow
+from neroRL.errors import BrokenEnvironmentError, ConfigError, Problem
+
+NAME, PARAMETERS = "environment.name", "environment.reset_params"
+SECONDS_UNTIL_TOLD = 5.0
+LIMIT = "NERORL_TRIAL_SECONDS"
+DEFAULT_LIMIT = 120.0
+# Files that hold no code of a user.
+_LIBRARIES = (
+    *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+    str(Path(__file__).resolve().parents[1]),
+    "<",
+)
+
+
+class Trials:
+    """Tries environments, each distinct config once.
+
+    A context manager: at its end the process ends in which foreign environments were tried.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[Problem]] = {}
+        self._process: ChildProcess | None = None
+
+    def __enter__(self) -> Trials:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end_process()
+
+    def problems(self, config: EnvironmentConfig) -> list[Problem]:
+        """Finds what keeps an environment from taking a step.
+
+        Args:
+            config: an environment whose type and parameters are right. One that runs as a process
+                of its own, like Unity's, is not started.
+        """
+        key = repr(config)
+        if key not in self._found:
+            self._found[key] = self._try(config)
+        return self._found[key]
+
+    def _try(self, config: EnvironmentConfig) -> list[Problem]:
+        kind = registry.environment_type(config.type)
+        if kind.in_processes:
+            return []
+        with told_when_slow(f"trying {config.name}", SECONDS_UNTIL_TOLD):
+            return self._try_apart(config) if kind.is_foreign(config) else try_out(config)
+
+    def _try_apart(self, config: EnvironmentConfig) -> list[Problem]:
+        limit = seconds_of(LIMIT, DEFAULT_LIMIT)
+        if self._process is None:
+            self._process = ChildProcess(__name__, "its process", quiet=True)
+        try:
+            self._process.connection.send(config)
+            if self._process.connection.poll(limit):
+                found: list[Problem] = self._process.connection.recv()
+                return found
+            message = f"took no step within {limit:g} seconds, the limit of the variable {LIMIT}"
+        except (EOFError, OSError):
+            message = f"cannot be used: {self._process.end_shown()} when it was tried"
+        self._end_process()
+        return [Problem(NAME, f"{config.name} {message}")]
+
+    def _end_process(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.end(0.0)
+
+
+def main(descriptor: int) -> None:
+    """Tries environments for a parent that sends their configs, until it is gone.
+
+    Args:
+        descriptor: of a connection.
+    """
+    with connected(descriptor) as parent:
+        while True:
+            config = parent.recv()
+            with contextlib.chdir("."):  # what one does to it concerns no other
+                parent.send(try_out(config, BaseException))
+
+
+def try_out(config: EnvironmentConfig, caught: type[BaseException] = Exception) -> list[Problem]:
+    """Makes an environment, resets it with its last seed, and takes a step.
+
+    Args:
+        config: the environment.
+        caught: of what it raises, the part that is a problem.
+    """
+    params = registry.reset_params(config)
+    seed = params["start-seed"] + params["num-seeds"] - 1
+    doing = "cannot be made"
+    try:
+        made = registry.environment_type(config.type).make(config, 0)
+        with contextlib.closing(wrapped(_Watched(made, config.name), config)) as env:
+            doing = f"cannot be reset with the seed {seed}"
+            env.reset(seed=seed)
+            env.action_space.seed(0)
+            action = env.action_space.sample()
+            doing = f"cannot take the action {', '.join(map(str, action))} first"
+            env.step(action)
+            doing = "cannot be closed"
+    except ConfigError as error:
+        return list(error.problems)
+    except BrokenEnvironmentError as error:
+        return [Problem(NAME, str(error))]
+    except caught as error:
+        has_arguments = any(key not in SEEDS for key in config.reset_params)
+        refused = doing == "cannot be made" and isinstance(error, TypeError | ValueError)
+        path = PARAMETERS if has_arguments and refused else NAME
+        return [Problem(path, f"{config.name} {doing}: {_shown(error)}")]
+    return []
+
+
+class _Watched(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarray]):
+    """Holds what an environment gives against its spaces.
+
+    Args:
+        env: the environment, without the wrappers of the config.
+        name: of the environment, for messages.
+    """
+
+    def __init__(self, env: SingleEnvironment, name: str) -> None:
+        super().__init__(env)
+        self._name = name
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._check(observation, "reset()")
+        return observation, info
+
+    def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._check(observation, "step()")
+        if not np.isfinite(float(reward)):
+            raise BrokenEnvironmentError(f"{self._name}: step() gave a reward of {reward}")
+        return observation, float(reward), terminated, truncated, info
+
+    def _check(self, observation: Observation, method: str) -> None:
+        assert isinstance(self.env.observation_space, spaces.Dict)
+        for key, box in self.env.observation_space.items():
+            wrong = _wrong(observation.get(key), box)
+            if wrong:
+                message = f"{self._name}: the {key} part of what {method} observed {wrong}"
+                raise BrokenEnvironmentError(message)
+
+
+def _wrong(array: np.ndarray | None, box: spaces.Space[Any]) -> str | None:
+    """What keeps an array from being of a space; None if nothing does."""
+    assert isinstance(box, spaces.Box)
+    if array is None:
+        return "is missing"
+    if (array.shape, array.dtype) != (box.shape, box.dtype):
+        return f"is {array.dtype} of shape {array.shape}; its space is {box}"
+    if not np.isfinite(array).all():
+        return f"has {array[~np.isfinite(array)][0]} in it"
+    outside = (array < box.low) | (array > box.high)
+    if outside.any():
+        place = tuple(int(index) for index in np.argwhere(outside)[0])
+        low, high = box.low[place], box.high[place]
+        return f"has {array[place]} in it; its space goes from {low} to {high} there"
+    return None
+
+
+def _shown(error: BaseException) -> str:
+    """The error in a line, with the place in code that belongs to no library."""
+    text = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
+    return f"{text} ({places[-1].filename}:{places[-1].lineno})" if places else text
