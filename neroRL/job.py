@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -25,10 +24,12 @@ from neroRL.devices import own_device
 from neroRL.environments import registry
 from neroRL.environments.unity.ports import leased_worker_ids
 from neroRL.errors import TransientError
-from neroRL.files import remove_leftovers
+from neroRL.files import expanded, remove_leftovers
+from neroRL.locks import waited_for
 from neroRL.records.job_progress import JobProgress, ProgressFile
 from neroRL.records.results import COMPLETED, DIVERGED, FAILED, JobResult, read_result
 from neroRL.reporting.tensorboard import Summaries
+from neroRL.streams import keep_tracebacks_off_the_console
 from neroRL.sweep.ledger import fingerprint
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.interrupt import Requeued, requeueable
@@ -38,7 +39,6 @@ from neroRL.training.trainer import device_of, train
 logger = logging.getLogger("neroRL.job")
 
 SEED_LIMIT = 2**31 - 1
-LOCK_FILE = ".lock"
 CPU = torch.device("cpu")
 
 
@@ -81,22 +81,25 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
         Exception: whatever ended the training; it is recorded as the job's result before.
     """
     identity = _identity(composed)
-    with _alone(identity.directory) as waited, requeueable():
+    mapping = plain(composed)
+    if HydraConfig.get().mode != RunMode.MULTIRUN:  # a person looks at it
+        keep_tracebacks_off_the_console()
+    with waited_for(identity.directory) as waited, requeueable():
         for directory in (identity.directory, identity.directory / checkpoints.DIRECTORY):
             remove_leftovers(directory)
+        config = check(_from_where_it_started(mapping))
+        if config.seed < 0:
+            config.seed = _drawn_seed(identity.directory, checkpoint)
+        mark = fingerprint({**mapping, "seed": config.seed})
         done = read_result(identity.directory) if waited else None
-        if done is not None and done.status != FAILED:
+        if done is not None and done.status != FAILED and done.fingerprint == mark:
             logger.info("another process has done this job")
             return float("nan") if done.objective is None else done.objective
-        return _run(plain(composed), identity, checkpoint)
+        return _run(config, mark, identity, checkpoint)
 
 
-def _run(mapping: dict[str, Any], identity: Identity, checkpoint: Path | None) -> float:
+def _run(config: Config, mark: str, identity: Identity, checkpoint: Path | None) -> float:
     began = time.perf_counter()
-    config = check(mapping)
-    if config.seed < 0:
-        config.seed = _drawn_seed(identity.directory, checkpoint)
-    mark = fingerprint({**mapping, "seed": config.seed})
     try:
         with _own_ports(config) as placed:
             outcome = _train(placed, identity, checkpoint, began)
@@ -121,31 +124,6 @@ def _own_ports(config: Config) -> Iterator[Config]:
         return
     with leased_worker_ids(config.worker_id, ports_needed(config)) as first:
         yield dataclasses.replace(config, worker_id=first)
-
-
-@contextlib.contextmanager
-def _alone(directory: Path) -> Iterator[bool]:
-    """Waits until no other process works in the job's directory.
-
-    A launcher's jobs may outlive the sweep that started them, and meet those of the next one.
-
-    Yields:
-        Whether there was someone to wait for.
-    """
-    lock = FileLock(directory / LOCK_FILE)
-    waited = False
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        logger.warning("another process runs this job; waiting for its end")
-        waited = True
-        lock.acquire(poll_interval=1.0)
-    except NotImplementedError:
-        logger.warning("%s: this file system has no locks", directory)
-    try:
-        yield waited
-    finally:
-        lock.release()
 
 
 def _train(config: Config, identity: Identity, checkpoint: Path | None, began: float) -> Outcome:
@@ -224,6 +202,21 @@ def _drawn_seed(directory: Path, checkpoint: Path | None) -> int:
     seed = secrets.randbelow(SEED_LIMIT)
     logger.info("drew the seed %d", seed)
     return seed
+
+
+def _from_where_it_started(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with its paths made absolute, where Hydra has changed the working directory."""
+    moved = {
+        key: dict(value) if isinstance(value, dict) else value for key, value in mapping.items()
+    }
+    if HydraConfig.get().job.chdir:
+        start = HydraConfig.get().runtime.cwd
+        model, environment = moved["model"], moved["environment"]
+        if model["model_path"]:
+            model["model_path"] = str(Path(start, expanded(model["model_path"])))
+        if registry.environment_type(environment["type"]).uses_ports:  # its name is an executable
+            environment["name"] = str(Path(start, expanded(environment["name"])))
+    return moved
 
 
 def _identity(composed: DictConfig) -> Identity:

@@ -9,12 +9,14 @@ import functools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from omegaconf import DictConfig
+from neroRL.boundary import guarded
 
-from neroRL.composition.application import run
-from neroRL.composition.checking import check_device
-from neroRL.config import Config
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from neroRL.config import Config
 
 
 def train(config: DictConfig) -> float:
@@ -28,18 +30,34 @@ def train(config: DictConfig) -> float:
     return run_job(config)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     """Runs Hydra's command line: one training, a sweep with ``-m``, a dry run with ``--cfg``."""
-    return run(sys.argv[1:] if arguments is None else arguments, train, _check_start)
+    return guarded(lambda: run_hydra(sys.argv[1:]))
 
 
 def ntrain() -> int:
     """Translates the flags of ``ntrain`` to Hydra's and trains."""
+    return guarded(_ntrain)
+
+
+def run_hydra(arguments: Sequence[str]) -> int:
+    """Does what Hydra's arguments ask for.
+
+    Returns:
+        The exit status.
+    """
+    from neroRL.composition.application import run
+
+    return run(arguments, train, _check_start)
+
+
+def _ntrain() -> int:
+    from neroRL.composition.application import run
     from neroRL.flags import train_arguments
 
     arguments, checkpoint = train_arguments(sys.argv[1:])
     if checkpoint is None:
-        return main(arguments)
+        return run_hydra(arguments)
 
     def continue_training(config: DictConfig) -> float:
         from neroRL.job import run_job
@@ -51,6 +69,7 @@ def ntrain() -> int:
 
 def _check_start(config: Config, checkpoint: Path | None = None) -> None:
     """Checks what a single training starts with and on."""
+    from neroRL.composition.checking import check_device
     from neroRL.training.starting import check_files
 
     check_device(config.device)

@@ -11,18 +11,24 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a file: import the package, not the modules beside it
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from neroRL.flags import equivalent_command, tune_arguments
-from neroRL.train import main as train
+from neroRL.boundary import guarded
 
 
 def main() -> int:
     """Translates the flags to Hydra's, prints the equivalent command, and runs it."""
+    return guarded(_tune)
+
+
+def _tune() -> int:
+    from neroRL.flags import equivalent_command, tune_arguments
+    from neroRL.train import run_hydra
+
     arguments = tune_arguments(sys.argv[1:])
     # A dry run's standard output is a YAML stream.
     dry_run = any(text.split("=")[0] in ("--cfg", "-c") for text in arguments)
     stream = sys.stderr if dry_run else sys.stdout
     print(equivalent_command(arguments), file=stream, flush=True)
-    return train(arguments)
+    return run_hydra(arguments)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from neroRL.composition.checking import Origin, check_device, check_sections, plain
+from neroRL.composition.sweeps import split
 from neroRL.cores import available_cores
 from neroRL.errors import ConfigError, Problem
-from neroRL.files import remove_leftovers
+from neroRL.files import make_directory, remove_leftovers
+from neroRL.locks import held
 from neroRL.records.job_progress import PROGRESS_FILE
 from neroRL.records.results import FAILED, FORMAT, RESULT_FILE, JobResult, read_result
 from neroRL.reporting.progress import make_display
@@ -27,7 +29,7 @@ from neroRL.sweep.grid import Grid, Permutation
 from neroRL.sweep.jobs import SEED, Job, JobPlan
 from neroRL.sweep.launching import launch_all
 from neroRL.sweep.monitor import Monitor
-from neroRL.sweep.options import SweepOptions
+from neroRL.sweep.options import SweepOptions, check_layout
 from neroRL.sweep.places import Overrides, contradictions
 from neroRL.sweep.pool import WorkerPool, default_size, prepare, threads_of, visible_gpus
 from neroRL.sweep.validation import Findings, Inspect, Validator, summary
@@ -63,8 +65,10 @@ class Sweep:
         self._loader = context.config_loader
         self._callbacks = context.callbacks
         self._options = options
+        check_layout(config.hydra)
         self._directory = Path(str(config.hydra.sweep.dir))
-        self._fixed, found = axes.split(arguments, options.params, self._loader, options.max_jobs)
+        self._fixed, swept = split(arguments, options.params, self._loader, options.max_jobs)
+        found = axes.of_command_line(swept)
         self._origin = Origin(primary, self._fixed)
         groups = axes.config_groups(self._loader)
         self._overrides = Overrides(self._compose, self._fixed, found, groups)
@@ -73,18 +77,20 @@ class Sweep:
             of_file = axes.of_file(
                 options.tune, self._overrides.deciding, found, self._loader, self._compose
             )
-            axes.check_keys_given_twice(of_file, found, self._fixed)
+            axes.warn_of_values(of_file, self._fixed)
             found = [*of_file, *found]
             self._overrides = Overrides(self._compose, self._fixed, found, groups)
+        axes.check_distinct(found, groups)
         self._base = plain(self._compose(self._overrides.of_base()))
         undone = contradictions(found, self._fixed, lambda key: axes.telling(self._loader, key))
         if undone:
             raise ConfigError(undone)
-        self._grid = Grid(found, self._overrides.places)
+        self._grid = Grid(axes.with_numbered_seeds(found), self._overrides.places)
         self._check_size()
         if options.duplicates == "drop":
             self._grid = self._grid.without_repeats()
-        self._base_seed = int(self._base[SEED])
+        seed = self._base[SEED]
+        self._base_seed = seed if type(seed) is int else -1  # the checks tell what it is instead
         self._findings = Findings()
         self._validator = Validator(self._compose, self._overrides.shared, self._origin, inspect)
 
@@ -170,13 +176,14 @@ class Sweep:
         """The jobs the options ask for, their seeds not drawn yet."""
         return self._plan(self._base_seed, self._options.num_repetitions)
 
-    def _plan(self, seed: int, repetitions: int) -> JobPlan:
-        return JobPlan(self._grid, self._findings.valid, repetitions, seed, self._overrides.shared)
+    def _plan(self, seed: int, repetitions: int, drawn: Sequence[int] = ()) -> JobPlan:
+        valid, shared = self._findings.valid, self._overrides.shared
+        return JobPlan(self._grid, valid, repetitions, seed, shared, drawn)
 
     def _train(self, launcher: Launcher, task: TaskFunction) -> None:
         ledger.check_directory(self._directory)
         if extension.is_unfinished(self._directory):
-            with ledger.locked(self._directory):
+            with held(self._directory, "sweep"):
                 extension.finish(self._directory)
         earlier = ledger.recorded(self._directory)
         record = self._record(earlier)
@@ -187,17 +194,17 @@ class Sweep:
             numbers = self._new_numbers(earlier)
         elif earlier is not None:
             ledger.refuse_other_sweep(self._directory, earlier, record)
-        plan = self._plan(record.seed, record.repetitions)
-        self._directory.mkdir(parents=True, exist_ok=True)
-        with ledger.locked(self._directory):
+        plan = self._plan(record.seed, record.repetitions, record.drawn_seeds)
+        make_directory(self._directory)
+        with held(self._directory, "sweep"):
             remove_leftovers(self._directory)
             if earlier is not None and numbers and earlier.axes != record.axes:
-                values = {number: self._grid[number].values for number in numbers.values()}
+                values = {number: plan.values(self._grid[number]) for number in numbers.values()}
                 extension.renumber(self._directory, numbers, values, record)
             record.write(self._directory)
             OmegaConf.save(self._config, self._directory / "multirun.yaml")
             if earlier is None or earlier.axes != record.axes:
-                write_sweep_hparams(self._directory, record.axes)
+                write_sweep_hparams(self._directory, record.trained_axes())
             self._run_jobs(plan, launcher, task)
 
     def _new_numbers(self, earlier: ledger.SweepRecord) -> dict[int, int]:
@@ -228,7 +235,15 @@ class Sweep:
             permutations=len(self._grid),
             jobs=len(self._findings.valid) * laps,
             conditional=tuple(self._overrides.conditional()),
+            drawn_seeds=self._drawn_seeds(earlier),
         )
+
+    def _drawn_seeds(self, earlier: ledger.SweepRecord | None) -> list[int]:
+        """A seed for each choice that asks for one; those that were drawn before stay."""
+        swept = ledger.axes_of(self._grid.axes).get(SEED, [])
+        count = sum(type(value) is int and value < 0 for value in swept)
+        drawn = list(earlier.drawn_seeds) if earlier is not None else []
+        return drawn + [secrets.randbelow(SEED_LIMIT) for _ in range(count - len(drawn))]
 
     def _run_jobs(self, plan: JobPlan, launcher: Launcher, task: TaskFunction) -> None:
         finished, pending = self._divide(plan)
@@ -334,7 +349,7 @@ class Sweep:
                 repetition=job.repetition,
                 seed=job.seed,
                 status=FAILED,
-                overrides=job.permutation.values,
+                overrides=job.values,
                 directory=job.directory,
                 error=error,
             )

@@ -5,16 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from neroRL import __version__
 from neroRL.config.checks import flat
@@ -24,10 +21,9 @@ from neroRL.errors import ConfigError, OutputError
 from neroRL.files import check_place, write_text
 from neroRL.records.results import FORMAT
 from neroRL.sweep.grid import Axis
+from neroRL.sweep.jobs import SEED, seed_of_choice
 
 RECORD_FILE = "sweep.yaml"
-LOCK_FILE = ".lock"
-HOLDER_FILE = ".lock-holder"
 # Keys that do not change what a sweep is: where and how it runs.
 _NOT_IDENTITY = ("seed", "run_id", "worker_id", "device", "threads")
 
@@ -45,6 +41,7 @@ class SweepRecord:
         permutations: number of grid points.
         jobs: number of trainings.
         conditional: overrides of the command line that apply beside some choices only.
+        drawn_seeds: what was drawn for the choices -1, -2, … of a swept seed.
     """
 
     base: Mapping[str, Any]
@@ -55,6 +52,12 @@ class SweepRecord:
     permutations: int
     jobs: int
     conditional: Sequence[str] = ()
+    drawn_seeds: Sequence[int] = ()
+
+    def trained_axes(self) -> dict[str, Sequence[Any]]:
+        """The swept keys and the values that jobs have: seeds as they were drawn."""
+        seeds = [seed_of_choice(seed, self.drawn_seeds) for seed in self.axes.get(SEED, [])]
+        return {**self.axes, **({SEED: seeds} if seeds else {})}
 
     def write(self, directory: Path) -> None:
         """Writes ``sweep.yaml`` atomically."""
@@ -69,6 +72,7 @@ class SweepRecord:
             "repetitions": self.repetitions,
             "jobs": self.jobs,
             "seed": self.seed,
+            "drawn_seeds": list(self.drawn_seeds),
             "axes": [{"key": key, "choices": list(choices)} for key, choices in self.axes.items()],
             "conditional_overrides": list(self.conditional),
             "base_config": dict(self.base),
@@ -102,6 +106,7 @@ def recorded(directory: Path) -> SweepRecord | None:
             permutations=content["permutations"],
             jobs=content["jobs"],
             conditional=tuple(content.get("conditional_overrides", ())),
+            drawn_seeds=tuple(content.get("drawn_seeds", ())),
         )
     except (ConfigError, KeyError, TypeError) as error:
         message = f"{path} is damaged ({error}); move it away or use another --out"
@@ -117,14 +122,11 @@ def difference(old: SweepRecord, new: SweepRecord) -> list[str]:
             lines.append(f"{key}: there {_shown(was)}, now {_shown(now)}")
     if not lines and list(old.axes) != list(new.axes):
         lines.append(f"order of keys: there {list(old.axes)}, now {list(new.axes)}")
-    was_flat, now_flat = flat(old.base), flat(new.base)
-    for key in dict.fromkeys([*was_flat, *now_flat]):
-        was, now = was_flat.get(key), now_flat.get(key)
-        if was != now and key not in _NOT_IDENTITY and key not in new.axes:
-            lines.append(f"{key}: there {was}, now {now}")
+    for key, (there, here) in _base_difference(old, new).items():
+        lines.append(f"{key}: there {there}, now {here}")
     if list(old.conditional) != list(new.conditional):
-        was, now = list(old.conditional), list(new.conditional)
-        lines.append(f"values that apply beside some choices: there {was}, now {now}")
+        there, here = list(old.conditional), list(new.conditional)
+        lines.append(f"values that apply beside some choices: there {there}, now {here}")
     return lines
 
 
@@ -132,17 +134,43 @@ def refuse_other_sweep(directory: Path, there: SweepRecord, now: SweepRecord) ->
     """Compares the sweep in a directory with the one that is to run there.
 
     Raises:
-        OutputError: they differ; every difference is told.
+        OutputError: they differ; every difference is told, and what would allow it.
     """
     lines = difference(there, now)
     if there.seed != now.seed:
         lines.append(f"seed: there {there.seed}, now {now.seed}")
     if lines:
+        ways = ["use another --run-id or --out", "remove it", *_ways_to_extend(there, now)]
         listed = "\n  ".join(lines)
         raise OutputError(
             f"{directory} holds a different sweep; nothing was changed. "
-            f"Use another --run-id or --out, or remove it.\n  {listed}"
+            f"You can {'; or '.join(ways)}.\n  {listed}"
         )
+
+
+def _base_difference(old: SweepRecord, new: SweepRecord) -> dict[str, tuple[Any, Any]]:
+    was, now = flat(old.base), flat(new.base)
+    return {
+        key: (was.get(key), now.get(key))
+        for key in dict.fromkeys([*was, *now])
+        if was.get(key) != now.get(key) and key not in _NOT_IDENTITY and key not in new.axes
+    }
+
+
+def _ways_to_extend(there: SweepRecord, now: SweepRecord) -> list[str]:
+    """How ``hydra.sweeper.extend=true`` would allow the difference, if it can."""
+    changed = _base_difference(there, now)
+    if changed:
+        key, (was, value) = next(iter(changed.items()))
+        return [f"sweep {key} over {was} and {value}, with hydra.sweeper.extend=true"]
+    grown = all(_contains(now.axes.get(key, []), choices) for key, choices in there.axes.items())
+    if grown and there.axes != now.axes:
+        return ["add hydra.sweeper.extend=true, which keeps what is done and trains the rest"]
+    return []
+
+
+def _contains(choices: Sequence[Any], fewer: Sequence[Any]) -> bool:
+    return not Counter(map(repr, fewer)) - Counter(map(repr, choices))
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
@@ -160,29 +188,6 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
-
-
-@contextlib.contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Holds a sweep's directory for one process; the lock dies with the process.
-
-    Raises:
-        OutputError: another process holds it; it is named.
-    """
-    lock = FileLock(directory / LOCK_FILE)
-    holder = directory / HOLDER_FILE
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        name = holder.read_text(encoding="utf-8").strip() if holder.exists() else "unknown"
-        raise OutputError(f"{directory} is in use by another sweep: {name}") from None
-    try:
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        write_text(holder, f"process {os.getpid()} on {platform.node()} since {since}\n")
-        yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
 
 
 def check_directory(directory: Path) -> None:

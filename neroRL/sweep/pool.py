@@ -29,6 +29,7 @@ from hydra.core.singleton import Singleton
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from neroRL.files import short_temporary_directory
 from neroRL.sweep.jobs import Job
 from neroRL.sweep.worker import VISIBLE_DEVICES, Assignment, Done, work
 
@@ -73,7 +74,8 @@ def prepare() -> None:
     """
     if METHOD == "forkserver":
         forkserver.set_forkserver_preload([PRELOADED])
-        forkserver.ensure_running()
+        with short_temporary_directory():
+            forkserver.ensure_running()
 
 
 class WorkerPool:
