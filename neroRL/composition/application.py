@@ -57,17 +57,20 @@ def run(
         check: called with the config of a single training, before anything is created.
 
     Returns:
-        The exit status, 0.
+        The exit status: 0, or 1 where some job of a sweep failed.
 
     Raises:
         NeroRLError: bad input; nothing was created.
         FailedError: a single training failed.
-        SystemExit: with status 1 when some job of a sweep failed.
     """
     try:
         _run(arguments, task, check)
     except (HydraException, OmegaConfBaseException) as error:
         raise UsageError(_explained(error)) from error
+    except SystemExit as end:
+        if not isinstance(end.code, int):
+            raise
+        return end.code
     return 0
 
 

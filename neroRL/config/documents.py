@@ -164,7 +164,11 @@ class _Constructor:
             if not isinstance(key_node, ScalarNode):
                 raise self._refused(key_node, "a key must be a scalar")
             if key_node.value == "<<" and key_node.style is None:
-                for source in self._merged_maps(value_node, (*keys, "<<")):
+                value = self.construct(value_node, (*keys, "<<"))
+                for source in value if isinstance(value, list) else [value]:
+                    if not isinstance(source, dict):
+                        message = f"<< takes a map or a list of maps, not {source!r:.80}"
+                        raise self._refused(key_node, message)
                     merged = {**source, **merged}
                 continue
             key = self._scalar(key_node)
@@ -174,14 +178,6 @@ class _Constructor:
             self._document.lines[(*keys, key)] = key_node.start_mark.line + 1
             mapping[key] = self.construct(value_node, (*keys, key))
         return {**merged, **mapping}
-
-    def _merged_maps(self, node: Node, keys: Keys) -> list[dict[Hashable, Any]]:
-        value = self.construct(node, keys)
-        sources = value if isinstance(value, list) else [value]
-        for source in sources:
-            if not isinstance(source, dict):
-                raise self._refused(node, f"<< takes a map or a list of maps, not {source!r:.80}")
-        return sources
 
     def _scalar(self, node: ScalarNode) -> Any:
         tag = str(node.tag)
