@@ -1,28 +1,155 @@
-"""The frame around every command, which is there before anything else is imported."""
+"""The frame around every command: whatever happens inside ends in one line and an exit status.
+
+Exit status: 0 all well; 1 something that had begun failed; 2 bad input, nothing was created;
+130 interrupted.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import resource
+import signal
 import sys
-from collections.abc import Callable
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
 
-INTERRUPTED = 130
+from neroRL.errors import FailedError, NeroRLError, UsageError
+from neroRL.records.exits import Exit
+from neroRL.streams import lasting
+
+FEWEST_FILES = 64
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REMEDIES = {
+    errno.EMFILE: "allow more open files, e.g. ulimit -n 4096, and run the same command again",
+    errno.ENFILE: "this machine has no open files left; close some and run the command again",
+    errno.ENOMEM: "free some memory and run the same command again",
+    errno.EACCES: "choose a place that can be written to",
+    errno.EPERM: "choose a place that can be written to",
+    errno.EROFS: "choose a place that can be written to",
+    errno.ENAMETOOLONG: "use shorter names",
+    **dict.fromkeys(DISK_FULL, "make room and run the same command again"),
+}
 
 
 def guarded(door: Callable[[], int]) -> int:
     """Runs a command.
 
     Args:
-        door: the command; returns its exit status.
+        door: the command; returns its exit status, or raises.
 
     Returns:
-        The exit status; 130 where the command was interrupted.
+        The exit status.
     """
-    try:
-        status = door()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        status = INTERRUPTED
+    status = _status(door)
     # An interrupt that came while text was executed, as dataclasses do when they are imported,
     # makes Python end with the signal itself, until text is executed again.
     exec("")
     return status
+
+
+def _status(door: Callable[[], int]) -> int:
+    with lasting():
+        try:
+            with _terminate_as_interrupt():
+                _check_working_directory()
+                _allow_open_files()
+                return door()
+        except NeroRLError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return Exit.BAD_INPUT
+        except FailedError as error:
+            print("; ".join([f"error: {error}", *_remedy(error.__cause__)]), file=sys.stderr)
+            return Exit.FAILED
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return Exit.INTERRUPTED
+        except SystemExit as end:
+            if isinstance(end.code, int) or end.code is None:
+                return end.code or Exit.WELL
+            print(end.code, file=sys.stderr)
+            return Exit.FAILED
+        except BrokenPipeError:  # who asked for the output has seen enough of it
+            return Exit.WELL
+        except Exception as error:
+            return _unforeseen(error)
+
+
+def _unforeseen(error: Exception) -> int:
+    """Tells what happened and what to do, and keeps the traceback for who has to mend it."""
+    known = _remedy(error)
+    told = [_told(error), *(known or ["nobody foresaw this; please report it"])]
+    if not (isinstance(error, OSError) and error.errno in DISK_FULL):
+        told += [f"its traceback is in {file}" for file in _keep_traceback(error)]
+    print(f"error: {'; '.join(told)}", file=sys.stderr)
+    return Exit.FAILED
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return ": ".join(str(part) for part in (error.filename, error.strerror) if part)
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _remedy(error: BaseException | None) -> list[str]:
+    """What to do about an error; empty where that is not known."""
+    if isinstance(error, RecursionError):
+        return ["something is nested too deeply"]
+    if isinstance(error, MemoryError):
+        return [_REMEDIES[errno.ENOMEM]]
+    number = error.errno if isinstance(error, OSError) else None
+    return [_REMEDIES[number]] if number in _REMEDIES else []
+
+
+def _keep_traceback(error: Exception) -> list[Path]:
+    """Writes the traceback among the temporary files, or here; empty where neither is possible."""
+    name = f"nerorl-error-{datetime.now():%Y-%m-%d_%H-%M-%S}-{os.getpid()}.txt"
+    for directory in (tempfile.gettempdir, Path.cwd):
+        with contextlib.suppress(OSError):
+            path = Path(directory(), name)
+            path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+            return [path]
+    return []
+
+
+def _check_working_directory() -> None:
+    try:
+        Path.cwd()
+    except OSError as error:
+        message = "the working directory does not exist any more; go to one that does"
+        raise UsageError(message) from error
+
+
+def _allow_open_files() -> None:
+    """Asks for as many open files as this process may have; a sweep has pipes to its workers."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if 0 <= hard < FEWEST_FILES:
+        message = f"only {hard} files may be open at a time, and {FEWEST_FILES} are needed"
+        raise UsageError(f"{message}; allow more, e.g. ulimit -n 4096")
+
+
+@contextlib.contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """Treats SIGTERM, which clusters send, like Ctrl-C."""
+
+    def interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise KeyboardInterrupt
+
+    try:
+        previous = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # only the main thread may set handlers
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

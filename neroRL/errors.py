@@ -15,6 +15,11 @@ class NeroRLError(Exception):
     """Base of all errors that a user's input can cause."""
 
 
+# Longer ones are shortened in messages, and not compared with others: that takes the product of
+# their lengths.
+LONGEST_NAME = 200
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong with one key.
@@ -46,6 +51,10 @@ class ConfigError(NeroRLError):
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[tuple[Problem, ...]]]:
         return type(self), (self.problems,)  # errors cross process boundaries
+
+
+class FailedError(Exception):
+    """What a command had begun failed: exit status 1, and no second traceback."""
 
 
 class UsageError(NeroRLError):
@@ -116,10 +125,16 @@ def described(error: BaseException) -> str:
     return ": ".join(filter(None, [type(error).__name__, str(error)]))
 
 
+def shortened(value: object) -> str:
+    """Returns the text of a value as messages show it: of a very long one, both ends."""
+    text = str(value)
+    return text if len(text) <= LONGEST_NAME else f"{text[:100]}…{text[-97:]}"
+
+
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """Returns ``"; did you mean X or Y?"`` for the candidates nearest to ``name``, or ``""``."""
     candidates = list(dict.fromkeys(candidates))
-    if name in candidates:  # what is wrong is not its spelling
+    if name in candidates or len(name) > LONGEST_NAME:  # what is wrong is not its spelling
         return ""
     near = difflib.get_close_matches(name, candidates, n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(near)}?" if near else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import tempfile
@@ -10,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from neroRL.errors import OutputError
+from neroRL.errors import OutputError, UsageError, shortened
 
+# Linux allows 107 bytes; multiprocessing adds two names of its own.
+LONGEST_PLACE_OF_SOCKETS = 70
 # What ``replacing`` calls its temporary files.
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
 
@@ -39,19 +42,105 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def expanded(path: str) -> Path:
+    """The path, with ``~`` replaced by the home directory.
+
+    Raises:
+        UsageError: there is no such home directory.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UsageError(
+            f"{path}: no home directory is known for ~; write the whole path"
+        ) from None
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path names a file; a path that no file can have names none."""
+    with contextlib.suppress(OSError, ValueError):
+        return path.is_file()
+    return False
+
+
+@contextlib.contextmanager
+def short_temporary_directory() -> Iterator[None]:
+    """Uses ``/tmp`` for temporary files while the block runs, where sockets need a shorter name.
+
+    Raises:
+        OutputError: there is no temporary directory.
+    """
+    before = tempfile.tempdir
+    try:
+        place = tempfile.gettempdir()
+    except FileNotFoundError as error:
+        message = f"{reason_of(error)}; set TMPDIR to a directory that can be written to"
+        raise OutputError(message) from None
+    if len(os.fsencode(place)) > LONGEST_PLACE_OF_SOCKETS:
+        tempfile.tempdir = "/tmp"
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
 def check_place(directory: Path) -> None:
     """Checks that a directory exists or could be made, and written to.
 
     Raises:
-        OutputError: it is a file, lies below one, or is not writable.
+        OutputError: it is a file, lies below one, is not writable, or no directory can have its
+            name.
     """
     existing = directory
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
+    try:
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
+    except (OSError, ValueError) as error:
+        raise OutputError(f"{shortened(directory)}: {reason_of(error)}") from None
     if not existing.is_dir():
         raise OutputError(f"{existing} is a file; expected a directory")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise OutputError(f"{existing} is not writable")
+
+
+def make_directory(directory: Path) -> None:
+    """Makes a directory, and those above it, where they are missing.
+
+    Raises:
+        OutputError: that is not possible here.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        message = f"{shortened(directory)} cannot be made: {reason_of(error)}; choose another place"
+        raise OutputError(message) from None
+
+
+def make_new_directory(directory: Path) -> Path:
+    """Makes a directory that nobody else has: ``<name>``, or ``<name>-1``, ``<name>-2``, ….
+
+    Returns:
+        The directory.
+
+    Raises:
+        OutputError: none can be made here.
+    """
+    make_directory(directory.parent)
+    for number in itertools.count():
+        new = directory.with_name(f"{directory.name}-{number}") if number else directory
+        try:
+            new.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise OutputError(f"{new} cannot be made: {reason_of(error)}") from None
+        return new
+    raise AssertionError("counting does not end")
+
+
+def reason_of(error: Exception) -> str:
+    """What an operating system says about a file, without the file."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from neroRL.composition.overrides import override_key, value_text
+from neroRL.composition.overrides import override_key, plain_text
 from neroRL.composition.paths import find_config
 from neroRL.config.checks import run_id_problem
-from neroRL.errors import UsageError, did_you_mean
+from neroRL.errors import UsageError, did_you_mean, shortened
+from neroRL.files import expanded, is_file
 from neroRL.records.exits import Exit
 
-_NEEDS_NO_QUOTES = re.compile(r"[a-zA-Z./][\w./-]*")
-_WORDS = ("null", "true", "false", "inf", "nan")
 TUNE_EPILOG = """\
 Everything after the flags is passed to Hydra: overrides and sweeps of any key
 (trainer.updates=20, trainer.gamma=0.9,0.99), the launcher (hydra/launcher=joblib), the
@@ -75,18 +73,18 @@ def tune_arguments(arguments: Sequence[str]) -> list[str]:
     add("--num-repetitions", "<n>", "how often to repeat the training of one config", 1, _positive)
     add("--worker-id", "<n>", "sets the port for each environment instance", 2, _not_negative)
     add("--run-id", "<path>", "the tag of the TensorBoard summaries", "default", _run_id)
-    add("--out", "<path>", "where to output the generated config files", "./grid_search/")
+    add("--out", "<path>", "where to output the generated config files", "./grid_search/", _path)
     parser.add_argument(
         "--generate-only",
         action="store_true",
         help="whether to only generate the config files [default: False]",
     )
     flags, passed = parser.parse(arguments)
-    root = Path(flags.out).resolve()
+    root = flags.out.resolve()
     if not (root / flags.run_id).resolve().is_relative_to(root):
         parser.error(f"argument --run-id: {flags.run_id} is a link that leaves {flags.out}")
     # Configs are written to --out itself, a sweep's jobs below a directory of its run-id.
-    directory = flags.out if flags.generate_only else str(Path(flags.out) / flags.run_id)
+    directory = str(flags.out if flags.generate_only else flags.out / flags.run_id)
     own = {
         "hydra.sweeper.tune": flags.tune,
         "hydra.sweeper.num_repetitions": flags.num_repetitions,
@@ -123,20 +121,21 @@ def train_arguments(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
     add("--config", "<path>", "path to the config file", "./configs/default.yaml")
     add("--worker-id", "<n>", "sets the port for each environment instance", None, _not_negative)
     add("--run-id", "<path>", "the tag of the TensorBoard summaries", None, _run_id)
-    add("--out", "<path>", "trains in a new directory below <out>/<run-id>", "./runs/")
+    add("--out", "<path>", "trains in a new directory below <out>/<run-id>", "./runs/", _path)
     add("--seed", "<n>", "of everything random; below 0 one is drawn", None, _integer)
-    add("--checkpoint", "<path>", "continues the training of a checkpoint", None)
+    add("--checkpoint", "<path>", "continues the training of a checkpoint", None, _path)
     add("--num-updates", "<n>", "how many updates to train", None, _positive)
     flags, passed = parser.parse(arguments)
-    checkpoint = Path(flags.checkpoint) if flags.checkpoint is not None else None
-    if checkpoint is not None and not checkpoint.is_file():
-        parser.error(f"argument --checkpoint: {checkpoint} ({checkpoint.resolve()}) is no file")
+    checkpoint = flags.checkpoint.absolute() if flags.checkpoint is not None else None
+    if checkpoint is not None and not is_file(checkpoint):
+        told = shortened(f"{flags.checkpoint} ({checkpoint})")
+        parser.error(f"argument --checkpoint: {told} is no file")
     own = {
         "run_id": flags.run_id,
         "worker_id": flags.worker_id,
         "seed": flags.seed,
         "trainer.updates": flags.num_updates,
-        "hydra.run.dir": f"{flags.out.rstrip('/') or '/'}/${{run_id}}/${{now:%Y-%m-%d_%H-%M-%S}}",
+        "hydra.run.dir": str(flags.out / "${run_id}/${now:%Y-%m-%d_%H-%M-%S}"),
     }
     given = {key: value for key, value in own.items() if value is not None}
     return [*_config(parser, flags.config), *_overrides(given, passed), *passed], checkpoint
@@ -172,14 +171,14 @@ def _config(parser: _Parser, name: str) -> list[str]:
 def _overrides(own: dict[str, object], passed: Sequence[str]) -> list[str]:
     """Overrides of the flags; one given after the flags takes their place."""
     given = {override_key(text) for text in passed}
-    return [f"{key}={_text(value)}" for key, value in own.items() if key not in given]
+    return [f"{key}={plain_text(value)}" for key, value in own.items() if key not in given]
 
 
-def _text(value: object) -> str:
-    """A value as an override, without quotes where it reads the same."""
-    if isinstance(value, str) and _NEEDS_NO_QUOTES.fullmatch(value) and value.lower() not in _WORDS:
-        return value
-    return value_text(value)
+def _path(text: str) -> Path:
+    try:
+        return expanded(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _integer(text: str) -> int:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -25,12 +24,14 @@ from neroRL.devices import own_device
 from neroRL.environments import registry
 from neroRL.environments.unity.ports import leased_worker_ids
 from neroRL.errors import Interrupted, JobFailedError, TransientError, described
-from neroRL.files import remove_leftovers
+from neroRL.files import expanded, remove_leftovers
+from neroRL.locks import waited_for
 from neroRL.records.job_progress import ProgressFile
 from neroRL.records.results import COMPLETED, FAILED, JobResult, fingerprint, read_result
 from neroRL.records.sweep_record import trial_id
 from neroRL.reporting.cells import cells, run_name
 from neroRL.reporting.tensorboard import SUMMARIES, Summaries
+from neroRL.streams import keep_tracebacks_off_the_console
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.interrupt import Requeued, interruptible
 from neroRL.training.trainer import device_of, train
@@ -38,7 +39,6 @@ from neroRL.training.trainer import device_of, train
 logger = logging.getLogger("neroRL.job")
 
 SEED_LIMIT = 2**31 - 1
-LOCK_FILE = ".lock"
 CPU = torch.device("cpu")
 
 
@@ -82,23 +82,26 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
         Exception: whatever ended the training; it is recorded as the job's result before.
     """
     identity = _identity(composed)
+    mapping = plain(composed)
+    if HydraConfig.get().mode != RunMode.MULTIRUN:  # a person looks at it
+        keep_tracebacks_off_the_console()
     # An environment may leave the working directory; the next job of this process begins in it.
-    with contextlib.chdir("."), _alone(identity.directory) as waited, interruptible():
+    with contextlib.chdir("."), waited_for(identity.directory) as waited, interruptible():
         for directory in (identity.directory, identity.directory / checkpoints.DIRECTORY):
             remove_leftovers(directory)
+        config = check(_from_where_it_started(mapping))
+        if config.seed < 0:
+            config.seed = _drawn_seed(identity.directory, checkpoint)
+        mark = fingerprint({**mapping, "seed": config.seed})
         done = read_result(identity.directory) if waited else None
-        if done is not None and done.status != FAILED:
+        if done is not None and done.status != FAILED and done.fingerprint == mark:
             logger.info("another process has done this job")
             return float("nan") if done.objective is None else done.objective
-        return _run(plain(composed), identity, checkpoint)
+        return _run(config, mark, identity, checkpoint)
 
 
-def _run(mapping: dict[str, Any], identity: Identity, checkpoint: Path | None) -> float:
+def _run(config: Config, mark: str, identity: Identity, checkpoint: Path | None) -> float:
     began = time.perf_counter()
-    config = check(mapping)
-    if config.seed < 0:
-        config.seed = _drawn_seed(identity.directory, checkpoint)
-    mark = fingerprint({**mapping, "seed": config.seed})
     progress = ProgressFile(identity.directory)
     progress.begin(config.trainer.updates)
     try:
@@ -137,31 +140,6 @@ def _own_ports(config: Config) -> Iterator[Config]:
         return
     with leased_worker_ids(config.worker_id, ports_needed(config)) as first:
         yield dataclasses.replace(config, worker_id=first)
-
-
-@contextlib.contextmanager
-def _alone(directory: Path) -> Iterator[bool]:
-    """Waits until no other process works in the job's directory.
-
-    A launcher's jobs may outlive the sweep that started them, and meet those of the next one.
-
-    Yields:
-        Whether there was someone to wait for.
-    """
-    lock = FileLock(directory / LOCK_FILE)
-    waited = False
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        logger.warning("another process runs this job; waiting for its end")
-        waited = True
-        lock.acquire(poll_interval=1.0)
-    except NotImplementedError:
-        logger.warning("%s: this file system has no locks", directory)
-    try:
-        yield waited
-    finally:
-        lock.release()
 
 
 def _train(
@@ -231,6 +209,21 @@ def _drawn_seed(directory: Path, checkpoint: Path | None) -> int:
     seed = secrets.randbelow(SEED_LIMIT)
     logger.info("drew the seed %d", seed)
     return seed
+
+
+def _from_where_it_started(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with its paths made absolute, where Hydra has changed the working directory."""
+    moved = {
+        key: dict(value) if isinstance(value, dict) else value for key, value in mapping.items()
+    }
+    if HydraConfig.get().job.chdir:
+        start = HydraConfig.get().runtime.cwd
+        model, environment = moved["model"], moved["environment"]
+        if model["model_path"]:
+            model["model_path"] = str(Path(start, expanded(model["model_path"])))
+        if registry.environment_type(environment["type"]).uses_ports:  # its name is an executable
+            environment["name"] = str(Path(start, expanded(environment["name"])))
+    return moved
 
 
 def _identity(composed: DictConfig) -> Identity:

@@ -11,10 +11,10 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "neroRL"
 # What each package may import from neroRL, besides itself.
-FOUNDATION = {"errors", "files", "cores", "config", "records"}
+FOUNDATION = {"errors", "files", "locks", "streams", "cores", "config", "records"}
 ALLOWED = {
     "records": {"errors", "files", "config", "__init__"},
-    "config": {"errors"},
+    "config": {"errors", "files"},
     "environments": {"errors", "config", "leases"},
     "models": {"errors", "config", "environments"},
     "evaluation": FOUNDATION | {"environments", "models"},

@@ -1,27 +1,32 @@
-"""Runs Hydra for every door: finds the primary config, checks it, and turns errors into exits."""
+"""Runs Hydra for every door: finds the primary config and checks it before anything is created."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import os
-import signal
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 
 import hydra
-from hydra._internal.utils import get_args_parser
+from hydra._internal.utils import (
+    detect_calling_file_or_module_from_task_function,
+    detect_task_name,
+    get_args_parser,
+)
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException
 from hydra.types import TaskFunction
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from neroRL.composition import checking
-from neroRL.composition.checking import Origin, composition_problem, plain
+from neroRL.composition.checking import Origin, composition_problem, known_to_hydra, plain
+from neroRL.composition.grammar import parse_all
 from neroRL.composition.loader import choices_hold
+from neroRL.composition.overrides import escaped, value_text
 from neroRL.composition.source import (
     FileSource,
     PrimarySearchPath,
@@ -30,20 +35,15 @@ from neroRL.composition.source import (
 )
 from neroRL.config.problems import leaf_paths
 from neroRL.config.schema import Config
-from neroRL.errors import (
-    ConfigError,
-    NeroRLError,
-    TransientError,
-    UsageError,
-    described,
-    did_you_mean,
-)
-from neroRL.files import check_place
-from neroRL.records.exits import Exit
+from neroRL.errors import ConfigError, FailedError, UsageError, did_you_mean
+from neroRL.files import check_place, is_file, make_directory, make_new_directory
+from neroRL.locks import held
+from neroRL.streams import as_data
 
 HYDRA_VERSION = "1.3"
 DEFAULT_CONFIG = "default"
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT)
+# A directory that is named by the time of its start, as ``${now:%H-%M-%S}``.
+_NAMED_BY_TIME = re.compile(r"\$\{now:[^}]*\}[^/]*$")
 
 
 def run(
@@ -57,31 +57,21 @@ def run(
         check: called with the config of a single training, before anything is created.
 
     Returns:
-        The exit status.
+        The exit status: 0, or 1 where some job of a sweep failed.
+
+    Raises:
+        NeroRLError: bad input; nothing was created.
+        FailedError: a single training failed.
     """
     try:
-        with _terminate_as_interrupt():
-            _run(arguments, task, check)
-    except TransientError as error:  # the machine's fault, met while training
-        print(f"error: {described(error)}", file=sys.stderr)
-        return Exit.FAILED
-    except (NeroRLError, HydraException, OmegaConfBaseException) as error:
-        print(f"error: {_explained(error)}", file=sys.stderr)
-        return Exit.BAD_INPUT
-    except OSError as error:
-        if error.errno not in DISK_ERRORS:
-            raise
-        print(f"error: {error}; make room and run the same command again", file=sys.stderr)
-        return Exit.FAILED
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return Exit.INTERRUPTED
+        _run(arguments, task, check)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UsageError(_explained(error)) from error
     except SystemExit as end:
-        if isinstance(end.code, int) or end.code is None:
-            return end.code or Exit.WELL
-        print(end.code, file=sys.stderr)
-        return Exit.FAILED
-    return Exit.WELL
+        if not isinstance(end.code, int):
+            raise
+        return end.code
+    return 0
 
 
 def _run(
@@ -89,19 +79,49 @@ def _run(
 ) -> None:
     # Flags may stand between overrides.
     args = _parsed(arguments)
+    parse_all(args.overrides)
     primary = _primary_file(args)
     for plugin in (FileSource, PrimarySource, PrimarySearchPath):
         Plugins.instance().register(plugin)
     PrimarySearchPath.primary = primary
     passed = _arguments_for_hydra(args, primary)
     with choices_hold():
-        if not (args.multirun or _only_shows(args)):
-            _check_single_run(primary, args.overrides, check)
         main = hydra.main(
             version_base=HYDRA_VERSION, config_path=str(primary.parent), config_name=primary.stem
-        )
-        with _hydra_environment(passed):
-            main(task)()
+        )(task)
+        if _only_shows(args):
+            with as_data(), _hydra_environment(passed):
+                main()
+        elif args.multirun:
+            with _hydra_environment(passed):
+                main()
+        else:
+            directory, is_new = _check_single_run(primary, args.overrides, task, check)
+            _train_alone(main, directory, passed, is_new=is_new)
+
+
+def _train_alone(
+    main: Callable[[], object], directory: Path, passed: Sequence[str], *, is_new: bool
+) -> None:
+    """Trains in a directory that no other process works in.
+
+    Raises:
+        OutputError: the directory cannot be made, or another process holds it.
+        FailedError: the training failed.
+    """
+    if is_new:
+        directory = make_new_directory(directory)
+    else:
+        make_directory(directory)
+    place = f"hydra.run.dir={value_text(escaped(str(directory)))}"
+    with held(directory, "training"), _hydra_environment([*passed, place]):
+        try:
+            main()
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}"
+            log = next(iter(directory.glob("*.log")), None)
+            where = f"; its traceback is in {log}" if log is not None else ""
+            raise FailedError(f"the training failed: {told}{where}") from error
 
 
 def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
@@ -126,7 +146,7 @@ def _primary_file(args: argparse.Namespace) -> Path:
     directories = [Path(path) for path in (args.config_path, args.config_dir) if path]
     directories.append(shipped_conf())
     for directory in directories:
-        if (directory / name).is_file():
+        if is_file(directory / name):
             return (directory / name).resolve()
     searched = ", ".join(str(directory.resolve()) for directory in directories)
     known = [path.stem for directory in directories for path in directory.glob("*.yaml")]
@@ -160,13 +180,22 @@ def _arguments_for_hydra(args: argparse.Namespace, primary: Path) -> list[str]:
 
 
 def _check_single_run(
-    primary: Path, overrides: Sequence[str], check: Callable[[Config], None] | None
-) -> None:
-    """Checks a single training before Hydra makes its directory."""
-    with hydra.initialize_config_dir(str(primary.parent), version_base=HYDRA_VERSION):
+    primary: Path,
+    overrides: Sequence[str],
+    task: TaskFunction,
+    check: Callable[[Config], None] | None,
+) -> tuple[Path, bool]:
+    """Checks a single training before Hydra makes its directory.
+
+    Returns:
+        The directory, and whether it is to be a new one: one that is named by the time is, even
+        if another training has started in the same second.
+    """
+    name = detect_task_name(*detect_calling_file_or_module_from_task_function(task)[:2])
+    with hydra.initialize_config_dir(
+        str(primary.parent), job_name=name, version_base=HYDRA_VERSION
+    ):
         composed = hydra.compose(primary.stem, overrides=list(overrides), return_hydra_config=True)
-    with contextlib.suppress(OmegaConfBaseException):  # it may depend on what is known later
-        check_place(Path(composed.hydra.run.dir))
     origin = Origin(primary, overrides)
     try:
         with checking.trying() as checked:
@@ -175,8 +204,18 @@ def _check_single_run(
             check(config)
     except ConfigError as error:
         raise ConfigError(origin.located(error.problems)) from None
+    with known_to_hydra(composed):
+        directory = Path(str(composed.hydra.run.dir))
+    check_place(directory)
     for caution in origin.cautions(config):
         print(f"warning: {caution}", file=sys.stderr)
+    return directory, _is_named_by_time(composed)
+
+
+def _is_named_by_time(composed: DictConfig) -> bool:
+    written = OmegaConf.to_container(composed.hydra.run, resolve=False)
+    assert isinstance(written, dict)
+    return _NAMED_BY_TIME.search(str(written["dir"])) is not None
 
 
 @contextlib.contextmanager
@@ -195,32 +234,12 @@ def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
             os.environ["HYDRA_FULL_ERROR"] = full_error
 
 
-@contextlib.contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """Treats SIGTERM, which clusters send, like Ctrl-C."""
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        raise KeyboardInterrupt
-
-    try:
-        previous = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # only the main thread may set handlers
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-
-
 def _explained(error: Exception) -> str:
     """The error's text, with near matches for a key that Hydra does not find."""
     problem = composition_problem(error) if isinstance(error, HydraException) else None
     if problem is not None:
         return str(problem)
     text = str(error).strip()
-    if isinstance(error, OverrideParseException):
-        text = f"{error.override}: {text.splitlines()[0]}"
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException) and str(cause) not in text:
         text = f"{text}\n{cause}"

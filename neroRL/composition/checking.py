@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    InterpolationToMissingValueError,
+    OmegaConfBaseException,
+)
 
 from neroRL.composition.completion import defaults
 from neroRL.composition.fitting import misfits, position_cautions
 from neroRL.config import Config, build, cautions, cross_check
+from neroRL.config.checks import flat
 from neroRL.config.documents import Document, read_document
 from neroRL.config.problems import leaf_paths
 from neroRL.config.published import modernise, written_as
@@ -25,6 +33,15 @@ if TYPE_CHECKING:
     from neroRL.environments.trial import Trials
 
 COMMAND_LINE = "command line"
+MISSING = "???"
+_NO_VALUE = (
+    f"has no value ({MISSING}); give it one in the config or on the command line, or sweep it"
+)
+# Interpolations of what Hydra tells each job of a sweep by itself.
+_OF_ONE_JOB = re.compile(
+    r"\$\{hydra:(?:job\.(?:num|id|override_dirname)|overrides|runtime\.output_dir|sweep\.subdir|"
+    r"sweeper)[^}]*\}"
+)
 _IN_PLAIN_WORDS = {
     "Cannot merge DictConfig with ListConfig": "a list cannot take the place of a map",
 }
@@ -33,20 +50,71 @@ _IN_PLAIN_WORDS = {
 def plain(config: DictConfig) -> dict[str, Any]:
     """Resolves a composed config, without its ``hydra`` node, to plain Python.
 
+    Args:
+        config: composed; where it has no ``hydra`` node, its job runs and Hydra knows it.
+
+    Returns:
+        The values; ``???`` for one that is still to be given, and for what depends on it.
+
     Raises:
-        ConfigError: an interpolation does not resolve, or a value is missing.
+        ConfigError: an interpolation does not resolve.
     """
-    try:
-        content = OmegaConf.to_container(
-            OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]),
-            resolve=True,
-            throw_on_missing=True,
-        )
-    except OmegaConfBaseException as error:
-        message = str(error).splitlines()[0]
-        raise ConfigError([Problem(str(error.full_key or ""), message)]) from None
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    _refuse_what_jobs_differ_in(own)
+    with known_to_hydra(config):
+        try:
+            try:
+                content = OmegaConf.to_container(own, resolve=True)
+            except InterpolationToMissingValueError:
+                content = _resolved(own)
+        except OmegaConfBaseException as error:
+            message = str(error).splitlines()[0]
+            raise ConfigError([Problem(str(error.full_key or ""), message)]) from None
     assert isinstance(content, dict)
     return {str(key): value for key, value in content.items()}
+
+
+@contextlib.contextmanager
+def known_to_hydra(config: DictConfig) -> Iterator[None]:
+    """Has ``${hydra:…}`` read a composed config's ``hydra`` node while the block runs."""
+    known: Any = HydraConfig.instance()
+    before = known.cfg
+    if "hydra" in config:
+        known.cfg = config
+    try:
+        yield
+    finally:
+        known.cfg = before
+
+
+def _refuse_what_jobs_differ_in(config: DictConfig) -> None:
+    """Refuses interpolations of what Hydra tells each job by itself: it is not known before."""
+    found = [
+        Problem(path, f"{written} is not known before the job runs; write a value, or a key's")
+        for path, text in flat(_as_written(config)).items()
+        for written in _OF_ONE_JOB.findall(str(text))
+    ]
+    if found:
+        raise ConfigError(found)
+
+
+def _as_written(config: DictConfig) -> dict[str, Any]:
+    content = OmegaConf.to_container(config)
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
+
+
+def _resolved(node: Any) -> Any:
+    """Resolves what can be resolved, value by value."""
+    keys = list(node) if isinstance(node, DictConfig) else range(len(node))
+    content = {}
+    for key in keys:
+        try:
+            value = MISSING if OmegaConf.is_missing(node, key) else node[key]
+        except InterpolationToMissingValueError:
+            value = MISSING
+        content[key] = _resolved(value) if OmegaConf.is_config(value) else value
+    return content if isinstance(node, DictConfig) else list(content.values())
 
 
 def check(mapping: Mapping[str, Any], trials: Trials | None = None) -> Config:
@@ -62,6 +130,9 @@ def check(mapping: Mapping[str, Any], trials: Trials | None = None) -> Config:
     Raises:
         ConfigError: with everything found wrong.
     """
+    missing = [path for path, value in flat(mapping).items() if value == MISSING]
+    if missing:
+        raise ConfigError([Problem(path, _NO_VALUE) for path in missing])
     config = build(mapping)
     evaluated = config.evaluation.seed_list() if config.evaluation.evaluate else []
     found = cross_check(config) + registry.check(config.environment, evaluated)

@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import (
     Override,
     OverrideType,
@@ -17,6 +16,8 @@ from hydra.core.override_parser.types import (
 )
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from neroRL.composition.grammar import parser
+
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 # A key and a number, or two numbers and a slash: what is different in each job of a large grid.
 _KEY = r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)"
@@ -24,6 +25,7 @@ _NUMBER = re.compile(_KEY + r"=(-?(?:0|[1-9]\d*)(\.\d+)?(e[-+]?\d+)?)", re.ASCII
 _DIRECTORY = re.compile(_KEY + r"=(\d+/\d+)", re.ASCII)
 # Backslashes before it are doubled, as they would escape it themselves.
 _INTERPOLATION = re.compile(r"(\\*)\$\{")
+_NEEDS_NO_QUOTES = re.compile(r"[a-zA-Z./][\w./-]*")
 _RESERVED = {"null", "true", "false", "inf", "nan"}
 
 
@@ -56,6 +58,13 @@ def value_text(value: Any) -> str:
     raise ValueError(f"{value!r} is not a plain value")
 
 
+def plain_text(value: Any) -> str:
+    """Writes a value as :func:`value_text` does, without quotes where it reads the same."""
+    if isinstance(value, str) and _NEEDS_NO_QUOTES.fullmatch(value):
+        return value if value.lower() not in _RESERVED else value_text(value)
+    return value_text(value)
+
+
 def escaped(value: Any) -> Any:
     """Plain Python with each ``${`` escaped: OmegaConf reads it as the text it is."""
     if isinstance(value, str):
@@ -83,7 +92,7 @@ def parse(text: str) -> Override:
     elif directory := _DIRECTORY.fullmatch(text):
         key, value = directory.groups()
     else:
-        return OverridesParser.create().parse_override(text)
+        return parser().parse_override(text)
     return Override(
         type=OverrideType.CHANGE,
         key_or_group=key,

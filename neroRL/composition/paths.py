@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path, PurePath
 
 from neroRL.composition.source import shipped_conf
-from neroRL.errors import UsageError, did_you_mean
+from neroRL.errors import UsageError, did_you_mean, shortened
+from neroRL.files import expanded, is_file, reason_of
 
 DOCUMENTED_DIRECTORY = "configs"
 SUFFIXES = (".yaml", ".yml")
@@ -34,20 +35,23 @@ def find_tuning_file(name: str) -> Path:
         UsageError: there is no such file; tells where it was looked for.
     """
     shipped = shipped_conf() / "tune" / f"{name}.yaml"
-    if not Path(name).exists() and "/" not in name and shipped.is_file():
+    if "/" not in name and is_file(shipped) and not Path(name).exists():
         return shipped
     return _find(name, shipped_conf() / "tune")
 
 
 def _find(name: str, directory: Path) -> Path:
-    path = Path(name).expanduser()
-    if path.is_file():
+    path = expanded(name)
+    if is_file(path):
         return path
-    if path.is_dir():
-        raise UsageError(f"{path} ({path.resolve()}) is a directory; expected a YAML file")
-    shown = str(path) if path.is_absolute() else f"{path} ({path.absolute()})"
-    if path.exists():
-        raise UsageError(f"{shown} is no regular file")
+    shown = shortened(path if path.is_absolute() else f"{path} ({path.absolute()})")
+    try:
+        if path.is_dir():
+            raise UsageError(f"{path} ({path.resolve()}) is a directory; expected a YAML file")
+        if path.exists():
+            raise UsageError(f"{shown} is no regular file")
+    except OSError as error:
+        raise UsageError(f"{shown}: {reason_of(error)}") from None
     parts = PurePath(name).parts
     looked_for = [shown]
     if parts and parts[0] == DOCUMENTED_DIRECTORY:

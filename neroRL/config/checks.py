@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from neroRL.config.problems import problems_of
-from neroRL.config.schema import Config, ScheduleConfig
-from neroRL.errors import ConfigError, Problem
+from neroRL.config.schema import Config, ModelConfig, ScheduleConfig
+from neroRL.errors import ConfigError, Problem, UsageError, shortened
+from neroRL.files import is_file
 
 FIRST_UNITY_PORT = 5005
 LAST_PORT = 65535
 # Of one rollout: more fit no memory.
 MOST_STEPS = 2**27
+# File systems take 255 bytes; the names of checkpoints and temporary files add to the run-id.
+LONGEST_RUN_ID = 200
 SCHEDULES = ("learning_rate_schedule", "beta_schedule", "clip_range_schedule")
 
 _ADAPTER = TypeAdapter(Config)
@@ -126,12 +128,22 @@ def _check_names(config: Config) -> list[Problem]:
     problem = run_id_problem(config.run_id)
     if problem:
         found.append(Problem("run_id", problem))
-    path = config.model.model_path
-    if config.model.load_model and not path:
-        found.append(Problem("model.model_path", "is empty, but load_model is on"))
-    elif config.model.load_model and not Path(path).is_file():
-        found.append(Problem("model.model_path", f"{path} ({Path(path).absolute()}) is no file"))
+    if config.model.load_model:
+        found += _check_weights(config.model)
     return found
+
+
+def _check_weights(model: ModelConfig) -> list[Problem]:
+    if not model.model_path:
+        return [Problem("model.model_path", "is empty, but load_model is on")]
+    try:
+        path = model.weights_file
+    except UsageError as error:
+        return [Problem("model.model_path", str(error))]
+    if is_file(path):
+        return []
+    message = f"{shortened(model.model_path)} ({shortened(path.absolute())}) is no file"
+    return [Problem("model.model_path", message)]
 
 
 def run_id_problem(run_id: str) -> str | None:
@@ -141,6 +153,10 @@ def run_id_problem(run_id: str) -> str | None:
     if ".." in run_id or run_id.startswith(("/", "~")) or "\\" in run_id or "\0" in run_id:
         allowed = "no '..', no backslash, no leading '/'"
         return f"{run_id!r} must stay below the output directory: {allowed}"
+    longest = max(len(part.encode(errors="replace")) for part in run_id.split("/"))
+    if longest > LONGEST_RUN_ID:
+        limit = f"at most {LONGEST_RUN_ID} fit into the name of a checkpoint"
+        return f"{shortened(run_id)} has {longest} bytes; {limit}"
     return None
 
 

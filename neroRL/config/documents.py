@@ -7,6 +7,7 @@ keys, tags, several documents and files that are not text are refused with their
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -32,6 +33,10 @@ _NAN = re.compile(r"\.(nan|NaN|NAN)")
 _CORE_TAG = "tag:yaml.org,2002:"
 
 Keys = tuple[Hashable, ...]
+
+DEEPEST = 50
+MOST_VALUES = 1_000_000
+MOST_DIGITS = sys.int_info.default_max_str_digits
 
 
 @dataclass
@@ -72,6 +77,14 @@ def read_document(path: Path) -> Document:
             documents, a duplicate key, a tag, or a key that is no scalar.
     """
     text = _read_text(path)
+    try:
+        return _document(path, text)
+    except RecursionError:
+        message = f"nested more than {DEEPEST} deep"
+        raise ConfigError([Problem("", message, str(path))]) from None
+
+
+def _document(path: Path, text: str) -> Document:
     try:
         nodes = list(YAML(typ="safe", pure=True).compose_all(text))
     except MarkedYAMLError as error:
@@ -115,10 +128,16 @@ class _Constructor:
 
     def __init__(self, document: Document) -> None:
         self._document = document
+        self._count = 0
         self._open: set[int] = set()  # nodes being built: an alias to one of them is a cycle
 
     def construct(self, node: Node, keys: Keys) -> Any:
         self._document.lines.setdefault(keys, node.start_mark.line + 1)
+        self._count += 1
+        if len(keys) > DEEPEST:
+            raise self._refused(node, f"nested more than {DEEPEST} deep")
+        if self._count > MOST_VALUES:  # aliases of aliases multiply
+            raise self._refused(node, f"more than {MOST_VALUES:,} values, aliases written out")
         if isinstance(node, ScalarNode):
             return self._scalar(node)
         if id(node) in self._open:
@@ -143,6 +162,9 @@ class _Constructor:
             if key_node.value == "<<" and key_node.style is None:
                 value = self.construct(value_node, (*keys, "<<"))
                 for source in value if isinstance(value, list) else [value]:
+                    if not isinstance(source, dict):
+                        message = f"<< takes a map or a list of maps, not {source!r:.80}"
+                        raise self._refused(key_node, message)
                     merged = {**source, **merged}
                 continue
             key = self._scalar(key_node)
@@ -159,7 +181,11 @@ class _Constructor:
             raise self._refused(node, f"the tag {tag} is not allowed; write plain values")
         if node.style is not None or (tag == f"{_CORE_TAG}str" and _is_explicit(node)):
             return node.value
-        return parse_scalar(node.value)
+        try:
+            return parse_scalar(node.value)
+        except ValueError:
+            message = f"a number of {len(node.value)} digits; at most {MOST_DIGITS} are read"
+            raise self._refused(node, message) from None
 
     def _check_tag(self, node: Node, expected: str) -> None:
         if str(node.tag) != f"{_CORE_TAG}{expected}":
@@ -177,7 +203,11 @@ def _is_explicit(node: ScalarNode) -> bool:
 
 
 def parse_scalar(text: str) -> Any:
-    """Reads a plain scalar by the core schema of YAML 1.2 (section 10.3.2 of its text)."""
+    """Reads a plain scalar by the core schema of YAML 1.2 (section 10.3.2 of its text).
+
+    Raises:
+        ValueError: an integer has more digits than Python reads.
+    """
     if _NULL.fullmatch(text):
         return None
     if _BOOL.fullmatch(text):

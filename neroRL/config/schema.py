@@ -8,10 +8,13 @@ boolean. Nothing here imports torch or an environment.
 from __future__ import annotations
 
 from dataclasses import field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, Strict
 from pydantic.dataclasses import dataclass
+
+from neroRL.files import expanded
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False, populate_by_name=True)
 
@@ -134,6 +137,15 @@ class ModelConfig:
     num_hidden_units: Units = 512
     recurrence: RecurrenceConfig | None = None
     transformer: TransformerConfig | None = None
+
+    @property
+    def weights_file(self) -> Path:
+        """The file of the weights to load.
+
+        Raises:
+            UsageError: it begins with ``~``, and no home directory is known.
+        """
+        return expanded(self.model_path)
 
 
 @dataclass(config=STRICT)

@@ -36,6 +36,7 @@ class SweepRecord:
         permutations: number of grid points.
         jobs: number of trainings.
         conditional: overrides of the command line that apply beside some choices only.
+        drawn_seeds: what was drawn for the choices -1, -2, … of a swept seed.
         id: tells this sweep from all others, wherever it is copied to; empty in the records of
             older versions.
         command: the command line that ran the sweep last.
@@ -50,6 +51,7 @@ class SweepRecord:
     permutations: int
     jobs: int
     conditional: tuple[str, ...] = ()
+    drawn_seeds: tuple[int, ...] = ()
     id: str = ""
     command: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class SweepRecord:
             "repetitions": self.repetitions,
             "jobs": self.jobs,
             "seed": self.seed,
+            "drawn_seeds": list(self.drawn_seeds),
             "axes": [{"key": key, "choices": list(choices)} for key, choices in self.axes.items()],
             "conditional_overrides": list(self.conditional),
             "base_config": dict(self.base),

@@ -3,80 +3,99 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import sys
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig
 
 from neroRL.composition.checking import COMMAND_LINE, plain
 from neroRL.composition.completion import complete
-from neroRL.composition.overrides import override_key, override_value, value_text
+from neroRL.composition.overrides import override_key, value_text
 from neroRL.composition.paths import find_tuning_file
+from neroRL.composition.sweeps import KeySweep
 from neroRL.config.documents import Document, read_document
-from neroRL.errors import ConfigError, Problem, UsageError
+from neroRL.errors import ConfigError, Problem
 from neroRL.sweep.grid import Axis, Choice
+from neroRL.sweep.jobs import SEED
 from neroRL.sweep.places import decides, paths_and_values
 from neroRL.sweep.search_space import HYPERPARAMETERS, KnownKeys, deciding_entries, read_axes
 
 Compose = Callable[[Sequence[str]], DictConfig]
 
 
-def split(
-    arguments: Sequence[str], params: Mapping[str, str], loader: ConfigLoader, most_choices: int
-) -> tuple[list[str], list[Axis]]:
-    """Separates overrides that all jobs share from sweeps, which become axes.
+def of_command_line(sweeps: Iterable[KeySweep]) -> list[Axis]:
+    """The axes of the sweeps on the command line and in ``hydra.sweeper.params``."""
+    return [
+        Axis(
+            sweep.key,
+            tuple(Choice(sweep.key, value, text, sweep.where) for value, text in sweep.choices),
+            sweep.where,
+        )
+        for sweep in sweeps
+    ]
+
+
+def with_numbered_seeds(axes: Iterable[Axis]) -> list[Axis]:
+    """Tells seeds that are to be drawn apart: the first is -1, the second -2, and so on.
+
+    Each ``-1`` in a list of seeds asks for a seed of its own.
+    """
+    return [
+        replace(axis, choices=_numbered(axis.choices)) if axis.key == SEED else axis
+        for axis in axes
+    ]
+
+
+def _numbered(choices: Iterable[Choice]) -> tuple[Choice, ...]:
+    numbers = itertools.count(1)
+    found = []
+    for choice in choices:
+        if type(choice.value) is int and choice.value < 0:
+            value = -next(numbers)
+            choice = replace(choice, value=value, override=f"{SEED}={value}")
+        found.append(choice)
+    return tuple(found)
+
+
+def check_distinct(axes: Sequence[Axis], groups: Collection[str]) -> None:
+    """Refuses axes of which one sets what another one sets, wherever they are written.
 
     Args:
-        arguments: of the command line.
-        params: sweeps of the config, which those of the command line replace.
-        loader: knows the choices of config groups, for ``glob``.
-        most_choices: a longer range is not written out.
-
-    Returns:
-        The shared overrides, and the axes of the command line.
+        axes: of the tuning file, the command line and ``hydra.sweeper.params``.
+        groups: names of the config groups.
 
     Raises:
-        UsageError: a sweep is no list of choices, or a range is too long.
+        ConfigError: names both places.
     """
-    parser = OverridesParser.create(config_loader=loader)
-    given = {override_key(text) for text in arguments}
-    own = [f"{key}={value}" for key, value in params.items() if key not in given]
-    fixed, axes = [], []
-    for override in parser.parse_overrides([*own, *arguments]):
-        if not override.is_sweep_override():
-            fixed.append(str(override.input_line))
-            continue
-        if not override.is_discrete_sweep():
-            message = "an interval is no list of choices; use choice(…), range(…) or commas"
-            raise UsageError(f"{override.input_line}: {message}")
-        _check_length(override, most_choices)
-        key = override.get_key_element()
-        texts = [f"{key}={value}" for value in override.sweep_string_iterator()]
-        choices = tuple(
-            Choice(override_key(key), override_value(text), text, COMMAND_LINE) for text in texts
-        )
-        if not choices:
-            raise UsageError(f"{override.input_line}: has no choices")
-        axes.append(Axis(override_key(key), choices, COMMAND_LINE))
-    return fixed, axes
+    found = []
+    for index, axis in enumerate(axes):
+        for other in axes[:index]:
+            if axis.key == other.key or _gives(axis, other, groups) or _gives(other, axis, groups):
+                message = f"is swept twice, also as {other.name} ({other.where}); keep one of them"
+                found.append(Problem(axis.key, message, axis.where))
+    if found:
+        raise ConfigError(found)
 
 
-def _check_length(override: Override, most: int) -> None:
-    value = override.value()
-    if not isinstance(value, RangeSweep):
-        return
-    assert value.start is not None and value.stop is not None  # noqa: PT018
-    length = math.ceil((value.stop - value.start) / value.step) if value.step else 0
-    if length > most:
-        message = f"has {length:,} choices; hydra.sweeper.max_jobs allows {most:,}"
-        raise UsageError(f"{override.input_line}: {message}")
+def _gives(axis: Axis, other: Axis, groups: Collection[str]) -> bool:
+    """Whether choices of an axis give a value to a key inside of it that is swept, too."""
+    inside = other.key.removeprefix(f"{axis.key}.")
+    if inside == other.key or axis.key in groups:
+        return False
+    return any(_reaches(choice.value, inside.split(".")) for choice in axis.choices)
+
+
+def _reaches(value: Any, keys: Sequence[str]) -> bool:
+    """Whether a value that is set at a path decides what stands below it at some keys."""
+    for key in keys:
+        if not isinstance(value, Mapping):
+            return value is not None
+        value = value.get(key)
+    return value is not None
 
 
 def of_file(
@@ -177,32 +196,16 @@ def _brought_by_entry(
     return brought
 
 
-def check_keys_given_twice(
-    axes: Sequence[Axis], others: Sequence[Axis], fixed: Sequence[str]
-) -> None:
-    """Refuses keys that are swept twice; a value given besides belongs to the base config.
+def value_notices(axes: Iterable[Axis], fixed: Sequence[str]) -> list[Problem]:
+    """What to say about swept keys that have a single value on the command line, too.
 
     Args:
-        axes: of the tuning file.
-        others: of the command line.
-        fixed: overrides that all jobs share.
-
-    Raises:
-        ConfigError: a key is swept in the file and on the command line.
+        axes: of the sweep.
+        fixed: overrides that all jobs share; they belong to the base config.
     """
-    swept = {axis.key for axis in others}
     given = {override_key(text) for text in fixed}
-    found = [
-        Problem(axis.key, f"is swept here and on the {COMMAND_LINE}", axis.where)
-        for axis in axes
-        if axis.key in swept
-    ]
-    if found:
-        raise ConfigError(found)
-    for axis in axes:
-        if axis.key in given:
-            message = f"is swept here, so the value on the {COMMAND_LINE} has no effect"
-            print(f"warning: {Problem(axis.key, message, axis.where)}", file=sys.stderr)
+    message = f"is swept here, so the value on the {COMMAND_LINE} has no effect"
+    return [Problem(axis.key, message, axis.where) for axis in axes if axis.key in given]
 
 
 def _groups(loader: ConfigLoader, parent: str = "") -> Iterator[str]:

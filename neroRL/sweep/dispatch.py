@@ -110,7 +110,7 @@ class Dispatch:
             repetition=job.repetition,
             seed=job.seed,
             status=FAILED,
-            overrides=job.permutation.values,
+            overrides=job.values,
             wall_seconds=seconds,
             directory=job.directory,
             error=error,

@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from neroRL.composition.overrides import value_text
 from neroRL.cores import available_cores
 from neroRL.errors import ConfigError
-from neroRL.files import remove_leftovers
+from neroRL.files import make_directory, remove_leftovers
+from neroRL.locks import held
 from neroRL.records.exits import Exit
 from neroRL.records.results import FAILED, JobResult
 from neroRL.records.sweep_record import SweepRecord, command_line, read_record, versions
@@ -27,7 +28,7 @@ from neroRL.reporting.tensorboard import metric_tags, write_sweep_hparams
 from neroRL.sweep import extension, ledger, writing
 from neroRL.sweep.continuing import standing
 from neroRL.sweep.dispatch import Dispatch, Runner
-from neroRL.sweep.jobs import JobPlan
+from neroRL.sweep.jobs import SEED, JobPlan
 from neroRL.sweep.launching import LauncherRunner
 from neroRL.sweep.monitor import Monitor
 from neroRL.sweep.plan import SweepPlan
@@ -86,7 +87,7 @@ class Sweep:
     def _train(self, launcher: Launcher, task: TaskFunction) -> None:
         ledger.check_directory(self._directory)
         if extension.is_unfinished(self._directory):
-            with ledger.locked(self._directory):
+            with held(self._directory, "sweep"):
                 extension.finish(self._directory)
         earlier = read_record(self._directory)
         record = self._record(earlier)
@@ -97,26 +98,28 @@ class Sweep:
             numbers = self._plan.new_numbers(earlier)
         elif earlier is not None:
             ledger.refuse_other_sweep(self._directory, earlier, record)
-        jobs = self._plan.jobs(record.seed, record.repetitions, _marks(record))
-        self._directory.mkdir(parents=True, exist_ok=True)
-        with ledger.locked(self._directory):
+        jobs = self._plan.jobs(
+            record.seed, record.repetitions, drawn=record.drawn_seeds, marks=_marks(record)
+        )
+        make_directory(self._directory)
+        with held(self._directory, "sweep"):
             remove_leftovers(self._directory)
             if earlier is not None and numbers and earlier.axes != record.axes:
                 grid = self._plan.grid
-                values = {number: grid[number].values for number in numbers.values()}
+                values = {number: jobs.values(grid[number]) for number in numbers.values()}
                 extension.renumber(self._directory, numbers, values, record)
             record.write(self._directory)
             OmegaConf.save(self._config, self._directory / "multirun.yaml")
-            self._run_jobs(jobs, launcher, task)
+            self._run_jobs(jobs, record, launcher, task)
 
-    def _describe(self, results: Iterable[JobResult]) -> None:
+    def _describe(self, results: Iterable[JobResult], record: SweepRecord) -> None:
         """Tells TensorBoard the columns of the sweep's table, as far as results have shown them."""
         grid, base = self._plan.grid, self._plan.base
         swept = {axis.key: axis.choices for axis in grid.axes}.get("evaluation.evaluate", ())
         evaluates = any(choice.value for choice in swept) or base["evaluation"]["evaluate"]
         success = any(result.success_mean is not None for result in results)
         metrics = metric_tags(evaluates=bool(evaluates), tells_success=success)
-        write_sweep_hparams(self._directory, ledger.axes_of(grid.axes), metrics)
+        write_sweep_hparams(self._directory, ledger.trained_axes(record), metrics)
 
     def _record(self, earlier: SweepRecord | None) -> SweepRecord:
         seed = self._plan.seed
@@ -133,14 +136,24 @@ class Sweep:
             permutations=len(self._plan.grid),
             jobs=len(self._plan.findings.valid) * laps,
             conditional=tuple(self._plan.overrides.conditional()),
+            drawn_seeds=tuple(self._drawn_seeds(earlier)),
             id=earlier.id if earlier else f"{self._plan.base['run_id']}-{secrets.token_hex(4)}",
             command=command_line(),
             versions=versions(),
         )
 
-    def _run_jobs(self, jobs: JobPlan, launcher: Launcher, task: TaskFunction) -> None:
+    def _drawn_seeds(self, earlier: SweepRecord | None) -> list[int]:
+        """A seed for each choice that asks for one; those that were drawn before stay."""
+        swept = ledger.axes_of(self._plan.grid.axes).get(SEED, [])
+        count = sum(type(value) is int and value < 0 for value in swept)
+        drawn = list(earlier.drawn_seeds) if earlier is not None else []
+        return drawn + [secrets.randbelow(SEED_LIMIT) for _ in range(count - len(drawn))]
+
+    def _run_jobs(
+        self, jobs: JobPlan, record: SweepRecord, launcher: Launcher, task: TaskFunction
+    ) -> None:
         found = standing(self._plan, jobs)
-        self._describe(found.finished.values())
+        self._describe(found.finished.values(), record)
         if found.others:
             print(
                 f"warning: results of {found.others} jobs are of another config or version; "
@@ -166,7 +179,7 @@ class Sweep:
         finally:
             monitor.stop()
         results = monitor.results()
-        self._describe(results)
+        self._describe(results, record)
         self._rank(results, jobs)
         if any(result.status == FAILED for result in results):
             raise SystemExit(Exit.FAILED)

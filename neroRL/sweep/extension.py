@@ -42,7 +42,7 @@ def new_numbers(
     """
     gone = [key for key in old.keys if key not in grid.keys]
     if gone:
-        raise OutputError(f"cannot extend: {', '.join(gone)} is not swept any more")
+        raise _refused(f"{', '.join(gone)} is not swept any more")
     kept = {axis.key: axis for axis in old.axes}
     places = {axis.key: _places(axis, kept[axis.key]) for axis in grid.axes if axis.key in kept}
     numbers = {}
@@ -113,8 +113,7 @@ def _places(axis: Axis, smaller: Axis) -> list[int]:
     for choice in smaller.choices:
         found = next((item for item in left if _same(item[1], choice.value)), None)
         if found is None:
-            message = f"cannot extend: {axis.key} does not list {choice.value!r} any more"
-            raise OutputError(message)
+            raise _refused(f"{axis.key} does not list {choice.value!r} any more")
         left.remove(found)
         places.append(found[0])
     return places
@@ -142,7 +141,11 @@ def _same_config(
         and not any(_same(choice.value, values.get(axis.key)) for choice in axis.choices)
     ]
     reason = "; ".join(missing) or "no permutation of the new keys is the same"
-    raise OutputError(f"cannot extend: {reason}, which permutation {permutation.number} has")
+    raise _refused(f"{reason}, which permutation {permutation.number} has")
+
+
+def _refused(reason: str) -> OutputError:
+    return OutputError(f"cannot extend: {reason}; keep it, or use another --run-id or --out")
 
 
 def _rewrite_results(permutation: Path, journal: Mapping[str, Any]) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from neroRL.composition.overrides import override_key, value_text
+from neroRL.errors import ConfigError, Problem
 from neroRL.sweep.grid import Grid, Permutation
 
 SEED = "seed"
+LAST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Job:
         repetition: the lap, from 0.
         seed: what the training is seeded with; negative only in a dry run.
         overrides: everything Hydra needs to compose the job.
+        values: the swept keys that apply, and their values; a seed as it was drawn.
     """
 
     number: int
@@ -29,6 +33,7 @@ class Job:
     repetition: int
     seed: int
     overrides: tuple[str, ...]
+    values: Mapping[str, Any]
 
     @property
     def directory(self) -> str:
@@ -46,6 +51,10 @@ class JobPlan(Sequence[Job]):
         seed: base seed; repetition r trains with seed + r. Where the grid sweeps ``seed``, the
             choice takes its place. A negative one stays: it is drawn by the training.
         shared: the overrides of the command line that apply to a permutation.
+        drawn: the seeds that take the place of the choices -1, -2, ….
+
+    Raises:
+        ConfigError: the seed of the last repetition does not fit into 64 bits.
     """
 
     def __init__(
@@ -55,12 +64,15 @@ class JobPlan(Sequence[Job]):
         repetitions: int,
         seed: int,
         shared: Callable[[Permutation], Sequence[str]] = lambda _: (),
+        drawn: Sequence[int] = (),
     ) -> None:
         self.grid = grid
         self.valid = valid
         self.repetitions = repetitions
         self.seed = seed
         self._shared = shared
+        self._drawn = drawn
+        self._check_last_seed()
 
     def __len__(self) -> int:
         return len(self.valid) * self.repetitions
@@ -79,7 +91,8 @@ class JobPlan(Sequence[Job]):
             f"hydra.sweeper.job.repetition={repetition}",
             _keys_override(tuple(choice.key for choice in permutation.choices)),
         )
-        return Job(number, permutation, repetition, seed, overrides)
+        values = self.values(permutation)
+        return Job(number, permutation, repetition, seed, overrides, values)
 
     def directory(self, number: int) -> str:
         """The directory of a job, without making the job."""
@@ -90,6 +103,11 @@ class JobPlan(Sequence[Job]):
         """The grid point and the seed of a job, without making the job."""
         permutation, repetition = self._place(number)
         return permutation, self._seed_of(permutation, repetition)
+
+    def values(self, permutation: Permutation) -> dict[str, Any]:
+        """The swept keys that apply, and the values that jobs have: a seed as it was drawn."""
+        swept = {SEED: self._seed(permutation)} if SEED in permutation.values else {}
+        return {**permutation.values, **swept}
 
     def __iter__(self) -> Iterator[Job]:
         return (self[number] for number in range(len(self)))
@@ -103,8 +121,32 @@ class JobPlan(Sequence[Job]):
         return seed + repetition if seed >= 0 else -1
 
     def _seed(self, permutation: Permutation) -> int:
-        chosen = permutation.values.get(SEED, self.seed)
-        return int(chosen) if chosen >= 0 else self.seed
+        chosen = permutation.values.get(SEED)
+        return self.seed if chosen is None else seed_of_choice(int(chosen), self._drawn)
+
+    def _check_last_seed(self) -> None:
+        swept = (axis for axis in self.grid.axes if axis.key == SEED)
+        chosen = [choice.value for axis in swept for choice in axis.choices]
+        last = max([self.seed, *(value for value in chosen if type(value) is int)])
+        last += self.repetitions - 1
+        if last > LAST_SEED:
+            message = f"the last repetition would have {last}; expected {LAST_SEED} or less"
+            raise ConfigError([Problem(SEED, message)])
+
+
+def seed_of_choice(chosen: int, drawn: Sequence[int]) -> int:
+    """Returns the seed that a choice of a swept ``seed`` means.
+
+    Args:
+        chosen: a seed, or -1, -2, … for the first, second, … of those that are drawn.
+        drawn: what was drawn; may be shorter where nothing is trained.
+
+    Returns:
+        The seed; -1 where none was drawn.
+    """
+    if chosen >= 0:
+        return chosen
+    return drawn[-chosen - 1] if -chosen <= len(drawn) else -1
 
 
 @functools.lru_cache(maxsize=1024)

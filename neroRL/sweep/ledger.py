@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import platform
-from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from neroRL.config.checks import flat
 from neroRL.errors import OutputError
-from neroRL.files import check_place, write_text
+from neroRL.files import check_place
 from neroRL.records.results import PLACE
 from neroRL.records.sweep_record import RECORD_FILE, SweepRecord
 from neroRL.sweep.grid import Axis
-
-LOCK_FILE = ".lock"
-HOLDER_FILE = ".lock-holder"
+from neroRL.sweep.jobs import SEED, seed_of_choice
 
 
 def axes_of(axes: Sequence[Axis]) -> dict[str, list[Any]]:
     """The axes as they are recorded."""
     return {axis.key: [choice.value for choice in axis.choices] for axis in axes}
+
+
+def trained_axes(record: SweepRecord) -> dict[str, Sequence[Any]]:
+    """The swept keys and the values that jobs have: seeds as they were drawn."""
+    seeds = [seed_of_choice(seed, record.drawn_seeds) for seed in record.axes.get(SEED, [])]
+    return {**record.axes, **({SEED: seeds} if seeds else {})}
 
 
 def difference(old: SweepRecord, new: SweepRecord) -> list[str]:
@@ -37,14 +36,11 @@ def difference(old: SweepRecord, new: SweepRecord) -> list[str]:
             lines.append(f"{key}: there {_shown(was)}, now {_shown(now)}")
     if not lines and list(old.axes) != list(new.axes):
         lines.append(f"order of keys: there {list(old.axes)}, now {list(new.axes)}")
-    was_flat, now_flat = flat(old.base), flat(new.base)
-    for key in dict.fromkeys([*was_flat, *now_flat]):
-        was, now = was_flat.get(key), now_flat.get(key)
-        if was != now and key not in (*PLACE, "seed") and key not in new.axes:
-            lines.append(f"{key}: there {was}, now {now}")
+    for key, (there, here) in _base_difference(old, new).items():
+        lines.append(f"{key}: there {there}, now {here}")
     if list(old.conditional) != list(new.conditional):
-        was, now = list(old.conditional), list(new.conditional)
-        lines.append(f"values that apply beside some choices: there {was}, now {now}")
+        there, here = list(old.conditional), list(new.conditional)
+        lines.append(f"values that apply beside some choices: there {there}, now {here}")
     return lines
 
 
@@ -52,40 +48,43 @@ def refuse_other_sweep(directory: Path, there: SweepRecord, now: SweepRecord) ->
     """Compares the sweep in a directory with the one that is to run there.
 
     Raises:
-        OutputError: they differ; every difference is told.
+        OutputError: they differ; every difference is told, and what would allow it.
     """
     lines = difference(there, now)
     if there.seed != now.seed:
         lines.append(f"seed: there {there.seed}, now {now.seed}")
     if lines:
+        ways = ["use another --run-id or --out", "remove it", *_ways_to_extend(there, now)]
         listed = "\n  ".join(lines)
         raise OutputError(
             f"{directory} holds a different sweep; nothing was changed. "
-            f"Use another --run-id or --out, or remove it.\n  {listed}"
+            f"You can {'; or '.join(ways)}.\n  {listed}"
         )
 
 
-@contextlib.contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Holds a sweep's directory for one process; the lock dies with the process.
+def _base_difference(old: SweepRecord, new: SweepRecord) -> dict[str, tuple[Any, Any]]:
+    was, now = flat(old.base), flat(new.base)
+    return {
+        key: (was.get(key), now.get(key))
+        for key in dict.fromkeys([*was, *now])
+        if was.get(key) != now.get(key) and key not in (*PLACE, "seed") and key not in new.axes
+    }
 
-    Raises:
-        OutputError: another process holds it; it is named.
-    """
-    lock = FileLock(directory / LOCK_FILE)
-    holder = directory / HOLDER_FILE
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        name = holder.read_text(encoding="utf-8").strip() if holder.exists() else "unknown"
-        raise OutputError(f"{directory} is in use by another sweep: {name}") from None
-    try:
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        write_text(holder, f"process {os.getpid()} on {platform.node()} since {since}\n")
-        yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
+
+def _ways_to_extend(there: SweepRecord, now: SweepRecord) -> list[str]:
+    """How ``hydra.sweeper.extend=true`` would allow the difference, if it can."""
+    changed = _base_difference(there, now)
+    if changed:
+        key, (was, value) = next(iter(changed.items()))
+        return [f"sweep {key} over {was} and {value}, with hydra.sweeper.extend=true"]
+    grown = all(_contains(now.axes.get(key, []), choices) for key, choices in there.axes.items())
+    if grown and there.axes != now.axes:
+        return ["add hydra.sweeper.extend=true, which keeps what is done and trains the rest"]
+    return []
+
+
+def _contains(choices: Sequence[Any], fewer: Sequence[Any]) -> bool:
+    return not Counter(map(repr, fewer)) - Counter(map(repr, choices))
 
 
 def check_directory(directory: Path) -> None:

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
 from neroRL.errors import ConfigError, Problem
+
+HYDRAS_SUBDIR = "${hydra.job.num}"
 
 _CHOICES = {
     "duplicates": ("keep", "drop"),
@@ -68,6 +72,19 @@ class SweepOptions:
                 found.append(Problem(f"hydra.sweeper.{name}", message))
         if found:
             raise ConfigError(found)
+
+
+def check_layout(hydra: DictConfig) -> None:
+    """Refuses directories of jobs that are not the documented ones.
+
+    Raises:
+        ConfigError: ``hydra.sweep.subdir`` was set.
+    """
+    written = OmegaConf.to_container(hydra.sweep, resolve=False)
+    assert isinstance(written, dict)
+    if written["subdir"] != HYDRAS_SUBDIR:
+        message = f"{written['subdir']} is not allowed; jobs lie in <permutation>/<repetition>"
+        raise ConfigError([Problem("hydra.sweep.subdir", message)])
 
 
 def options_from(values: Mapping[str, Any]) -> SweepOptions:

@@ -12,12 +12,13 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from neroRL.composition.checking import Origin, check_device, check_sections, plain
+from neroRL.composition.sweeps import split
 from neroRL.errors import ConfigError, Problem
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.sweep import axes, extension, objectives
 from neroRL.sweep.grid import Grid, Permutation
 from neroRL.sweep.jobs import SEED, JobPlan
-from neroRL.sweep.options import SweepOptions
+from neroRL.sweep.options import SweepOptions, check_layout
 from neroRL.sweep.places import Overrides, contradictions
 from neroRL.sweep.validation import Findings, Inspect, Validator, summary
 
@@ -68,6 +69,7 @@ class SweepPlan:
         """What works but may not be meant, a line each."""
         evaluates = bool(self.base["evaluation"]["evaluate"])
         notices = [
+            *axes.value_notices(self.grid.axes, self.fixed),
             *self.overrides.notices(),
             *self.grid.place_notices(),
             *self.grid.repeat_notices(),
@@ -99,16 +101,23 @@ class SweepPlan:
     @property
     def seed(self) -> int:
         """The base seed that was asked for; negative where it is to be drawn."""
-        return int(self.base[SEED])
+        seed = self.base[SEED]
+        return seed if type(seed) is int else -1  # the checks tell what it is instead
 
     def jobs(
-        self, seed: int | None = None, repetitions: int | None = None, marks: Sequence[str] = ()
+        self,
+        seed: int | None = None,
+        repetitions: int | None = None,
+        *,
+        drawn: Sequence[int] = (),
+        marks: Sequence[str] = (),
     ) -> JobPlan:
         """The jobs of the sweep, by default those that were asked for.
 
         Args:
             seed: the base seed, once it is drawn.
             repetitions: laps, where an earlier command asked for more.
+            drawn: the seeds of the choices that ask for one.
             marks: overrides that tell each job which sweep it is of.
         """
 
@@ -117,7 +126,7 @@ class SweepPlan:
 
         seed = self.seed if seed is None else seed
         repetitions = self.options.num_repetitions if repetitions is None else repetitions
-        return JobPlan(self.grid, self.findings.valid, repetitions, seed, shared)
+        return JobPlan(self.grid, self.findings.valid, repetitions, seed, shared, drawn)
 
     def config_of(self, permutation: Permutation) -> Mapping[str, Any]:
         """The resolved config of a permutation, as plain Python."""
@@ -180,21 +189,23 @@ def plan(
     def compose(overrides: Sequence[str]) -> DictConfig:
         return loader.load_sweep_config(config, list(overrides))
 
-    fixed, found = axes.split(arguments, options.params, loader, options.max_jobs)
+    check_layout(config.hydra)
+    fixed, swept = split(arguments, options.params, loader, options.max_jobs)
+    found = axes.of_command_line(swept)
     origin = Origin(primary, fixed)
     groups = axes.config_groups(loader)
     overrides = Overrides(compose, fixed, found, groups)
     check_sections(plain(compose(overrides.deciding)), origin)
     if options.tune is not None:
         of_file = axes.of_file(options.tune, overrides.deciding, found, loader, compose)
-        axes.check_keys_given_twice(of_file, found, fixed)
         found = [*of_file, *found]
         overrides = Overrides(compose, fixed, found, groups)
+    axes.check_distinct(found, groups)
     base = plain(compose(overrides.of_base()))
     undone = contradictions(found, fixed, lambda key: axes.telling(loader, key))
     if undone:
         raise ConfigError(undone)
-    grid = Grid(found, overrides.places)
+    grid = Grid(axes.with_numbered_seeds(found), overrides.places)
     _check_size(grid, options)
     return SweepPlan(
         directory=Path(str(config.hydra.sweep.dir)),

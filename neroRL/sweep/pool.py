@@ -30,6 +30,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from neroRL.errors import described
+from neroRL.files import short_temporary_directory
 from neroRL.sweep.dispatch import Dispatch
 from neroRL.sweep.jobs import Job
 from neroRL.sweep.schedule import End
@@ -64,7 +65,8 @@ def prepare() -> None:
         # The terminal's Ctrl-C reaches the server, too, and must not end its imports.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
-            forkserver.ensure_running()
+            with short_temporary_directory():
+                forkserver.ensure_running()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 

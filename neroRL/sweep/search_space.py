@@ -78,7 +78,6 @@ def read_axes(document: Document, known: KnownKeys) -> list[Axis]:
         raise ConfigError([Problem("", f"{shape}; {expected}", str(document.path))])
     reader = _Reader(document, known)
     axes = [axis for section in document.data for axis in reader.section(section)]
-    reader.check_unique(axes)
     if reader.problems:
         raise ConfigError(dict.fromkeys(reader.problems))
     return axes
@@ -112,21 +111,6 @@ class _Reader:
                     label = str(key) if name == HYPERPARAMETERS else f"{name}.{key}"
                     where = self._document.where((name, key))
                     yield Axis(path, choices, where, label)
-
-    def check_unique(self, axes: list[Axis]) -> None:
-        """Reports keys that two entries name, the one possibly inside the other."""
-        for index, axis in enumerate(axes):
-            for other in axes[:index]:
-                if axis.key == other.key or self._gives(axis, other) or self._gives(other, axis):
-                    message = f"is swept twice: also as {other.label} in {other.where}"
-                    self.problems.append(Problem(axis.key, message, axis.where))
-
-    def _gives(self, axis: Axis, other: Axis) -> bool:
-        """Whether choices of an axis give a value to a key inside of it that is swept, too."""
-        inside = other.key.removeprefix(f"{axis.key}.")
-        if inside == other.key or axis.key in self._known.groups:
-            return False
-        return any(_reaches(choice.value, inside.split(".")) for choice in axis.choices)
 
     def path_of(self, section: str, key: Any) -> str | None:
         """The dotted path or config group a key names; None after reporting why there is none."""
@@ -241,15 +225,6 @@ class _Reader:
     def _report(self, keys: tuple[Any, ...], message: str) -> None:
         path = ".".join(str(key) for key in keys)
         self.problems.append(Problem(path, message, self._document.where(keys)))
-
-
-def _reaches(value: Any, keys: Sequence[str]) -> bool:
-    """Whether a value that is set at a path decides what stands below it at some keys."""
-    for key in keys:
-        if not isinstance(value, Mapping):
-            return value is not None
-        value = value.get(key)
-    return value is not None
 
 
 def _is_refused(key: str) -> bool:

@@ -10,11 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from neroRL.composition.checking import plain
 from neroRL.composition.completion import complete
-from neroRL.composition.overrides import escaped
+from neroRL.composition.overrides import escaped, override_key
 from neroRL.config.documents import dump_yaml
 from neroRL.errors import OutputError
-from neroRL.files import write_text
-from neroRL.sweep.jobs import Job, JobPlan
+from neroRL.files import check_place, make_directory, write_text
+from neroRL.sweep.jobs import SEED, Job, JobPlan
 
 CONFIGS, INFO = "configs", "info.txt"
 MOST_DIFFERENCES = 5
@@ -41,8 +41,10 @@ def print_configs(plan: JobPlan, compose: Compose, *, resolve: bool) -> None:
 def generate(plan: JobPlan, compose: Compose, directory: Path) -> int:
     """Writes ``configs/<i>.yaml``, one complete config a permutation, and ``info.txt``.
 
+    Repetitions after the first are ``configs/<i>-<r>.yaml``.
+
     Args:
-        plan: the jobs; only those of the first lap are written.
+        plan: the jobs.
         compose: composes a job from its overrides.
         directory: where to. The same grid again changes nothing.
 
@@ -52,28 +54,24 @@ def generate(plan: JobPlan, compose: Compose, directory: Path) -> int:
     Raises:
         OutputError: the directory holds the configs of a different grid, which stay as they are.
     """
-    count = len(plan.valid)
-    info = "".join(
-        f"{_name(plan[number])}: {_permutation(plan[number])}\n" for number in range(count)
-    )
+    info = "".join(f"{_name(job)}: {_permutation(job)}\n" for job in plan)
 
     def files() -> Iterator[tuple[Path, str]]:
         yield directory / INFO, info
-        for number in range(count):
-            config = complete(plain(compose(plan[number].overrides)))
-            yield directory / _name(plan[number]), dump_yaml(escaped(config))
+        for job in plan:
+            config = complete(plain(compose(job.overrides)))
+            yield directory / _name(job), dump_yaml(escaped(config))
 
+    check_place(directory)
     _refuse_different_grid(directory, files())
-    (directory / CONFIGS).mkdir(parents=True, exist_ok=True)
+    make_directory(directory / CONFIGS)
     for path, text in files():
         if not path.exists():
             write_text(path, text)
-    return count
+    return len(plan)
 
 
 def _refuse_different_grid(directory: Path, files: Iterable[tuple[Path, str]]) -> None:
-    if directory.exists() and not directory.is_dir():
-        raise OutputError(f"{directory} is a file; expected a directory")
     there = {path for path in (directory / CONFIGS).glob("*") if not path.name.startswith(".")}
     there |= {path for path in [directory / INFO] if path.exists()}
     if not there:
@@ -99,11 +97,15 @@ def _first_difference(path: Path, text: str) -> str:
 
 
 def _name(job: Job) -> str:
-    return f"{CONFIGS}/{job.permutation.number}.yaml"
+    lap = f"-{job.repetition}" if job.repetition else ""
+    return f"{CONFIGS}/{job.permutation.number}{lap}.yaml"
 
 
 def _permutation(job: Job) -> str:
-    return _in_one_line(job.permutation.overrides) or "the base config"
+    """The overrides of a job's permutation; a swept seed is the job's own."""
+    overrides = job.permutation.overrides
+    told = (f"{SEED}={job.seed}" if override_key(text) == SEED else text for text in overrides)
+    return _in_one_line(told) or "the base config"
 
 
 def _in_one_line(overrides: Iterable[str]) -> str:

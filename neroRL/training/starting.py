@@ -46,7 +46,7 @@ def weight_problems(config: Config) -> list[Problem]:
     """
     if not config.model.load_model:
         return []
-    path = Path(config.model.model_path)
+    path = config.model.weights_file
     try:
         weights = _weights(path, path.stat().st_mtime_ns)
         model = _model(config)

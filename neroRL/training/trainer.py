@@ -116,7 +116,7 @@ class Trainer:
         self._wall_seconds = 0.0  # of the runs that this one continues
         self.actor = Actor(self.model, self.environment.num_envs, self._policy_generator)
         if config.model.load_model:
-            path = Path(config.model.model_path)
+            path = config.model.weights_file
             content = checkpoints.load(path, self.device)
             checkpoints.load_weights(self.model, content["model"], path)
             problem = checkpoints.revision_problem(content)

@@ -83,6 +83,43 @@ TUNE_CASES = {
         "hyperparameters:\n  model_path: ['${nowhere.to.be.found}']\n",
         ["nowhere", "not found"],
     ),
+    "merge of a number": (
+        "base: &base 3\nhyperparameters:\n  <<: *base\n  gamma: [0.9]\n",
+        ["tune.yaml:3", "<< takes a map or a list of maps, not 3"],
+    ),
+    "merge of a list of numbers": (
+        "hyperparameters:\n  <<: [{gamma: [0.9]}, 4]\n",
+        ["tune.yaml:2", "<< takes a map or a list of maps, not 4"],
+    ),
+    "nested lists": (
+        f"hyperparameters:\n  gamma: {'[' * 60}{']' * 60}\n",
+        ["tune.yaml:2", "nested more than 50 deep"],
+    ),
+    "lists nested past Python's limits": (
+        f"hyperparameters:\n  gamma: {'[' * 5000}{']' * 5000}\n",
+        ["tune.yaml", "nested more than 50 deep"],
+    ),
+    "aliases of aliases": (
+        "a0: &a0 [0, 0]\n"
+        + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9)),
+        ["tune.yaml:", "more than 1,000,000 values"],
+    ),
+    "a number of many digits": (
+        f"hyperparameters:\n  gamma: [{'1' * 5000}]\n",
+        ["tune.yaml:2", "a number of 5000 digits; at most 4300 are read"],
+    ),
+    "a float past the greatest": (
+        "hyperparameters:\n  gamma: [1.0e+999]\n",
+        ["tune.yaml:2", "not a finite number"],
+    ),
+    "swept twice": (
+        "hyperparameters:\n  gamma: [0.9]\n  trainer.gamma: [0.8]\n",
+        ["tune.yaml:3: trainer.gamma", "swept twice", "gamma", "tune.yaml:2"],
+    ),
+    "swept twice, the second around the first": (
+        "hyperparameters:\n  start-seed: [1, 2]\n  environment.reset_params: [{start-seed: 3}]\n",
+        ["tune.yaml:3: environment.reset_params", "swept twice", "tune.yaml:2"],
+    ),
     "out of range": (
         "hyperparameters:\n  gamma: [0.9, 1.5]\n",
         ["tune.yaml:2", "trainer.gamma", "1.5", "1 of 2 permutations", "on_invalid=skip"],
@@ -210,6 +247,32 @@ FLAG_CASES = {
     "unknown group": (["environment=minigird"], ["minigird"]),
     "max jobs": (["hydra.sweeper.max_jobs=3"], ["48", "max_jobs allows 3"]),
     "unknown policy": (["hydra.sweeper.on_invalid=ignore"], ["on_invalid", "error or skip"]),
+    "key swept twice": (
+        ["trainer.gamma=0.9,0.95", "trainer.gamma=0.98,0.99"],
+        ["command line: trainer.gamma", "trainer.gamma=0.98,0.99", "trainer.gamma=0.9,0.95"],
+    ),
+    "key swept twice with prefixes": (
+        ["+trainer.gamma=0.9,0.95", "++trainer.gamma=choice(0.98,0.99)"],
+        ["command line: trainer.gamma", "++trainer.gamma=choice(0.98,0.99)", "+trainer.gamma=0.9"],
+    ),
+    "key swept and one inside": (
+        [
+            "environment.reset_params.view-size=3,5",
+            "environment.reset_params={view-size:3},{view-size:5}",
+        ],
+        ["environment.reset_params", "view-size=3,5", "{view-size:3},{view-size:5}"],
+    ),
+    "key swept in the file too": (
+        ["++trainer.beta_schedule.initial=0.1,0.2"],
+        ["trainer.beta_schedule.initial", "swept twice", "beta_schedule.initial", "example.yaml:"],
+    ),
+    "option of Hydra swept": (
+        ["hydra.sweeper.extend=true,false"],
+        ["Sweeping over Hydra's configuration is not supported", "hydra.sweeper.extend=true,false"],
+    ),
+    "deletion swept": (["~trainer.gamma=1,2"], ["what is deleted cannot be swept"]),
+    "range without an end": (["trainer.gamma=range(0,inf)"], ["a range has finite numbers"]),
+    "seed that is a word": (["seed=abc"], ["seed", "'abc' is not allowed", "integer"]),
     "interval sweep": (["trainer.gamma=interval(0.1,0.9)"], ["interval", "choice"]),
 }
 

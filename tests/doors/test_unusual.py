@@ -80,6 +80,249 @@ def test_seeds_can_be_swept(door, tiny, tmp_path):
         assert (result["seed"], result["overrides"]) == (choice + 1, {"seed": choice})
 
 
+def _rows(sweep):
+    with (sweep / "results.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_seeds_to_draw_can_be_swept(door, tiny, tmp_path):
+    """Each -1 is a seed of its own, shared by the permutations that choose it, for ever."""
+    space = tmp_path / "space.yaml"
+    space.write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n  seed: [-1, 7, -1]\n")
+    command = [*ARGUMENTS, "--num-repetitions=2", "trainer.updates=1"]
+    outcome = door("ntune", command)
+    assert outcome.status == 0, outcome.err
+    assert "twice" not in outcome.err
+    sweep = tmp_path / "out/run"
+    rows = _rows(sweep)
+    first, seven, second = seeds = [int(row["seed"]) for row in rows[:3]]
+    assert seven == 7
+    assert len({first, second, 5}) == 3
+    assert [int(row["seed"]) for row in rows] == 2 * seeds + [seed + 1 for seed in 2 * seeds]
+    for row in rows:
+        job = sweep / row["directory"]
+        swept = json.loads((job / "result.json").read_text())["overrides"]["seed"]
+        assert swept == seeds[int(row["permutation"]) % 3]
+        trained = torch.load(job / "checkpoints/run-1.pt", weights_only=True)["config"]["seed"]
+        assert trained == int(row["seed"]) == swept + int(row["repetition"])
+    assert yaml.safe_load((sweep / "sweep.yaml").read_text())["drawn_seeds"] == [first, second]
+
+    (sweep / "0/0/result.json").unlink()
+    again = door("ntune", command)
+    assert again.status == 0, again.err
+    assert "11 of 12 jobs are done already" in again.err
+    assert [row["seed"] for row in _rows(sweep)] == [row["seed"] for row in rows]
+
+    space.write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n  seed: [-1, 7, -1, -1]\n")
+    more = door("ntune", [*command, "hydra.sweeper.extend=true"])
+    assert more.status == 0, more.err
+    assert "12 of 16 jobs are done already" in more.err
+    extended = [int(row["seed"]) for row in _rows(sweep)[:4]]
+    assert extended[:3] == seeds
+    assert extended[3] not in seeds
+    overrides = json.loads((sweep / "4/0/result.json").read_text())["overrides"]
+    assert overrides == {"trainer.gamma": 0.99, "seed": first}
+
+
+def test_seeds_end_where_64_bits_do(door, tiny, tmp_path):
+    (tmp_path / "space.yaml").write_text(f"hyperparameters:\n  seed: [1, {2**63 - 2}]\n")
+    outcome = door("ntune", [*ARGUMENTS, "--num-repetitions=3"])
+    assert outcome.status == 2
+    assert f"would have {2**63}; expected {2**63 - 1} or less" in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_repetition_is_generated_and_shown(door, tiny, tmp_path):
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n")
+    command = [*ARGUMENTS, "--num-repetitions=3"]
+    outcome = door("ntune", [*command, "--generate-only"])
+    assert outcome.status == 0, outcome.err
+    assert "6 configs in" in outcome.out
+    names = ["0.yaml", "1.yaml", "0-1.yaml", "1-1.yaml", "0-2.yaml", "1-2.yaml"]
+    configs = tmp_path / "out/configs"
+    assert sorted(path.name for path in configs.iterdir()) == sorted(names)
+    gammas = [0.9, 0.99]
+    told = (tmp_path / "out/info.txt").read_text().splitlines()
+    assert told == [
+        f"configs/{name}: trainer.gamma={gammas[number % 2]}" for number, name in enumerate(names)
+    ]
+    shown = list(yaml.safe_load_all(door("ntune", [*command, "--cfg=job"]).out))
+    for number, name in enumerate(names):
+        config = yaml.safe_load((configs / name).read_text())
+        assert (config["seed"], config["trainer"]["gamma"]) == (5 + number // 2, gammas[number % 2])
+        assert config == shown[number]
+    assert door("ntrain", ["--config=out/configs/1-2.yaml", "hydra.run.dir=here"]).status == 0
+    assert door("ntune", [*command, "trainer.updates=2"]).status == 0
+    trained, swept = (
+        torch.load(tmp_path / job / name, weights_only=True)["model"]
+        for job, name in (
+            ("here", "checkpoints/run-2.pt"),
+            ("out/run/1/2", "checkpoints/run-2.pt"),
+        )
+    )
+    assert all(torch.equal(trained[key], swept[key]) for key in swept)
+
+
+def test_a_shuffled_sweep_is_continued(door, tiny, tmp_path):
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  lamda: [0.9]\n")
+    command = [*ARGUMENTS, "trainer.updates=1", "trainer.gamma=shuffle(0.9,0.92,0.94,0.96)"]
+    assert door("ntune", command).status == 0
+    order = [row["trainer.gamma"] for row in _rows(tmp_path / "out/run")]
+    assert order != sorted(order)
+    again = door("ntune", command)
+    assert again.status == 0, again.err
+    assert "4 of 4 jobs are done already" in again.err
+
+
+@pytest.mark.parametrize("multirun", [True, False])
+def test_the_last_of_several_values_holds_as_in_hydra(door, tiny, tmp_path, multirun):
+    """With and without a sweep; the single training's answer is Hydra's own."""
+    more = ["-m"] if multirun else []
+    values = ["trainer.gamma=0.9", "++trainer.gamma=0.8", "trainer.gamma=0.7", "seed=1", "seed=2"]
+    command = [f"--config-path={tmp_path}", "--config-name=tiny", *more, "--cfg=job", *values]
+    (config,) = yaml.safe_load_all(door("train", command).out)
+    assert (config["trainer"]["gamma"], config["seed"]) == (0.7, 2)
+
+
+@pytest.mark.parametrize(
+    ("values", "gammas"),
+    [(["0.9,0.95", "0.8"], [0.8]), (["0.8", "0.9,0.95"], [0.9, 0.95])],
+)
+def test_the_last_holds_of_a_sweep_and_a_value_too(door, tiny, tmp_path, values, gammas):
+    given = [f"trainer.gamma={value}" for value in values]
+    command = [f"--config-path={tmp_path}", "--config-name=tiny", "-m"]
+    outcome = door("train", [*command, "--cfg=job", *given])
+    configs = list(yaml.safe_load_all(outcome.out))
+    assert [config["trainer"]["gamma"] for config in configs] == gammas
+    assert f"{given[0]} has no effect: {given[1]} comes later" in outcome.err
+    assert (
+        door("train", [*command, "hydra/sweeper=basic", "hydra.sweep.dir=out", *given]).status == 0
+    )
+    hydras = [
+        yaml.safe_load((tmp_path / f"out/{number}/.hydra/config.yaml").read_text())
+        for number in range(len(gammas))
+    ]
+    assert [config["trainer"]["gamma"] for config in hydras] == gammas
+    assert not (tmp_path / f"out/{len(gammas)}").exists()
+
+
+def test_a_value_takes_the_place_of_a_sweep_in_the_config(door, tiny, tmp_path):
+    params = "{trainer.gamma: '0.9,0.95', seed: '3'}"
+    tiny.write_text(f"{tiny.read_text()}hydra: {{sweeper: {{params: {params}}}}}\n")
+    command = [f"--config-path={tmp_path}", "--config-name=tiny", "-m", "--cfg=job"]
+    for given, expected in (
+        ([], [(0.9, 3), (0.95, 3)]),
+        (["trainer.gamma=0.8"], [(0.8, 3)]),
+        (["seed=1,2"], [(0.9, 1), (0.9, 2), (0.95, 1), (0.95, 2)]),
+    ):
+        configs = yaml.safe_load_all(door("train", [*command, *given]).out)
+        found = [(config["trainer"]["gamma"], config["seed"]) for config in configs]
+        assert found == expected
+    outcome = door("train", [*command, "trainer.gamma=0.98,0.99"])
+    assert outcome.status == 2
+    twice = "trainer.gamma=0.98,0.99 sweeps what trainer.gamma=0.9,0.95 (hydra.sweeper.params)"
+    assert f"command line: trainer.gamma: {twice} sweeps, too" in outcome.err
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
+    outcome = door("train", [*command, "hydra.sweeper.tune=space.yaml"])
+    assert outcome.status == 2
+    assert "is swept twice, also as gamma (space.yaml:2)" in outcome.err
+
+
+def test_values_that_the_sweep_fills(door, tiny, tmp_path):
+    """``???`` in the base config, and an interpolation of it."""
+    text = tiny.read_text().replace("worker_steps: 16", "worker_steps: ???")
+    tiny.write_text(f"{text}evaluation:\n  n_workers: ${{sampler.worker_steps}}\n")
+    refused = door("ntrain", ["--config=tiny.yaml", "--out=out"])
+    assert refused.status == 2
+    assert "tiny.yaml:10: sampler.worker_steps: has no value (???)" in refused.err
+    space = tmp_path / "space.yaml"
+    space.write_text("hyperparameters:\n  gamma: [0.9]\n")
+    refused = door("ntune", ARGUMENTS)
+    assert refused.status == 2
+    assert "sampler.worker_steps: has no value (???)" in refused.err
+    space.write_text("hyperparameters:\n  worker_steps: [16, 32]\n")
+    for done in (0, 2):
+        outcome = door("ntune", ARGUMENTS)
+        assert outcome.status == 0, outcome.err
+        assert (f"{done} of 2 jobs are done already" in outcome.err) == (done > 0)
+    steps = [int(row["env_steps"]) for row in _rows(tmp_path / "out/run")]
+    assert steps == [2 * 2 * 16, 2 * 2 * 32]
+    for number, expected in enumerate((16, 32)):
+        path = tmp_path / f"out/run/{number}/0/checkpoints/run-2.pt"
+        config = torch.load(path, weights_only=True)["config"]
+        assert config["evaluation"]["n_workers"] == expected
+
+
+def test_what_hydra_knows_can_be_used_in_a_config(door, tiny, tmp_path):
+    tiny.write_text(tiny.read_text().replace(
+        "model:\n", "model:\n  model_path: ${hydra:runtime.cwd}/${hydra:job.name}.pt\n"
+    ))  # fmt: skip
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95]\n")
+    for done in (0, 2):
+        outcome = door("ntune", ARGUMENTS)
+        assert outcome.status == 0, outcome.err
+        assert (f"{done} of 2 jobs are done already" in outcome.err) == (done > 0)
+    assert door("ntrain", ["--config=tiny.yaml", "hydra.run.dir=alone"]).status == 0
+    for job, name in (("out/run/1/0", "run"), ("alone", "default")):
+        path = tmp_path / job / f"checkpoints/{name}-2.pt"
+        model = torch.load(path, weights_only=True)["config"]["model"]
+        assert model["model_path"] == f"{tmp_path}/train.pt"
+
+
+@pytest.mark.parametrize("path", ["job.num", "job.override_dirname", "runtime.output_dir"])
+def test_what_hydra_tells_each_job_is_refused(door, tiny, tmp_path, path):
+    tiny.write_text(f"{tiny.read_text()}run_id: x${{hydra:{path}}}\n")
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95]\n")
+    tune = ["--config=tiny.yaml", "--tune=space.yaml", "-m"][:2]
+    command = ["-m", f"--config-path={tmp_path}", "--config-name=tiny", "hydra.sweep.dir=out"]
+    for door_name, arguments in (
+        ("train", [*command, "hydra.sweeper.tune=space.yaml"]),
+        ("ntrain", [tune[0], "--out=out"]),
+    ):
+        outcome = door(door_name, arguments)
+        assert outcome.status == 2
+        assert f"run_id: ${{hydra:{path}}} is not known before the job runs" in outcome.err
+        assert not (tmp_path / "out").exists()
+
+
+def test_jobs_may_change_the_directory(door, tiny, tmp_path):
+    """Paths of the command line and of the config are those of where the command was started."""
+    first = ["--config=tiny.yaml", "--run-id=run", "hydra.run.dir=first"]
+    assert door("ntrain", first).status == 0
+    (tmp_path / "first/checkpoints/run-2.pt").rename(tmp_path / "weights.pt")
+    weights = torch.load(tmp_path / "weights.pt", weights_only=True)["model"]
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95]\n")
+    chdir = ["hydra.job.chdir=true", "model.load_model=true", "model.model_path=weights.pt"]
+    chdir += ["trainer.learning_rate_schedule.initial=0"]
+    for _ in range(2):
+        outcome = door("ntune", [*ARGUMENTS, *chdir])
+        assert outcome.status == 0, outcome.err
+    assert "2 of 2 jobs are done already" in outcome.err
+    joblib = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "--out=elsewhere"]
+    outcome = door("ntune", [*ARGUMENTS, *chdir, *joblib])
+    assert outcome.status == 0, outcome.err
+    outcome = door("ntrain", ["--config=tiny.yaml", "--run-id=run", *chdir, "hydra.run.dir=alone"])
+    assert outcome.status == 0, outcome.err
+    for job in ("out/run/0/0", "out/run/1/0", "elsewhere/run/1/0", "alone"):
+        path = tmp_path / job / "checkpoints/run-2.pt"
+        model = torch.load(path, weights_only=True)["model"]
+        assert all(torch.equal(model[key], weights[key]) for key in weights)
+
+
+@pytest.mark.parametrize("place", ["command line", "config"])
+def test_a_layout_of_ones_own_is_refused(door, tiny, tmp_path, place):
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
+    more = ["hydra.sweep.subdir=x"]
+    if place == "config":
+        tiny.write_text(f"{tiny.read_text()}hydra: {{sweep: {{subdir: x}}}}\n")
+        more = []
+    outcome = door("ntune", [*ARGUMENTS, *more])
+    assert outcome.status == 2
+    told = "hydra.sweep.subdir: x is not allowed; jobs lie in <permutation>/<repetition>"
+    assert told in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_evaluation_seeds_can_be_swept(door, tiny, tmp_path):
     space = "hyperparameters:\n  evaluation.seeds.explicit-seeds: [[3], [4, 5]]\n"
     (tmp_path / "space.yaml").write_text(space)

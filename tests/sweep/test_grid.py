@@ -63,5 +63,8 @@ def test_jobs_run_lap_after_lap_with_a_seed_each():
 
 
 def test_a_swept_seed_takes_the_place_of_the_base_seed():
-    plan = JobPlan(Grid([_axis("seed", [3, -1])]), [0, 1], repetitions=2, seed=50)
-    assert [job.seed for job in plan] == [3, 50, 4, 51]
+    grid = Grid([_axis("seed", [3, -1, -2])])
+    plan = JobPlan(grid, [0, 1, 2], repetitions=2, seed=50, drawn=[70, 80])
+    assert [job.seed for job in plan] == [3, 70, 80, 4, 71, 81]
+    undrawn = JobPlan(grid, [0, 1, 2], repetitions=2, seed=50)
+    assert [job.seed for job in undrawn] == [3, -1, -1, 4, -1, -1]

@@ -1,0 +1,140 @@
+"""Tells the sweeps of a command line from the overrides that all jobs share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.types import Override
+
+from neroRL.composition.checking import COMMAND_LINE
+from neroRL.composition.grammar import elements, parse_all
+from neroRL.composition.overrides import override_key, plain_text
+from neroRL.errors import ConfigError, Problem, UsageError, shortened
+
+PARAMS = "hydra.sweeper.params"
+
+
+@dataclass(frozen=True)
+class KeySweep:
+    """The sweep of one key.
+
+    Attributes:
+        key: its dotted path, or the name of a config group.
+        choices: each value, and the override that sets it.
+        where: "command line", or the option that holds it.
+    """
+
+    key: str
+    choices: tuple[tuple[Any, str], ...]
+    where: str = COMMAND_LINE
+
+
+def split(
+    arguments: Sequence[str], params: Mapping[str, str], loader: ConfigLoader, most_choices: int
+) -> tuple[list[str], list[KeySweep]]:
+    """Separates overrides that all jobs share from sweeps.
+
+    As in Hydra, the last of several values of a key holds, and a single value on the command line
+    takes the place of what ``hydra.sweeper.params`` says.
+
+    Args:
+        arguments: of the command line.
+        params: sweeps and values that the config itself has, by key.
+        loader: knows the choices of config groups, for ``glob``.
+        most_choices: a longer range is not written out.
+
+    Returns:
+        The shared overrides and the sweeps, in order.
+
+    Raises:
+        UsageError: a sweep is no list of choices, or a range is too long.
+        ConfigError: a key is swept twice.
+    """
+    given = parse_all(arguments, loader)
+    own = parse_all([f"{key}={value}" for key, value in params.items()], loader)
+    single = {_key(override) for override in given if not override.is_sweep_override()}
+    multiple = {_key(override) for override in given} - single
+    kept = [
+        (override, PARAMS)
+        for override in own
+        if _key(override) not in single
+        and (override.is_sweep_override() or _key(override) not in multiple)
+    ]
+    kept += [(override, COMMAND_LINE) for override in _without_overridden(given)]
+    swept = [(override, where) for override, where in kept if override.is_sweep_override()]
+    keys = {_key(override) for override, _ in swept}
+    _refuse_twice(swept, {key for key in keys if loader.get_group_options(key)})
+    fixed, sweeps = [], []
+    for override, where in kept:
+        if override.is_sweep_override():
+            sweeps.append(KeySweep(_key(override), _choices(override, most_choices), where))
+        else:
+            fixed.append(str(override.input_line))
+    return fixed, sweeps
+
+
+def nested(key: str, other: str, groups: Collection[str]) -> bool:
+    """Whether two swept keys are one, or one is inside the other.
+
+    Args:
+        key: a dotted path, or the name of a config group.
+        other: another one.
+        groups: names of the config groups: a value inside of an option's config can be swept
+            along with the group.
+    """
+    if key == other:
+        return True
+    short, long = sorted((key, other), key=len)
+    return long.startswith(f"{short}.") and short not in groups
+
+
+def _key(override: Override) -> str:
+    return override_key(str(override.input_line))
+
+
+def _without_overridden(overrides: Iterable[Override]) -> list[Override]:
+    """Drops a sweep that a later single value overrides, and a value that a later sweep does."""
+    kept: list[Override] = []
+    for override in overrides:
+        for earlier in list(kept):
+            if _key(earlier) == _key(override) and (
+                earlier.is_sweep_override() != override.is_sweep_override()
+            ):
+                reason = f"{shortened(override.input_line)} comes later"
+                message = f"{shortened(earlier.input_line)} has no effect: {reason}"
+                print(f"warning: {COMMAND_LINE}: {message}", file=sys.stderr)
+                kept.remove(earlier)
+        kept.append(override)
+    return kept
+
+
+def _refuse_twice(sweeps: Sequence[tuple[Override, str]], groups: Collection[str]) -> None:
+    found = []
+    for index, (override, where) in enumerate(sweeps):
+        for other, place in sweeps[:index]:
+            if nested(_key(override), _key(other), groups):
+                texts = f"{shortened(other.input_line)} ({place})"
+                message = f"{shortened(override.input_line)} sweeps what {texts} sweeps, too"
+                found.append(Problem(_key(override), f"{message}; keep one of them", where))
+    if found:
+        raise ConfigError(found)
+
+
+def _choices(override: Override, most: int) -> tuple[tuple[Any, str], ...]:
+    text = shortened(override.input_line)
+    if override.is_hydra_override():
+        raise UsageError(f"{text}: options of Hydra cannot be swept")
+    if override.is_delete():
+        raise UsageError(f"{text}: what is deleted cannot be swept")
+    if not override.is_discrete_sweep():
+        message = "an interval is no list of choices; use choice(…), range(…) or commas"
+        raise UsageError(f"{text}: {message}")
+    key = override.get_key_element()
+    try:
+        return tuple((value, f"{key}={plain_text(value)}") for value in elements(override, most))
+    except ValueError as error:
+        raise UsageError(f"{text}: {error}") from None

@@ -1,0 +1,91 @@
+"""Directories that one process works in at a time.
+
+The lock is a file that the operating system unlocks when its holder ends, however it does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import platform
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from neroRL.errors import OutputError
+
+LOCK_FILE, HOLDER_FILE = ".lock", ".lock-holder"
+
+logger = logging.getLogger("neroRL.locks")
+
+
+@contextlib.contextmanager
+def held(directory: Path, what: str) -> Iterator[None]:
+    """Holds a directory while the block runs.
+
+    Args:
+        directory: exists.
+        what: works in it: "sweep" or "training".
+
+    Raises:
+        OutputError: another process holds it; it is named.
+    """
+    try:
+        lock = _acquired(directory, wait=False)
+    except Timeout:
+        message = f"{directory} is in use by another {what}: {_holder(directory)}"
+        raise OutputError(message) from None
+    with _noted(directory, lock):
+        yield
+
+
+@contextlib.contextmanager
+def waited_for(directory: Path) -> Iterator[bool]:
+    """Holds a directory while the block runs, when no other process does any more.
+
+    Yields:
+        Whether there was someone to wait for.
+    """
+    waited = False
+    try:
+        lock = _acquired(directory, wait=False)
+    except Timeout:
+        logger.warning("another process runs this job; waiting for its end")
+        lock, waited = _acquired(directory, wait=True), True
+    with _noted(directory, lock):
+        yield waited
+
+
+def _acquired(directory: Path, *, wait: bool) -> FileLock:
+    # One object for each file, so that a process that holds a directory can hold it again.
+    lock = FileLock(os.path.realpath(directory / LOCK_FILE), is_singleton=True)
+    try:
+        lock.acquire(timeout=-1 if wait else 0, poll_interval=1.0)
+    except NotImplementedError:
+        logger.warning("%s: this file system has no locks", directory)
+    return lock
+
+
+@contextlib.contextmanager
+def _noted(directory: Path, lock: FileLock) -> Iterator[None]:
+    """Notes who holds the directory, for others to name."""
+    holder = directory / HOLDER_FILE
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        with contextlib.suppress(OSError):  # a full disk keeps nobody from working on
+            holder.write_text(f"process {os.getpid()} on {platform.node()} since {since}\n")
+        yield
+    finally:
+        lock.release()
+        if not lock.is_locked:
+            holder.unlink(missing_ok=True)
+
+
+def _holder(directory: Path) -> str:
+    try:
+        return (directory / HOLDER_FILE).read_text(encoding="utf-8").strip() or "unknown"
+    except OSError:
+        return "unknown"

@@ -1,0 +1,152 @@
+"""Each single training has a directory of its own, and what it says there is what it trained."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from filelock import FileLock
+
+from tests.doors.sweeps import ARGUMENTS, PROJECT, assert_equal, checkpoints, wait_for
+
+NTRAIN = ["-c", "import sys; from neroRL.train import ntrain; sys.exit(ntrain())"]
+
+
+def _start(directory: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *NTRAIN, "--config=tiny.yaml", "--run-id=run", *arguments],
+        cwd=directory,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _model(job: Path) -> dict[str, torch.Tensor]:
+    return torch.load(job / "checkpoints/run-2.pt", weights_only=True)["model"]
+
+
+def test_trainings_that_start_at_the_same_time(door, tiny, tmp_path):
+    """The time of their start is the year here, so that all start at the same one."""
+    seeds = range(1, 5)
+    started = [_start(tmp_path, f"--seed={seed}", "hydra.run.dir=out/${now:%Y}") for seed in seeds]
+    for process in started:
+        output, _ = process.communicate(timeout=240)
+        assert process.returncode == 0, output
+    jobs = sorted((tmp_path / "out").iterdir())
+    year = jobs[0].name
+    assert [job.name for job in jobs] == [year, f"{year}-1", f"{year}-2", f"{year}-3"]
+    found = {}
+    for job in jobs:
+        config = yaml.safe_load((job / ".hydra/config.yaml").read_text())
+        found[config["seed"]] = job
+        assert json.loads((job / "result.json").read_text())["seed"] == config["seed"]
+        assert (job / "train.log").read_text().count("saved run-2.pt") == 1
+    assert sorted(found) == list(seeds)
+    for seed, job in found.items():
+        command = ["--config=tiny.yaml", "--run-id=run", f"--seed={seed}"]
+        alone = tmp_path / f"alone-{seed}"
+        assert door("ntrain", [*command, f"hydra.run.dir={alone}"]).status == 0
+        assert_equal(_model(job), _model(alone), str(job))
+
+
+def test_generated_configs_in_the_same_second(door, tiny, tmp_path, monkeypatch):
+    """What a shell loop over generated configs does, with a clock that stands still."""
+    from datetime import datetime
+
+    class Still(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime(2030, 1, 2, 3, 4, 5)
+
+    monkeypatch.setattr("hydra.core.utils.datetime", Still)
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95, 0.99]\n")
+    assert door("ntune", [*ARGUMENTS, "--generate-only"]).status == 0
+    for number in range(3):
+        command = [f"--config=out/configs/{number}.yaml", "--out=runs", "--run-id=run"]
+        outcome = door("ntrain", command)
+        assert outcome.status == 0, outcome.err
+        assert "another process" not in outcome.out + outcome.err
+    names = ["2030-01-02_03-04-05", "2030-01-02_03-04-05-1", "2030-01-02_03-04-05-2"]
+    assert sorted(path.name for path in (tmp_path / "runs/run").iterdir()) == names
+    gammas = [
+        torch.load(tmp_path / f"runs/run/{name}/checkpoints/run-2.pt", weights_only=True)["config"][
+            "trainer"
+        ]["gamma"]
+        for name in names
+    ]
+    assert gammas == [0.9, 0.95, 0.99]
+
+
+def test_a_directory_that_was_given_has_one_training_at_a_time(door, long, tmp_path):
+    first = _start(tmp_path, "--seed=1", "hydra.run.dir=here", "trainer.updates=100000")
+    try:
+        wait_for(lambda: checkpoints(tmp_path / "here"))
+        command = ["--config=tiny.yaml", "--run-id=run", "--seed=2", "hydra.run.dir=here"]
+        before = (tmp_path / "here/.hydra/config.yaml").read_text()
+        second = door("ntrain", command)
+        assert second.status == 2
+        holder = f"here is in use by another training: process {first.pid} on "
+        assert holder in second.err
+        assert (tmp_path / "here/.hydra/config.yaml").read_text() == before
+        assert yaml.safe_load(before)["seed"] == 1
+    finally:
+        first.send_signal(signal.SIGINT)
+        output, _ = first.communicate(timeout=60)
+    assert first.returncode == 130, output
+    last = tmp_path / f"here/checkpoints/run-{checkpoints(tmp_path / 'here')[-1]}.pt"
+    assert torch.load(last, weights_only=True)["config"]["seed"] == 1
+    third = door("ntrain", [*command, "trainer.updates=1"])
+    assert third.status == 0, third.err  # nobody is at work there any more
+    assert not (tmp_path / "here/.lock-holder").exists()
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_what_another_process_has_done_counts_where_it_is_the_same(door, tiny, tmp_path, same):
+    """A job waits for a process at work in its directory, then looks at what that has trained."""
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95]\n")
+    assert door("ntune", ARGUMENTS).status == 0
+    mine, other = tmp_path / "out/run/1/0", tmp_path / "out/run/0/0"
+    result = ((mine if same else other) / "result.json").read_text()
+    weights = _model(mine)
+    for path in (mine / "result.json", mine / "checkpoints/run-2.pt", mine / "train.log"):
+        path.unlink()
+    lock = FileLock(mine / ".lock", thread_local=False)
+    lock.acquire()
+
+    def work() -> None:
+        wait_for(lambda: "waiting for its end" in (mine / "train.log").read_text()
+                 if (mine / "train.log").exists() else False)  # fmt: skip
+        (mine / "result.json").write_text(result)
+        lock.release()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    outcome = door("ntune", ARGUMENTS)
+    worker.join()
+    assert outcome.status == 0, outcome.err
+    log = (mine / "train.log").read_text()
+    assert ("another process has done this job" in log) == same
+    assert json.loads((mine / "result.json").read_text())["overrides"] == {"trainer.gamma": 0.95}
+    if not same:
+        assert_equal(_model(mine), weights, "trained anew")
+
+
+def test_a_training_that_fails_tells_so_in_one_line(door, failing, tmp_path):
+    how = "environment.reset_params.how=raise"
+    outcome = door("ntrain", ["--config=tiny.yaml", "--out=out", how])
+    assert outcome.status == 1
+    (log,) = (tmp_path / "out").rglob("train.log")
+    told = "error: the training failed: RuntimeError: the pole is made of glass; its traceback is "
+    assert outcome.err.splitlines()[-1] == f"{told}in {log.relative_to(tmp_path)}"
+    assert "Traceback" not in outcome.err + outcome.out
+    assert "Traceback" in log.read_text()
