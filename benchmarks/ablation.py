@@ -23,9 +23,11 @@ from neroRL.environments.environment_type import EnvironmentType
 from neroRL.environments.minigrid.types import Minigrid, MinigridVec
 from neroRL.models import receptive_fields
 from neroRL.models.actor import ObservedRows
+from neroRL.models.distributions import Distribution
+from neroRL.models.heads import split
 from neroRL.models.memory import recurrent
 from neroRL.training import batches, rollout, trainer, update
-from neroRL.training.losses import Coefficients, Loss, Taken, log_probabilities
+from neroRL.training.losses import Coefficients, Loss, Taken
 
 UPDATES, MOST_ROUNDS = 2, 3
 NAMES = ("W1", "W2", "W5")
@@ -121,13 +123,13 @@ def loss_by_autograd() -> Iterator[None]:
     """The loss of PPO recorded by autograd, operation by operation."""
 
     def recorded(
-        outputs: Tensor, choices: tuple[int, ...], taken: Taken, coefficients: Coefficients
+        outputs: Tensor, distribution: Distribution, taken: Taken, coefficients: Coefficients
     ) -> Loss:
-        logits, values = outputs[:, :-1], outputs[:, -1]
+        parameters, values = split(outputs)
         clip_range, advantages = coefficients.clip_range, taken.advantages[:, None]
-        branches = [branch.log_softmax(dim=1) for branch in logits.split(choices, dim=1)]
-        entropy = -sum((log_p.exp() * log_p).sum(dim=1) for log_p in branches).mean()  # type: ignore[union-attr]
-        log_ratio = log_probabilities(logits, choices, taken.actions) - taken.log_probs
+        evaluated = distribution.at(parameters, taken.actions)
+        entropy = evaluated.entropy().mean()
+        log_ratio = evaluated.log_probs - taken.log_probs
         ratio = log_ratio.exp()
         clipped = ratio.clamp(1.0 - clip_range, 1.0 + clip_range)
         policy = torch.min(ratio * advantages, clipped * advantages).mean()

@@ -43,7 +43,7 @@ def evaluate(
         for noise in actor.noise(NOISE_STEPS):
             rows = observed.rows(environment.ids)
             actions, _ = actor.act(observed.observed(rows), noise)
-            moved = environment.advance(actions.cpu().numpy())
+            moved = environment.advance(model.distribution.for_environment(actions))
             for episode in moved.episodes:
                 played[episode.worker] += 1
                 # A worker that is ahead of the others plays on; that does not count.

@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from neroRL.models.actor_critic import ActorCritic
+from neroRL.models.heads import split
 from neroRL.models.transfer import on_device
 
 FIRST_ROWS = 64
@@ -103,43 +104,31 @@ class Actor:
 
     def __init__(self, model: ActorCritic, num_envs: int, generator: Generator) -> None:
         self._generator = generator
-        self._choices = list(model.actions)
+        self._distribution = model.distribution
         self._dtype = next(model.parameters()).dtype
         self.state = model.begin(num_envs, generator)
         self.starts = np.ones(num_envs, np.bool_)
 
     def noise(self, steps: int) -> Tensor:
-        """Gumbel noise for some steps: the greatest logit plus noise is a sample of the policy.
-
-        Returns:
-            Shape (steps, N, sum of choices).
-        """
-        shape = (steps, len(self.starts), sum(self._choices))
-        exponential = torch.empty(shape, device=self._generator.device, dtype=self._dtype)
-        return exponential.exponential_(generator=self._generator).log_().neg_()
+        """What sampling needs for some steps, shape (steps, N, …)."""
+        return self._distribution.noise(steps, len(self.starts), self._generator, self._dtype)
 
     def act(self, observed: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """One step of the policy.
 
         Args:
             observed: of the current observations, shape (N, P).
-            noise: shape (N, sum of choices).
+            noise: of this step, shape (N, …).
 
         Returns:
-            Actions (N, branches) and outputs (N, O).
+            Actions (N, …) and outputs (N, O).
         """
         outputs = self.state.step(observed)
-        perturbed = outputs[:, :-1] + noise
-        if len(self._choices) == 1:
-            return perturbed.argmax(dim=1, keepdim=True), outputs
-        branches = perturbed.split(self._choices, dim=1)
-        return torch.cat(
-            [branch.argmax(dim=1, keepdim=True) for branch in branches], dim=1
-        ), outputs
+        return self._distribution.sample(split(outputs)[0], noise), outputs
 
     def values(self, observed: Tensor, workers: np.ndarray) -> Tensor:
         """Values of observations that come next in some environments, shape (len(workers),)."""
-        return self.state.look(observed, workers)[:, -1]
+        return split(self.state.look(observed, workers))[1]
 
     def begin_episodes(self, ended: np.ndarray) -> None:
         """New episodes begin where one ended; ``ended`` has shape (N,)."""

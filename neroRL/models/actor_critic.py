@@ -6,6 +6,7 @@ from torch import Generator, Tensor, nn
 
 from neroRL.config.schema import ModelConfig
 from neroRL.environments.specification import EnvironmentSpec
+from neroRL.models.distributions import make_distribution
 from neroRL.models.encoders import Encoder, Observations, activation_of_linear
 from neroRL.models.heads import Heads
 from neroRL.models.initialisation import orthogonal_
@@ -16,20 +17,20 @@ from neroRL.models.memory.interface import MemoryState, Pieces
 class ActorCritic(nn.Module):
     """Policy and value of an observation and of what came before it.
 
-    Outputs, (…, O), hold the logits of all action branches side by side, then the value.
+    Outputs, (…, O), hold the parameters of the distribution over actions, then the value.
 
     Args:
         config: of the model.
         specification: of the environment.
 
     Attributes:
-        actions: number of choices of each action branch.
+        distribution: of the actions.
         memory: carries what came before.
     """
 
     def __init__(self, config: ModelConfig, specification: EnvironmentSpec) -> None:
         super().__init__()
-        self.actions = specification.actions
+        self.distribution = make_distribution(specification)
         activation = activation_of_linear(config.activation)
         self.encoder = Encoder(config, specification)
         self.memory = make_memory(
@@ -41,12 +42,7 @@ class ActorCritic(nn.Module):
             layers += [orthogonal_(nn.Linear(size, config.num_hidden_units)), activation]
             size = config.num_hidden_units
         self.hidden = nn.Sequential(*layers)
-        self.heads = Heads(size, self.actions, activation)
-
-    @property
-    def output_size(self) -> int:
-        """O: all logits and the value."""
-        return sum(self.actions) + 1
+        self.heads = Heads(size, self.distribution, activation)
 
     def observe(self, observation: Observations) -> Tensor:
         """All that depends on single observations; see :mod:`neroRL.models.memory.interface`.

@@ -16,11 +16,11 @@ from neroRL.config.schema import TrainerConfig
 from neroRL.environments.vector.interface import MOST_DISTINCT, EpisodeEnd, VectorEnvironment
 from neroRL.models.actor import Actor, ObservedRows
 from neroRL.models.actor_critic import ActorCritic
+from neroRL.models.heads import split
 from neroRL.models.memory.interface import History
 from neroRL.models.receptive_fields import FieldTable
 from neroRL.models.transfer import on_device
 from neroRL.training.advantages import generalised_advantages
-from neroRL.training.losses import log_probabilities
 
 
 class Rollout(NamedTuple):
@@ -31,7 +31,7 @@ class Rollout(NamedTuple):
         rows: which row was observed, shape (T, N).
         distinct: whether rows are shared by enough steps to compute each only once.
         starts: whether a step starts an episode, shape (T, N).
-        actions: shape (T · N, branches).
+        actions: shape (T · N, …).
         log_probs: of the actions, shape (T · N, branches).
         values: shape (T · N,).
         advantages: shape (T · N,).
@@ -99,7 +99,7 @@ def collect(
         actions, outputs = actor.act(observed.observed(rows), noise[t])
         record.actions.append(actions)
         record.outputs.append(outputs)
-        moved = environment.advance(actions.cpu().numpy())
+        moved = environment.advance(model.distribution.for_environment(actions))
         record.rewards[t] = moved.rewards
         record.ended[t] = ended = moved.terminations | moved.truncations
         if moved.final_ids is not None:
@@ -123,7 +123,8 @@ def _rollout(
     config: TrainerConfig,
 ) -> Rollout:
     outputs = torch.stack(record.outputs)
-    values = outputs[..., -1].cpu().numpy()
+    parameters, values_of_steps = split(outputs)
+    values = values_of_steps.cpu().numpy()
     next_values = np.concatenate((values[1:], last_values.cpu().numpy()[None]))
     next_values[record.ended] = 0.0
     for t, workers, final_values in record.cut:
@@ -139,8 +140,8 @@ def _rollout(
         distinct=observed.length < MOST_DISTINCT * record.rows.size,
         starts=record.starts,
         actions=actions,
-        log_probs=log_probabilities(outputs.flatten(0, 1)[:, :-1], model.actions, actions),
-        values=outputs[..., -1].flatten(),
+        log_probs=model.distribution.at(parameters.flatten(0, 1), actions).log_probs,
+        values=values_of_steps.flatten(),
         advantages=on_device(advantages, outputs.device).flatten(),
         history=history,
         episodes=record.episodes,

@@ -156,4 +156,4 @@ def _loss(
         returns[transitions],
     )
     coefficients = Coefficients(scheduled.clip_range, scheduled.beta, config.value_coefficient)
-    return ppo_loss(outputs, model.actions, taken, coefficients)
+    return ppo_loss(outputs, model.distribution, taken, coefficients)

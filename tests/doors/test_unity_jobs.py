@@ -93,7 +93,7 @@ def _spy(monkeypatch) -> list[np.ndarray]:
 
     def spied(environment, actor, model, steps, config):
         collected = collect(environment, actor, model, steps, config)
-        shape = steps, environment.num_envs, len(model.actions)
+        shape = steps, environment.num_envs, model.distribution.branches
         sampled.append(collected.actions.reshape(shape).numpy())
         return collected
 
