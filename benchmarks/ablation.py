@@ -18,11 +18,11 @@ from torch.nn import functional
 from benchmarks.measuring import SPEED, Values, measure, medians
 from benchmarks.ours import measure_training
 from benchmarks.workloads import WORKLOADS
+from neroRL.acting.features import Features
 from neroRL.environments.cartpole.types import CartPole
 from neroRL.environments.environment_type import EnvironmentType
 from neroRL.environments.minigrid.types import Minigrid, MinigridVec
 from neroRL.models import receptive_fields
-from neroRL.models.actor import ObservedRows
 from neroRL.models.distributions import Distribution
 from neroRL.models.heads import split
 from neroRL.models.memory import recurrent
@@ -44,15 +44,15 @@ def everything_on() -> Iterator[None]:
 def without_distinct_observations() -> Iterator[None]:
     """Every observation is computed, in rollouts and in mini batches."""
 
-    def all_rows(self: ObservedRows, ids: np.ndarray) -> np.ndarray:
+    def all_rows(self: Features, ids: np.ndarray) -> np.ndarray:
         if int(ids.max()) >= len(self._row_of_id):
             self._row_of_id = np.full(2 * (int(ids.max()) + 1), -1, np.int64)
         first = self.length
-        self._compute(ids.copy())  # environments change theirs in place
+        self._add(ids.copy())  # environments change theirs in place
         return np.arange(first, self.length)
 
     with (
-        mock.patch.object(ObservedRows, "rows", all_rows),
+        mock.patch.object(Features, "rows", all_rows),
         mock.patch.object(rollout, "MOST_DISTINCT", 0.0),
     ):
         yield

@@ -44,25 +44,25 @@ class ActorCritic(nn.Module):
         self.hidden = nn.Sequential(*layers)
         self.heads = Heads(size, self.distribution, activation)
 
-    def observe(self, observation: Observations) -> Tensor:
-        """All that depends on single observations; see :mod:`neroRL.models.memory.interface`.
+    def features(self, observations: Observations) -> Tensor:
+        """Computes all that depends on single observations; see the memory's interface.
 
         Args:
-            observation: R rows each, as the encoder takes them.
+            observations: R each, as the encoder takes them.
 
         Returns:
-            Shape (R, P).
+            Shape (R, F).
         """
-        return self.memory.observe(self.encoder(observation), self._readout)
+        return self.memory.features(self.encoder(observations), self._readout)
 
     def begin(self, count: int, generator: Generator) -> MemoryState:
         """What ``count`` environments remember when their episodes start."""
         return self.memory.begin(count, generator, self._readout)
 
-    def pieces(self, observed: Tensor, pieces: Pieces) -> Tensor:
-        """All steps of pieces of episodes, (R, P) to outputs (M, O)."""
-        return self.memory.pieces(observed, pieces, self._readout)
+    def pieces(self, features: Tensor, pieces: Pieces) -> Tensor:
+        """All steps of pieces of episodes, (R, F) to outputs (M, O)."""
+        return self.memory.pieces(features, pieces, self._readout)
 
-    def _readout(self, features: Tensor) -> Tensor:
-        outputs: Tensor = self.heads(self.hidden(features))
+    def _readout(self, remembered: Tensor) -> Tensor:
+        outputs: Tensor = self.heads(self.hidden(remembered))
         return outputs

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from neroRL.acting.actor import Actor
 from neroRL.config import Config, as_mapping
 from neroRL.cores import automatic_threads
 from neroRL.environments.factory import make_vector
 from neroRL.environments.vector.interface import VectorEnvironment
-from neroRL.models.actor import Actor
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.records.job_progress import JobProgress
 from neroRL.records.results import COMPLETED, DIVERGED, JobResult, Status
@@ -232,9 +232,8 @@ class Trainer:
         config = self._config
         scheduled = hyperparameters(config.trainer, self._update)
         began = time.perf_counter()
-        rollout = collect(
-            self.environment, self.actor, self.model, config.sampler.worker_steps, config.trainer
-        )
+        steps = config.sampler.worker_steps
+        rollout = collect(self.environment, self.actor, steps, config.trainer)
         done = update(
             self.model, self.optimizer, rollout, config.trainer, scheduled, self._shuffle_generator
         )

@@ -147,10 +147,10 @@ def test_works(name, dry_run):
     environment.restart()
     model = ActorCritic(config.model, environment.specification)
     rows = environment.table.rows(environment.ids)
-    observed = model.observe({key: torch.from_numpy(array) for key, array in rows.items()})
+    features = model.features({key: torch.from_numpy(array) for key, array in rows.items()})
     state = model.begin(2, torch.Generator())
     state.begin_rollout(1)
-    outputs = state.step(observed)
+    outputs = state.step(features)
     assert outputs.shape == (2, sum(environment.specification.actions) + 1)
     actions = [[count - 1 for count in environment.specification.actions]] * 2
     environment.advance(torch.tensor(actions).numpy())

@@ -35,15 +35,15 @@ from neroRL.models.transfer import on_device
 class TransformerMemory(Memory):
     """Blocks of attention and a dense layer, behind a linear embedding.
 
-    A step's position is counted from the end of the longest episode: an episode of at most E steps
-    encodes its step t as E - 1 - t, by sinusoids, or has a table of E learned rows, of which step t
-    has row t. Where E is not known, sinusoids are of -t, and the table has W rows and goes round.
+    A step's position is counted from the end of the longest episode: an episode of at most S steps
+    encodes its step t as S - 1 - t, by sinusoids, or has a table of S learned rows, of which step t
+    has row t. Where S is not known, sinusoids are of -t, and the table has W rows and goes round.
 
     Args:
         config: of the transformer.
         input_size: features of the encoder.
         activation: follows the embedding.
-        max_episode_steps: E; None where it is not known.
+        max_episode_steps: S; None where it is not known.
 
     Attributes:
         window: W, how many steps are attended to at most.
@@ -74,19 +74,19 @@ class TransformerMemory(Memory):
             rows = max_episode_steps or config.memory_length
             self.positions = nn.Parameter(torch.randn(rows, config.embed_dim))
 
-    def observe(self, features: Tensor, readout: Readout) -> Tensor:  # noqa: ARG002
+    def features(self, encoded: Tensor, readout: Readout) -> Tensor:  # noqa: ARG002
         """The embedding, the input of the first block."""
-        embedded: Tensor = self.embedding(features)
+        embedded: Tensor = self.embedding(encoded)
         return embedded
 
     def begin(self, count: int, generator: Generator, readout: Readout) -> Window:
         """Nothing to remember yet."""
         return Window(self, torch.empty(count, 0, device=generator.device), readout)
 
-    def pieces(self, observed: Tensor, pieces: Pieces, readout: Readout) -> Tensor:
+    def pieces(self, features: Tensor, pieces: Pieces, readout: Readout) -> Tensor:
         """All steps of a mini batch; pieces have one step."""
         past: _Past = pieces.before
-        inputs = functional.embedding(pieces.rows[0], observed)
+        inputs = functional.embedding(pieces.indices[0], features)
 
         def attend(block: Block, number: int, queries: Tensor) -> Tensor:
             keys, values = self.keys_and_values(number, past.items[number], past.times)
@@ -261,10 +261,10 @@ class Window(MemoryState):
             self._keys[number] = torch.cat((keys, room), dim=1)
             self._values[number] = torch.cat((values, room), dim=1)
 
-    def step(self, observed: Tensor) -> Tensor:
+    def step(self, features: Tensor) -> Tensor:
         """One step; see the base class."""
         self._kept.append(self._begins)
-        output, inputs = self._run(observed, slice(None))
+        output, inputs = self._run(features, slice(None))
         times = on_device(self._column - self._begins, self._device)
         for number, items in enumerate(self._memory.remembered(inputs, times)):
             keys, values = self._memory.keys_and_values(number, items, times)
@@ -274,9 +274,9 @@ class Window(MemoryState):
         self._column += 1
         return self._readout(output)
 
-    def look(self, observed: Tensor, workers: np.ndarray) -> Tensor:
+    def look(self, features: Tensor, workers: np.ndarray) -> Tensor:
         """Outputs of some environments; see the base class."""
-        return self._readout(self._run(observed, workers)[0])
+        return self._readout(self._run(features, workers)[0])
 
     def begin_episodes(self, workers: np.ndarray) -> None:
         """What came before is not seen any more."""
@@ -306,7 +306,7 @@ class Window(MemoryState):
         """How many of the last columns some running episode can still see."""
         return min(self._memory.window, self._column - int(self._begins.min()), self._column)
 
-    def _run(self, observed: Tensor, workers: np.ndarray | slice) -> tuple[Tensor, list[Tensor]]:
+    def _run(self, features: Tensor, workers: np.ndarray | slice) -> tuple[Tensor, list[Tensor]]:
         begins = self._begins[workers]
         low = max(self._column - self._memory.window, int(begins.min()), 0)
         mask = on_device(np.arange(low, self._column) >= begins[:, None], self._device)[:, None]
@@ -317,4 +317,4 @@ class Window(MemoryState):
             keys, values = (x[number][rows, low : self._column] for x in (self._keys, self._values))
             return block.attend(queries[:, None], keys, values, mask)[:, 0]
 
-        return self._memory.run(observed, on_device(self._column - begins, self._device), attend)
+        return self._memory.run(features, on_device(self._column - begins, self._device), attend)
