@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neroRL.environments.vector.observation_table import ObservationRows
+from neroRL.environments.vector.observation_table import NumberedObservations
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.transfer import on_device
 
@@ -28,7 +28,9 @@ class Features:
         length: number of rows.
     """
 
-    def __init__(self, model: ActorCritic, table: ObservationRows, device: torch.device) -> None:
+    def __init__(
+        self, model: ActorCritic, table: NumberedObservations, device: torch.device
+    ) -> None:
         self._model = model
         self._table = table
         self._device = device
@@ -57,7 +59,7 @@ class Features:
 
     def observations(self) -> dict[str, np.ndarray]:
         """The observations of all rows."""
-        return self._table.rows(np.concatenate(self._ids))
+        return self._table.at(np.concatenate(self._ids))
 
     def _first_of_each(self, ids: np.ndarray) -> np.ndarray:
         """Ids without repetitions, in the order in which they appear."""
@@ -67,7 +69,7 @@ class Features:
         return first
 
     def _add(self, new: np.ndarray) -> None:
-        arrays = self._table.rows(new)
+        arrays = self._table.at(new)
         observations = {key: on_device(array, self._device) for key, array in arrays.items()}
         computed = self._model.features(observations)
         end = self.length + len(new)

@@ -1,6 +1,6 @@
 """Encoders of images and vectors.
 
-Shapes: R rows, (height, width, channels) images as environments give them.
+Shapes: R observations, images (height, width, channels) as environments give them, E numbers.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class Encoder(nn.Module):
         """Makes a table of observations, rows of which :meth:`forward` takes.
 
         Args:
-            observations: arrays of R rows each.
+            observations: arrays of R each.
             device: of the encoder.
 
         Returns:

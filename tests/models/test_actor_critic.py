@@ -167,13 +167,13 @@ def test_actions_follow_the_policy():
 
 
 class _Table:
-    """Counts which rows are asked for."""
+    """Counts which ids are asked for."""
 
     def __init__(self) -> None:
         self.asked: list[int] = []
         self.data = np.random.default_rng(0).normal(size=(500, 5)).astype(np.float32)
 
-    def rows(self, ids: np.ndarray) -> dict[str, np.ndarray]:
+    def at(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         self.asked.extend(ids.tolist())
         return {"vector": self.data[ids]}
 

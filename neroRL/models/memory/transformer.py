@@ -311,10 +311,12 @@ class Window(MemoryState):
         low = max(self._column - self._memory.window, int(begins.min()), 0)
         mask = on_device(np.arange(low, self._column) >= begins[:, None], self._device)[:, None]
         # A slice is a view of the keys and values, an index a copy.
-        rows = workers if isinstance(workers, slice) else on_device(workers, self._device)
+        chosen = workers if isinstance(workers, slice) else on_device(workers, self._device)
 
         def attend(block: Block, number: int, queries: Tensor) -> Tensor:
-            keys, values = (x[number][rows, low : self._column] for x in (self._keys, self._values))
+            keys, values = (
+                x[number][chosen, low : self._column] for x in (self._keys, self._values)
+            )
             return block.attend(queries[:, None], keys, values, mask)[:, 0]
 
         return self._memory.run(features, on_device(self._column - begins, self._device), attend)
