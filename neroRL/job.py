@@ -33,7 +33,8 @@ from neroRL.reporting.cells import cells, run_name
 from neroRL.reporting.tensorboard import SUMMARIES, Summaries
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.interrupt import Requeued, interruptible
-from neroRL.training.trainer import device_of, train
+from neroRL.training.placement import device_of
+from neroRL.training.trainer import train
 
 logger = logging.getLogger("neroRL.job")
 
