@@ -18,14 +18,16 @@ from torch.nn import functional
 from benchmarks.measuring import SPEED, Values, measure, medians
 from benchmarks.ours import measure_training
 from benchmarks.workloads import WORKLOADS
+from neroRL.acting.features import Features
 from neroRL.environments.cartpole.types import CartPole
 from neroRL.environments.environment_type import EnvironmentType
 from neroRL.environments.minigrid.types import Minigrid, MinigridVec
 from neroRL.models import receptive_fields
-from neroRL.models.actor import ObservedRows
+from neroRL.models.distributions import Distribution
+from neroRL.models.heads import split
 from neroRL.models.memory import recurrent
 from neroRL.training import batches, rollout, trainer, update
-from neroRL.training.losses import Coefficients, Loss, Taken, log_probabilities
+from neroRL.training.losses import Coefficients, Loss, Taken
 
 UPDATES, MOST_ROUNDS = 2, 3
 NAMES = ("W1", "W2", "W5")
@@ -42,15 +44,15 @@ def everything_on() -> Iterator[None]:
 def without_distinct_observations() -> Iterator[None]:
     """Every observation is computed, in rollouts and in mini batches."""
 
-    def all_rows(self: ObservedRows, ids: np.ndarray) -> np.ndarray:
+    def all_rows(self: Features, ids: np.ndarray) -> np.ndarray:
         if int(ids.max()) >= len(self._row_of_id):
             self._row_of_id = np.full(2 * (int(ids.max()) + 1), -1, np.int64)
         first = self.length
-        self._compute(ids.copy())  # environments change theirs in place
+        self._add(ids.copy())  # environments change theirs in place
         return np.arange(first, self.length)
 
     with (
-        mock.patch.object(ObservedRows, "rows", all_rows),
+        mock.patch.object(Features, "rows", all_rows),
         mock.patch.object(rollout, "MOST_DISTINCT", 0.0),
     ):
         yield
@@ -121,13 +123,13 @@ def loss_by_autograd() -> Iterator[None]:
     """The loss of PPO recorded by autograd, operation by operation."""
 
     def recorded(
-        outputs: Tensor, choices: tuple[int, ...], taken: Taken, coefficients: Coefficients
+        outputs: Tensor, distribution: Distribution, taken: Taken, coefficients: Coefficients
     ) -> Loss:
-        logits, values = outputs[:, :-1], outputs[:, -1]
+        parameters, values = split(outputs)
         clip_range, advantages = coefficients.clip_range, taken.advantages[:, None]
-        branches = [branch.log_softmax(dim=1) for branch in logits.split(choices, dim=1)]
-        entropy = -sum((log_p.exp() * log_p).sum(dim=1) for log_p in branches).mean()  # type: ignore[union-attr]
-        log_ratio = log_probabilities(logits, choices, taken.actions) - taken.log_probs
+        evaluated = distribution.at(parameters, taken.actions)
+        entropy = evaluated.entropy().mean()
+        log_ratio = evaluated.log_probs - taken.log_probs
         ratio = log_ratio.exp()
         clipped = ratio.clamp(1.0 - clip_range, 1.0 + clip_range)
         policy = torch.min(ratio * advantages, clipped * advantages).mean()

@@ -43,7 +43,7 @@ def ours(environment: dict[str, Any]) -> float:
         env.begin_rollout()
         for _ in range(256):
             env.advance(generator.integers(choices, size=(WORKERS, len(choices))))
-        env.table.rows(np.unique(env.ids))
+        env.table.at(np.unique(env.ids))
         steps += 256 * WORKERS
     return steps / (time.perf_counter() - began)
 

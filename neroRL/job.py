@@ -34,7 +34,8 @@ from neroRL.reporting.tensorboard import SUMMARIES, Summaries
 from neroRL.streams import keep_tracebacks_off_the_console
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.interrupt import Requeued, interruptible
-from neroRL.training.trainer import device_of, train
+from neroRL.training.placement import device_of
+from neroRL.training.trainer import train
 
 logger = logging.getLogger("neroRL.job")
 

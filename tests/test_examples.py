@@ -10,12 +10,16 @@ import pytest
 # Functions whose docstrings have an example, by module.
 EXAMPLES = {
     "neroRL.composition.choices": ["settled"],
+    "neroRL.config.convolutions": ["allowed_sizes"],
+    "neroRL.models.distributions": ["Categoricals"],
+    "neroRL.models.memory.interface": ["Memory"],
     "neroRL.records.job_progress": ["read_progress"],
     "neroRL.records.results": ["read_result"],
     "neroRL.records.sweep_record": ["read_record"],
     "neroRL.records.sweeps": ["read_sweep"],
     "neroRL.reporting.cells": ["cells", "run_name"],
     "neroRL.sweep.grid": ["Grid"],
+    "neroRL.training.rollout": ["collect"],
 }
 
 

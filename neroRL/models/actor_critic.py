@@ -6,6 +6,7 @@ from torch import Generator, Tensor, nn
 
 from neroRL.config.schema import ModelConfig
 from neroRL.environments.specification import EnvironmentSpec
+from neroRL.models.distributions import make_distribution
 from neroRL.models.encoders import Encoder, Observations, activation_of_linear
 from neroRL.models.heads import Heads
 from neroRL.models.initialisation import orthogonal_
@@ -16,20 +17,20 @@ from neroRL.models.memory.interface import MemoryState, Pieces
 class ActorCritic(nn.Module):
     """Policy and value of an observation and of what came before it.
 
-    Outputs, (…, O), hold the logits of all action branches side by side, then the value.
+    Outputs, (…, O), hold the parameters of the distribution over actions, then the value.
 
     Args:
         config: of the model.
         specification: of the environment.
 
     Attributes:
-        actions: number of choices of each action branch.
+        distribution: of the actions.
         memory: carries what came before.
     """
 
     def __init__(self, config: ModelConfig, specification: EnvironmentSpec) -> None:
         super().__init__()
-        self.actions = specification.actions
+        self.distribution = make_distribution(specification)
         activation = activation_of_linear(config.activation)
         self.encoder = Encoder(config, specification)
         self.memory = make_memory(
@@ -41,32 +42,27 @@ class ActorCritic(nn.Module):
             layers += [orthogonal_(nn.Linear(size, config.num_hidden_units)), activation]
             size = config.num_hidden_units
         self.hidden = nn.Sequential(*layers)
-        self.heads = Heads(size, self.actions, activation)
+        self.heads = Heads(size, self.distribution, activation)
 
-    @property
-    def output_size(self) -> int:
-        """O: all logits and the value."""
-        return sum(self.actions) + 1
-
-    def observe(self, observation: Observations) -> Tensor:
-        """All that depends on single observations; see :mod:`neroRL.models.memory.interface`.
+    def features(self, observations: Observations) -> Tensor:
+        """Computes all that depends on single observations; see the memory's interface.
 
         Args:
-            observation: R rows each, as the encoder takes them.
+            observations: R each, as the encoder takes them.
 
         Returns:
-            Shape (R, P).
+            Shape (R, F).
         """
-        return self.memory.observe(self.encoder(observation), self._readout)
+        return self.memory.features(self.encoder(observations), self._readout)
 
     def begin(self, count: int, generator: Generator) -> MemoryState:
         """What ``count`` environments remember when their episodes start."""
         return self.memory.begin(count, generator, self._readout)
 
-    def pieces(self, observed: Tensor, pieces: Pieces) -> Tensor:
-        """All steps of pieces of episodes, (R, P) to outputs (M, O)."""
-        return self.memory.pieces(observed, pieces, self._readout)
+    def pieces(self, features: Tensor, pieces: Pieces) -> Tensor:
+        """All steps of pieces of episodes, (R, F) to outputs (M, O)."""
+        return self.memory.pieces(features, pieces, self._readout)
 
-    def _readout(self, features: Tensor) -> Tensor:
-        outputs: Tensor = self.heads(self.hidden(features))
+    def _readout(self, remembered: Tensor) -> Tensor:
+        outputs: Tensor = self.heads(self.hidden(remembered))
         return outputs

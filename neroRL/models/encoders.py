@@ -1,6 +1,6 @@
 """Encoders of images and vectors.
 
-Shapes: R rows, (height, width, channels) images as environments give them.
+Shapes: R observations, images (height, width, channels) as environments give them, E numbers.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Encoder(nn.Module):
         specification: of the environment.
 
     Attributes:
-        output_size: number of features F.
+        output_size: how many numbers encode an observation, E.
 
     Raises:
         ConfigError: the image is too small for the encoder.
@@ -111,13 +111,13 @@ class Encoder(nn.Module):
         self.output_size = size
 
     def forward(self, observation: Observations) -> Tensor:
-        """Encodes R observations; returns features of shape (R, F)."""
-        features = []
+        """Encodes R observations; returns shape (R, E)."""
+        parts = []
         if self.visual is not None:
-            features.append(self._encoded(observation[VISUAL]))
+            parts.append(self._encoded(observation[VISUAL]))
         if self.vector is not None:
-            features.append(self.vector(observation[VECTOR]))
-        return features[0] if len(features) == 1 else torch.cat(features, dim=1)
+            parts.append(self.vector(observation[VECTOR]))
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
     def table(
         self, observations: Mapping[str, np.ndarray], device: torch.device
@@ -125,7 +125,7 @@ class Encoder(nn.Module):
         """Makes a table of observations, rows of which :meth:`forward` takes.
 
         Args:
-            observations: arrays of R rows each.
+            observations: arrays of R each.
             device: of the encoder.
 
         Returns:

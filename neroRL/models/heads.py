@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from neroRL.models.distributions import Distribution
 from neroRL.models.initialisation import GAIN, orthogonal_
 
 HEAD_UNITS = 512
-POLICY_GAIN = 0.1  # √0.01
 
 
 class Heads(nn.Module):
@@ -19,21 +18,18 @@ class Heads(nn.Module):
 
     Args:
         input_size: features of the last shared layer.
-        actions: number of choices of each action branch.
+        distribution: makes the last layer of the policy.
         activation: follows the hidden layers.
     """
 
-    def __init__(self, input_size: int, actions: tuple[int, ...], activation: nn.Module) -> None:
+    def __init__(self, input_size: int, distribution: Distribution, activation: nn.Module) -> None:
         super().__init__()
         self.hidden = nn.Linear(input_size, 2 * HEAD_UNITS)
         self._activation = activation
         for weight in self.hidden.weight.data.split(HEAD_UNITS):
             nn.init.orthogonal_(weight, GAIN)
         nn.init.zeros_(self.hidden.bias)
-        self.policy = nn.Linear(HEAD_UNITS, sum(actions))
-        for weight in self.policy.weight.data.split(actions):
-            nn.init.orthogonal_(weight, POLICY_GAIN)
-        nn.init.zeros_(self.policy.bias)
+        self.policy = distribution.layer(HEAD_UNITS)
         self.value = orthogonal_(nn.Linear(HEAD_UNITS, 1), 1.0)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -43,9 +39,12 @@ class Heads(nn.Module):
             features: shape (…, input size).
 
         Returns:
-            The logits of all branches side by side, then the value, shape (…, O).
+            The parameters of the distribution, then the value, shape (…, O); see :func:`split`.
         """
         for_policy, for_value = self._activation(self.hidden(features)).chunk(2, dim=-1)
-        logits = functional.linear(for_policy, self.policy.weight, self.policy.bias)
-        value = functional.linear(for_value, self.value.weight, self.value.bias)
-        return torch.cat((logits, value), dim=-1)
+        return torch.cat((self.policy(for_policy), self.value(for_value)), dim=-1)
+
+
+def split(outputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns views of outputs (…, O): the distribution's parameters (…, P) and the value (…)."""
+    return outputs[..., :-1], outputs[..., -1]

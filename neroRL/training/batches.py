@@ -33,15 +33,15 @@ class MiniBatch(NamedTuple):
     """Indices of one mini batch of M steps in B pieces of at most L steps.
 
     Attributes:
-        rows: rows of the observations to compute, shape (R,).
-        row_of_step: position in ``rows`` for each step, shape (L, B).
+        rows: of the rollout's observations to compute, shape (R,).
+        indices: which of those each step has, shape (L, B).
         steps: positions of the real steps in the flattened (L, B), shape (M,); None if all are.
         transitions: position of each real step in the flattened (T, N), shape (M,).
         first: position of each piece's first step in the flattened (T, N), shape (B,).
     """
 
     rows: np.ndarray
-    row_of_step: np.ndarray
+    indices: np.ndarray
     steps: np.ndarray | None
     transitions: np.ndarray
     first: np.ndarray
@@ -97,14 +97,14 @@ def _mini_batch(rollout: Rollout, pieces: PieceIndex, chosen: np.ndarray) -> Min
     transitions = positions if steps is None else positions[steps]
     rows = rollout.rows.reshape(-1)[transitions]
     if rollout.distinct:
-        rows, row_of_real = np.unique(rows, return_inverse=True)
+        rows, indices_of_real = np.unique(rows, return_inverse=True)
     else:
-        row_of_real = np.arange(len(rows))
+        indices_of_real = np.arange(len(rows))
     if steps is None:
-        row_of_step = row_of_real
+        indices = indices_of_real
     else:
-        row_of_step = np.zeros(real.size, np.int64)
-        row_of_step[steps] = row_of_real
+        indices = np.zeros(real.size, np.int64)
+        indices[steps] = indices_of_real
     return MiniBatch(
-        rows, row_of_step.reshape(real.shape), steps, transitions, first * num_envs + worker
+        rows, indices.reshape(real.shape), steps, transitions, first * num_envs + worker
     )

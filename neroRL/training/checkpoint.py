@@ -242,11 +242,15 @@ def check_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], p
         raise CheckpointError(f"{path} does not fit this model:\n  {listed}")
 
 
-def load_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Puts weights into a model.
+def start_from(model: torch.nn.Module, path: Path, device: torch.device) -> None:
+    """Puts the weights of a checkpoint into a model.
 
     Raises:
-        CheckpointError: names or shapes differ, each listed.
+        CheckpointError: it cannot be read, or names or shapes differ, each listed.
     """
-    check_weights(model, weights, path)
-    model.load_state_dict(weights)
+    content = load(path, device)
+    check_weights(model, content["model"], path)
+    model.load_state_dict(content["model"])
+    problem = revision_problem(content)
+    if problem is not None:
+        logger.warning("%s %s; its weights fit and are loaded", path, problem)

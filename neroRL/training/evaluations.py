@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from neroRL.acting.evaluator import evaluate
 from neroRL.config import Config
 from neroRL.environments.factory import make_vector
 from neroRL.environments.vector.interface import VectorEnvironment
-from neroRL.evaluation.evaluator import evaluate
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.training.statistics import Summary, episode_summaries
 

@@ -1,6 +1,6 @@
 """Rollouts: acts in the environments and keeps what an update needs.
 
-Shapes: T steps, N environments, R rows of observations.
+Shapes: T steps, N environments, R rows of the rollout's own table of observations.
 """
 
 from __future__ import annotations
@@ -12,26 +12,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neroRL.acting.actor import Actor
+from neroRL.acting.features import Features
+from neroRL.acting.steps import Step, begin, steps
 from neroRL.config.schema import TrainerConfig
 from neroRL.environments.vector.interface import MOST_DISTINCT, EpisodeEnd, VectorEnvironment
-from neroRL.models.actor import Actor, ObservedRows
-from neroRL.models.actor_critic import ActorCritic
+from neroRL.models.heads import split
 from neroRL.models.memory.interface import History
 from neroRL.models.receptive_fields import FieldTable
 from neroRL.models.transfer import on_device
 from neroRL.training.advantages import generalised_advantages
-from neroRL.training.losses import log_probabilities
 
 
 class Rollout(NamedTuple):
     """The data of one update.
 
     Attributes:
-        observations: the rows of observations, tensors of shape (R, …) or tables of fields.
-        rows: which row was observed, shape (T, N).
+        observations: the rollout's own table, tensors of shape (R, …) or tables of fields.
+        rows: of the observation of each step in that table, shape (T, N).
         distinct: whether rows are shared by enough steps to compute each only once.
         starts: whether a step starts an episode, shape (T, N).
-        actions: shape (T · N, branches).
+        actions: shape (T · N, …).
         log_probs: of the actions, shape (T · N, branches).
         values: shape (T · N,).
         advantages: shape (T · N,).
@@ -66,64 +67,66 @@ class _Record:
         self.cut: list[tuple[int, np.ndarray, Tensor]] = []
         self.episodes: list[EpisodeEnd] = []
 
+    def add(self, t: int, step: Step) -> None:
+        """Keeps step t."""
+        self.rows[t], self.starts[t] = step.rows, step.starts
+        self.rewards[t], self.ended[t] = step.transition.rewards, step.ended
+        self.actions.append(step.actions)
+        self.outputs.append(step.outputs)
+        self.episodes.extend(step.transition.episodes)
+
 
 @torch.no_grad()
 def collect(
-    environment: VectorEnvironment,
-    actor: Actor,
-    model: ActorCritic,
-    steps: int,
-    config: TrainerConfig,
+    environment: VectorEnvironment, actor: Actor, count: int, config: TrainerConfig
 ) -> Rollout:
     """Acts for some steps in every environment.
 
+    >>> from neroRL.config import Config, EnvironmentConfig
+    >>> from neroRL.environments.factory import make_vector
+    >>> from neroRL.models.actor_critic import ActorCritic
+    >>> config = Config(environment=EnvironmentConfig(type="CartPole", name="CartPole-v1"))
+    >>> environment = make_vector(config.environment, 2, seed=0)
+    >>> environment.restart()
+    >>> model = ActorCritic(config.model, environment.specification)
+    >>> actor = Actor(model, 2, torch.Generator().manual_seed(0))
+    >>> rollout = collect(environment, actor, 8, config.trainer)
+    >>> rollout.rows.shape, rollout.actions.shape, rollout.advantages.shape
+    ((8, 2), torch.Size([16, 1]), torch.Size([16]))
+    >>> bool(rollout.starts[0].all())
+    True
+
     Args:
         environment: started.
-        actor: knows what the environments remember.
-        model: the network.
-        steps: T.
+        actor: acts, and knows what the environments remember.
+        count: T.
         config: discount and lambda, and whether a time limit bootstraps.
 
     Returns:
         The rollout, on the model's device.
     """
-    device = next(model.parameters()).device
-    environment.begin_rollout()
-    actor.state.begin_rollout(steps)
-    observed = ObservedRows(model, environment.table, device)
-    record = _Record(steps, environment.num_envs)
-    noise = actor.noise(steps)
-    for t in range(steps):
-        rows = record.rows[t] = observed.rows(environment.ids)
-        record.starts[t] = actor.starts
-        actions, outputs = actor.act(observed.observed(rows), noise[t])
-        record.actions.append(actions)
-        record.outputs.append(outputs)
-        moved = environment.advance(actions.cpu().numpy())
-        record.rewards[t] = moved.rewards
-        record.ended[t] = ended = moved.terminations | moved.truncations
-        if moved.final_ids is not None:
-            cut = np.flatnonzero(moved.truncations & ~moved.terminations)
-            if config.bootstrap_truncated and len(cut):
-                final = observed.observed(observed.rows(moved.final_ids[cut]))
+    features = begin(environment, actor, count)
+    record = _Record(count, environment.num_envs)
+    for t, step in enumerate(steps(environment, actor, features, count)):
+        record.add(t, step)
+        final_ids = step.transition.final_ids
+        if final_ids is not None and config.bootstrap_truncated:
+            cut = np.flatnonzero(step.transition.truncations & ~step.transition.terminations)
+            if len(cut):
+                final = features.at(features.rows(final_ids[cut]))
                 record.cut.append((t, cut, actor.values(final, cut)))
-            record.episodes.extend(moved.episodes)
-        actor.begin_episodes(ended)
-    last = observed.observed(observed.rows(environment.ids))
+    last = features.at(features.rows(environment.ids))
     last_values = actor.values(last, np.arange(environment.num_envs))
-    return _rollout(record, observed, last_values, actor.state.end_rollout(), model, config)
+    return _rollout(record, features, last_values, actor, config)
 
 
 def _rollout(
-    record: _Record,
-    observed: ObservedRows,
-    last_values: Tensor,
-    history: History,
-    model: ActorCritic,
-    config: TrainerConfig,
+    record: _Record, features: Features, last_values: Tensor, actor: Actor, config: TrainerConfig
 ) -> Rollout:
+    model = actor.model
     outputs = torch.stack(record.outputs)
-    values = outputs[..., -1].cpu().numpy()
+    parameters, values_of_steps = split(outputs)
+    values = values_of_steps.cpu().numpy()
     next_values = np.concatenate((values[1:], last_values.cpu().numpy()[None]))
     next_values[record.ended] = 0.0
     for t, workers, final_values in record.cut:
@@ -134,14 +137,14 @@ def _rollout(
     )
     actions = torch.stack(record.actions).flatten(0, 1)
     return Rollout(
-        observations=model.encoder.table(observed.observations(), outputs.device),
+        observations=model.encoder.table(features.observations(), outputs.device),
         rows=record.rows,
-        distinct=observed.length < MOST_DISTINCT * record.rows.size,
+        distinct=features.length < MOST_DISTINCT * record.rows.size,
         starts=record.starts,
         actions=actions,
-        log_probs=log_probabilities(outputs.flatten(0, 1)[:, :-1], model.actions, actions),
-        values=outputs[..., -1].flatten(),
+        log_probs=model.distribution.at(parameters.flatten(0, 1), actions).log_probs,
+        values=values_of_steps.flatten(),
         advantages=on_device(advantages, outputs.device).flatten(),
-        history=history,
+        history=actor.state.end_rollout(),
         episodes=record.episodes,
     )

@@ -1,7 +1,8 @@
-"""Statistics of the most recent episodes."""
+"""Statistics of updates and of the most recent episodes."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -9,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from neroRL.environments.vector.interface import EpisodeEnd
+from neroRL.training.schedules import Hyperparameters
+from neroRL.training.update import UpdateStatistics
 
 WINDOW = 100
 # What is summarised of every episode; what else an environment tells goes by its own name.
@@ -51,6 +54,32 @@ def as_scalars(prefix: str, summaries: dict[str, Summary]) -> dict[str, float]:
         for name, summary in summaries.items()
         for part in ("mean", "min", "max")
     }
+
+
+def update_scalars(done: UpdateStatistics, scheduled: Hyperparameters) -> dict[str, float]:
+    """The tags of an update and of the hyperparameters it was done with."""
+    return {
+        "episode/value_mean": done.value_mean,
+        "episode/advantage_mean": done.advantage_mean,
+        "loss/loss": done.loss,
+        "loss/policy_loss": done.policy_loss,
+        "loss/value_loss": done.value_loss,
+        "decay/learning_rate": scheduled.learning_rate,
+        "decay/beta": scheduled.beta,
+        "decay/clip_range": scheduled.clip_range,
+        "other/entropy": done.entropy,
+        "other/kl_divergence": done.kl_divergence,
+        "other/clip_fraction": done.clip_fraction,
+        "other/sequence_length": done.sequence_length,
+        "gradient/norm": done.gradient_norm,
+        **{f"gradient_norm/{name}_norm": norm for name, norm in done.module_norms.items()},
+    }
+
+
+def not_finite(done: UpdateStatistics) -> list[str]:
+    """Names what an update tells that is not a finite number."""
+    numbers = {**done._asdict(), "module_norms": sum(done.module_norms.values())}
+    return [name for name, value in numbers.items() if not math.isfinite(value)]
 
 
 class RecentEpisodes:

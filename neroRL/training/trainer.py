@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
@@ -13,11 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from neroRL.acting.actor import Actor
 from neroRL.config import Config, as_mapping
-from neroRL.cores import automatic_threads
 from neroRL.environments.factory import make_vector
 from neroRL.environments.vector.interface import VectorEnvironment
-from neroRL.models.actor import Actor
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.records.job_progress import JobProgress
 from neroRL.records.results import COMPLETED, DIVERGED, JobResult, Status
@@ -25,11 +23,18 @@ from neroRL.training import checkpoint as checkpoints
 from neroRL.training.allocation import keep_freed_memory
 from neroRL.training.evaluations import Evaluations
 from neroRL.training.interrupt import interruption
+from neroRL.training.placement import device_of, threads_of
 from neroRL.training.rollout import collect
 from neroRL.training.schedules import hyperparameters
-from neroRL.training.statistics import MEASURED, RecentEpisodes, as_scalars
+from neroRL.training.statistics import (
+    MEASURED,
+    RecentEpisodes,
+    as_scalars,
+    not_finite,
+    update_scalars,
+)
 from neroRL.training.summary_sink import SummarySink
-from neroRL.training.update import UpdateStatistics, make_optimizer, update
+from neroRL.training.update import make_optimizer, update
 
 logger = logging.getLogger("neroRL.training")
 
@@ -68,7 +73,7 @@ def train(
         KeyboardInterrupt: after a checkpoint of the last update was saved.
         Requeued: the same, and the launcher starts the job again.
     """
-    torch.set_num_threads(_threads(config))
+    torch.set_num_threads(threads_of(config))
     torch.backends.cudnn.deterministic = True
     keep_freed_memory()
     with closing(Trainer(config, directory, device, began)) as trainer:
@@ -116,12 +121,7 @@ class Trainer:
         self._wall_seconds = 0.0  # of the runs that this one continues
         self.actor = Actor(self.model, self.environment.num_envs, self._policy_generator)
         if config.model.load_model:
-            path = config.model.weights_file
-            content = checkpoints.load(path, self.device)
-            checkpoints.load_weights(self.model, content["model"], path)
-            problem = checkpoints.revision_problem(content)
-            if problem is not None:
-                logger.warning("%s %s; its weights fit and are loaded", path, problem)
+            checkpoints.start_from(self.model, config.model.weights_file, self.device)
 
     def run(
         self, summaries: SummarySink | None, on_update: Callable[[JobProgress], None] | None
@@ -200,12 +200,9 @@ class Trainer:
         self._training_seconds = content["training_seconds"]
         self._wall_seconds = content["wall_seconds"]
         logger.info("continuing from %s after %d updates", path.name, self._update)
-        if self._update >= self._config.trainer.updates:
-            logger.warning(
-                "complete already: %d of %d updates are done",
-                self._update,
-                self._config.trainer.updates,
-            )
+        updates = self._config.trainer.updates
+        if self._update >= updates:
+            logger.warning("complete already: %d of %d updates are done", self._update, updates)
 
     def _restore_generators(self, states: Mapping[str, Any], update: int) -> None:
         self._shuffle_generator.set_state(states["shuffle"].cpu())
@@ -232,9 +229,8 @@ class Trainer:
         config = self._config
         scheduled = hyperparameters(config.trainer, self._update)
         began = time.perf_counter()
-        rollout = collect(
-            self.environment, self.actor, self.model, config.sampler.worker_steps, config.trainer
-        )
+        steps = config.sampler.worker_steps
+        rollout = collect(self.environment, self.actor, steps, config.trainer)
         done = update(
             self.model, self.optimizer, rollout, config.trainer, scheduled, self._shuffle_generator
         )
@@ -243,24 +239,12 @@ class Trainer:
         self._env_steps += rollout.rows.size
         self._update += 1
         self._episodes.add(rollout.episodes)
-        _check_finite(done, self._update)
+        if wrong := not_finite(done):
+            raise Diverged(f"{', '.join(wrong)} not finite in update {self._update}")
         evaluated = self._evaluations.run_if_due(self.model, self._update)
         return {
             **as_scalars("episode", self._episodes.summaries()),
-            "episode/value_mean": done.value_mean,
-            "episode/advantage_mean": done.advantage_mean,
-            "loss/loss": done.loss,
-            "loss/policy_loss": done.policy_loss,
-            "loss/value_loss": done.value_loss,
-            "decay/learning_rate": scheduled.learning_rate,
-            "decay/beta": scheduled.beta,
-            "decay/clip_range": scheduled.clip_range,
-            "other/entropy": done.entropy,
-            "other/kl_divergence": done.kl_divergence,
-            "other/clip_fraction": done.clip_fraction,
-            "other/sequence_length": done.sequence_length,
-            "gradient/norm": done.gradient_norm,
-            **{f"gradient_norm/{name}_norm": norm for name, norm in done.module_norms.items()},
+            **update_scalars(done, scheduled),
             "time/steps_per_second": rollout.rows.size / seconds,
             **as_scalars("evaluation", evaluated),
         }
@@ -313,21 +297,3 @@ def _environment(config: Config) -> VectorEnvironment:
     return make_vector(
         config.environment, config.sampler.n_workers, config.seed, worker_id=config.worker_id
     )
-
-
-def device_of(config: Config) -> torch.device:
-    """Where a config trains, on a machine like this one."""
-    if config.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(config.device)
-
-
-def _threads(config: Config) -> int:
-    return automatic_threads() if config.threads == "auto" else config.threads
-
-
-def _check_finite(done: UpdateStatistics, update: int) -> None:
-    numbers = {**done._asdict(), "module_norms": sum(done.module_norms.values())}
-    wrong = [name for name, value in numbers.items() if not math.isfinite(value)]
-    if wrong:
-        raise Diverged(f"{', '.join(wrong)} not finite in update {update}")

@@ -138,13 +138,13 @@ def _loss(
     device = rollout.values.device
     rows, transitions = on_device(batch.rows, device), on_device(batch.transitions, device)
     pieces = Pieces(
-        rows=on_device(batch.row_of_step, device),
+        indices=on_device(batch.indices, device),
         steps=None if batch.steps is None else on_device(batch.steps, device),
         before=rollout.history.before(batch.first),
         starts=on_device(rollout.starts.reshape(-1)[batch.first], device),
     )
-    observed = model.observe({key: table[rows] for key, table in rollout.observations.items()})
-    outputs = model.pieces(observed, pieces)
+    features = model.features({key: table[rows] for key, table in rollout.observations.items()})
+    outputs = model.pieces(features, pieces)
     advantages = rollout.advantages[transitions]
     if config.advantage_normalization == "minibatch":
         advantages = normalised(advantages)
@@ -156,4 +156,4 @@ def _loss(
         returns[transitions],
     )
     coefficients = Coefficients(scheduled.clip_range, scheduled.beta, config.value_coefficient)
-    return ppo_loss(outputs, model.actions, taken, coefficients)
+    return ppo_loss(outputs, model.distribution, taken, coefficients)

@@ -91,9 +91,9 @@ def _spy(monkeypatch) -> list[np.ndarray]:
     sampled: list[np.ndarray] = []
     collect = rollout.collect
 
-    def spied(environment, actor, model, steps, config):
-        collected = collect(environment, actor, model, steps, config)
-        shape = steps, environment.num_envs, len(model.actions)
+    def spied(environment, actor, steps, config):
+        collected = collect(environment, actor, steps, config)
+        shape = steps, environment.num_envs, actor.model.distribution.branches
         sampled.append(collected.actions.reshape(shape).numpy())
         return collected
 

@@ -103,7 +103,7 @@ def test_large_numbers_are_finite():
     with np.errstate(all="raise"):
         for _ in range(5):
             env.advance(np.zeros((2, 1), np.int64))
-    assert (env.table.rows(env.ids)["vector"] == np.float32(1e30)).all()
+    assert (env.table.at(env.ids)["vector"] == np.float32(1e30)).all()
 
 
 @pytest.mark.usefixtures("module")

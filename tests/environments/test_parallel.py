@@ -128,7 +128,7 @@ def test_a_restored_state_starts_the_running_episodes_again():
         for _ in range(5):
             first.step(np.full((2, 1), 2))
         assert second.load_state_dict(first.state_dict()).all()
-        np.testing.assert_array_equal(second.table.rows(second.ids)["vector"], began)
+        np.testing.assert_array_equal(second.table.at(second.ids)["vector"], began)
         for _ in range(12):  # the next episodes are those that would have come
             second.step(np.full((2, 1), 2))
         for _ in range(7):

@@ -133,7 +133,7 @@ def test_only_the_episodes_that_went_another_way_start_again():
     assert 0 < drifts.sum() < 8
     second = make_vector(config, 8, seed=99)
     np.testing.assert_array_equal(second.load_state_dict(state), drifts)
-    steps = second.table.rows(second.ids)["vector"][:, 0]
+    steps = second.table.at(second.ids)["vector"][:, 0]
     np.testing.assert_array_equal(steps, np.where(drifts, 0, 10))
     assert second.state_dict()["episode_seeds"] == state["episode_seeds"]
     played = [len(actions) for actions in second.state_dict()["episode_actions"]]

@@ -117,9 +117,9 @@ def test_equal_observations_share_a_row():
     second = table.add({"visual": image, "vector": np.array([2], np.float32)})
     third = table.add({"visual": image.copy(), "vector": np.array([1], np.float32)})
     assert (first, second, third) == (0, 1, 0)
-    np.testing.assert_array_equal(table.rows(np.array([1, 0]))["vector"], [[2], [1]])
-    image += 1  # rows are copies
-    assert table.rows(np.array([0]))["visual"].sum() == 0
+    np.testing.assert_array_equal(table.at(np.array([1, 0]))["vector"], [[2], [1]])
+    image += 1  # what the table gives are copies
+    assert table.at(np.array([0]))["visual"].sum() == 0
     for number in range(200):
         assert table.add({"visual": image, "vector": np.array([number], np.float32)}) == 2 + number
 

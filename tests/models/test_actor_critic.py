@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from neroRL.acting.actor import Actor
+from neroRL.acting.features import Features
 from neroRL.config.schema import ModelConfig, RecurrenceConfig
 from neroRL.environments.specification import EnvironmentSpec
 from neroRL.errors import ConfigError
-from neroRL.models.actor import Actor, ObservedRows
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.memory.interface import Pieces
 
@@ -39,9 +40,9 @@ def test_image_and_vector_together(encoder, memory):
     recurrence = None if memory == "none" else RecurrenceConfig(layer_type=memory)
     config = dataclasses.replace(SMALL, vis_encoder=encoder, recurrence=recurrence)
     model = ActorCritic(config, BOTH)
-    observed = model.observe(_observations(BOTH, 4))
+    features = model.features(_observations(BOTH, 4))
     state = model.begin(4, torch.Generator())
-    outputs = state.step(observed)
+    outputs = state.step(features)
     assert outputs.shape == (4, 3 + 2 + 1)
     sizes = {key: value.shape for key, value in state.state_dict().items()}
     size = {"none": 0, "gru": 128, "lstm": 256}[memory]
@@ -102,31 +103,31 @@ def test_pieces_equal_steps(layer_type, num_layers, residual, embed):
     torch.manual_seed(0)
     model = ActorCritic(dataclasses.replace(SMALL, recurrence=recurrence), VECTOR).double()
     observation = {"vector": torch.randn(7, 5, dtype=torch.float64)}
-    observed = model.observe(observation)
+    features = model.features(observation)
     lengths = [4, 2]
     rows = torch.tensor([[0, 4], [1, 5], [2, 0], [3, 0]])
     states = torch.randn(2, model.memory.state_size, dtype=torch.float64)
     real = torch.tensor([[t < length for length in lengths] for t in range(4)]).flatten()
     pieces = Pieces(rows, torch.nonzero(real).flatten(), states, torch.zeros(2, dtype=torch.bool))
-    together = model.pieces(observed, pieces)
+    together = model.pieces(features, pieces)
     order = [(t, b) for t in range(4) for b in range(2) if t < lengths[b]]
     one_by_one = {}
     for b in range(2):
         state = model.begin(1, torch.Generator())
         state.load_state_dict({"states": states[b : b + 1]})
         for t in range(lengths[b]):
-            one_by_one[t, b] = state.step(observed[rows[t, b]][None])[0]
+            one_by_one[t, b] = state.step(features[rows[t, b]][None])[0]
     torch.testing.assert_close(together, torch.stack([one_by_one[key] for key in order]))
 
 
 def test_learned_initial_state_gets_a_gradient_only_from_starts():
     recurrence = RecurrenceConfig(hidden_state_size=6, hidden_state_init="learned")
     model = ActorCritic(dataclasses.replace(SMALL, recurrence=recurrence), VECTOR)
-    observed = model.observe(_observations(VECTOR, 3))
+    features = model.features(_observations(VECTOR, 3))
     for starts, expected in (([False, False], 0.0), ([True, False], None)):
         model.zero_grad()
         pieces = Pieces(torch.tensor([[0, 1]]), None, torch.ones(2, 6), torch.tensor(starts))
-        model.pieces(observed.detach(), pieces).sum().backward()
+        model.pieces(features.detach(), pieces).sum().backward()
         norm = model.memory.initial.grad.norm().item()
         assert norm == expected if expected is not None else norm > 0
 
@@ -151,28 +152,28 @@ def test_actions_follow_the_policy():
         model.heads.policy.weight.zero_()
         model.heads.policy.bias.copy_(torch.tensor([0.0, 1.0, 2.0, 0.5, -0.5]))
     actor = Actor(model, 1, torch.Generator().manual_seed(0))
-    observed = model.observe(_observations(VECTOR, 1)).detach()
+    features = model.features(_observations(VECTOR, 1)).detach()
     draws = 40_000
     noise = actor.noise(draws)
-    perturbed = observed[:, :-1] + noise[:, 0]
+    perturbed = features[:, :-1] + noise[:, 0]
     actions = torch.stack([part.argmax(1) for part in perturbed.split([3, 2], dim=1)], dim=1)
-    for branch, logits in enumerate(observed[0, :-1].split([3, 2])):
+    for branch, logits in enumerate(features[0, :-1].split([3, 2])):
         expected = logits.softmax(0)
         counts = torch.bincount(actions[:, branch], minlength=len(expected)) / draws
         # Four standard errors of a proportion.
         torch.testing.assert_close(counts, expected, atol=4 * math.sqrt(0.25 / draws), rtol=0)
-    chosen, _ = actor.act(observed, noise[0])
+    chosen, _ = actor.act(features, noise[0])
     assert chosen.tolist() == [actions[0].tolist()]
 
 
 class _Table:
-    """Counts which rows are asked for."""
+    """Counts which ids are asked for."""
 
     def __init__(self) -> None:
         self.asked: list[int] = []
         self.data = np.random.default_rng(0).normal(size=(500, 5)).astype(np.float32)
 
-    def rows(self, ids: np.ndarray) -> dict[str, np.ndarray]:
+    def at(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         self.asked.extend(ids.tolist())
         return {"vector": self.data[ids]}
 
@@ -180,11 +181,11 @@ class _Table:
 def test_each_distinct_observation_is_computed_once():
     model = ActorCritic(SMALL, VECTOR)
     table = _Table()
-    observed = ObservedRows(model, table, torch.device("cpu"))
+    features = Features(model, table, torch.device("cpu"))
     with torch.no_grad():
         for ids in ([7, 7, 3], [3, 400, 7], [400, 5, 5]):
-            rows = observed.rows(np.array(ids))
-            expected = model.observe({"vector": torch.from_numpy(table.data[ids])})
-            torch.testing.assert_close(observed.observed(rows), expected)
+            rows = features.rows(np.array(ids))
+            expected = model.features({"vector": torch.from_numpy(table.data[ids])})
+            torch.testing.assert_close(features.at(rows), expected)
     assert table.asked == [7, 3, 400, 5]  # in the order of first appearance
-    assert observed.length == 4
+    assert features.length == 4

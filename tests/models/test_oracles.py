@@ -137,12 +137,12 @@ def test_residual_layers(layer_type):
     states = [oracle["inputs"][name] for name in ("hidden", "cell") if name in oracle["inputs"]]
     before = torch.stack(states, dim=2).reshape(count, -1)  # layer by layer: hidden, then cell
     pieces = Pieces(
-        rows=torch.arange(count * length).view(count, length).T,
+        indices=torch.arange(count * length).view(count, length).T,
         steps=None,
         before=before,
         starts=torch.zeros(count, dtype=torch.bool),
     )
-    got = memory.pieces(memory.observe(features.flatten(0, 1), _identity), pieces, _identity)
+    got = memory.pieces(memory.features(features.flatten(0, 1), _identity), pieces, _identity)
     expected = oracle["outputs"]["features_batch_time"]
     torch.testing.assert_close(got.view(length, count, 16).transpose(0, 1), expected, **TOLERANCE)
 
@@ -219,17 +219,17 @@ def test_transformers(name):
     state = memory.begin(6, torch.Generator(), _identity)
     state.load_state_dict({"items": items, "begins": begins.tolist()})
     state.begin_rollout(1)
-    observed = memory.observe(inputs["features"], _identity)
+    features = memory.features(inputs["features"], _identity)
     expected = oracle["outputs"]["features"]
-    torch.testing.assert_close(state.step(observed), expected, **TOLERANCE)
+    torch.testing.assert_close(state.step(features), expected, **TOLERANCE)
     kept = memory.remembered(list(oracle["outputs"]["block_inputs"].unbind(1)), now)
     for ours, theirs in zip(state.state_dict()["items"], kept, strict=True):
         torch.testing.assert_close(ours[:, -1], theirs, **TOLERANCE)
 
     pieces = Pieces(
-        rows=torch.arange(6)[None],
+        indices=torch.arange(6)[None],
         steps=None,
         before=state.end_rollout().before(np.arange(6)),
         starts=torch.zeros(6, dtype=torch.bool),
     )
-    torch.testing.assert_close(memory.pieces(observed, pieces, _identity), expected, **TOLERANCE)
+    torch.testing.assert_close(memory.pieces(features, pieces, _identity), expected, **TOLERANCE)

@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neroRL.acting.actor import Actor
 from neroRL.config.schema import Config, EnvironmentConfig, ModelConfig
 from neroRL.environments.factory import make_vector
 from neroRL.environments.specification import VISUAL, EnvironmentSpec
 from neroRL.models import receptive_fields
-from neroRL.models.actor import Actor
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.encoders import Encoder
 from neroRL.models.receptive_fields import FieldTable, distinct_windows, field_table
@@ -119,7 +119,7 @@ def test_an_update_equals_one_of_whole_images(monkeypatch):
         model = ActorCritic(config.model, environment.specification).double()
         environment.restart()
         actor = Actor(model, 4, torch.Generator().manual_seed(0))
-        rollout = collect(environment, actor, model, 32, config.trainer)
+        rollout = collect(environment, actor, 32, config.trainer)
         scheduled = hyperparameters(config.trainer, 0)
         shuffle = torch.Generator().manual_seed(0)
         update(model, make_optimizer(model), rollout, config.trainer, scheduled, shuffle)

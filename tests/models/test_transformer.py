@@ -49,7 +49,7 @@ class Played:
     """Two rollouts of three environments, acted out and computed naively side by side.
 
     Attributes:
-        observed: embeddings of all steps of the second rollout, shape (T · N, D).
+        embedded: embeddings of all steps of the second rollout, shape (T · N, D).
         outputs: what acting gave in the second rollout, shape (T · N, O).
         history: of the second rollout.
         pasts: of each step of the second rollout, what its episode remembers before it.
@@ -68,13 +68,13 @@ class Played:
         for ends in self.ENDS:
             with torch.no_grad():
                 state.begin_rollout(self.T)
-            observed, outputs, self.pasts = [], [], []
+            inputs_of_steps, outputs, self.pasts = [], [], []
             for t in range(self.T):
                 vectors = torch.randn(self.N, 5, generator=generator, dtype=torch.float64)
                 with torch.no_grad():
-                    embedded = model.observe({"vector": vectors})
+                    embedded = model.features({"vector": vectors})
                     outputs.append(state.step(embedded))
-                observed.append(embedded)
+                inputs_of_steps.append(embedded)
                 for worker in range(self.N):
                     self.pasts.append(list(past[worker]))
                     features, inputs = naive_features(model.memory, embedded[worker], past[worker])
@@ -89,7 +89,7 @@ class Played:
                     past[worker] = []
             self.history = state.end_rollout()
         self.past = past
-        self.observed, self.outputs = torch.cat(observed), torch.cat(outputs)
+        self.embedded, self.outputs = torch.cat(inputs_of_steps), torch.cat(outputs)
 
 
 # Without a known end a table for whole episodes has no number of rows, and is refused.
@@ -103,19 +103,19 @@ def test_acting_and_training_equal_windows(variant, specification):
     played = Played(model)  # compares what acting gives
     chosen = torch.randperm(played.T * played.N, generator=torch.Generator().manual_seed(2))[:17]
     pieces = Pieces(
-        rows=torch.arange(len(chosen))[None],
+        indices=torch.arange(len(chosen))[None],
         steps=None,
         before=played.history.before(chosen.numpy()),
         starts=torch.zeros(len(chosen), dtype=torch.bool),
     )
-    outputs = model.pieces(played.observed[chosen], pieces)
+    outputs = model.pieces(played.embedded[chosen], pieces)
     torch.testing.assert_close(outputs, played.outputs[chosen], atol=1e-12, rtol=1e-12)
     weights = torch.randn(outputs.shape, dtype=torch.float64)
     parameters = [p for n, p in model.named_parameters() if not n.startswith(("enc", "memory.emb"))]
     ours = torch.autograd.grad((outputs * weights).sum(), parameters)
     total = 0.0
     for row, weight in zip(chosen.tolist(), weights, strict=True):
-        features, _ = naive_features(model.memory, played.observed[row], played.pasts[row])
+        features, _ = naive_features(model.memory, played.embedded[row], played.pasts[row])
         total = total + model.heads(model.hidden(features)) @ weight
     for mine, naive in zip(ours, torch.autograd.grad(total, parameters), strict=True):
         torch.testing.assert_close(mine, naive, atol=1e-11, rtol=1e-10)
@@ -125,14 +125,14 @@ def test_acting_and_training_equal_windows(variant, specification):
 def test_looking_remembers_nothing(workers):
     model = make()
     played = Played(model)
-    observed = torch.randn(len(workers), 8, dtype=torch.float64)
+    embedded = torch.randn(len(workers), 8, dtype=torch.float64)
     workers = np.array(workers)
     with torch.no_grad():
         played.state.begin_rollout(1)
-        first = played.state.look(observed, workers)
-        torch.testing.assert_close(played.state.look(observed, workers), first)
+        first = played.state.look(embedded, workers)
+        torch.testing.assert_close(played.state.look(embedded, workers), first)
         for row, worker in enumerate(workers):
-            features, _ = naive_features(model.memory, observed[row], played.past[worker])
+            features, _ = naive_features(model.memory, embedded[row], played.past[worker])
             torch.testing.assert_close(first[row], model.heads(model.hidden(features)))
 
 
@@ -143,11 +143,11 @@ def test_a_restored_state_goes_on_alike():
     restored.load_state_dict(played.state.state_dict())
     # Of longer episodes the last four steps, of others as many as the longest has.
     assert restored.state_dict()["items"][0].shape == (3, 4, 8)
-    observed = torch.randn(6, played.N, 8, dtype=torch.float64)
+    embedded = torch.randn(6, played.N, 8, dtype=torch.float64)
     with torch.no_grad():
         for state in (played.state, restored):
             state.begin_rollout(6)
-        for row in observed:
+        for row in embedded:
             assert torch.equal(played.state.step(row), restored.step(row))
 
 

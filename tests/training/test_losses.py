@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from neroRL.training.losses import Coefficients, Taken, log_probabilities, ppo_loss
+from neroRL.models.distributions import Categoricals
+from neroRL.training.losses import Coefficients, Taken, ppo_loss
 
 COEFFICIENTS = Coefficients(clip_range=0.2, beta=0.03, value=0.7)
 
@@ -15,7 +16,7 @@ def _taken(outputs, choices, generator, spread):
     """Steps whose ratios and values lie around those of the outputs."""
     steps = len(outputs)
     actions = torch.stack([torch.randint(n, (steps,), generator=generator) for n in choices], 1)
-    now = log_probabilities(outputs[:, :-1].detach(), choices, actions)
+    now = Categoricals(choices).at(outputs[:, :-1].detach(), actions).log_probs
 
     def around(centre):
         noise = torch.randn(centre.shape, generator=generator, dtype=torch.float64)
@@ -60,7 +61,7 @@ def test_loss_and_gradient(choices, spread):
     outputs = torch.randn(200, sum(choices) + 1, generator=generator, dtype=torch.float64)
     outputs.requires_grad_()
     taken = _taken(outputs, choices, generator, spread)
-    loss, parts = ppo_loss(outputs, choices, taken, COEFFICIENTS)
+    loss, parts = ppo_loss(outputs, Categoricals(choices), taken, COEFFICIENTS)
     expected, expected_parts = _by_autograd(outputs, choices, taken)
     torch.testing.assert_close(loss, expected, atol=1e-13, rtol=1e-12)
     torch.testing.assert_close(parts, torch.stack(expected_parts).detach(), atol=1e-13, rtol=1e-12)
@@ -73,7 +74,7 @@ def test_loss_and_gradient(choices, spread):
 
 def test_what_is_clipped_gets_no_gradient():
     """Four steps: a ratio of 2 with a good and a bad advantage, one of 1/2 with both."""
-    choices = (2,)
+    distribution = Categoricals((2,))
     outputs = torch.zeros(4, 3, dtype=torch.float64, requires_grad=True)
     half = torch.log(torch.tensor(0.5, dtype=torch.float64))
     old = torch.tensor([0.25, 0.25, 1.0, 1.0], dtype=torch.float64).log()[:, None]
@@ -82,8 +83,8 @@ def test_what_is_clipped_gets_no_gradient():
     actions = torch.zeros(4, 1, dtype=torch.int64)
     taken = Taken(actions, old, values, advantages, values)
     coefficients = Coefficients(0.2, 0.0, 0.0)
-    loss, parts = ppo_loss(outputs, choices, taken, coefficients)
-    assert log_probabilities(outputs[:, :-1], choices, actions)[0].item() == half
+    loss, parts = ppo_loss(outputs, distribution, taken, coefficients)
+    assert distribution.at(outputs[:, :-1], actions).log_probs[0].item() == half
     loss.backward()
     # Ratio · advantage · (1 - p) over four steps, where the objective is not clipped.
     expected = torch.tensor([0.0, 2 * 0.5 / 4, -0.5 * 0.5 / 4, 0.0], dtype=torch.float64)

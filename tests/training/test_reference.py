@@ -16,7 +16,8 @@ from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.memory.interface import History
 from neroRL.models.memory.none import NoMemory, Nothing
 from neroRL.models.memory.recurrent import StateHistory
-from neroRL.models.memory.transformer import TransformerMemory, WindowHistory
+from neroRL.models.memory.transformer import TransformerMemory
+from neroRL.models.memory.window import WindowHistory
 from neroRL.training.rollout import Rollout
 from neroRL.training.schedules import Hyperparameters
 from neroRL.training.update import make_optimizer, update

@@ -80,7 +80,7 @@ class BatchedCartPole(BatchedEnvironment):
         """Empties the table but for the current observations."""
         super().begin_rollout()
         self.table.clear()
-        self.ids = self._observed(np.arange(self.num_envs))
+        self.ids = self._current_ids(np.arange(self.num_envs))
 
     def close_extras(self, **kwargs: Any) -> None:  # noqa: ARG002 - Gymnasium's signature
         """Closes the environment that draws initial states."""
@@ -94,7 +94,7 @@ class BatchedCartPole(BatchedEnvironment):
         self._states, ended = dynamics(self._states, actions)
         return np.ones(self.num_envs), ended
 
-    def _observed(self, workers: np.ndarray) -> np.ndarray:
+    def _current_ids(self, workers: np.ndarray) -> np.ndarray:
         vectors = self._states[:, workers].T.astype(np.float32)
         vectors[:, self._masked] = 0.0
         return self.table.extend({VECTOR: vectors})

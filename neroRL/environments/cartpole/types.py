@@ -84,14 +84,14 @@ class CartPoleVector(gymnasium.Wrapper[Observation, np.ndarray, np.ndarray, Any]
     ) -> tuple[Observation, dict[str, Any]]:
         """Starts an episode."""
         state, info = self.env.reset(seed=seed, options=options)
-        return self._observed(state), info
+        return self._observation(state), info
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Pushes the cart left (0) or right (1)."""
         state, reward, terminated, truncated, info = self.env.step(action[0])
-        return self._observed(state), float(reward), terminated, truncated, info
+        return self._observation(state), float(reward), terminated, truncated, info
 
-    def _observed(self, state: np.ndarray) -> Observation:
+    def _observation(self, state: np.ndarray) -> Observation:
         state = state.astype(np.float32)
         state[self._masked] = 0.0
         return {VECTOR: state}

@@ -28,7 +28,7 @@ class TabledEnvironment(BatchedEnvironment):
     Args:
         environment: for the spaces.
         transitions: shared by all environments of its id in this process.
-        observe: from views to observations.
+        observations_of: from views to observations.
         seeds: the episodes' seeds, for each environment.
         most_steps: time limit of an episode.
         reward_scales: rewards are divided by each in turn.
@@ -41,14 +41,14 @@ class TabledEnvironment(BatchedEnvironment):
         self,
         environment: SingleEnvironment,
         transitions: TransitionTable,
-        observe: Callable[[np.ndarray], dict[str, np.ndarray]],
+        observations_of: Callable[[np.ndarray], dict[str, np.ndarray]],
         seeds: Sequence[EpisodeSeeds],
         most_steps: int,
         reward_scales: Sequence[float],
         make_real: Callable[[], gymnasium.Env[Any, Any]],
     ) -> None:
         super().__init__(environment, seeds, most_steps, reward_scales)
-        self.table = ViewTable(transitions.views, observe)
+        self.table = ViewTable(transitions.views, observations_of)
         self._grids: Grids = LookedUpGrids(transitions, self.num_envs)
         self._time_limit = most_steps
         self._make_real = make_real
@@ -70,7 +70,7 @@ class TabledEnvironment(BatchedEnvironment):
         """Forgets what is not needed any more."""
         super().begin_rollout()
         self._grids.begin_rollout()
-        self.ids = self._observed(np.arange(self.num_envs))
+        self.ids = self._current_ids(np.arange(self.num_envs))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
         """Plays the running episodes again, up to where they were; see the base class."""
@@ -90,7 +90,7 @@ class TabledEnvironment(BatchedEnvironment):
     def _move(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return self._grids.move(actions, self._steps)
 
-    def _observed(self, workers: np.ndarray) -> np.ndarray:
+    def _current_ids(self, workers: np.ndarray) -> np.ndarray:
         return self._grids.views(workers)
 
     def _success(self, reward: float) -> float | None:

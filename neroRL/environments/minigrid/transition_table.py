@@ -216,15 +216,15 @@ class ViewTable:
 
     Args:
         views: by number.
-        observe: from views, shape (rows, …), to observations of as many rows.
+        observations_of: from views, shape (count, …), to as many observations.
     """
 
     def __init__(
-        self, views: Views, observe: Callable[[np.ndarray], dict[str, np.ndarray]]
+        self, views: Views, observations_of: Callable[[np.ndarray], dict[str, np.ndarray]]
     ) -> None:
         self.views = views
-        self._observe = observe
+        self._observations_of = observations_of
 
-    def rows(self, ids: np.ndarray) -> dict[str, np.ndarray]:
+    def at(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         """The observations of some views, shape (len(ids), …) each."""
-        return self._observe(self.views[ids])
+        return self._observations_of(self.views[ids])

@@ -76,7 +76,7 @@ class _MinigridType(EnvironmentType):
         return TabledEnvironment(
             single,
             _transitions(config.name, params["view-size"], actions),
-            self._observe(config),
+            self._observations_of(config),
             seeds,
             params["max-episode-steps"],
             [config.reward_normalization or 1.0],
@@ -84,7 +84,7 @@ class _MinigridType(EnvironmentType):
         )
 
     @abstractmethod
-    def _observe(self, config: EnvironmentConfig) -> Callable[[np.ndarray], Observation]:
+    def _observations_of(self, config: EnvironmentConfig) -> Callable[[np.ndarray], Observation]:
         """Makes the function from views to observations."""
 
     def _make_minigrid(self, config: EnvironmentConfig) -> gymnasium.Env[Any, Any]:
@@ -117,7 +117,7 @@ class Minigrid(_MinigridType):
             self._make_minigrid(config), config.name, tile_size(view_size, config.resize_vis_obs)
         )
 
-    def _observe(self, config: EnvironmentConfig) -> Callable[[np.ndarray], Observation]:
+    def _observations_of(self, config: EnvironmentConfig) -> Callable[[np.ndarray], Observation]:
         view_size = self.reset_params(config)["view-size"]
         width, height = config.resize_vis_obs
         tile = tile_size(view_size, config.resize_vis_obs)
@@ -132,7 +132,7 @@ class MinigridVec(_MinigridType):
         """Makes one environment; see the base class."""
         return MinigridOneHot(self._make_minigrid(config), config.name)
 
-    def _observe(self, config: EnvironmentConfig) -> Callable[[np.ndarray], Observation]:  # noqa: ARG002
+    def _observations_of(self, config: EnvironmentConfig) -> Callable[[np.ndarray], Observation]:  # noqa: ARG002
         return lambda views: {VECTOR: one_hot(views)}
 
 
@@ -162,7 +162,7 @@ class MinigridView(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]):
         self.action_space = spaces.MultiDiscrete([count])
 
     @abstractmethod
-    def observed(self, view: np.ndarray) -> Observation:
+    def observation_of(self, view: np.ndarray) -> Observation:
         """The observation of a view, shape (view size, view size, 3): type, colour, state."""
 
     def reset(
@@ -170,13 +170,13 @@ class MinigridView(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Starts an episode."""
         encoded, _ = self.env.reset(seed=seed, options=options)
-        return self.observed(encoded["image"]), {}
+        return self.observation_of(encoded["image"]), {}
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Does one of MiniGrid's actions."""
         encoded, reward, terminated, truncated, _ = self.env.step(int(action[0]))
         info = {"success": float(reward) > 0.0} if terminated or truncated else {}
-        return self.observed(encoded["image"]), float(reward), terminated, truncated, info
+        return self.observation_of(encoded["image"]), float(reward), terminated, truncated, info
 
 
 class MinigridImage(MinigridView):
@@ -194,7 +194,7 @@ class MinigridImage(MinigridView):
         side = self._renderer.side
         self.observation_space = observation_space({VISUAL: image_space(side, side, 3)})
 
-    def observed(self, view: np.ndarray) -> Observation:
+    def observation_of(self, view: np.ndarray) -> Observation:
         """The picture of a view; must not be written to."""
         return {VISUAL: self._renderer.frame(view)}
 
@@ -212,7 +212,7 @@ class MinigridOneHot(MinigridView):
         length = view_size_of(env) ** 2 * len(CLASSES)
         self.observation_space = observation_space({VECTOR: vector_space(length)})
 
-    def observed(self, view: np.ndarray) -> Observation:
+    def observation_of(self, view: np.ndarray) -> Observation:
         """The one-hot vector of a view."""
         return {VECTOR: one_hot(view)}
 

@@ -169,7 +169,7 @@ class UnityScene(gymnasium.Env[Observation, np.ndarray]):
         """Starts an episode; all parameters are sent, and the seed among them."""
         seeds = {} if seed is None else {self._seed_parameter: float(seed)}
         self._client.reset({**seeds, **self._parameters})
-        return self._observed(self._begin().obs), {}
+        return self._observation(self._begin().obs), {}
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Takes one choice a branch; an episode that Unity interrupts is truncated."""
@@ -179,7 +179,7 @@ class UnityScene(gymnasium.Env[Observation, np.ndarray]):
         over = len(ended) > 0
         cut = over and bool(ended.interrupted[0])
         reward = float(steps.reward[0])
-        return self._observed(steps.obs), reward, over and not cut, cut, {}
+        return self._observation(steps.obs), reward, over and not cut, cut, {}
 
     def close(self) -> None:
         """Ends Unity."""
@@ -240,7 +240,7 @@ class UnityScene(gymnasium.Env[Observation, np.ndarray]):
             boxes[VECTOR] = vector_space(sum(specs[place].shape[0] for place in self._vectors))
         return observation_space(boxes)
 
-    def _observed(self, parts: Any) -> Observation:
+    def _observation(self, parts: Any) -> Observation:
         observation: Observation = {}
         if self._image is not None:
             # ML-Agents divides the 8-bit pixels of its images by 255.

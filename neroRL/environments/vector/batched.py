@@ -56,8 +56,8 @@ class BatchedEnvironment(VectorEnvironment):
         """Does actions, shape (N,); returns rewards and terminations. ``_steps`` is counted."""
 
     @abstractmethod
-    def _observed(self, workers: np.ndarray) -> np.ndarray:
-        """Rows of the observations of some environments."""
+    def _current_ids(self, workers: np.ndarray) -> np.ndarray:
+        """Ids of the current observations of some environments."""
 
     @abstractmethod
     def _replay(self, worker: int, actions: Sequence[int]) -> None:
@@ -72,7 +72,7 @@ class BatchedEnvironment(VectorEnvironment):
         for worker in range(self.num_envs):
             self._seeds[worker].restart()
             self._begin_episode(worker, self._seeds[worker].next())
-        self.ids = self._observed(np.arange(self.num_envs))
+        self.ids = self._current_ids(np.arange(self.num_envs))
 
     def advance(self, actions: np.ndarray) -> Transition:
         """Does one action in every environment; see the base class."""
@@ -86,7 +86,7 @@ class BatchedEnvironment(VectorEnvironment):
         for scale in self._reward_scales:
             scaled = scaled / scale
         scaled = scaled.astype(np.float32)
-        self.ids = self._observed(np.arange(self.num_envs))
+        self.ids = self._current_ids(np.arange(self.num_envs))
         ended = terminations | truncations
         if not ended.any():
             return Transition(scaled, terminations, truncations, None, ())
@@ -95,7 +95,7 @@ class BatchedEnvironment(VectorEnvironment):
         episodes = [
             self._end_episode(worker, float(rewards[worker])) for worker in workers.tolist()
         ]
-        self.ids[workers] = self._observed(workers)
+        self.ids[workers] = self._current_ids(workers)
         return Transition(scaled, terminations, truncations, final_ids, episodes)
 
     def begin_rollout(self) -> None:
@@ -127,7 +127,7 @@ class BatchedEnvironment(VectorEnvironment):
             self._replay(worker, actions)
             for step, action in enumerate(actions):
                 self._history[longest - len(actions) + step][worker] = action
-        self.ids = self._observed(np.arange(self.num_envs))
+        self.ids = self._current_ids(np.arange(self.num_envs))
         return np.zeros(self.num_envs, np.bool_)
 
     def _begin_episode(self, worker: int, seed: int) -> None:

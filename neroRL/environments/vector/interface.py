@@ -16,10 +16,10 @@ from neroRL.environments.specification import (
     SingleEnvironment,
     specification_of,
 )
-from neroRL.environments.vector.observation_table import ObservationRows, ObservationTable
+from neroRL.environments.vector.observation_table import NumberedObservations, ObservationTable
 from neroRL.errors import BrokenEnvironmentError
 
-# Of a rollout's observations, the part that may differ for which sharing rows still pays.
+# Largest share of distinct observations at which computing each only once still pays.
 MOST_DISTINCT = 0.75
 # The first seed of environments that are to choose seeds themselves, and the seed they are told.
 UNLIMITED = -1
@@ -50,7 +50,7 @@ class Transition(NamedTuple):
         rewards: float32, shape (N,).
         terminations: bool, shape (N,).
         truncations: bool, shape (N,).
-        final_ids: shape (N,); row of an ended episode's last observation, -1 elsewhere. None
+        final_ids: shape (N,); id of an ended episode's last observation, -1 elsewhere. None
             when no episode ended.
         episodes: the episodes that ended.
     """
@@ -120,10 +120,10 @@ class VectorEnvironment(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]
     Attributes:
         specification: shapes of observations and actions.
         table: the observations.
-        ids: rows of the current observations, shape (N,).
+        ids: of the current observations in the table, shape (N,).
     """
 
-    table: ObservationRows
+    table: NumberedObservations
 
     def __init__(self, environment: SingleEnvironment, num_envs: int) -> None:
         self.specification = specification_of(environment)
@@ -149,7 +149,7 @@ class VectorEnvironment(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]
 
     @abstractmethod
     def begin_rollout(self) -> None:
-        """Called before each rollout: rows of the table that it does not need may go."""
+        """Called before each rollout: observations that it does not need may go from the table."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
@@ -171,7 +171,7 @@ class VectorEnvironment(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Starts new episodes; their seeds come from the workers' own generators."""
         self.restart()
-        return self.table.rows(self.ids), {}
+        return self.table.at(self.ids), {}
 
     def step(
         self, actions: np.ndarray
@@ -183,10 +183,10 @@ class VectorEnvironment(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]
             ended = moved.final_ids >= 0
             final = np.full(self.num_envs, None, dtype=object)
             for worker in np.flatnonzero(ended):
-                rows = self.table.rows(moved.final_ids[worker : worker + 1])
-                final[worker] = {key: array[0] for key, array in rows.items()}
+                last = self.table.at(moved.final_ids[worker : worker + 1])
+                final[worker] = {key: array[0] for key, array in last.items()}
             infos = {"final_obs": final, "_final_obs": ended, "episodes": moved.episodes}
-        observations = self.table.rows(self.ids)
+        observations = self.table.at(self.ids)
         return observations, moved.rewards, moved.terminations, moved.truncations, infos
 
 
@@ -251,11 +251,11 @@ class OneByOneEnvironment(VectorEnvironment):
         self._steps += 1
         for worker, step in enumerate(self._step_all(actions)):
             observation, rewards[worker], terminated, truncated, info = step
-            row = self._add(worker, observation)
+            new_id = self._add(worker, observation)
             if terminated or truncated:
                 terminations[worker], truncations[worker] = terminated, truncated
                 final_ids = np.full(self.num_envs, -1) if final_ids is None else final_ids
-                final_ids[worker] = row
+                final_ids[worker] = new_id
                 episodes.append(_episode_end(worker, info))
                 ended.append(worker)
         self._returns += rewards
@@ -270,10 +270,12 @@ class OneByOneEnvironment(VectorEnvironment):
         """Empties the table but for the current observations."""
         self.table.distinct = self._sharing_pays()
         self._added = 0
-        current = self.table.rows(self.ids)
+        current = self.table.at(self.ids)
         self.table.clear()
         for worker in range(self.num_envs):
-            self.ids[worker] = self.table.add({key: rows[worker] for key, rows in current.items()})
+            self.ids[worker] = self.table.add(
+                {key: array[worker] for key, array in current.items()}
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """Seeds of the running episodes and of those to come."""
@@ -292,7 +294,7 @@ class OneByOneEnvironment(VectorEnvironment):
         return np.ones(self.num_envs, np.bool_)
 
     def _sharing_pays(self) -> bool:
-        """Whether equal observations share rows in rollouts to come."""
+        """Whether equal observations share ids in rollouts to come."""
         many_differ = self.table.length > MOST_DISTINCT * self._added
         return self.table.distinct and not (self._added and many_differ)
 
@@ -310,13 +312,13 @@ class OneByOneEnvironment(VectorEnvironment):
             self._add(worker, first)
 
     def _add(self, worker: int, observation: Observation) -> int:
-        """Makes an observation the current one of an environment; returns its row."""
+        """Makes an observation the current one of an environment; returns its id."""
         for array in observation.values():
             if array.dtype != np.uint8 and not _is_finite(array):
                 wrong = array[~np.isfinite(array)]
                 raise self._not_finite(worker, f"an observation with {wrong[0]} in it")
-        row = self.ids[worker] = self.table.add(observation)
-        return int(row)
+        new_id = self.ids[worker] = self.table.add(observation)
+        return int(new_id)
 
     def _not_finite(self, worker: int, given: str) -> BrokenEnvironmentError:
         seed, step = self._episode_seeds[worker], self._steps[worker]

@@ -1,4 +1,4 @@
-"""Rows of observations with numbers: what is seen again gets the number it had."""
+"""Observations with numbers, their ids: what is seen again gets the id it had."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import numpy as np
 
 from neroRL.environments.specification import VECTOR, VISUAL, EnvironmentSpec, Observation
 
-FIRST_ROWS = 64
+FIRST_SIZE = 64
 
 
-class ObservationRows(Protocol):
-    """Observations by number."""
+class NumberedObservations(Protocol):
+    """Observations by id."""
 
-    def rows(self, ids: np.ndarray) -> dict[str, np.ndarray]:
-        """The observations of some rows, shape (len(ids), …) each."""
+    def at(self, ids: np.ndarray) -> dict[str, np.ndarray]:
+        """The observations of some ids, shape (len(ids), …) each."""
 
 
 class ObservationTable:
-    """An append-only table of observations, ids being its rows.
+    """An append-only table of observations, which are numbered in their order.
 
     Args:
         specification: shapes of the observations.
-        distinct: whether equal observations share a row. Finding them costs a hash each, which
+        distinct: whether equal observations share an id. Finding them costs a hash each, which
             does not pay where nearly all differ.
     """
 
@@ -35,21 +35,21 @@ class ObservationTable:
         if specification.vector is not None:
             self._shapes[VECTOR] = ((specification.vector,), np.dtype(np.float32))
         self._ids: dict[bytes | tuple[bytes, ...], int] = {}
-        self._rows: dict[str, np.ndarray] = {}
+        self._arrays: dict[str, np.ndarray] = {}
         self.length = 0
         self.clear()
 
     def clear(self) -> None:
-        """Forgets all rows."""
+        """Forgets all observations."""
         self._ids.clear()
         self.length = 0
-        self._rows = {
-            key: np.empty((FIRST_ROWS, *shape), dtype)
+        self._arrays = {
+            key: np.empty((FIRST_SIZE, *shape), dtype)
             for key, (shape, dtype) in self._shapes.items()
         }
 
     def add(self, observation: Observation) -> int:
-        """Returns the row of an observation, a new one unless an equal one is there.
+        """Returns the id of an observation, a new one unless an equal one is there.
 
         Args:
             observation: arrays of the table's shapes; copied.
@@ -61,36 +61,36 @@ class ObservationTable:
             if len(observation) == 1
             else tuple(array.tobytes() for array in observation.values())
         )
-        row = self._ids.get(key)
-        if row is None:
-            row = self._ids[key] = self._append(observation)
-        return row
+        new_id = self._ids.get(key)
+        if new_id is None:
+            new_id = self._ids[key] = self._append(observation)
+        return new_id
 
     def extend(self, observations: dict[str, np.ndarray]) -> np.ndarray:
-        """Appends observations, shape (count, …) each, as new rows; returns their ids."""
+        """Appends observations, shape (count, …) each, returns their ids."""
         count = len(next(iter(observations.values())))
         ids = np.arange(self.length, self.length + count)
         self._reserve(self.length + count)
-        for key, array in self._rows.items():
+        for key, array in self._arrays.items():
             array[self.length : self.length + count] = observations[key]
         self.length += count
         return ids
 
-    def rows(self, ids: np.ndarray) -> dict[str, np.ndarray]:
-        """The observations of some rows, shape (len(ids), …) each."""
-        return {key: array[: self.length][ids] for key, array in self._rows.items()}
+    def at(self, ids: np.ndarray) -> dict[str, np.ndarray]:
+        """The observations of some ids, shape (len(ids), …) each."""
+        return {key: array[: self.length][ids] for key, array in self._arrays.items()}
 
     def _append(self, observation: Observation) -> int:
-        row = self.length
-        self._reserve(row + 1)
-        for key, array in self._rows.items():
-            array[row] = observation[key]
+        new_id = self.length
+        self._reserve(new_id + 1)
+        for key, array in self._arrays.items():
+            array[new_id] = observation[key]
         self.length += 1
-        return row
+        return new_id
 
     def _reserve(self, length: int) -> None:
-        for key, array in self._rows.items():
+        for key, array in self._arrays.items():
             if length > len(array):
                 grown = np.empty((2 * length, *array.shape[1:]), array.dtype)
                 grown[: self.length] = array[: self.length]
-                self._rows[key] = grown
+                self._arrays[key] = grown

@@ -107,6 +107,6 @@ class SequentialEnvironment(OneByOneEnvironment):
     def _fingerprint(self, worker: int) -> str:
         """A mark of an environment's current observation and of its episode's reward."""
         digest = hashlib.blake2b(self._returns[worker].tobytes(), digest_size=FINGERPRINT_BYTES)
-        for array in self.table.rows(self.ids[worker : worker + 1]).values():
+        for array in self.table.at(self.ids[worker : worker + 1]).values():
             digest.update(array.tobytes())
         return digest.hexdigest()

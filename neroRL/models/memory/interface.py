@@ -6,7 +6,8 @@ each distinct observation. A memory decides where the line is: with none, the wh
 before it; a recurrent one draws it behind the input projection of its first layer.
 
 Shapes: N environments, T steps of a rollout, L steps of the longest piece, B pieces, M steps of a
-mini batch, R rows of distinct observations, F features of the encoder, O outputs.
+mini batch, R distinct observations, E numbers of the encoder, F features (all that the network
+makes of a single observation), O outputs.
 """
 
 from __future__ import annotations
@@ -37,13 +38,14 @@ class Pieces(NamedTuple):
     """Pieces of episodes, each without an episode's end in its middle.
 
     Attributes:
-        rows: which row is observed, shape (L, B); any row where a piece is shorter than L.
+        indices: which of the R features each step has, shape (L, B); any where a piece is shorter
+            than L.
         steps: positions of the M real steps in the flattened (L, B); None where all are real.
         before: what the memory's own history gave for them.
         starts: whether a piece starts an episode, shape (B,).
     """
 
-    rows: Tensor
+    indices: Tensor
     steps: Tensor | None
     before: Any
     starts: Tensor
@@ -57,12 +59,12 @@ class MemoryState(ABC):
         """The weights may be others; at most so many steps follow, and all are kept."""
 
     @abstractmethod
-    def step(self, observed: Tensor) -> Tensor:
-        """One step of all environments, (N, P) to outputs (N, O)."""
+    def step(self, features: Tensor) -> Tensor:
+        """One step of all environments, features (N, F) to outputs (N, O)."""
 
     @abstractmethod
-    def look(self, observed: Tensor, workers: np.ndarray) -> Tensor:
-        """Outputs for observations of some environments, (W, P) to (W, O); remembers nothing."""
+    def look(self, features: Tensor, workers: np.ndarray) -> Tensor:
+        """Outputs in some environments, features (W, F) to (W, O); remembers nothing."""
 
     @abstractmethod
     def begin_episodes(self, workers: np.ndarray) -> None:
@@ -88,6 +90,21 @@ class MemoryState(ABC):
 class Memory(nn.Module):
     """The memory of a policy.
 
+    >>> import torch
+    >>> from neroRL.config.schema import RecurrenceConfig
+    >>> from neroRL.models.memory.recurrent import RecurrentMemory
+    >>> memory = RecurrentMemory(RecurrenceConfig(hidden_state_size=4), 3, nn.ReLU())
+    >>> readout = nn.Linear(4, 2)
+    >>> state = memory.begin(5, torch.Generator(), readout)  # five environments
+    >>> state.begin_rollout(steps=2)
+    >>> features = memory.features(torch.randn(5, 3), readout)
+    >>> [state.step(features).shape for _ in range(2)]
+    [torch.Size([5, 2]), torch.Size([5, 2])]
+    >>> state.begin_episodes(np.array([0, 3]))  # two of them start anew
+    >>> before = state.end_rollout().before(np.array([0, 6]))  # for pieces of later updates
+    >>> before.shape
+    torch.Size([2, 4])
+
     Attributes:
         output_size: numbers given to the readout.
         sequence_length: steps of a training piece; 0 or less for whole episodes.
@@ -99,13 +116,13 @@ class Memory(nn.Module):
     sequence_length: int
 
     @abstractmethod
-    def observe(self, features: Tensor, readout: Readout) -> Tensor:
-        """All that depends on single observations, (R, F) to (R, P)."""
+    def features(self, encoded: Tensor, readout: Readout) -> Tensor:
+        """All that depends on single observations, (R, E) to (R, F)."""
 
     @abstractmethod
     def begin(self, count: int, generator: Generator, readout: Readout) -> MemoryState:
         """The state of ``count`` environments at the start of an episode."""
 
     @abstractmethod
-    def pieces(self, observed: Tensor, pieces: Pieces, readout: Readout) -> Tensor:
-        """All steps of pieces, (R, P) to outputs (M, O) in the order of ``pieces.steps``."""
+    def pieces(self, features: Tensor, pieces: Pieces, readout: Readout) -> Tensor:
+        """All steps of pieces, (R, F) to outputs (M, O) in the order of ``pieces.steps``."""

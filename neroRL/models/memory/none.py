@@ -26,17 +26,17 @@ class NoMemory(Memory):
         self.output_size = input_size
         self.sequence_length = 1
 
-    def observe(self, features: Tensor, readout: Readout) -> Tensor:
+    def features(self, encoded: Tensor, readout: Readout) -> Tensor:
         """The outputs themselves."""
-        return readout(features)
+        return readout(encoded)
 
     def begin(self, count: int, generator: Generator, readout: Readout) -> Nothing:  # noqa: ARG002
         """Nothing."""
         return Nothing()
 
-    def pieces(self, observed: Tensor, pieces: Pieces, readout: Readout) -> Tensor:  # noqa: ARG002
+    def pieces(self, features: Tensor, pieces: Pieces, readout: Readout) -> Tensor:  # noqa: ARG002
         """The outputs of each step; pieces have one step."""
-        return functional.embedding(pieces.rows[0], observed)
+        return functional.embedding(pieces.indices[0], features)
 
 
 class Nothing(MemoryState):
@@ -45,13 +45,13 @@ class Nothing(MemoryState):
     def begin_rollout(self, steps: int) -> None:
         """Nothing to do."""
 
-    def step(self, observed: Tensor) -> Tensor:
-        """What was observed are the outputs."""
-        return observed
+    def step(self, features: Tensor) -> Tensor:
+        """The features are the outputs."""
+        return features
 
-    def look(self, observed: Tensor, workers: np.ndarray) -> Tensor:  # noqa: ARG002
-        """What was observed are the outputs."""
-        return observed
+    def look(self, features: Tensor, workers: np.ndarray) -> Tensor:  # noqa: ARG002
+        """The features are the outputs."""
+        return features
 
     def begin_episodes(self, workers: np.ndarray) -> None:
         """Nothing to forget."""

@@ -76,9 +76,9 @@ class RecurrentMemory(Memory):
     initial: Tensor
     spread: Tensor
 
-    def observe(self, features: Tensor, readout: Readout) -> Tensor:  # noqa: ARG002
+    def features(self, encoded: Tensor, readout: Readout) -> Tensor:  # noqa: ARG002
         """The embedding and the input projection of the first layer."""
-        embedded = self.embedding(features)
+        embedded = self.embedding(encoded)
         projected: Tensor = self.projections[0](embedded)
         return torch.cat((projected, embedded), dim=-1) if self._config.residual else projected
 
@@ -86,17 +86,17 @@ class RecurrentMemory(Memory):
         """The initial state of each environment."""
         return RecurrentState(self, count, generator, readout)
 
-    def step(self, observed: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
-        """One step of N environments, (N, P) and (N, S) to features (N, H) and states (N, S)."""
-        output, after = self._run(observed[None], states)
+    def step(self, features: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of N environments, (N, F) and (N, S) to outputs (N, H) and states (N, S)."""
+        output, after = self._run(features[None], states)
         return output[0], after
 
-    def pieces(self, observed: Tensor, pieces: Pieces, readout: Readout) -> Tensor:
+    def pieces(self, features: Tensor, pieces: Pieces, readout: Readout) -> Tensor:
         """All steps of pieces; see the base class."""
         states: Tensor = pieces.before
         if self._config.hidden_state_init == "learned" and self.resets:
             states = torch.where(pieces.starts[:, None], self.initial, states)
-        output, _ = self._run(functional.embedding(pieces.rows, observed), states)
+        output, _ = self._run(functional.embedding(pieces.indices, features), states)
         flat = output.reshape(-1, self._hidden)
         return readout(flat if pieces.steps is None else flat[pieces.steps])
 
@@ -117,10 +117,10 @@ class RecurrentMemory(Memory):
             self.initial.copy_(flat.mean(0))
             self.spread.copy_(flat.std(0, unbiased=False))
 
-    def _run(self, observed: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Runs all layers over (L, B, P) from states (B, S)."""
+    def _run(self, features: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Runs all layers over (L, B, F) from states (B, S)."""
         gates = GATES[self._config.layer_type] * self._hidden
-        projected, embedded = observed[..., :gates], observed[..., gates:]
+        projected, embedded = features[..., :gates], features[..., gates:]
         parts = states.split(self._hidden, dim=-1)
         after: list[Tensor] = []
         output = embedded
@@ -175,16 +175,16 @@ class RecurrentState(MemoryState):
         """Forgets what was kept, not the states."""
         self._kept = []
 
-    def step(self, observed: Tensor) -> Tensor:
+    def step(self, features: Tensor) -> Tensor:
         """One step; see the base class."""
         self._kept.append(self._states)
-        output, self._states = self._memory.step(observed, self._states)
+        output, self._states = self._memory.step(features, self._states)
         return self._readout(output)
 
-    def look(self, observed: Tensor, workers: np.ndarray) -> Tensor:
+    def look(self, features: Tensor, workers: np.ndarray) -> Tensor:
         """Outputs of some environments; see the base class."""
         states = self._states[on_device(workers, self._states.device)]
-        return self._readout(self._memory.step(observed, states)[0])
+        return self._readout(self._memory.step(features, states)[0])
 
     def begin_episodes(self, workers: np.ndarray) -> None:
         """Resets states, if the config says so."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from neroRL.acting.evaluator import evaluate
 from neroRL.config.schema import EnvironmentConfig, ModelConfig, RecurrenceConfig
 from neroRL.environments.factory import make_vector
-from neroRL.evaluation.evaluator import evaluate
 from neroRL.models.actor_critic import ActorCritic
 
 CARTPOLE = EnvironmentConfig(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from neroRL.acting.actor import Actor
+from neroRL.acting.steps import begin, steps
 from neroRL.environments.vector.interface import EpisodeEnd, VectorEnvironment
-from neroRL.models.actor import Actor, ObservedRows
 from neroRL.models.actor_critic import ActorCritic
 
-NOISE_STEPS = 128
+# Noise is drawn, and features are kept, for so many steps at a time.
+STEPS = 128
 
 
 @torch.no_grad()
@@ -33,25 +35,17 @@ def evaluate(
     device = next(model.parameters()).device
     generator = torch.Generator(device).manual_seed(seed)
     environment.restart()
-    actor = Actor(model, environment.num_envs, generator)
+    actor = Actor(model, environment.num_envs, generator, forgets=True)
     played = np.zeros(environment.num_envs, np.int64)
     ended: list[EpisodeEnd] = []
     while played.min() < episodes:
-        environment.begin_rollout()
-        actor.state.begin_rollout(NOISE_STEPS)
-        observed = ObservedRows(model, environment.table, device)
-        for noise in actor.noise(NOISE_STEPS):
-            rows = observed.rows(environment.ids)
-            actions, _ = actor.act(observed.observed(rows), noise)
-            moved = environment.advance(actions.cpu().numpy())
-            for episode in moved.episodes:
+        features = begin(environment, actor, STEPS)
+        for step in steps(environment, actor, features, STEPS):
+            for episode in step.transition.episodes:
                 played[episode.worker] += 1
                 # A worker that is ahead of the others plays on; that does not count.
                 if played[episode.worker] <= episodes:
                     ended.append(episode)
-            over = np.flatnonzero(moved.terminations | moved.truncations)
-            if len(over):
-                actor.state.forget(over)
             if played.min() >= episodes:
                 break
     return ended

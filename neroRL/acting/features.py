@@ -1,0 +1,85 @@
+"""Features of the observations of a rollout: each distinct observation is computed once."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neroRL.environments.vector.observation_table import NumberedObservations
+from neroRL.models.actor_critic import ActorCritic
+from neroRL.models.transfer import on_device
+
+FIRST_ROWS = 64
+
+
+class Features:
+    """A rollout's own table of observations, and what the network made of each.
+
+    Rows are numbered by first appearance, so that a rollout's numbers do not depend on which ids
+    the environment's table gave.
+
+    Args:
+        model: its weights must stand still as long as this is used.
+        table: the environment's.
+        device: of the model.
+
+    Attributes:
+        length: number of rows.
+    """
+
+    def __init__(
+        self, model: ActorCritic, table: NumberedObservations, device: torch.device
+    ) -> None:
+        self._model = model
+        self._table = table
+        self._device = device
+        self._row_of_id = np.full(FIRST_ROWS, -1, np.int64)
+        self._ids: list[np.ndarray] = []
+        self._computed: Tensor | None = None
+        self.length = 0
+
+    def rows(self, ids: np.ndarray) -> np.ndarray:
+        """The rows of ids; computes the features that are not there yet."""
+        highest = int(ids.max())
+        if highest >= len(self._row_of_id):
+            grown = np.full(2 * (highest + 1), -1, np.int64)
+            grown[: len(self._row_of_id)] = self._row_of_id
+            self._row_of_id = grown
+        rows: np.ndarray = self._row_of_id[ids]
+        if rows.min() < 0:
+            self._add(self._first_of_each(ids[rows < 0]))
+            rows = self._row_of_id[ids]
+        return rows
+
+    def at(self, rows: np.ndarray) -> Tensor:
+        """The features of rows, shape (len(rows), F)."""
+        assert self._computed is not None
+        return self._computed[on_device(rows, self._device)]
+
+    def observations(self) -> dict[str, np.ndarray]:
+        """The observations of all rows."""
+        return self._table.at(np.concatenate(self._ids))
+
+    def _first_of_each(self, ids: np.ndarray) -> np.ndarray:
+        """Ids without repetitions, in the order in which they appear."""
+        positions = np.arange(len(ids))
+        self._row_of_id[ids[::-1]] = positions[::-1]  # of equal ids the first one's is written last
+        first: np.ndarray = ids[self._row_of_id[ids] == positions]
+        return first
+
+    def _add(self, new: np.ndarray) -> None:
+        arrays = self._table.at(new)
+        observations = {key: on_device(array, self._device) for key, array in arrays.items()}
+        computed = self._model.features(observations)
+        end = self.length + len(new)
+        if self._computed is None:
+            self._computed = computed.new_empty(max(FIRST_ROWS, end), computed.shape[1])
+        elif end > len(self._computed):
+            grown = computed.new_empty(2 * end, computed.shape[1])
+            grown[: self.length] = self._computed[: self.length]
+            self._computed = grown
+        self._computed[self.length : end] = computed
+        self._row_of_id[new] = np.arange(self.length, end)
+        self._ids.append(new)
+        self.length = end

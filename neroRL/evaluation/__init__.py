@@ -1,1 +1,0 @@
-"""Playing fixed seeds with a trained policy."""

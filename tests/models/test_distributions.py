@@ -1,0 +1,150 @@
+"""Distributions: samples, probabilities, gradients; and that nothing else knows which one it is."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from neroRL.config.checks import build
+from neroRL.models import actor_critic
+from neroRL.models.distributions import Categoricals, Distribution, Evaluated
+from neroRL.training import checkpoint as checkpoints
+from neroRL.training.losses import Coefficients, Taken, ppo_loss
+from neroRL.training.trainer import train
+
+DOUBLE = torch.float64
+
+
+@pytest.mark.parametrize("choices", [(4,), (3, 2, 5)])
+def test_categoricals_are_those_of_torch(choices):
+    generator = torch.Generator().manual_seed(1)
+    distribution = Categoricals(choices)
+    logits = torch.randn(50, sum(choices), generator=generator, dtype=DOUBLE)
+    noise = distribution.noise(1, 50, generator, DOUBLE)[0]
+    actions = distribution.sample(logits, noise)
+    assert actions.shape == (50, distribution.branches) == (50, len(choices))
+    evaluated = distribution.at(logits, actions)
+    theirs = [torch.distributions.Categorical(logits=part) for part in logits.split(choices, 1)]
+    log_probs = [one.log_prob(actions[:, i]) for i, one in enumerate(theirs)]
+    torch.testing.assert_close(evaluated.log_probs, torch.stack(log_probs, dim=1))
+    entropies = torch.stack([one.entropy() for one in theirs]).sum(0)
+    torch.testing.assert_close(evaluated.entropy(), entropies)
+    assert distribution.for_environment(actions).dtype == np.int64
+
+
+class _Layer(nn.Module):
+    """Means that depend on the observation, and a deviation that does not."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.mean = nn.Linear(inputs, 1)
+        self.log_deviation = nn.Parameter(torch.zeros(1))
+
+    def forward(self, units: torch.Tensor) -> torch.Tensor:
+        mean = self.mean(units)
+        return torch.cat((mean, self.log_deviation.expand_as(mean)), dim=-1)
+
+
+class Normal(Distribution):
+    """One number from a normal distribution; the environment gets 1 where it is positive."""
+
+    size, branches = 2, 1
+
+    def layer(self, inputs):
+        return _Layer(inputs)
+
+    def noise(self, steps, count, generator, dtype):
+        return torch.randn(steps, count, 1, generator=generator, dtype=dtype)
+
+    def sample(self, parameters, noise):
+        return parameters[:, :1] + parameters[:, 1:].exp() * noise
+
+    def at(self, parameters, actions):
+        return _Number(parameters[:, :1], parameters[:, 1:], actions)
+
+    def for_environment(self, actions):
+        return (actions > 0).long().numpy()
+
+
+class _Number(Evaluated):
+    def __init__(self, mean, log_deviation, actions):
+        self._away = (actions - mean) / log_deviation.exp()
+        self._log_deviation = log_deviation
+        constant = 0.5 * math.log(2 * math.pi)
+        self.log_probs = -0.5 * self._away.square() - log_deviation - constant
+
+    def entropy(self):
+        return (self._log_deviation + 0.5 * math.log(2 * math.pi * math.e))[:, 0]
+
+    def write_gradient(self, of_log_probs, of_entropy, out):
+        out[:, :1] = of_log_probs * self._away / self._log_deviation.exp()
+        out[:, 1:] = of_log_probs * (self._away.square() - 1.0) + of_entropy
+
+
+def test_the_loss_takes_its_gradient_from_the_distribution():
+    """With another distribution than categoricals, against autograd through torch's own."""
+    generator = torch.Generator().manual_seed(2)
+    layer = _Layer(3).double()
+    units = torch.randn(40, 3, generator=generator, dtype=DOUBLE)
+    actions, old, advantages, values = torch.randn(4, 40, generator=generator, dtype=DOUBLE)
+    taken = Taken(actions[:, None], 0.1 * old[:, None] - 1.2, values, advantages, values + old)
+    beta, clip_range = 0.3, 0.2
+    parameters = layer(units)
+    outputs = torch.cat((parameters, values[:, None]), dim=1)
+    loss, _ = ppo_loss(outputs, Normal(), taken, Coefficients(clip_range, beta, 0.0))
+    theirs = torch.distributions.Normal(parameters[:, 0], parameters[:, 1].exp())
+    ratio = (theirs.log_prob(actions) - taken.log_probs[:, 0]).exp()
+    clipped = ratio.clamp(1 - clip_range, 1 + clip_range)
+    surrogate = torch.min(ratio * advantages, clipped * advantages).mean()
+    expected = -(surrogate + beta * theirs.entropy().mean())
+    torch.testing.assert_close(loss, expected)
+    weights = list(layer.parameters())
+    ours = torch.autograd.grad(loss, weights, retain_graph=True)
+    for mine, naive in zip(ours, torch.autograd.grad(expected, weights), strict=True):
+        torch.testing.assert_close(mine, naive)
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [
+        {},
+        {"recurrence": {"hidden_state_size": 8, "sequence_length": 4}},
+        {"transformer": {"embed_dim": 8, "num_heads": 2, "memory_length": 4}},
+    ],
+    ids=["none", "gru", "transformer"],
+)
+def test_nothing_else_knows_the_distribution(tmp_path: Path, monkeypatch, memory):
+    """A training, its evaluation and its continuation, with a distribution of this file."""
+    monkeypatch.setattr(actor_critic, "make_distribution", lambda specification: Normal())
+    mapping = {
+        "environment": {"type": "CartPole", "name": "CartPole-v1"},
+        "model": {"num_hidden_units": 8, "checkpoint_interval": 1, **memory},
+        "evaluation": {"evaluate": True, "n_workers": 2, "seeds": [7], "interval": 1},
+        "sampler": {"n_workers": 2, "worker_steps": 16},
+        "trainer": {"updates": 2, "n_mini_batches": 2},
+        "seed": 1,
+        "threads": 1,
+        "device": "cpu",
+    }
+    config = build(mapping)
+    outcome = train(config, tmp_path)
+    assert outcome.status == "completed"
+    assert outcome.objective is not None
+    first, last = (
+        checkpoints.load(
+            checkpoints.checkpoint_path(tmp_path, "default", update), torch.device("cpu")
+        )["model"]
+        for update in (1, 2)
+    )
+    key = "heads.policy.log_deviation"
+    assert first[key].item() != last[key].item() != 0.0
+    begun = checkpoints.checkpoint_path(tmp_path, "default", 1)
+    train(config, tmp_path / "on", checkpoint=begun)
+    path = checkpoints.checkpoint_path(tmp_path / "on", "default", 2)
+    continued = checkpoints.load(path, torch.device("cpu"))["model"]
+    assert all(torch.equal(last[name], continued[name]) for name in last)
