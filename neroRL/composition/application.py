@@ -90,6 +90,8 @@ def _run(
             version_base=HYDRA_VERSION, config_path=str(primary.parent), config_name=primary.stem
         )(task)
         if _only_shows(args):
+            if args.cfg == "job" and not args.multirun:
+                _check_alone(primary, args.overrides, task)
             with as_data(), _hydra_environment(passed):
                 main()
         elif args.multirun:
@@ -185,12 +187,26 @@ def _check_single_run(
     task: TaskFunction,
     check: Callable[[Config], None] | None,
 ) -> tuple[Path, bool]:
-    """Checks a single training before Hydra makes its directory.
+    """Checks a single training, and the place of its directory, before Hydra makes it.
 
     Returns:
         The directory, and whether it is to be a new one: one that is named by the time is, even
         if another training has started in the same second.
     """
+    composed = _check_alone(primary, overrides, task, check)
+    with known_to_hydra(composed):
+        directory = Path(str(composed.hydra.run.dir))
+    check_place(directory)
+    return directory, _is_named_by_time(composed)
+
+
+def _check_alone(
+    primary: Path,
+    overrides: Sequence[str],
+    task: TaskFunction,
+    check: Callable[[Config], None] | None = None,
+) -> DictConfig:
+    """Returns the composed config of a single training, once it is checked; prints cautions."""
     name = detect_task_name(*detect_calling_file_or_module_from_task_function(task)[:2])
     with hydra.initialize_config_dir(
         str(primary.parent), job_name=name, version_base=HYDRA_VERSION
@@ -204,12 +220,9 @@ def _check_single_run(
             check(config)
     except ConfigError as error:
         raise ConfigError(origin.located(error.problems)) from None
-    with known_to_hydra(composed):
-        directory = Path(str(composed.hydra.run.dir))
-    check_place(directory)
     for caution in origin.cautions(config):
         print(f"warning: {caution}", file=sys.stderr)
-    return directory, _is_named_by_time(composed)
+    return composed
 
 
 def _is_named_by_time(composed: DictConfig) -> bool:

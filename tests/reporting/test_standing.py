@@ -133,7 +133,7 @@ def test_the_display_and_the_summary_name_the_same(tmp_path_factory, permutation
             permutation, repetition, objective / 4 if status == COMPLETED else None, status
         )
         point = Permutation(permutation, ())
-        monitor.watch([Job(number, point, repetition, repetition, ())])
+        monitor.watch([Job(number, point, repetition, repetition, (), {})])
         (sweep / result.directory).mkdir(parents=True)
         result.write(sweep / result.directory)
     monitor.stop()

@@ -161,8 +161,7 @@ def _shipped(drawn: random.Random, stack: Stack, directory: Path) -> list[str]:
     name = drawn.choice(["default", "minigrid", "minigrid_vec", "cartpole"])
     stack.said |= {
         "default": {"memory": "none", "environment": "minigrid"},
-        "minigrid": {"memory": "gru", "environment": "minigrid", "name": _said(name, "name"),
-                     "hidden_state_size": _said(name, "hidden")},
+        "minigrid": {"memory": "none", "environment": "minigrid", "name": _said(name, "name")},
         "minigrid_vec": {"memory": "gru", "environment": "minigrid_vec",
                          "name": _said(name, "name"), "hidden_state_size": _said(name, "hidden")},
         "cartpole": {"memory": "gru", "environment": "cartpole",
