@@ -98,7 +98,14 @@ class Monitor:
         with self._lock:
             watched = list(self._watched.values())
             found = [(job, read_result(self._sweep / job.directory)) for job in watched]
-            arrived = [(job, result) for job, result in found if result is not None]
+            arrived = [
+                (job, result)
+                for job, result in found
+                # Whoever else works in the directory may have left the result of another job.
+                if result is not None
+                and (result.permutation, result.repetition)
+                == (job.permutation.number, job.repetition)
+            ]
             for job, result in arrived:
                 self._note(job, result)
         self._stale = self._stale or bool(arrived)

@@ -149,24 +149,24 @@ def test_a_home_that_nobody_has(door, tiny, tmp_path, flag):
     assert "~nobody-here/x.yaml: no home directory is known for ~" in outcome.err
 
 
-def test_home_is_understood_in_every_path(door, tiny, tmp_path, monkeypatch):
+def test_home_is_understood_in_every_path(door, command, tiny, tmp_path, monkeypatch):
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
     (home / "tiny.yaml").write_text(tiny.read_text())
     (home / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
-    command = ["--config=~/tiny.yaml", "--out=~/out", "--run-id=run"]
-    assert door("ntrain", [*command, "hydra.run.dir=first"]).status == 0
+    flags = ["--config=~/tiny.yaml", "--out=~/out", "--run-id=run"]
+    assert door("ntrain", [*flags, "hydra.run.dir=first"]).status == 0
     (tmp_path / "first/checkpoints/run-2.pt").rename(home / "weights.pt")
     still = ["model.load_model=true", "trainer.learning_rate_schedule.initial=0"]
     loaded = [*still, "model.model_path='~/weights.pt'"]
-    outcome = door("ntune", [*command, "--tune=~/space.yaml", *loaded])
-    assert outcome.status == 0, outcome.err
+    swept = command("tune", *flags, "--tune=~/space.yaml", *loaded)
+    assert swept.returncode == 0, swept.stderr
     first = torch.load(home / "weights.pt", weights_only=True)
-    swept = torch.load(home / "out/run/0/0/checkpoints/run-2.pt", weights_only=True)
-    assert all(torch.equal(first["model"][key], swept["model"][key]) for key in first["model"])
+    last = torch.load(home / "out/run/0/0/checkpoints/run-2.pt", weights_only=True)
+    assert all(torch.equal(first["model"][key], last["model"][key]) for key in first["model"])
     more = ["--checkpoint=~/weights.pt", "--num-updates=3"]
-    outcome = door("ntrain", [*command, "--out=~/more", *more])
+    outcome = door("ntrain", [*flags, "--out=~/more", *more])
     assert outcome.status == 0, outcome.err
     assert len(list((home / "more/run").glob("*/checkpoints/run-3.pt"))) == 1
     tuned = ["-m", f"--config-path={home}", "--config-name=tiny", "--cfg=job"]
