@@ -226,8 +226,12 @@ import gymnasium
 from gymnasium.envs.classic_control import CartPoleEnv
 
 class Slow(CartPoleEnv):
+    count = 0
+
     def step(self, action):
-        pathlib.Path("stepping").touch()
+        self.count += 1
+        if self.count == 2:  # the first step is that of the checks
+            pathlib.Path("stepping").touch()
         time.sleep(0.5)
         return super().step(action)
 
