@@ -1,7 +1,6 @@
 """The frame around every command: whatever happens inside ends in one line and an exit status.
 
-Exit status: 0 all well; 1 something that had begun failed; 2 bad input, nothing was created;
-130 interrupted.
+It is there before anything else is imported.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
-from neroRL.errors import FailedError, NeroRLError, UsageError
+from neroRL.errors import FailedError, NeroRLError, TransientError, UsageError, described
 from neroRL.records.exits import Exit
 from neroRL.streams import lasting
 
@@ -46,7 +45,8 @@ def guarded(door: Callable[[], int]) -> int:
     Returns:
         The exit status.
     """
-    status = _status(door)
+    with lasting():
+        status = _status(door)
     # An interrupt that came while text was executed, as dataclasses do when they are imported,
     # makes Python end with the signal itself, until text is executed again.
     exec("")
@@ -54,47 +54,46 @@ def guarded(door: Callable[[], int]) -> int:
 
 
 def _status(door: Callable[[], int]) -> int:
-    with lasting():
-        try:
-            with _terminate_as_interrupt():
-                _check_working_directory()
-                _allow_open_files()
-                return door()
-        except NeroRLError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return Exit.BAD_INPUT
-        except FailedError as error:
-            print("; ".join([f"error: {error}", *_remedy(error.__cause__)]), file=sys.stderr)
-            return Exit.FAILED
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return Exit.INTERRUPTED
-        except SystemExit as end:
-            if isinstance(end.code, int) or end.code is None:
-                return end.code or Exit.WELL
-            print(end.code, file=sys.stderr)
-            return Exit.FAILED
-        except BrokenPipeError:  # who asked for the output has seen enough of it
-            return Exit.WELL
-        except Exception as error:
-            return _unforeseen(error)
+    try:
+        with _terminate_as_interrupt():
+            _check_working_directory()
+            _allow_open_files()
+            return door()
+    except TransientError as error:  # the machine's fault, met while training
+        return _told(described(error), Exit.FAILED)
+    except NeroRLError as error:
+        return _told(str(error), Exit.BAD_INPUT)
+    except FailedError as error:
+        return _told("; ".join([str(error), *_remedy(error.__cause__)]), Exit.FAILED)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return Exit.INTERRUPTED
+    except SystemExit as end:
+        if isinstance(end.code, int) or end.code is None:
+            return end.code or Exit.WELL
+        print(end.code, file=sys.stderr)
+        return Exit.FAILED
+    except BrokenPipeError:  # who asked for the output has seen enough of it
+        return Exit.WELL
+    except Exception as error:
+        return _told(_unforeseen(error), Exit.FAILED)
 
 
-def _unforeseen(error: Exception) -> int:
-    """Tells what happened and what to do, and keeps the traceback for who has to mend it."""
-    known = _remedy(error)
-    told = [_told(error), *(known or ["nobody foresaw this; please report it"])]
+def _told(text: str, status: int) -> int:
+    print(f"error: {text}", file=sys.stderr)
+    return status
+
+
+def _unforeseen(error: Exception) -> str:
+    """What happened, what to do, and where the traceback is, for who has to mend it."""
+    if isinstance(error, OSError) and error.strerror:
+        happened = ": ".join(str(part) for part in (error.filename, error.strerror) if part)
+    else:
+        happened = " ".join(described(error).split())
+    told = [happened, *(_remedy(error) or ["nobody foresaw this; please report it"])]
     if not (isinstance(error, OSError) and error.errno in DISK_FULL):
         told += [f"its traceback is in {file}" for file in _keep_traceback(error)]
-    print(f"error: {'; '.join(told)}", file=sys.stderr)
-    return Exit.FAILED
-
-
-def _told(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return ": ".join(str(part) for part in (error.filename, error.strerror) if part)
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return "; ".join(told)
 
 
 def _remedy(error: BaseException | None) -> list[str]:

@@ -23,6 +23,7 @@ from omegaconf import DictConfig, open_dict
 
 from neroRL.composition.run import run_composed
 from neroRL.cores import set_share
+from neroRL.streams import never_fail_to_encode
 from neroRL.sweep.schedule import End
 from neroRL.sweep.task import end_with
 
@@ -77,6 +78,7 @@ def work(tasks: Connection, lifeline: Connection, payload: bytes, gpu: str | Non
     setup_globals()
     Singleton.set_state(singletons)
     set_share(threads)
+    never_fail_to_encode()
     gc.freeze()  # what was imported stays: collecting a job's garbage need not look at it
     while True:
         try:

@@ -81,10 +81,12 @@ def test_a_full_disk_under_the_output(run, tmp_path):
 def test_a_terminal_that_knows_ascii_only(run, tmp_path):
     ascii_only = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     command = [*ARGUMENTS[:-1], "--out=ä", "model.model_path='größe'"]
-    done = run(*command, env=ascii_only)
+    done = run(*command, "run_id='rün'", env=ascii_only)
     assert done.returncode == 0, done.stderr
     assert rb"\xe4/run/results.csv" in done.stdout
-    _assert_trained(tmp_path / "ä/run")
+    for job in jobs_of(tmp_path / "ä/run"):
+        assert (job / "checkpoints/rün-2.pt").is_file()
+        assert r"saved r\xfcn-2.pt" in (job / "output.log").read_text()
     for door, arguments in (("tune", command), ("ntrain", [command[0], *command[4:]])):
         dry = run(*arguments, "--cfg=job", door=door, env=ascii_only)
         configs = list(yaml.safe_load_all(dry.stdout.decode()))
