@@ -102,6 +102,7 @@ def draw(seed: int, directory: Path) -> Stack:
         _axis_or_value(drawn, stack, axes, "hidden_state_size", [20, 40])
     if "transformer" in memories:
         _axis_or_value(drawn, stack, axes, "num_heads", [2, 4])
+        stack.arguments.append("model.transformer.embed_dim=64")  # the default takes long to draw
     environments = axes.get("environment", [stack.said["environment"]])
     if any(ENVIRONMENTS[name][2] == "view-size" for name in environments):
         _axis_or_value(drawn, stack, axes, "view-size", [5, 7])
@@ -168,8 +169,8 @@ def _shipped(drawn: random.Random, stack: Stack, directory: Path) -> list[str]:
                      "hidden_state_size": _said(name, "hidden")},
     }[name]  # fmt: skip
     stack.said = {key: value for key, value in stack.said.items() if value is not None}
-    stack.said["units"] = 512
-    return [f"--config-name={name}"]
+    stack.said["units"] = 16
+    return [f"--config-name={name}", "model.num_hidden_units=16"]
 
 
 def _said(name: str, what: str) -> Any:
