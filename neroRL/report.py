@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from neroRL.errors import NeroRLError, UsageError, did_you_mean
+from neroRL.boundary import guarded
+from neroRL.errors import UsageError, did_you_mean
 from neroRL.files import check_place
 from neroRL.records.exits import Exit
 from neroRL.records.results import NUMBERS, JobResult
@@ -19,14 +20,14 @@ from neroRL.reporting.summary import print_summary, print_written
 
 def main() -> int:
     """Reports on each sweep of the command line, running or unfinished ones too."""
+    return guarded(_report_all)
+
+
+def _report_all() -> int:
     arguments = _parser().parse_args()
-    try:
-        places = _places(arguments.sweeps, arguments.out)
-        for sweep, place in places.items():
-            report(sweep, place, arguments.metric, arguments.confidence)
-    except (NeroRLError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return Exit.BAD_INPUT
+    places = _places(arguments.sweeps, arguments.out)
+    for sweep, place in places.items():
+        report(sweep, place, arguments.metric, arguments.confidence)
     return Exit.WELL
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from neroRL.records.results import JobResult, Status
 from neroRL.reporting.standing import CUT, Standing, standings
 
+OBJECTIVE = "objective"
 CONFIDENCE = 0.95
 # With fewer repetitions, bootstrap intervals are too narrow.
 TRUSTED_RUNS = 5
@@ -75,12 +76,14 @@ class Ranking:
 
     Attributes:
         rows: all permutations with a result.
+        metric: what is compared.
         confidence: of intervals and ties, between 0 and 1.
         more_repetitions: how many more would most likely tell the best two apart; 0 if they are,
             None if that cannot be said.
     """
 
     rows: Sequence[Ranked]
+    metric: str
     confidence: float
     more_repetitions: int | None
 
@@ -98,7 +101,7 @@ class Ranking:
 def rank(
     results: Sequence[JobResult],
     jobs_a_lap: int,
-    metric: str = "objective",
+    metric: str = OBJECTIVE,
     confidence: float = CONFIDENCE,
 ) -> Ranking:
     """Ranks the permutations of a sweep.
@@ -125,7 +128,7 @@ def rank(
     ]
     rows += [_row(None, one, None, False, jobs[one.permutation]) for one in unranked]
     more = repetitions_missing(table[0] - table[1], level) if len(table) > 1 else None
-    return Ranking(rows, confidence, more)
+    return Ranking(rows, metric, confidence, more)
 
 
 def bootstrap_interval(samples: Values, confidence: float) -> Values:

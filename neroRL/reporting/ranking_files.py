@@ -18,7 +18,7 @@ from neroRL.config.documents import dump_yaml, read_document
 from neroRL.errors import ConfigError
 from neroRL.files import write_text
 from neroRL.records.results import STATUSES, JobResult, table_cell
-from neroRL.reporting.ranking import Ranked, Ranking
+from neroRL.reporting.ranking import OBJECTIVE, Ranked, Ranking
 
 REPORT, RANKING_FILE, BEST_FILE = "report", "ranking.csv", "best.yaml"
 
@@ -46,6 +46,8 @@ def write_files(
 ) -> Written:
     """Writes the ranking as a table, and the config of the best permutation.
 
+    A ranking by another metric than the objective leaves the sweep's own ``best.yaml`` as it is.
+
     Args:
         sweep: the sweep's directory.
         ranking: of its permutations.
@@ -55,6 +57,8 @@ def write_files(
     """
     table, path = (out or sweep / REPORT) / RANKING_FILE, (out or sweep) / BEST_FILE
     write_table(table, ranking, keys)
+    if out is None and ranking.metric != OBJECTIVE:
+        return Written(table)
     try:
         if ranking.best is not None:
             write_best(path, sweep, ranking.best, results)

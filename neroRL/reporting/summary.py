@@ -44,7 +44,7 @@ def print_summary(
     console.print(f"{len(results)} jobs: {shown or 'none'}")
     ranked = [row for row in ranking.rows if row.rank is not None]
     if ranked:
-        console.print("objectives of the best permutations, over their repetitions:")
+        console.print(f"{ranking.metric} of the best permutations, over their repetitions:")
         console.print(_table(ranked[:MOST_ROWS], ranking), soft_wrap=False)
         for line in certainty(ranking):
             console.print(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from scipy import stats
 
 from neroRL import report
 from neroRL.config.documents import read_document
-from tests.doors.sweeps import ARGUMENTS, table
+from tests.doors.sweeps import ARGUMENTS, PROJECT, table
 
 SPACE = """\
 hyperparameters:
@@ -158,6 +159,12 @@ def test_reports_go_where_they_are_asked_to(nreport, sweep, tmp_path):
 
 
 def test_a_metric_and_a_confidence_of_ones_own(nreport, sweep):
+    best = (sweep / "best.yaml").read_text()
+    status, out, _ = nreport(sweep, "--metric=wall_seconds")
+    assert status == 0
+    assert "wall_seconds of the best permutations" in out
+    assert "best:    " not in out
+    assert (sweep / "best.yaml").read_text() == best  # it is the best by the objective
     assert nreport(sweep, "--metric=length_mean", "--confidence=0.5")[0] == 0
     first = _ranking(sweep / "report/ranking.csv")
     lengths = [float(job["length_mean"]) for job in table(sweep)
@@ -189,6 +196,19 @@ def test_bad_input_gets_a_line_and_status_2(nreport, sweep, monkeypatch, tmp_pat
     assert told in err
     assert "Traceback" not in err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_reader_that_has_seen_enough_ends_nothing(sweep):
+    command = f"{sys.executable} -m neroRL.report {sweep} {sweep}"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | head -1"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("20 of 20 jobs have ended\n")
 
 
 def test_a_best_config_that_is_not_known_leaves_no_other_ones(nreport, sweep):
