@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neroRL.boundary import guarded
-from neroRL.errors import UsageError, did_you_mean
-from neroRL.files import check_place
+from neroRL.errors import OutputError, UsageError, did_you_mean
+from neroRL.files import check_place, expanded
 from neroRL.records.exits import Exit
 from neroRL.records.results import NUMBERS, JobResult
 from neroRL.records.sweeps import read_sweep
@@ -39,6 +39,9 @@ def report(directory: Path, out: Path | None, metric: str, confidence: float) ->
         out: where to write; None for the sweep's own directory.
         metric: what is compared.
         confidence: of intervals and ties.
+
+    Raises:
+        NeroRLError: the directory holds no sweep, or the report cannot be made or written.
     """
     sweep = read_sweep(directory)
     _check_metric(metric, sweep.results)
@@ -46,7 +49,10 @@ def report(directory: Path, out: Path | None, metric: str, confidence: float) ->
     ranking = rank(sweep.results, sweep.jobs_a_lap, metric, confidence)
     print(f"{directory}: {len(sweep.results)} of {sweep.record.jobs} jobs have ended")
     print_summary(sweep.results, ranking, str(directory), sys.stdout)
-    written = write_files(directory, ranking, list(sweep.record.axes), sweep.results, out)
+    try:
+        written = write_files(directory, ranking, list(sweep.record.axes), sweep.results, out)
+    except OSError as error:
+        raise OutputError(f"the report cannot be written: {error}") from error
     print_written(written, sys.stdout)
     for problem in [*sweep.damaged, *([written.warning] if written.warning else [])]:
         print(f"warning: {problem}", file=sys.stderr)
@@ -54,10 +60,10 @@ def report(directory: Path, out: Path | None, metric: str, confidence: float) ->
 
 def _places(sweeps: list[str], out: str | None) -> dict[Path, Path | None]:
     """Where the report of each sweep goes; None for its own directory."""
-    directories = [Path(name).expanduser() for name in sweeps]
+    directories = [expanded(name) for name in sweeps]
     if out is None:
         return dict.fromkeys(directories)
-    base = Path(out).expanduser()
+    base = expanded(out)
     if len(directories) == 1:
         return {directories[0]: base}
     places: dict[Path, Path | None] = {}
