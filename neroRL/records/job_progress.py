@@ -71,7 +71,7 @@ class ProgressFile:
 
 
 def read_progress(directory: Path) -> JobProgress | None:
-    """Returns where a job stands; None when it has not begun, or has ended by itself.
+    """Returns where a job stands; None when it has not begun, or has come to an end.
 
     >>> from tempfile import mkdtemp
     >>> job = Path(mkdtemp())

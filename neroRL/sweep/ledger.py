@@ -1,7 +1,8 @@
-"""Tells which sweep a directory holds, and keeps a second process out of it."""
+"""Tells which sweep a directory holds, and whether it is the one that is to run there."""
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +12,12 @@ from neroRL.config.checks import flat
 from neroRL.errors import OutputError
 from neroRL.files import check_place
 from neroRL.records.results import PLACE
-from neroRL.records.sweep_record import RECORD_FILE, SweepRecord
+from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, command_line, versions
 from neroRL.sweep.grid import Axis
 from neroRL.sweep.jobs import SEED, seed_of_choice
+from neroRL.sweep.plan import SweepPlan
+
+SEED_LIMIT = 2**31 - 1
 
 
 def axes_of(axes: Sequence[Axis]) -> dict[str, list[Any]]:
@@ -25,6 +29,42 @@ def trained_axes(record: SweepRecord) -> dict[str, Sequence[Any]]:
     """The swept keys and the values that jobs have: seeds as they were drawn."""
     seeds = [seed_of_choice(seed, record.drawn_seeds) for seed in record.axes.get(SEED, [])]
     return {**record.axes, **({SEED: seeds} if seeds else {})}
+
+
+def record_of(plan: SweepPlan, earlier: SweepRecord | None) -> SweepRecord:
+    """Returns the record of a sweep that is to run, with all of its seeds drawn.
+
+    Args:
+        plan: of the sweep.
+        earlier: the record of the same sweep, where it is continued; what was drawn stays.
+    """
+    seed = plan.seed
+    if seed < 0:
+        seed = earlier.seed if earlier is not None else secrets.randbelow(SEED_LIMIT)
+    # Laps that were done stay part of the sweep, even if fewer are asked for now.
+    laps = max(plan.options.num_repetitions, earlier.repetitions if earlier else 0)
+    axes = axes_of(plan.grid.axes)
+    return SweepRecord(
+        base=plan.base,
+        axes=axes,
+        seed=seed,
+        tune=str(plan.options.tune) if plan.options.tune else None,
+        repetitions=laps,
+        permutations=len(plan.grid),
+        jobs=len(plan.findings.valid) * laps,
+        conditional=tuple(plan.overrides.conditional()),
+        drawn_seeds=tuple(_drawn_seeds(axes.get(SEED, []), earlier)),
+        id=earlier.id if earlier else f"{plan.base['run_id']}-{secrets.token_hex(4)}",
+        command=command_line(),
+        versions=versions(),
+    )
+
+
+def _drawn_seeds(swept: Sequence[Any], earlier: SweepRecord | None) -> list[int]:
+    """A seed for each choice that asks for one; those that were drawn before stay."""
+    count = sum(type(value) is int and value < 0 for value in swept)
+    drawn = list(earlier.drawn_seeds) if earlier is not None else []
+    return drawn + [secrets.randbelow(SEED_LIMIT) for _ in range(count - len(drawn))]
 
 
 def difference(old: SweepRecord, new: SweepRecord) -> list[str]:

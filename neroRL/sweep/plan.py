@@ -12,9 +12,11 @@ from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
 from neroRL.composition.checking import Origin, check_device, check_sections, plain
+from neroRL.composition.overrides import value_text
 from neroRL.composition.sweeps import split
 from neroRL.errors import ConfigError, Problem
 from neroRL.records.sweep_record import SweepRecord
+from neroRL.reporting.cells import keys_shown_as_text
 from neroRL.sweep import axes, extension, objectives
 from neroRL.sweep.grid import Grid, Permutation
 from neroRL.sweep.jobs import SEED, JobPlan
@@ -104,29 +106,21 @@ class SweepPlan:
         seed = self.base[SEED]
         return seed if type(seed) is int else -1  # the checks tell what it is instead
 
-    def jobs(
-        self,
-        seed: int | None = None,
-        repetitions: int | None = None,
-        *,
-        drawn: Sequence[int] = (),
-        marks: Sequence[str] = (),
-    ) -> JobPlan:
-        """The jobs of the sweep, by default those that were asked for.
+    def jobs(self) -> JobPlan:
+        """The jobs that are asked for, their seeds not drawn yet."""
+        repetitions, shared = self.options.num_repetitions, self.overrides.shared
+        return JobPlan(self.grid, self.findings.valid, repetitions, self.seed, shared)
 
-        Args:
-            seed: the base seed, once it is drawn.
-            repetitions: laps, where an earlier command asked for more.
-            drawn: the seeds of the choices that ask for one.
-            marks: overrides that tell each job which sweep it is of.
-        """
+    def jobs_of(self, record: SweepRecord) -> JobPlan:
+        """The jobs of the sweep as it is recorded, each told which sweep it is of."""
+        told = {"sweep": record.id, "shown_as_text": keys_shown_as_text(record.axes)}
+        marks = [f"hydra.sweeper.job.{key}={value_text(value)}" for key, value in told.items()]
 
         def shared(permutation: Permutation) -> list[str]:
             return [*self.overrides.shared(permutation), *marks]
 
-        seed = self.seed if seed is None else seed
-        repetitions = self.options.num_repetitions if repetitions is None else repetitions
-        return JobPlan(self.grid, self.findings.valid, repetitions, seed, shared, drawn)
+        valid, drawn = self.findings.valid, record.drawn_seeds
+        return JobPlan(self.grid, valid, record.repetitions, record.seed, shared, drawn)
 
     def config_of(self, permutation: Permutation) -> Mapping[str, Any]:
         """The resolved config of a permutation, as plain Python."""

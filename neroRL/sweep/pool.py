@@ -176,7 +176,7 @@ class WorkerPool:
                 done = Done(End.DIED, _reason(worker.process.exitcode))
             if done.end not in (End.DIED, End.INTERRUPTED):
                 dispatch.ended(job, done.end, done.error)
-            elif self._stopping:
+            elif self._stopping or self._interrupted:  # all processes may get a signal at a time
                 dispatch.ended(job, End.INTERRUPTED)
             else:  # the signal is none of the sweep's
                 end = End.DIED if done.end is End.DIED else End.TRANSIENT

@@ -1,0 +1,36 @@
+"""Tells what a sweep came to: in print, to TensorBoard, and in the files of its ranking."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from neroRL.records.results import JobResult
+from neroRL.records.sweep_record import SweepRecord
+from neroRL.reporting.ranking import rank
+from neroRL.reporting.ranking_files import write_files
+from neroRL.reporting.summary import print_summary, print_written
+from neroRL.reporting.tensorboard import metric_tags, write_sweep_hparams
+from neroRL.sweep import ledger
+from neroRL.sweep.jobs import JobPlan
+from neroRL.sweep.plan import SweepPlan
+
+
+def describe(plan: SweepPlan, record: SweepRecord, results: Iterable[JobResult]) -> None:
+    """Tells TensorBoard the columns of the sweep's table, as far as results have shown them."""
+    swept = {axis.key: axis.choices for axis in plan.grid.axes}.get("evaluation.evaluate", ())
+    evaluates = any(choice.value for choice in swept) or plan.base["evaluation"]["evaluate"]
+    success = any(result.success_mean is not None for result in results)
+    metrics = metric_tags(evaluates=bool(evaluates), tells_success=success)
+    write_sweep_hparams(plan.directory, ledger.trained_axes(record), metrics)
+
+
+def conclude(plan: SweepPlan, jobs: JobPlan, results: Sequence[JobResult]) -> None:
+    """Prints what the sweep came to, and writes its ranking and its best config."""
+    ranking = rank(results, len(jobs.valid))
+    retries = plan.options.retry_failed
+    print_summary(results, ranking, str(plan.directory), sys.stdout, retries=retries)
+    written = write_files(plan.directory, ranking, jobs.grid.keys, results)
+    print_written(written, sys.stdout)
+    if written.warning:
+        print(f"warning: {written.warning}", file=sys.stderr)
