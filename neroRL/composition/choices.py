@@ -16,10 +16,9 @@ from neroRL.config.checks import flat
 ENVIRONMENT, TYPE, RESET_PARAMS = "environment", "environment.type", "environment.reset_params"
 # Where keys stand that only some choices of a sweep have.
 CONDITIONAL = (f"{RESET_PARAMS}.", *(f"model.{name}." for name in MEMORIES))
+LAYER_TYPE = "model.recurrence.layer_type"
 # What tells memories, and environments, apart.
-EXCLUSIVE = frozenset(
-    {TYPE, "model.recurrence.layer_type", *(f"model.{name}" for name in MEMORIES)}
-)
+EXCLUSIVE = frozenset({TYPE, LAYER_TYPE, *(f"model.{name}" for name in MEMORIES)})
 
 Flat = Mapping[str, Any]
 
@@ -54,26 +53,37 @@ def settled(
         >>> settled(options, "gru", base, None)["model.recurrence.hidden_state_size"]
         48
     """
-    contents = {name: flat(_completed(option)) for name, option in options.items()}
-    values = contents[chosen]
+    sections = _sections(options.values())
+    contents = {name: flat(_completed(option, sections)) for name, option in options.items()}
     there = flat(complete(base))
-    reference = contents.get(_reference(contents, there, declared) or "", {})
-    identity = _telling(list(contents.values()))
-    kept = {
-        path
-        for path, value in values.items()
-        if path not in identity and path in there and _same(reference.get(path, _ABSENT), value)
+    nearest = contents.get(_nearest(contents, sections, there, declared) or "", {})
+    written = contents.get(declared or "", {})
+    apart = _telling(list(contents.values()), sections)
+
+    def is_kept(path: str, value: Any) -> bool:
+        reference = nearest if path.startswith(sections) else written
+        is_shared = _same(reference.get(path, _ABSENT), value)
+        return is_shared and path in there and path not in apart
+
+    return {
+        path: there[path] if is_kept(path, value) else value
+        for path, value in contents[chosen].items()
     }
-    return {path: there[path] if path in kept else value for path, value in values.items()}
 
 
-def telling(options: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+def telling(options: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     """Returns the paths whose values tell the options of a group apart.
 
     Args:
         options: the contents of all options, each as a part of a whole config.
     """
-    return _telling([flat(_completed(option)) for option in options])
+    sections = _sections(options)
+    return _telling([flat(_completed(option, sections)) for option in options], sections)
+
+
+def chooses_kind(options: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether the options of a group are memories or environments, of which a config has one."""
+    return bool(_sections(options))
 
 
 def with_type(kind: str, base: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,50 +117,67 @@ class _Absent:
 _ABSENT = _Absent()
 
 
-def _completed(option: Mapping[str, Any]) -> dict[str, Any]:
-    """The option's content; of a memory or an environment, with the defaults it leaves out."""
+def _sections(options: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The beginnings of paths of which a config has one kind, and of which the options choose it.
+
+    A group whose options set a number of an environment or of a recurrence chooses no kind.
+    """
+    found: list[str] = []
+    given = [flat(option) for option in options]
+    if any(TYPE in values for values in given):
+        found.append(f"{ENVIRONMENT}.")
+    off = {f"model.{name}" for name in MEMORIES}
+    if any(off & values.keys() or LAYER_TYPE in values for values in given):
+        found += sorted(off)
+    return tuple(found)
+
+
+def _completed(option: Mapping[str, Any], sections: tuple[str, ...]) -> dict[str, Any]:
+    """The option's content, with the defaults it leaves out of the sections it chooses."""
     whole = complete(option)
     content = {key: dict(value) if isinstance(value, Mapping) else value
                for key, value in option.items()}  # fmt: skip
-    if ENVIRONMENT in option:
+    if ENVIRONMENT in option and f"{ENVIRONMENT}." in sections:
         content[ENVIRONMENT] = whole[ENVIRONMENT]
     model = option.get("model")
-    if isinstance(model, Mapping) and any(name in model for name in MEMORIES):
-        content["model"] = {**model, **{name: whole["model"][name] for name in MEMORIES}}
+    is_memory = isinstance(model, Mapping) and any(name in model for name in MEMORIES)
+    if is_memory and "model.recurrence" in sections:
+        content["model"] |= {name: whole["model"][name] for name in MEMORIES}
     return content
 
 
-def _reference(contents: Mapping[str, Flat], base: Flat, declared: str | None) -> str | None:
-    """The option that the base config has, chosen by its defaults list or written out."""
-    fitting = [name for name, values in contents.items() if values.keys() <= base.keys()]
-    if declared in fitting or not _is_exclusive(contents.values()):
+def _nearest(
+    contents: Mapping[str, Flat], sections: tuple[str, ...], base: Flat, declared: str | None
+) -> str | None:
+    """The option whose sections the base config has, chosen by its defaults list or written out."""
+    kinds = {
+        name: {path: value for path, value in values.items() if path.startswith(sections)}
+        for name, values in contents.items()
+    }
+    fitting = [name for name, values in kinds.items() if values and values.keys() <= base.keys()]
+    if declared in fitting:
         return declared
     # The more of an option's values a base config has, the nearer it is.
     return max(
         fitting,
-        key=lambda name: sum(_same(base[path], value) for path, value in contents[name].items()),
+        key=lambda name: sum(_same(base[path], value) for path, value in kinds[name].items()),
         default=None,
     )
 
 
-def _is_exclusive(contents: Iterable[Flat]) -> bool:
-    """Whether the options are memories or environments, of which a config has one."""
-    sections = (f"{ENVIRONMENT}.", *(f"model.{name}" for name in MEMORIES))
-    return any(path.startswith(sections) for values in contents for path in values)
-
-
-def _telling(contents: Sequence[Flat]) -> frozenset[str]:
-    if _is_exclusive(contents):
-        return frozenset(
-            path
-            for path in EXCLUSIVE
-            if any(f"{given}.".startswith(f"{path}.") for values in contents for given in values)
-        )
+def _telling(contents: Sequence[Flat], sections: tuple[str, ...]) -> frozenset[str]:
+    """Of the sections, what tells kinds apart; of other paths, those whose values differ."""
+    given = {path for values in contents for path in values}
     return frozenset(
+        path
+        for path in EXCLUSIVE
+        if path.startswith(sections) and any(f"{one}.".startswith(f"{path}.") for one in given)
+    ) | frozenset(
         path
         for values in contents
         for path, value in values.items()
-        if any(path in other and not _same(other[path], value) for other in contents)
+        if not path.startswith(sections)
+        and any(path in other and not _same(other[path], value) for other in contents)
     )
 
 

@@ -32,6 +32,7 @@ from neroRL.composition.choices import (
     ENVIRONMENT,
     RESET_PARAMS,
     TYPE,
+    chooses_kind,
     settled,
     telling,
     with_type,
@@ -44,7 +45,7 @@ _READ_BY_COMPOSITION = ("hydra.searchpath", "hydra.job.env_copy", "hydra.job.con
 
 @dataclass(frozen=True)
 class _Choosing:
-    """What the overrides of one composition choose.
+    """The choices that the overrides of one composition make.
 
     Attributes:
         config_name: of the primary config.
@@ -90,8 +91,7 @@ class ChoosingLoader(ConfigLoaderImpl):
 
     def telling(self, group: str) -> frozenset[str]:
         """Returns the paths that tell the options of a group apart; none for what is no group."""
-        unread = _unread(self.repository)
-        return telling([_content(unread, group, name) for name in self.get_group_options(group)])
+        return telling(list(_contents(_unread(self.repository), group).values()))
 
     def _choices(self, config_name: str, overrides: Sequence[str]) -> _Choosing:
         options: dict[str, str] = {}
@@ -117,12 +117,13 @@ class ChoosingLoader(ConfigLoaderImpl):
         choosing = self._choosing
         if choosing is None:
             return config
-        for group, option in choosing.options.items():
+        unread = _unread(repo)
+        groups = [(group, _contents(unread, group)) for group in choosing.options]
+        # A memory that is turned off stays off, whatever other choices say of it.
+        for group, options in sorted(groups, key=lambda pair: chooses_kind(pair[1].values())):
+            option = choosing.options[group]
             others = [f"{key}={value}" for key, value in choosing.options.items() if key != group]
-            base, declared = self._without_choice(choosing.config_name, group, others, repo)
-            unread = _unread(repo)
-            names = unread.get_group_options(group, ObjectType.CONFIG)
-            options = {name: _content(unread, group, name) for name in names}
+            base, declared = self._without_choice(choosing.config_name, others, group, repo)
             if option in options:
                 _write(config, settled(options, option, base, declared), base)
         if choosing.kind is not None:
@@ -132,7 +133,7 @@ class ChoosingLoader(ConfigLoaderImpl):
         return config
 
     def _without_choice(
-        self, config_name: str, group: str, others: Sequence[str], repo: IConfigRepository
+        self, config_name: str, others: Sequence[str], group: str, repo: IConfigRepository
     ) -> tuple[dict[str, Any], str | None]:
         """The config without the choice of a group, and which option it declares."""
         unread = _unread(repo)
@@ -173,8 +174,14 @@ def _plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
+def _contents(repo: IConfigRepository, group: str) -> dict[str, dict[str, Any]]:
+    """The content of each option of a group; none for what is no group."""
+    names = repo.get_group_options(group, ObjectType.CONFIG)
+    return {name: _content(repo, group, name) for name in names}
+
+
 def _content(repo: IConfigRepository, group: str, option: str) -> dict[str, Any]:
-    """What an option's file says, as a part of a whole config."""
+    """Reads an option's file as a part of a whole config."""
     loaded = repo.load_config(f"{group}/{option}")
     assert loaded is not None
     content: Any = OmegaConf.to_container(loaded.config)

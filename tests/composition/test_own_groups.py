@@ -1,0 +1,64 @@
+"""Groups of a user's own beside the shipped ones: an option changes what it says and no more."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+FILES = {
+    "base.yaml": """\
+defaults:
+  - default
+  - level: easy
+  - model/width: small
+  - experiment: null
+  - override environment: cartpole
+  - override model/memory: lstm
+  - _self_
+model: {recurrence: {sequence_length: 8}}
+trainer: {gamma: 0.97}
+""",
+    "level/easy.yaml": "# @package environment\nframe_skip: 1\n",
+    "level/hard.yaml": "# @package environment\nframe_skip: 2\n",
+    "model/width/small.yaml": "# @package model\nrecurrence: {hidden_state_size: 16}\n",
+    "model/width/big.yaml": "# @package model\nrecurrence: {hidden_state_size: 32}\n",
+    "experiment/a.yaml": "# @package _global_\nmodel: {recurrence: {hidden_state_size: 24}}\n"
+    "trainer: {gamma: 0.9}\n",
+    "experiment/b.yaml": "# @package _global_\ntrainer: {gamma: 0.8}\n",
+}
+BASE = {"type": "CartPole", "frame_skip": 1, "layer": "lstm", "hidden": 16, "length": 8}
+NONE = {"layer": None, "hidden": None, "length": None}
+CASES = {
+    "": {},
+    "level=hard": {"frame_skip": 2},
+    "model/width=big": {"hidden": 32},
+    "experiment=a": {"hidden": 24, "gamma": 0.9},
+    "experiment=b": {"gamma": 0.8},
+    "model/memory=gru": {"layer": "gru"},
+    "model/memory=none": NONE,
+    "model/width=big model/memory=gru": {"layer": "gru", "hidden": 32},
+    "model/memory=none model/width=big": NONE,
+    "model/width=big model/memory=none": NONE,
+    "experiment=a model/memory=none": {**NONE, "gamma": 0.9},
+    "level=hard environment=minigrid": {"type": "Minigrid", "frame_skip": 2},
+}
+
+
+@pytest.mark.parametrize("choices", CASES)
+def test_an_option_changes_what_it_says(choices, door, tmp_path):
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    base = ["--config-path=.", "--config-name=base", "--cfg=job"]
+    outcome = door("train", [*base, *choices.split()])
+    assert outcome.status == 0, outcome.err
+    config = yaml.safe_load(outcome.out)
+    recurrence = config["model"]["recurrence"] or {}
+    assert {
+        "type": config["environment"]["type"],
+        "frame_skip": config["environment"]["frame_skip"],
+        "layer": recurrence.get("layer_type"),
+        "hidden": recurrence.get("hidden_state_size"),
+        "length": recurrence.get("sequence_length"),
+        "gamma": config["trainer"]["gamma"],
+    } == {**BASE, "gamma": 0.97, **CASES[choices]}
