@@ -15,7 +15,8 @@ import numpy as np
 
 from neroRL.environments.specification import Observation, SingleEnvironment
 from neroRL.environments.vector.child import SECONDS_TO_END, ChildProcess
-from neroRL.environments.vector.interface import EpisodeSeeds, OneByOneEnvironment, Step
+from neroRL.environments.vector.interface import EpisodeSeeds
+from neroRL.environments.vector.one_by_one import OneByOneEnvironment, Step
 from neroRL.environments.vector.worker import Failure, Spaces
 from neroRL.errors import EnvironmentCrashError
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from neroRL.environments.specification import Observation, SingleEnvironment
-from neroRL.environments.vector.interface import EpisodeSeeds, OneByOneEnvironment, Step
+from neroRL.environments.vector.interface import EpisodeSeeds
+from neroRL.environments.vector.one_by_one import OneByOneEnvironment, Step
 
 FINGERPRINT_BYTES = 16
 
