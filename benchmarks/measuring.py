@@ -111,12 +111,12 @@ def alternate(
 
 
 def versions() -> dict[str, str]:
-    """What was measured with."""
+    """Returns the versions that were measured with."""
     return {"python": platform.python_version(), **{p: metadata.version(p) for p in PACKAGES}}
 
 
 def machine() -> dict[str, Any]:
-    """What was measured on."""
+    """Describes the machine that was measured on."""
     return {"cpu": _cpu_model(), "cores": available_cores()}
 
 

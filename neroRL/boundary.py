@@ -85,7 +85,7 @@ def _told(text: str, status: int) -> int:
 
 
 def _unforeseen(error: Exception) -> str:
-    """What happened, what to do, and where the traceback is, for who has to mend it."""
+    """Tells what happened, what to do, and where the traceback is, for who has to mend it."""
     if isinstance(error, OSError) and error.strerror:
         happened = ": ".join(str(part) for part in (error.filename, error.strerror) if part)
     else:
@@ -97,7 +97,7 @@ def _unforeseen(error: Exception) -> str:
 
 
 def _remedy(error: BaseException | None) -> list[str]:
-    """What to do about an error; empty where that is not known."""
+    """Tells what to do about an error; empty where that is not known."""
     if isinstance(error, RecursionError):
         return ["something is nested too deeply"]
     if isinstance(error, MemoryError):

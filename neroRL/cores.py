@@ -21,5 +21,5 @@ def set_share(threads: int) -> None:
 
 
 def automatic_threads() -> int:
-    """What ``threads: auto`` means in this process."""
+    """Returns the number of threads that ``threads: auto`` means in this process."""
     return available_cores() if _share is None else _share

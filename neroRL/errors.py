@@ -54,7 +54,7 @@ class ConfigError(NeroRLError):
 
 
 class FailedError(Exception):
-    """What a command had begun failed: exit status 1, and no second traceback."""
+    """A command failed in what it had begun: exit status 1, and no second traceback."""
 
 
 class UsageError(NeroRLError):

@@ -139,7 +139,7 @@ def make_new_directory(directory: Path) -> Path:
 
 
 def reason_of(error: Exception) -> str:
-    """What an operating system says about a file, without the file."""
+    """Returns the operating system's reason for an error, without the file's name."""
     return getattr(error, "strerror", None) or str(error)
 
 

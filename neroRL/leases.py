@@ -77,7 +77,7 @@ def share(names: Sequence[str]) -> tuple[int, Lease]:
 
 
 def _users(name: str) -> int:
-    """How many use a shared thing."""
+    """Counts the users of a shared thing."""
     leases = [try_lease(path.stem) for path in _directory().glob(f"{name}-*.lock")]
     for lease in leases:
         if lease is not None:

@@ -59,7 +59,7 @@ def report(directory: Path, out: Path | None, metric: str, confidence: float) ->
 
 
 def _places(sweeps: list[str], out: str | None) -> dict[Path, Path | None]:
-    """Where the report of each sweep goes; None for its own directory."""
+    """Finds where the report of each sweep goes; None for its own directory."""
     directories = [expanded(name) for name in sweeps]
     if out is None:
         return dict.fromkeys(directories)

@@ -197,7 +197,7 @@ class Origin:
         ]
 
     def cautions(self, config: Config) -> list[Problem]:
-        """What works but is most likely not meant, keys of older versions included."""
+        """Finds what works but is most likely not meant, keys of older versions included."""
         found = [
             *cautions(config),
             *position_cautions(config),
@@ -235,7 +235,7 @@ def _maps(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def composition_problem(error: HydraException) -> Problem | None:
-    """What is wrong with the override that Hydra could not apply; None if it is something else."""
+    """Names the fault of an override that Hydra could not apply; None for any other error."""
     cause, text = error.__cause__, str(error)
     if not text.startswith(("Could not override", "Error merging override")):
         return None

@@ -123,7 +123,7 @@ class Range(RangeSweep):
             raise ValueError("the step of a range must not be 0")
 
     def count(self) -> int:
-        """How many numbers there are; more than memory holds, perhaps."""
+        """Counts the numbers; there may be more than memory holds."""
         start, stop, step = self._exact()
         return max(math.ceil((stop - start) / step), 0)
 

@@ -95,7 +95,7 @@ def _save(config: DictConfig, seen: DictConfig, directory: Path) -> None:
 
 
 def _raw(node: Any) -> Any:
-    """What a node holds, its interpolations as they are written.
+    """Returns the content of a node, its interpolations as they are written.
 
     The same as ``OmegaConf.to_container``, which looks at the flags of each value first.
     """

@@ -147,7 +147,7 @@ def _check_weights(model: ModelConfig) -> list[Problem]:
 
 
 def run_id_problem(run_id: str) -> str | None:
-    """What keeps a run-id from naming a directory below ``--out``; None if nothing does."""
+    """Tells why a run-id cannot name a directory below ``--out``; None where it can."""
     if not run_id.strip():
         return "is empty; it names the directory of the run"
     if ".." in run_id or run_id.startswith(("/", "~")) or "\\" in run_id or "\0" in run_id:
@@ -161,7 +161,7 @@ def run_id_problem(run_id: str) -> str | None:
 
 
 def ports_needed(config: Config) -> int:
-    """How many network ports one job may open: one an environment worker."""
+    """Counts the network ports that one job may open: one an environment worker."""
     evaluation = config.evaluation.n_workers if config.evaluation.evaluate else 0
     return config.sampler.n_workers + evaluation
 

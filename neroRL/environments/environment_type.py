@@ -32,7 +32,7 @@ class Parameter:
     choices: tuple[Any, ...] | None = None
 
     def problem(self, value: Any) -> str | None:
-        """What is wrong with a value; None if nothing is."""
+        """Tells why a value is not allowed; None where it is."""
         kind = type(self.default)
         if kind is float and type(value) is int:
             kind = int

@@ -23,7 +23,7 @@ _MOST_CHANNELS = 4
 
 @dataclass(frozen=True)
 class ImageLayout:
-    """How an environment gives its image.
+    """The form in which an environment gives its image.
 
     Attributes:
         shape: height, width and channels.

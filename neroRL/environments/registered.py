@@ -151,7 +151,7 @@ class RegisteredEnvironment(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]
         return self._sorted(observation), float(reward), bool(terminated), bool(truncated), told
 
     def _told(self, info: Mapping[str, Any]) -> dict[str, Any]:
-        """What is kept of the environment's info."""
+        """Returns the part of the environment's info that is kept."""
         return {"success": info["success"]} if "success" in info else {}
 
     def _sorted(self, given: Any) -> Observation:
@@ -214,7 +214,7 @@ def _joined(boxes: Sequence[spaces.Box]) -> spaces.Box:
 
 
 def _shown(given: Any) -> str:
-    """What an environment gave, in few words."""
+    """Describes in few words what an environment gave."""
     if isinstance(given, tuple):
         return f"a tuple of {len(given)}"
     if isinstance(given, Mapping):

@@ -181,7 +181,7 @@ class _Watched(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarra
 
 
 def _wrong(array: np.ndarray | None, box: spaces.Space[Any]) -> str | None:
-    """What keeps an array from being of a space; None if nothing does."""
+    """Tells why an array is not of a space; None where it is."""
     assert isinstance(box, spaces.Box)
     if array is None:
         return "is missing"

@@ -56,7 +56,7 @@ class ActorCritic(nn.Module):
         return self.memory.features(self.encoder(observations), self._readout)
 
     def begin(self, count: int, generator: Generator) -> MemoryState:
-        """What ``count`` environments remember when their episodes start."""
+        """Returns the memory of ``count`` environments whose episodes start."""
         return self.memory.begin(count, generator, self._readout)
 
     def pieces(self, features: Tensor, pieces: Pieces) -> Tensor:

@@ -153,7 +153,7 @@ class Encoder(nn.Module):
         return encoded
 
     def _windows(self) -> list[Window]:
-        """What each convolution sees at a time."""
+        """Lists the window that each convolution sees at a time."""
         return [
             Window(layer.kernel_size[0], layer.stride[0], layer.weight.numel())
             for layer, _ in self._layers

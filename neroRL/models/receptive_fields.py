@@ -27,7 +27,7 @@ MOST_WORK = 0.5
 
 
 class Window(NamedTuple):
-    """What a convolution without padding sees at a time.
+    """The part of an image that a convolution without padding sees at a time.
 
     Attributes:
         size: side of the window.

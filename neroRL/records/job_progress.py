@@ -19,7 +19,7 @@ SECONDS_BETWEEN = 0.5
 
 @dataclass(frozen=True)
 class JobProgress:
-    """Where a training stands.
+    """The progress of a training.
 
     Attributes:
         update: updates done.

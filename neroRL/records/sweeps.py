@@ -34,7 +34,7 @@ class RecordedSweep:
 
     @property
     def jobs_a_lap(self) -> int:
-        """How many jobs each lap has."""
+        """Counts the jobs of each lap."""
         return self.record.jobs // max(self.record.repetitions, 1)
 
 

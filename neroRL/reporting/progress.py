@@ -23,7 +23,7 @@ MOST_JOBS_SHOWN = 8
 
 @dataclass(frozen=True)
 class SweepStatus:
-    """Where a sweep stands.
+    """The state of a running sweep.
 
     Attributes:
         total: number of jobs.
@@ -158,7 +158,7 @@ class PlainDisplay:
 
 
 def status_line(status: SweepStatus) -> str:
-    """Where a sweep stands, in one line."""
+    """Describes the state of a sweep in one line."""
     parts = [f"{status.done}/{status.total} jobs"]
     parts += [
         f"{count} {name}" for name, count in status.ended.items() if count and name != COMPLETED
@@ -173,7 +173,7 @@ def status_line(status: SweepStatus) -> str:
 
 
 def running_lines(status: SweepStatus) -> list[str]:
-    """Where the first of the running jobs stand, a line each."""
+    """Describes the first of the running jobs, a line each."""
     shown = itertools.islice(status.running.items(), MOST_JOBS_SHOWN)
     return [_running_line(directory, job) for directory, job in shown]
 
@@ -194,7 +194,7 @@ def best_line(best: Standing) -> str:
 
 
 def finished_line(result: JobResult) -> str:
-    """How a job ended, in one line."""
+    """Describes the end of a job in one line."""
     objective = "" if result.objective is None else f", objective {result.objective:.4g}"
     error = f": {result.error.splitlines()[0]}" if result.error else ""
     seconds = duration(result.wall_seconds)

@@ -24,7 +24,7 @@ REPORT, RANKING_FILE, BEST_FILE = "report", "ranking.csv", "best.yaml"
 
 
 class Written(NamedTuple):
-    """What was written of a ranking.
+    """The files that were written of a ranking.
 
     Attributes:
         table: the ranking.

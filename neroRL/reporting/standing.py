@@ -24,7 +24,7 @@ CUT = 0.25
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a permutation stands.
+    """The results of a permutation over its repetitions.
 
     Attributes:
         permutation: number of the grid point.
@@ -40,7 +40,7 @@ class Standing:
 
     @property
     def runs(self) -> int:
-        """How many repetitions count."""
+        """Counts the repetitions that have a number."""
         return len(self.objectives)
 
     def values(self) -> str:

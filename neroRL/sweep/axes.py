@@ -197,7 +197,7 @@ def _brought_by_entry(
 
 
 def value_notices(axes: Iterable[Axis], fixed: Sequence[str]) -> list[Problem]:
-    """What to say about swept keys that have a single value on the command line, too.
+    """Warns of swept keys that have a single value on the command line, too.
 
     Args:
         axes: of the sweep.

@@ -11,7 +11,7 @@ from neroRL.sweep.plan import SweepPlan
 
 @dataclass
 class Standing:
-    """Where a sweep stands when it is started.
+    """The jobs that are done, and those that are left, when a sweep is started.
 
     Attributes:
         finished: the results of the jobs that are done, by number.

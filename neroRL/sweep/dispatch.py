@@ -70,7 +70,7 @@ class Dispatch:
         return job
 
     def directory(self, job: Job) -> Path:
-        """Where a job's files are."""
+        """Returns the directory of a job."""
         return self._sweep / job.directory
 
     def has_begun(self, job: Job) -> bool:

@@ -137,7 +137,7 @@ class Sweep:
             raise SystemExit(Exit.FAILED)
 
     def _runner(self, jobs: int, launcher: Launcher, task: TaskFunction) -> Runner:
-        """What runs the jobs: processes of this machine, or a launcher."""
+        """Makes what runs the jobs: processes of this machine, or a launcher."""
         if not self._plan.here:
             return LauncherRunner(launcher, self._options.max_batch_size)
         cores = available_cores()

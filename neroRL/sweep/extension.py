@@ -107,7 +107,7 @@ def finish(sweep: Path) -> None:
 
 
 def _places(axis: Axis, smaller: Axis) -> list[int]:
-    """Where in an axis each choice of the smaller grid is."""
+    """Finds the place in an axis of each choice of the smaller grid."""
     left = list(enumerate(choice.value for choice in axis.choices))
     places = []
     for choice in smaller.choices:

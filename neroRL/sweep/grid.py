@@ -183,7 +183,7 @@ class Grid(Sequence[Permutation]):
 
     @property
     def product(self) -> int:
-        """How many permutations there were if every key applied everywhere."""
+        """The number of permutations there would be if every key applied everywhere."""
         return math.prod(len(axis.choices) for axis in self.axes)
 
     def __getitem__(self, number: Any) -> Any:
@@ -223,11 +223,11 @@ class Grid(Sequence[Permutation]):
         return [axis.key for axis in self.axes]
 
     def repeats(self) -> int:
-        """How many permutations equal an earlier one."""
+        """Counts the permutations that equal an earlier one."""
         return self.size - self.without_repeats().size
 
     def repeat_notices(self) -> list[Problem]:
-        """What to say about choices that are listed more than once."""
+        """Warns of choices that are listed more than once."""
         notices = []
         for axis in self.axes:
             for choice in axis.repeated():
@@ -245,7 +245,7 @@ class Grid(Sequence[Permutation]):
         return notices
 
     def place_notices(self) -> list[Problem]:
-        """What to say about keys that do not apply beside some choices."""
+        """Warns of keys that do not apply beside some choices."""
         notices = []
         for index, axis in enumerate(self.axes):
             beside = self._beside(index)
@@ -292,7 +292,7 @@ class Grid(Sequence[Permutation]):
         return tuple(digits), node.absent
 
     def _node(self, depth: int, open_: _Open) -> _Node:
-        """What follows the choices of the first axes, which left some combinations open."""
+        """Makes the node behind choices of the first axes, which left some combinations open."""
         if depth == len(self.axes):
             (decided,) = open_
             return _Node((0, 1), absent=self._absent[decided])

@@ -36,7 +36,7 @@ MOST_FRUITLESS = 3
 
 @dataclass(frozen=True)
 class Told:
-    """What a launcher tells about a job.
+    """A launcher's word about a job.
 
     Attributes:
         end: of the job's try.

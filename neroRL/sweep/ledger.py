@@ -68,7 +68,7 @@ def _drawn_seeds(swept: Sequence[Any], earlier: SweepRecord | None) -> list[int]
 
 
 def difference(old: SweepRecord, new: SweepRecord) -> list[str]:
-    """What makes two sweeps different ones, a line each; empty for the same sweep."""
+    """Lists what makes two sweeps different ones, a line each; empty for the same sweep."""
     lines = []
     for key in dict.fromkeys([*old.axes, *new.axes]):
         was, now = old.axes.get(key), new.axes.get(key)
@@ -112,7 +112,7 @@ def _base_difference(old: SweepRecord, new: SweepRecord) -> dict[str, tuple[Any,
 
 
 def _ways_to_extend(there: SweepRecord, now: SweepRecord) -> list[str]:
-    """How ``hydra.sweeper.extend=true`` would allow the difference, if it can."""
+    """Tells how ``hydra.sweeper.extend=true`` would allow the difference, if it can."""
     changed = _base_difference(there, now)
     if changed:
         key, (was, value) = next(iter(changed.items()))

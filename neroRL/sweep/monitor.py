@@ -89,7 +89,7 @@ class Monitor:
             self._note(job, result)
 
     def results(self) -> list[JobResult]:
-        """What is known so far, in the order of the sweep."""
+        """Returns the results known so far, in the order of the sweep."""
         with self._lock:
             return [self._results[number] for number in sorted(self._results)]
 

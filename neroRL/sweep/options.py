@@ -21,7 +21,7 @@ _CHOICES = {
 
 @dataclass
 class SweepOptions:
-    """How a sweep is run."""
+    """The options of the sweeper."""
 
     tune: str | None = None
     """Path of the tuning file, or the name of a shipped one such as ``example``."""

@@ -107,7 +107,7 @@ class Overrides:
         return self._applying(self._base)
 
     def notices(self) -> list[Problem]:
-        """What to say about shared overrides that do not apply beside every choice."""
+        """Warns of shared overrides that do not apply beside every choice."""
         return [
             Problem(
                 "", f"{text} has no place beside some choices and is not set there", COMMAND_LINE

@@ -29,7 +29,7 @@ BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What a command line asks for.
+    """The sweep that a command line asks for.
 
     Attributes:
         directory: of the sweep.
@@ -63,12 +63,12 @@ class SweepPlan:
 
     @functools.cached_property
     def findings(self) -> Findings:
-        """What the checks of all permutations find; they run when this is first asked for."""
+        """The findings of all permutations' checks, which run when this is first asked for."""
         return self._validator.check_all(self.grid)
 
     @property
     def warnings(self) -> list[str]:
-        """What works but may not be meant, a line each."""
+        """Lists what works but may not be meant, a line each."""
         evaluates = bool(self.base["evaluation"]["evaluate"])
         notices = [
             *axes.value_notices(self.grid.axes, self.fixed),

@@ -258,7 +258,7 @@ def _reason(exit_code: int | None) -> str:
 
 
 def default_size(jobs: int, cores: int, gpus: Sequence[str]) -> int:
-    """How many jobs run at a time: one a core, or one a GPU where there are any."""
+    """Returns the number of jobs at a time: one a core, or one a GPU where there are any."""
     return max(min(jobs, len(gpus) or cores), 1)
 
 

@@ -24,7 +24,7 @@ SEARCHED = ("sampler", "trainer", "model", "environment")
 
 @dataclass(frozen=True)
 class KnownKeys:
-    """What a key of a tuning file can name.
+    """The keys and groups that a tuning file can name.
 
     Attributes:
         config: a composed config: its keys at any depth can be swept.

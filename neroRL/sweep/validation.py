@@ -24,7 +24,7 @@ Check = Callable[[Mapping[str, Any]], Config]
 
 @dataclass
 class Findings:
-    """What the checks of all permutations found.
+    """The findings of the checks of all permutations.
 
     Attributes:
         valid: numbers of the permutations that can be trained, ascending.

@@ -48,7 +48,7 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Done:
-    """What a worker tells when its job has ended.
+    """A worker's word when its job has ended.
 
     Attributes:
         end: how.

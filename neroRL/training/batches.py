@@ -16,7 +16,7 @@ from neroRL.training.rollout import Rollout
 
 
 class PieceIndex(NamedTuple):
-    """Where the pieces of a rollout lie; arrays of one entry a piece.
+    """The places of a rollout's pieces; arrays of one entry a piece.
 
     Attributes:
         worker: the environment.

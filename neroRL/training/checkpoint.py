@@ -217,7 +217,7 @@ def check_continuation(
 
 
 def revision_problem(content: Mapping[str, Any]) -> str | None:
-    """What keeps a training from going on from a checkpoint's version; None if nothing does."""
+    """Tells why a training cannot go on from a checkpoint's version; None where it can."""
     if content.get("revision", 1) == REVISION:
         return None
     return "was saved by an earlier version, in which equal configs meant another network or task"

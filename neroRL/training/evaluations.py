@@ -43,7 +43,7 @@ class Evaluations:
         return self.summaries
 
     def state_dict(self) -> dict[str, list[float]]:
-        """What the last evaluation found, as plain Python."""
+        """Returns the findings of the last evaluation, as plain Python."""
         return {name: list(summary) for name, summary in self.summaries.items()}
 
     def load_state_dict(self, state: Mapping[str, Sequence[float]]) -> None:

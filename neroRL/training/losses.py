@@ -19,7 +19,7 @@ from neroRL.models.heads import split
 
 
 class Taken(NamedTuple):
-    """What an update knows of steps that were taken.
+    """The knowledge an update has of steps that were taken.
 
     Attributes:
         actions: shape (M, …).
@@ -37,7 +37,7 @@ class Taken(NamedTuple):
 
 
 class Coefficients(NamedTuple):
-    """What weighs the parts of the loss.
+    """The weights of the parts of the loss.
 
     Attributes:
         clip_range: of ratios and of value changes.

@@ -53,7 +53,7 @@ class Rollout(NamedTuple):
 
 
 class _Record:
-    """What a rollout's steps leave, shape (T, N, …) each."""
+    """The record of a rollout's steps, shape (T, N, …) each."""
 
     def __init__(self, steps: int, num_envs: int) -> None:
         self.rows = np.empty((steps, num_envs), np.int64)

@@ -8,7 +8,7 @@ from neroRL.config.schema import ScheduleConfig, TrainerConfig
 
 
 class Hyperparameters(NamedTuple):
-    """What the schedules give for one update."""
+    """The scheduled hyperparameters of one update."""
 
     learning_rate: float
     beta: float

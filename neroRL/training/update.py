@@ -22,7 +22,7 @@ EPSILON = 1e-8
 
 
 class UpdateStatistics(NamedTuple):
-    """What an update tells.
+    """The statistics of an update.
 
     Attributes:
         gradient_norm: global norm before clipping, like the losses, the entropy, the divergence

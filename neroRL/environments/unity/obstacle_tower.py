@@ -48,7 +48,7 @@ class Switch(Parameter):
     """A reset parameter that is on or off, as a boolean or as the number that the tower takes."""
 
     def problem(self, value: Any) -> str | None:
-        """What is wrong with a value; None if nothing is."""
+        """Tells why a value is not allowed; None where it is."""
         if isinstance(value, bool | int | float) and value in (0, 1):
             return None
         return f"{value!r} is not allowed; expected true, false, 1 or 0"

@@ -41,7 +41,7 @@ class EpisodeEnd(NamedTuple):
 
 
 class Transition(NamedTuple):
-    """What one step of all environments gave.
+    """The outcome of one step of all environments.
 
     Attributes:
         rewards: float32, shape (N,).

@@ -24,10 +24,10 @@ Readout = Callable[[Tensor], Tensor]
 
 
 class History(Protocol):
-    """What was remembered in the steps of a rollout."""
+    """The memory at each step of a rollout."""
 
     def before(self, first: np.ndarray) -> Any:
-        """What pieces need of the time before them.
+        """Returns what pieces need of the time before them.
 
         Args:
             first: position of each piece's first step in the flattened (T, N), shape (B,).
@@ -52,7 +52,7 @@ class Pieces(NamedTuple):
 
 
 class MemoryState(ABC):
-    """What N environments remember; goes on with every step."""
+    """The memory of N environments, which goes on with every step."""
 
     @abstractmethod
     def begin_rollout(self, steps: int) -> None:
@@ -76,7 +76,7 @@ class MemoryState(ABC):
 
     @abstractmethod
     def end_rollout(self) -> History:
-        """What was kept; initial states that are made of a rollout's are made here."""
+        """Returns what was kept; initial states that are made of a rollout's are made here."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class NoMemory(Memory):
 
 
 class Nothing(MemoryState):
-    """What environments without memory remember, and the history of that."""
+    """The memory of environments without one, and its history."""
 
     def begin_rollout(self, steps: int) -> None:
         """Nothing to do."""

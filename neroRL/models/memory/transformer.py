@@ -122,7 +122,7 @@ class TransformerMemory(Memory):
         return inputs, all_inputs
 
     def remembered(self, all_inputs: list[Tensor], times: Tensor) -> list[Tensor]:
-        """What is kept of steps: the inputs of each block, (M, D), and the time, (M,)."""
+        """Returns what is kept of steps: the inputs of each block, (M, D), and the time, (M,)."""
         encoding = self._sinusoids(times)
         return all_inputs if encoding is None else [inputs + encoding for inputs in all_inputs]
 

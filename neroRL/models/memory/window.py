@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Past(NamedTuple):
-    """What the steps of a mini batch attend to.
+    """The past that the steps of a mini batch attend to.
 
     Attributes:
         items: what each block remembers, shape (N, C, D) each.
@@ -41,7 +41,7 @@ class Past(NamedTuple):
 
 
 class WindowHistory:
-    """What was remembered in a rollout, and what was carried into it.
+    """The steps that a rollout remembered, and those that were carried into it.
 
     Args:
         items: what each block remembers, shape (N, C, D) each; the rollout's T columns come last.
@@ -61,7 +61,7 @@ class WindowHistory:
         self._times = np.maximum(columns[:, None] - of_columns, 0).T.copy()
 
     def before(self, first: np.ndarray) -> Past:
-        """What steps attend to; see the base class."""
+        """Returns the past that steps attend to; see the base class."""
         step, worker = np.divmod(first, self._begins.shape[1])
         column = self._first_column + step
         begin = self._begins[step, worker]
@@ -87,7 +87,7 @@ class WindowHistory:
 
 
 class Window(MemoryState):
-    """What N environments remember of their running episodes, and the keys and values of it.
+    """The remembered steps of N running episodes, with their keys and values.
 
     Args:
         memory: whose it is.
@@ -144,7 +144,7 @@ class Window(MemoryState):
         return self._readout(self._run(features, workers)[0])
 
     def begin_episodes(self, workers: np.ndarray) -> None:
-        """What came before is not seen any more."""
+        """Hides what came before from the environments whose episodes begin."""
         self._begins = self._begins.copy()
         self._begins[workers] = self._column
 
@@ -154,7 +154,7 @@ class Window(MemoryState):
         return WindowHistory(items, np.stack(self._kept), self._memory.window)
 
     def state_dict(self) -> dict[str, Any]:
-        """What can still be seen."""
+        """Returns the steps that can still be seen."""
         first = self._column - self._carried()
         return {
             "items": [items[:, first : self._column].clone() for items in self._items],
@@ -168,7 +168,7 @@ class Window(MemoryState):
         self._begins = np.array(state["begins"])
 
     def _carried(self) -> int:
-        """How many of the last columns some running episode can still see."""
+        """Counts the last columns that some running episode can still see."""
         return min(self._memory.window, self._column - int(self._begins.min()), self._column)
 
     def _run(self, features: Tensor, workers: np.ndarray | slice) -> tuple[Tensor, list[Tensor]]:
