@@ -13,6 +13,7 @@ from neroRL.config.checks import build
 from neroRL.environments.factory import make_vector
 from neroRL.environments.vector.interface import EpisodeSeeds
 from neroRL.environments.vector.parallel import ParallelEnvironment
+from neroRL.environments.vector.sequential import SequentialEnvironment
 from neroRL.errors import BrokenEnvironmentError
 from neroRL.training.trainer import train
 
@@ -149,3 +150,21 @@ def test_environments_in_processes_are_watched_too():
             env.advance(actions)
     finally:
         env.close()
+
+
+class _Naming(_Apart):
+    """Calls a number of its own like one that every episode has."""
+
+    def step(self, action):
+        observation, _, _, _, _ = super().step(action)
+        info = {"episode_reward": 3.0, "episode_length": 1, "statistics": {"floor": 2.0}}
+        info["statistics"]["reward"] = 100.0
+        return observation, 3.0, True, False, info
+
+
+def test_an_environments_own_numbers_cannot_stand_for_the_reward():
+    seeds = [EpisodeSeeds(np.random.default_rng(0), 7, 1)]
+    env = SequentialEnvironment([_Naming()], seeds, "scene")
+    env.restart()
+    with pytest.raises(BrokenEnvironmentError, match="scene: statistics cannot be called reward"):
+        env.advance(np.zeros((1, 1), np.int64))

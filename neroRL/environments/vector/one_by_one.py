@@ -20,6 +20,9 @@ from neroRL.environments.vector.interface import (
 from neroRL.environments.vector.observation_table import ObservationTable
 from neroRL.errors import BrokenEnvironmentError
 
+# Numbers that every episode has.
+EPISODE_NUMBERS = frozenset({"reward", "length", "success"})
+
 Step = tuple[Observation, Any, bool, bool, Mapping[str, Any]]
 
 
@@ -89,7 +92,7 @@ class OneByOneEnvironment(VectorEnvironment):
                 terminations[worker], truncations[worker] = terminated, truncated
                 final_ids = np.full(self.num_envs, -1) if final_ids is None else final_ids
                 final_ids[worker] = new_id
-                episodes.append(_episode_end(worker, info))
+                episodes.append(self._episode_end(worker, info))
                 ended.append(worker)
         self._returns += rewards
         if not np.isfinite(rewards).all():
@@ -153,6 +156,20 @@ class OneByOneEnvironment(VectorEnvironment):
         new_id = self.ids[worker] = self.table.add(observation)
         return int(new_id)
 
+    def _episode_end(self, worker: int, info: Mapping[str, Any]) -> EpisodeEnd:
+        success, others = info.get("success"), info.get("statistics", {})
+        taken = sorted(EPISODE_NUMBERS & others.keys())
+        if taken:
+            message = f"{self.name}: statistics cannot be called {', '.join(taken)}"
+            raise BrokenEnvironmentError(f"{message}: every episode has a number of that name")
+        return EpisodeEnd(
+            worker,
+            info["episode_reward"],
+            info["episode_length"],
+            None if success is None else float(success),
+            others,
+        )
+
     def _not_finite(self, worker: int, given: str) -> BrokenEnvironmentError:
         seed, step = self._episode_seeds[worker], self._steps[worker]
         when = f"step {step} of its episode with the seed {seed}"
@@ -162,14 +179,3 @@ class OneByOneEnvironment(VectorEnvironment):
 def _is_finite(array: np.ndarray) -> bool:
     # The quickest look at all numbers of a small array; where it overflows, the slower one tells.
     return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())
-
-
-def _episode_end(worker: int, info: Mapping[str, Any]) -> EpisodeEnd:
-    success = info.get("success")
-    return EpisodeEnd(
-        worker,
-        info["episode_reward"],
-        info["episode_length"],
-        None if success is None else float(success),
-        info.get("statistics", {}),
-    )
