@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,8 @@ import pytest
 from neroRL.train import main as train_main
 
 PROJECT = Path(__file__).resolve().parent.parent
+# Who starts the tests in the background has them ignore Ctrl-C, and so would all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # A training of a second: a tiny network on CartPole.
 TINY = """\
 environment:
