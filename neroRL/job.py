@@ -117,7 +117,8 @@ def _run(config: Config, mark: str, identity: Identity, checkpoint: Path | None)
             fingerprint=mark,
         )
         result.write(identity.directory)
-    except (Requeued, Interrupted):  # its progress stays, as that of a job that is killed
+    except (Requeued, Interrupted):
+        progress.leave()
         raise
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         logger.exception("the job failed")

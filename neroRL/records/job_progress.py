@@ -65,6 +65,11 @@ class ProgressFile:
             temporary.write_text(json.dumps(content), encoding="utf-8")
             os.replace(temporary, self._path)  # noqa: PTH105
 
+    def leave(self) -> None:
+        """Leaves the file behind, as a killed job does, marked with the time of now."""
+        with contextlib.suppress(OSError):
+            os.utime(self._path)
+
     def remove(self) -> None:
         """Removes the file when the job has ended."""
         self._path.unlink(missing_ok=True)

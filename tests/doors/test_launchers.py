@@ -207,7 +207,9 @@ def test_fail_fast_ends_with_a_job_that_was_killed_in_every_try(
     assert done.returncode == 1, done.stderr
     ended = {row["directory"]: row["status"] for row in table(tmp_path / "out/run")}
     assert ended.pop("1/0") == "failed"
-    assert ended in ({}, {"0/0": "completed"})
+    # A launcher that tells which job died may run another beside its last try, but none after it.
+    assert ended.keys() <= {"0/0", "2/0"}
+    assert set(ended.values()) <= {"completed"}
     assert "1/0: failed in" in done.stderr
 
 
