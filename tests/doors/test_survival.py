@@ -262,6 +262,7 @@ def test_a_second_interrupt_ends_at_once(tiny, tmp_path):
 
 def test_the_lock_names_its_holder_and_dies_with_it(command, long, tmp_path):
     """Case 46, with two real sweeps."""
+    long.write_text(long.read_text().replace("updates: 60", "updates: 6000"))
     process = start(tmp_path, *ARGUMENTS)
     wait_for(lambda: list(tmp_path.glob("out/run/*/0/.progress.json")))
     second = command("tune", *ARGUMENTS)
@@ -269,7 +270,7 @@ def test_the_lock_names_its_holder_and_dies_with_it(command, long, tmp_path):
     assert f"in use by another sweep: process {process.pid} on " in second.stderr
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    long.write_text(long.read_text().replace("updates: 60", "updates: 61"))
+    long.write_text(long.read_text().replace("updates: 6000", "updates: 6001"))
     third = command("tune", *ARGUMENTS)
     # It gets as far as what the directory holds.
     assert "holds a different sweep" in third.stderr
