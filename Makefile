@@ -15,7 +15,7 @@ sweep: $(READY)
 test: check
 
 check: lint types $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
@@ -26,7 +26,7 @@ types: $(READY)
 
 # Learning and other tests of minutes.
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 # Against the peers; see benchmarks/README.md.
 bench: $(READY)
