@@ -15,7 +15,7 @@ from neroRL.records.results import NUMBERS, JobResult
 from neroRL.records.sweeps import read_sweep
 from neroRL.reporting.ranking import CONFIDENCE, rank
 from neroRL.reporting.ranking_files import write_files
-from neroRL.reporting.summary import print_summary, print_written
+from neroRL.reporting.summary import print_confirmation, print_summary, print_written
 
 
 def main() -> int:
@@ -54,6 +54,10 @@ def report(directory: Path, out: Path | None, metric: str, confidence: float) ->
     except OSError as error:
         raise OutputError(f"the report cannot be written: {error}") from error
     print_written(written, sys.stdout)
+    confirmation = sweep.confirmation
+    if confirmation is not None:
+        again = rank(confirmation.results, confirmation.jobs_a_lap, metric, confidence)
+        print_confirmation(again, ranking, confirmation.record.seeds, sys.stdout)
     for problem in [*sweep.damaged, *([written.warning] if written.warning else [])]:
         print(f"warning: {problem}", file=sys.stderr)
 

@@ -52,16 +52,17 @@ def door(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[[str, Sequence[str]], Outcome]]:
     """Calls ``ntune``, ``ntrain`` or ``train`` in an empty directory, in this process."""
-    from neroRL import tune
+    from neroRL import report, tune
     from neroRL.train import ntrain
 
     monkeypatch.chdir(tmp_path)
+    doors = {"ntune": tune.main, "ntrain": ntrain, "train": train_main, "nreport": report.main}
 
     def call(name: str, arguments: Sequence[str]) -> Outcome:
         monkeypatch.setattr(sys, "argv", [name, *arguments])
         capfd.readouterr()
         try:
-            status = {"ntune": tune.main, "ntrain": ntrain, "train": train_main}[name]()
+            status = doors[name]()
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 1
         captured = capfd.readouterr()

@@ -56,6 +56,12 @@ class SweepRecord:
     command: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def seeds(self) -> str:
+        """Names the seeds that the repetitions train with, as text."""
+        last = self.seed + self.repetitions - 1
+        return str(self.seed) if self.repetitions == 1 else f"{self.seed} to {last}"
+
     def write(self, directory: Path) -> None:
         """Writes ``sweep.yaml`` atomically."""
         write_text(directory / RECORD_FILE, self.text())

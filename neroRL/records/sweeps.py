@@ -13,6 +13,7 @@ from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, read_record
 
 # Exists while the permutations of a sweep get other numbers.
 RENUMBERING_FILE = ".extension.json"
+CONFIRMATION = "confirmation"
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,14 @@ class RecordedSweep:
         results: of the jobs that ended, lap after lap, in the order of the grid.
         damaged: results that cannot be read, or lie where they do not belong, each with the
             reason; ``results`` leaves them out.
+        confirmation: of the best permutations, on other seeds; None if there is none.
     """
 
     directory: Path
     record: SweepRecord
     results: list[JobResult]
     damaged: list[str]
+    confirmation: RecordedSweep | None = None
 
     @property
     def jobs_a_lap(self) -> int:
@@ -84,7 +87,19 @@ def read_sweep(directory: Path | str) -> RecordedSweep:
             damaged.append(f"{job} holds the result of another job: {of}")
         else:
             results.append(result)
-    return RecordedSweep(directory, record, results, damaged)
+    below = confirmation_of(directory)
+    confirmation = read_sweep(below) if (below / RECORD_FILE).is_file() else None
+    return RecordedSweep(directory, record, results, damaged, confirmation)
+
+
+def confirmation_of(sweep: Path) -> Path:
+    """Returns the directory of a sweep's confirmation, which holds what a sweep's does."""
+    return sweep / CONFIRMATION
+
+
+def permutations_with_jobs(directory: Path) -> list[int]:
+    """Returns the numbers of the permutations that have a directory, ascending."""
+    return sorted(_numbers(directory)) if directory.is_dir() else []
 
 
 def _jobs(directory: Path) -> list[tuple[int, int]]:

@@ -34,11 +34,7 @@ def print_summary(
         stream: where to.
         retries: whether the same command tries failed jobs again.
     """
-    # Values are a user's text, in which [x] is no markup.
-    width = None if stream.isatty() else 160
-    console = Console(
-        file=stream, highlight=False, markup=False, emoji=False, width=width, soft_wrap=True
-    )
+    console = _console(stream)
     counts = {status: sum(result.status == status for result in results) for status in STATUSES}
     shown = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     console.print(f"{len(results)} jobs: {shown or 'none'}")
@@ -67,6 +63,48 @@ def print_summary(
     if Path(sweep, TABLE_FILE).is_file():  # a full disk may have kept it from being written
         console.print(f"results: {sweep}/{TABLE_FILE}", soft_wrap=True)
     console.print(f"curves:  tensorboard --logdir {shlex.quote(sweep)}", soft_wrap=True)
+
+
+def print_confirmation(confirmed: Ranking, tuned: Ranking, seeds: str, stream: TextIO) -> None:
+    """Prints how the best permutations did on seeds that no tuning job had.
+
+    Args:
+        confirmed: the ranking of these permutations on those seeds.
+        tuned: the ranking that they were chosen by.
+        seeds: as text.
+        stream: where to.
+    """
+    console = _console(stream)
+    ranked = [row for row in confirmed.rows if row.rank is not None]
+    if not ranked:
+        console.print("Confirmation: no job has completed.")
+        return
+    console.print(f"Confirmation, on seeds {seeds}, which no tuning job had:")
+    console.print(_table(ranked[:MOST_ROWS], confirmed), soft_wrap=False)
+    if ranked[0].standing.runs > 1:
+        for line in certainty(confirmed):
+            console.print(line)
+    best = tuned.best.standing.permutation if tuned.best else None
+    for row in ranked:
+        if row.standing.permutation == best:
+            interval = f" ({_interval(row)})" if row.interval else ""
+            told = f"{row.standing.iqm:.4g}{interval}"
+            console.print(
+                f"Report {told} for permutation {best}, the best of the sweep: it was not chosen "
+                "by these results."
+            )
+
+
+def _console(stream: TextIO) -> Console:
+    # Values are a user's text, in which [x] is no markup.
+    width = None if stream.isatty() else 160
+    return Console(
+        file=stream, highlight=False, markup=False, emoji=False, width=width, soft_wrap=True
+    )
+
+
+def _interval(row: Ranked) -> str:
+    return " to ".join(f"{bound:.4g}" for bound in row.interval or ())
 
 
 def _print_command_for_one(results: Sequence[JobResult], sweep: str, console: Console) -> None:
@@ -121,8 +159,7 @@ def _table(rows: Sequence[Ranked], ranking: Ranking) -> Table:
         standing = row.standing
         cells = [str(standing.permutation), str(standing.runs), f"{standing.iqm:.4g}"]
         if repeated:
-            interval = " to ".join(f"{bound:.4g}" for bound in row.interval or ())
             std = "" if row.std is None else f"{row.std:.2g}"
-            cells += [interval, f"{row.mean:.4g}", std, "yes" if row.tied_with_best else "no"]
+            cells += [_interval(row), f"{row.mean:.4g}", std, "yes" if row.tied_with_best else "no"]
         table.add_row(*cells, standing.values())
     return table

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from neroRL.records.results import JobResult
 from neroRL.records.sweep_record import SweepRecord
-from neroRL.reporting.ranking import rank
+from neroRL.reporting.ranking import Ranking, rank
 from neroRL.reporting.ranking_files import write_files
 from neroRL.reporting.summary import print_summary, print_written
 from neroRL.reporting.tensorboard import metric_tags, write_sweep_hparams
@@ -25,7 +25,7 @@ def describe(plan: SweepPlan, record: SweepRecord, results: Iterable[JobResult])
     write_sweep_hparams(plan.directory, ledger.trained_axes(record), metrics)
 
 
-def conclude(plan: SweepPlan, jobs: JobPlan, results: Sequence[JobResult]) -> None:
+def conclude(plan: SweepPlan, jobs: JobPlan, results: Sequence[JobResult]) -> Ranking:
     """Prints what the sweep came to, and writes its ranking and its best config."""
     ranking = rank(results, len(jobs.valid))
     retries = plan.options.retry_failed
@@ -34,3 +34,4 @@ def conclude(plan: SweepPlan, jobs: JobPlan, results: Sequence[JobResult]) -> No
     print_written(written, sys.stdout)
     if written.warning:
         print(f"warning: {written.warning}", file=sys.stderr)
+    return ranking

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from neroRL.records.results import FAILED, FORMAT, JobResult, fingerprint, read_result
 from neroRL.sweep.jobs import SEED, JobPlan
@@ -29,17 +30,18 @@ class Standing:
         return len(self.finished) + len(self.pending)
 
 
-def standing(plan: SweepPlan, jobs: JobPlan) -> Standing:
+def standing(plan: SweepPlan, jobs: JobPlan, directory: Path, asked: int) -> Standing:
     """Reads the results of a sweep's jobs.
 
     Args:
         plan: what is asked for now.
         jobs: those of the sweep, with laps that only an earlier command asked for.
+        directory: in which the jobs have theirs.
+        asked: how many of the jobs, from the first, are asked for now.
     """
     found = Standing()
-    asked = len(plan.jobs())
     for number in range(len(jobs)):
-        result = read_result(plan.directory / jobs.directory(number))
+        result = read_result(directory / jobs.directory(number))
         if number >= asked:
             if result is not None:
                 found.finished[number] = result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
@@ -14,12 +15,15 @@ from neroRL.errors import ConfigError
 from neroRL.files import make_directory, remove_leftovers
 from neroRL.locks import held
 from neroRL.records.exits import Exit
-from neroRL.records.results import FAILED
+from neroRL.records.results import FAILED, JobResult
 from neroRL.records.sweep_record import SweepRecord, read_record
+from neroRL.records.sweeps import confirmation_of
 from neroRL.reporting.progress import make_display
-from neroRL.sweep import extension, ledger, writing
+from neroRL.reporting.ranking import Ranking, rank
+from neroRL.reporting.summary import print_confirmation
+from neroRL.sweep import confirmation, extension, ledger, writing
 from neroRL.sweep.conclusion import conclude, describe
-from neroRL.sweep.continuing import standing
+from neroRL.sweep.continuing import Standing, standing
 from neroRL.sweep.dispatch import Dispatch, Runner
 from neroRL.sweep.jobs import JobPlan
 from neroRL.sweep.launching import LauncherRunner
@@ -42,6 +46,7 @@ class Sweep:
         self._plan = plan
         self._options = plan.options
         self._directory = plan.directory
+        self._confirmation = confirmation_of(plan.directory)
         self._config = config
         self._context = context
 
@@ -77,9 +82,12 @@ class Sweep:
 
     def _train(self, launcher: Launcher, task: TaskFunction) -> None:
         ledger.check_directory(self._directory)
-        if extension.is_unfinished(self._directory):
+        confirmation.check(self._plan)
+        places = [self._confirmation, self._directory]
+        if any(map(extension.is_unfinished, places)):
             with held(self._directory, "sweep"):
-                extension.finish(self._directory)
+                for place in places:
+                    extension.finish(place)
         earlier = read_record(self._directory)
         record = ledger.record_of(self._plan, earlier)
         numbers: dict[int, int] = {}
@@ -96,6 +104,11 @@ class Sweep:
             if earlier is not None and numbers and earlier.axes != record.axes:
                 grid = self._plan.grid
                 values = {number: jobs.values(grid[number]) for number in numbers.values()}
+                # The sweep itself comes last: until then, the next run begins this anew.
+                confirmed = read_record(self._confirmation)
+                if confirmed is not None and confirmed.axes != record.axes:
+                    after = confirmation.extended(confirmed, record)
+                    extension.renumber(self._confirmation, numbers, values, after)
                 extension.renumber(self._directory, numbers, values, record)
             record.write(self._directory)
             OmegaConf.save(self._config, self._directory / "multirun.yaml")
@@ -104,7 +117,7 @@ class Sweep:
     def _run_jobs(
         self, jobs: JobPlan, record: SweepRecord, launcher: Launcher, task: TaskFunction
     ) -> None:
-        found = standing(self._plan, jobs)
+        found = standing(self._plan, jobs, self._directory, len(self._plan.jobs()))
         describe(self._plan, record, found.finished.values())
         if found.others:
             print(
@@ -112,11 +125,42 @@ class Sweep:
                 "these run again",
                 file=sys.stderr,
             )
+        results = self._results(jobs, found, self._directory, launcher, task)
+        describe(self._plan, record, results)
+        ranking = conclude(self._plan, jobs, results)
+        if self._options.confirm and len(results) == found.total and ranking.best is not None:
+            results += self._confirm(ranking, record, launcher, task)
+        if any(result.status == FAILED for result in results):
+            raise SystemExit(Exit.FAILED)
+
+    def _confirm(
+        self, ranking: Ranking, record: SweepRecord, launcher: Launcher, task: TaskFunction
+    ) -> list[JobResult]:
+        """Trains the best permutations again, and returns the results."""
+        confirmed = confirmation.prepare(self._plan, record, ranking)
+        chosen = ", ".join(map(str, confirmed.jobs.valid))
+        seeds = confirmed.record.seeds
+        print(f"confirmation of permutations {chosen} on seeds {seeds}", file=sys.stderr)
+        found = standing(self._plan, confirmed.jobs, confirmed.directory, len(confirmed.jobs))
+        results = self._results(confirmed.jobs, found, confirmed.directory, launcher, task)
+        again = rank(results, len(confirmed.jobs.valid))
+        print_confirmation(again, ranking, confirmed.record.seeds, sys.stdout)
+        return results
+
+    def _results(
+        self,
+        jobs: JobPlan,
+        found: Standing,
+        directory: Path,
+        launcher: Launcher,
+        task: TaskFunction,
+    ) -> list[JobResult]:
+        """Runs the jobs that are left, and returns the results of all."""
         if found.finished:
             print(f"{len(found.finished)} of {found.total} jobs are done already", file=sys.stderr)
         display = make_display(sys.stderr)
         monitor = Monitor(
-            self._directory, jobs.grid.keys, found.total, len(jobs.valid), found.finished, display
+            directory, jobs.grid.keys, found.total, len(jobs.valid), found.finished, display
         )
         monitor.start()
         try:
@@ -127,14 +171,10 @@ class Sweep:
                     fail_fast=self._options.fail_fast,
                 )
                 runner = self._runner(len(found.pending), launcher, task)
-                runner.run(Dispatch(schedule, jobs, self._directory, monitor))
+                runner.run(Dispatch(schedule, jobs, directory, monitor))
         finally:
             monitor.stop()
-        results = monitor.results()
-        describe(self._plan, record, results)
-        conclude(self._plan, jobs, results)
-        if any(result.status == FAILED for result in results):
-            raise SystemExit(Exit.FAILED)
+        return monitor.results()
 
     def _runner(self, jobs: int, launcher: Launcher, task: TaskFunction) -> Runner:
         """Makes what runs the jobs: processes of this machine, or a launcher."""

@@ -17,6 +17,15 @@ _CHOICES = {
     "on_invalid": ("error", "skip"),
     "dry_run": ("no", "composed", "resolved"),
 }
+_LEAST = {
+    "max_retries": 0,
+    "num_repetitions": 1,
+    "max_jobs": 1,
+    "max_batch_size": 1,
+    "n_jobs": 1,
+    "confirm": 0,
+    "confirm_repetitions": 1,
+}
 
 
 @dataclass
@@ -54,6 +63,11 @@ class SweepOptions:
     extend: bool = False
     """Whether choices or keys may have been added to a sweep that is continued: finished
     permutations are kept by their values."""
+    confirm: int = 0
+    """How many of the best permutations are trained again when the sweep is done, on seeds that no
+    tuning job had."""
+    confirm_repetitions: int = 5
+    """How often each of them is trained again."""
 
     def __post_init__(self) -> None:
         found = []
@@ -62,13 +76,10 @@ class SweepOptions:
             if value not in allowed:
                 message = f"{value!r} is not allowed; expected {' or '.join(allowed)}"
                 found.append(Problem(f"hydra.sweeper.{name}", message))
-        if self.max_retries < 0:
-            message = f"{self.max_retries} is not allowed; expected a number from 0"
-            found.append(Problem("hydra.sweeper.max_retries", message))
-        for name in ("num_repetitions", "max_jobs", "max_batch_size", "n_jobs"):
+        for name, least in _LEAST.items():
             value = getattr(self, name)
-            if value is not None and value < 1:
-                message = f"{value} is not allowed; expected a number from 1"
+            if value is not None and value < least:
+                message = f"{value} is not allowed; expected a number from {least}"
                 found.append(Problem(f"hydra.sweeper.{name}", message))
         if found:
             raise ConfigError(found)

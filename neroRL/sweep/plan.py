@@ -111,15 +111,24 @@ class SweepPlan:
         repetitions, shared = self.options.num_repetitions, self.overrides.shared
         return JobPlan(self.grid, self.findings.valid, repetitions, self.seed, shared)
 
-    def jobs_of(self, record: SweepRecord) -> JobPlan:
-        """The jobs of the sweep as it is recorded, each told which sweep it is of."""
+    def jobs_of(
+        self, record: SweepRecord, chosen: Sequence[int] | None = None, more: Sequence[str] = ()
+    ) -> JobPlan:
+        """Returns the jobs of the sweep as it is recorded, each told which sweep it is of.
+
+        Args:
+            record: of the sweep.
+            chosen: numbers of the permutations to train, ascending; None for all that can work.
+            more: overrides of every job.
+        """
         told = {"sweep": record.id, "shown_as_text": keys_shown_as_text(record.axes)}
         marks = [f"hydra.sweeper.job.{key}={value_text(value)}" for key, value in told.items()]
 
         def shared(permutation: Permutation) -> list[str]:
-            return [*self.overrides.shared(permutation), *marks]
+            return [*self.overrides.shared(permutation), *marks, *more]
 
-        valid, drawn = self.findings.valid, record.drawn_seeds
+        valid = self.findings.valid if chosen is None else chosen
+        drawn = record.drawn_seeds
         return JobPlan(self.grid, valid, record.repetitions, record.seed, shared, drawn)
 
     def config_of(self, permutation: Permutation) -> Mapping[str, Any]:

@@ -104,6 +104,22 @@ def test_the_true_best_is_tied_with_the_best(means, repetitions):
     assert inside >= 0.95 * 200
 
 
+def test_a_confirmation_is_unbiased_where_the_winners_own_mean_is_not():
+    """Ten permutations of the same mean, 0.5: the winner looks better than it is."""
+    random = np.random.default_rng(5)
+    own, confirmed = [], []
+    for _ in range(200):
+        best = rank(_results(random.normal(0.5, 1.0, size=(10, 5))), 10).best
+        assert best is not None
+        own.append(best.mean)
+        again = _results(random.normal(0.5, 1.0, size=(1, 5)))
+        ranked = rank(again, 1).best
+        assert ranked is not None
+        confirmed.append(ranked.mean)
+    assert stats.ttest_1samp(own, 0.5).statistic > 10.0
+    assert stats.ttest_1samp(confirmed, 0.5).pvalue > 0.05
+
+
 def test_with_repetitions_enough_only_the_best_is_left():
     random = np.random.default_rng(4)
     alone = 0

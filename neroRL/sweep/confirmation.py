@@ -1,0 +1,99 @@
+"""Trains the best permutations of a sweep again, on seeds that no tuning job had.
+
+A winner was chosen for its results, so they are too good on average (the winner's curse; Cawley
+and Talbot 2010, "On Over-fitting in Model Selection"). Results on other seeds are not.
+
+A confirmation lies below its sweep and has the files of a sweep of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from neroRL.composition.overrides import value_text
+from neroRL.errors import ConfigError, Problem
+from neroRL.files import make_directory, remove_leftovers
+from neroRL.records.sweep_record import SweepRecord, read_record
+from neroRL.records.sweeps import confirmation_of, permutations_with_jobs
+from neroRL.reporting.ranking import Ranking
+from neroRL.sweep.jobs import LAST_SEED, SEED, JobPlan
+from neroRL.sweep.plan import SweepPlan
+
+# How far the seeds lie above the sweep's, which may get further repetitions.
+SEEDS_APART = 1_000_000
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The confirmation of a sweep.
+
+    Attributes:
+        directory: of its jobs, below the sweep's.
+        record: of the confirmation, as of a sweep.
+        jobs: of the permutations that are confirmed.
+    """
+
+    directory: Path
+    record: SweepRecord
+    jobs: JobPlan
+
+
+def check(plan: SweepPlan) -> None:
+    """Refuses a confirmation that cannot have seeds of its own.
+
+    Raises:
+        ConfigError: the sweep varies the seed, or its seeds leave no room for others.
+    """
+    options = plan.options
+    if not options.confirm:
+        return
+    key, problem = "hydra.sweeper.confirm", None
+    if SEED in plan.grid.keys:
+        problem = "seed is swept; a confirmation trains every permutation on seeds of its own"
+    elif options.num_repetitions > SEEDS_APART:
+        problem = f"seeds of {options.num_repetitions:,} repetitions leave no others"
+    elif plan.seed + SEEDS_APART + options.confirm_repetitions - 1 > LAST_SEED:
+        key, problem = SEED, f"{plan.seed} leaves no seeds for hydra.sweeper.confirm above it"
+    if problem:
+        raise ConfigError([Problem(key, problem)])
+
+
+def prepare(plan: SweepPlan, sweep: SweepRecord, ranking: Ranking) -> Confirmation:
+    """Writes the record of the confirmation of a sweep that is done, and returns what to train.
+
+    Permutations that were confirmed before stay part of it, even if the best are others now.
+
+    Args:
+        plan: of the sweep.
+        sweep: its record.
+        ranking: of its permutations.
+    """
+    directory = confirmation_of(plan.directory)
+    earlier = read_record(directory)
+    best = [row.standing.permutation for row in ranking.rows if row.rank is not None]
+    chosen = {*best[: plan.options.confirm], *permutations_with_jobs(directory)}
+    repetitions = max(plan.options.confirm_repetitions, earlier.repetitions if earlier else 0)
+    record = replace(
+        sweep,
+        id=f"{sweep.id}-confirmation",
+        seed=sweep.seed + SEEDS_APART,
+        repetitions=repetitions,
+        jobs=len(chosen) * repetitions,
+    )
+    make_directory(directory)
+    remove_leftovers(directory)
+    record.write(directory)
+    place = f"hydra.sweep.dir={value_text(str(directory))}"
+    return Confirmation(directory, record, plan.jobs_of(record, sorted(chosen), [place]))
+
+
+def extended(confirmed: SweepRecord, sweep: SweepRecord) -> SweepRecord:
+    """Returns the record of a confirmation whose sweep is extended.
+
+    Args:
+        confirmed: the record so far.
+        sweep: the sweep's, as it is afterwards.
+    """
+    kept = {name: getattr(confirmed, name) for name in ("id", "seed", "repetitions", "jobs")}
+    return replace(sweep, **kept)

@@ -1,0 +1,93 @@
+"""The best permutations of a sweep, trained again on seeds that no tuning job had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from neroRL.records.sweeps import read_sweep
+from tests.doors.sweeps import ARGUMENTS, table
+
+CONFIRM = ["hydra.sweeper.confirm=1", "hydra.sweeper.confirm_repetitions=2"]
+SPACE = "hyperparameters:\n  gamma: [0.9, 0.99]\n"
+
+
+def _weights(job: Path) -> dict[str, torch.Tensor]:
+    (last,) = job.glob("checkpoints/*-2.pt")
+    return torch.load(last, weights_only=True)["model"]
+
+
+@pytest.mark.parametrize("launcher", [[], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=1"]])
+def test_the_best_is_confirmed_on_other_seeds(door, tiny, tmp_path, launcher):
+    (tmp_path / "space.yaml").write_text(SPACE)
+    outcome = door("ntune", [*ARGUMENTS, "--num-repetitions=2", *CONFIRM, *launcher])
+    assert outcome.status == 0, outcome.err
+    sweep = tmp_path / "out/run"
+    tuning, confirmed = table(sweep), table(sweep / "confirmation")
+    assert len(tuning) == 4
+    (best,) = {row["permutation"] for row in confirmed}
+    assert best == (sweep / "report/ranking.csv").read_text().splitlines()[1].split(",")[1]
+    assert [row["repetition"] for row in confirmed] == ["0", "1"]
+    assert {row["status"] for row in confirmed} == {"completed"}
+    assert not {row["seed"] for row in confirmed} & {row["seed"] for row in tuning}
+    assert "on seeds 1000005 to 1000006, which no tuning job had" in outcome.out
+    # What it trained: the permutation's config with that seed.
+    row = confirmed[1]
+    job = sweep / "confirmation" / row["directory"]
+    gamma = f"trainer.gamma={row['trainer.gamma']}"
+    alone = door("ntrain", ["--config=tiny.yaml", f"--seed={row['seed']}", gamma, "--out=alone"])
+    assert alone.status == 0, alone.err
+    (single,) = (tmp_path / "alone").glob("*/*")
+    trained, expected = _weights(job), _weights(single)
+    assert all(torch.equal(trained[name], expected[name]) for name in expected)
+    # Nothing is trained twice, and nreport tells of both.
+    before = {path: path.stat().st_mtime_ns for path in sweep.rglob("result.json")}
+    again = door("ntune", [*ARGUMENTS, "--num-repetitions=2", *CONFIRM])
+    assert again.status == 0
+    assert {path: path.stat().st_mtime_ns for path in sweep.rglob("result.json")} == before
+    reported = door("nreport", ["out/run"])
+    assert f"for permutation {best}, the best of the sweep" in reported.out
+    mean = sum(float(row["objective"]) for row in confirmed) / 2
+    assert f"Report {mean:.4g} (" in reported.out
+
+
+def test_a_confirmation_follows_its_permutations_into_a_larger_grid(door, tiny, tmp_path):
+    space = tmp_path / "space.yaml"
+    space.write_text(SPACE)
+    assert door("ntune", [*ARGUMENTS, *CONFIRM]).status == 0
+    sweep = tmp_path / "out/run"
+    (before, _) = table(sweep / "confirmation")
+    space.write_text(SPACE.replace("[0.9", "[0.5, 0.9"))
+    extended = door("ntune", [*ARGUMENTS, *CONFIRM, "hydra.sweeper.extend=true"])
+    assert extended.status == 0, extended.err
+    confirmation = read_sweep(sweep).confirmation
+    assert confirmation is not None
+    assert not confirmation.damaged
+    number = int(before["permutation"]) + 1
+    rows = [row for row in confirmation.results if row.permutation == number]
+    assert [row.overrides["trainer.gamma"] for row in rows] == [float(before["trainer.gamma"])] * 2
+    assert rows[0].objective == float(before["objective"])
+    assert rows[0].wall_seconds == float(before["wall_seconds"])  # it was not trained again
+    tuned = [row for row in read_sweep(sweep).results if row.permutation == number]
+    assert tuned[0].overrides == rows[0].overrides
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["seed=1,2"], "hydra.sweeper.confirm: seed is swept"),
+        (["seed=9223372036854775807"], "leaves no seeds for hydra.sweeper.confirm"),
+        (["hydra.sweeper.confirm=-1"], "expected a number from 0"),
+        (["hydra.sweeper.confirm_repetitions=0"], "expected a number from 1"),
+    ],
+)
+def test_a_confirmation_without_seeds_of_its_own_is_refused(
+    door, tiny, tmp_path, arguments, message
+):
+    (tmp_path / "space.yaml").write_text(SPACE)
+    outcome = door("ntune", [*ARGUMENTS, *CONFIRM, *arguments])
+    assert outcome.status == 2
+    assert message in outcome.err
+    assert not (tmp_path / "out").exists()
