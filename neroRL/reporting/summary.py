@@ -15,6 +15,7 @@ from neroRL.reporting.ranking import TRUSTED_RUNS, Ranked, Ranking
 from neroRL.reporting.ranking_files import Written
 
 MOST_ROWS = 10
+MOST_FAILURES = 20
 
 
 def print_summary(
@@ -50,13 +51,14 @@ def print_summary(
     if hidden > 0:
         of = f"{hidden} of {len(ranked)} permutations are not shown"
         console.print(f"{of}; {sweep}/results.csv has all jobs")
-    for result in results:
-        if result.status == FAILED:
-            reason = (result.error or "").strip().splitlines()
-            console.print(
-                f"failed: {result.directory}: {reason[-1] if reason else 'no reason known'}"
-            )
-    if counts[FAILED]:
+    failed = [result for result in results if result.status == FAILED]
+    for result in failed[:MOST_FAILURES]:
+        reason = (result.error or "").strip().splitlines()
+        console.print(f"failed: {result.directory}: {reason[-1] if reason else 'no reason known'}")
+    if len(failed) > MOST_FAILURES:
+        more = len(failed) - MOST_FAILURES
+        console.print(f"{more} more failed; {sweep}/{TABLE_FILE} has the reasons")
+    if failed:
         way = "the same command again" if retries else "it with hydra.sweeper.retry_failed=true"
         console.print(f"Run {way} to try the failed jobs again.")
         _print_command_for_one(results, sweep, console)

@@ -7,13 +7,13 @@ from neroRL.reporting.ranking import rank
 from neroRL.reporting.summary import print_summary
 
 
-def _summary(sweep, **options) -> str:
+def _summary(sweep, count=3, **options) -> str:
     results = [
         JobResult(number, 0, 5, FAILED, directory=f"{number}/0", error="its process died")
-        for number in range(3)
+        for number in range(count)
     ]
     stream = StringIO()
-    print_summary(results, rank(results, 3), str(sweep), stream, **options)
+    print_summary(results, rank(results, count), str(sweep), stream, **options)
     return stream.getvalue()
 
 
@@ -34,3 +34,9 @@ def test_the_command_for_one_job_names_a_config_that_exists(tmp_path):
 def test_the_same_command_is_advised_where_it_tries_again(tmp_path):
     assert "Run the same command again" in _summary(tmp_path)
     assert "hydra.sweeper.retry_failed=true" in _summary(tmp_path, retries=False)
+
+
+def test_of_many_failed_jobs_some_are_listed(tmp_path):
+    told = _summary(tmp_path, count=1000)
+    assert told.count("failed: ") == 20
+    assert f"980 more failed; {tmp_path}/results.csv has the reasons" in told
