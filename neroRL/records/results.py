@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -176,27 +176,43 @@ def read_result(directory: Path) -> JobResult | None:
 def write_table(sweep: Path, keys: Sequence[str], results: Iterable[JobResult]) -> None:
     """Writes ``results.csv``: one row a job, in the order of the results.
 
+    Args:
+        sweep: the sweep's directory.
+        keys: the swept keys.
+        results: what is known so far.
+    """
+    columns, rows = table_of(keys, list(results))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([table_cell(value) for value in row] for row in rows)
+    write_text(sweep / TABLE_FILE, text.getvalue())
+
+
+def table_of(
+    keys: Sequence[str], results: Sequence[JobResult]
+) -> tuple[list[str], Iterator[list[Any]]]:
+    """Returns the columns of the table of a sweep, and its rows, one for each job.
+
     What environments tell besides reward, length and success has a column each, by name.
 
     Args:
-        sweep: the sweep's directory.
         keys: the swept keys, a column each; ``seed`` has one anyway.
-        results: what is known so far.
+        results: of the jobs.
     """
-    results = list(results)
     keys = [key for key in keys if key not in _BEFORE]
     others = sorted({name for result in results for name in result.statistics})
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_BEFORE, *keys, *_MEASURED, *others, *_AFTER])
-    for result in results:
-        row = [getattr(result, name) for name in _BEFORE]
-        row += [result.overrides.get(key) for key in keys]
-        row += [getattr(result, name) for name in _MEASURED]
-        row += [result.statistics.get(name) for name in others]
-        row += [getattr(result, name) for name in _AFTER]
-        writer.writerow([table_cell(value) for value in row])
-    write_text(sweep / TABLE_FILE, text.getvalue())
+
+    def row(result: JobResult) -> list[Any]:
+        return [
+            *(getattr(result, name) for name in _BEFORE),
+            *(result.overrides.get(key) for key in keys),
+            *(getattr(result, name) for name in _MEASURED),
+            *(result.statistics.get(name) for name in others),
+            *(getattr(result, name) for name in _AFTER),
+        ]
+
+    return [*_BEFORE, *keys, *_MEASURED, *others, *_AFTER], map(row, results)
 
 
 def _finite(value: Any) -> Any:
