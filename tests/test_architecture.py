@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "neroRL"
 # What each package may import from neroRL, besides itself.
 FOUNDATION = {"errors", "files", "locks", "streams", "cores", "config", "records"}
 ALLOWED = {
-    "records": {"errors", "files", "config", "__init__"},
+    "records": {"errors", "files", "cores", "config", "__init__"},
     "config": {"errors", "files"},
     "environments": {"errors", "config", "leases"},
     "models": {"errors", "config", "environments"},

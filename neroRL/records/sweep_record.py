@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from neroRL import __version__
 from neroRL.config.documents import dump_yaml, read_document
+from neroRL.cores import available_cores
 from neroRL.errors import ConfigError, RecordError
 from neroRL.files import write_text
 from neroRL.records.results import FORMAT
@@ -41,6 +42,7 @@ class SweepRecord:
             older versions.
         command: the command line that ran the sweep last.
         versions: of neroRL, Python, and the packages a result depends on.
+        hardware: of the machine that ran the sweep last; empty in the records of older versions.
     """
 
     base: Mapping[str, Any]
@@ -55,6 +57,7 @@ class SweepRecord:
     id: str = ""
     command: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    hardware: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def seeds(self) -> str:
@@ -82,6 +85,7 @@ class SweepRecord:
             "conditional_overrides": list(self.conditional),
             "base_config": dict(self.base),
             "versions": dict(self.versions),
+            "hardware": dict(self.hardware),
         }
         return dump_yaml(content)
 
@@ -143,3 +147,24 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
+
+
+def hardware() -> dict[str, str]:
+    """Returns the processor, its cores and the GPUs of this machine, as far as files tell."""
+    processor = _told(Path("/proc/cpuinfo"), "model name")
+    cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    gpus = [model for card in cards for model in _told(card, "Model")[:1]]
+    return {
+        "cpu": processor[0] if processor else platform.processor() or platform.machine(),
+        "cores": str(available_cores()),
+        **({"gpus": ", ".join(gpus)} if gpus else {}),
+    }
+
+
+def _told(path: Path, name: str) -> list[str]:
+    """The values of a name in a file of ``name : value`` lines; none where it cannot be read."""
+    try:
+        lines = [line.partition(":") for line in path.read_text().splitlines()]
+    except OSError:
+        return []
+    return [value.strip() for key, _, value in lines if key.strip() == name]

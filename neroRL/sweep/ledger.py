@@ -12,7 +12,7 @@ from neroRL.config.checks import flat
 from neroRL.errors import OutputError
 from neroRL.files import check_place
 from neroRL.records.results import PLACE
-from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, command_line, versions
+from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, command_line, hardware, versions
 from neroRL.sweep.grid import Axis
 from neroRL.sweep.jobs import SEED, seed_of_choice
 from neroRL.sweep.plan import SweepPlan
@@ -57,6 +57,7 @@ def record_of(plan: SweepPlan, earlier: SweepRecord | None) -> SweepRecord:
         id=earlier.id if earlier else f"{plan.base['run_id']}-{secrets.token_hex(4)}",
         command=command_line(),
         versions=versions(),
+        hardware=hardware(),
     )
 
 
