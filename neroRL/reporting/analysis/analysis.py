@@ -1,0 +1,70 @@
+"""Everything a report shows of a sweep, computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from neroRL.records.sweeps import RecordedSweep
+from neroRL.reporting.analysis.comparisons import Pair, pairs, probabilities_of_improvement
+from neroRL.reporting.analysis.costs import Costs, Ending, costs, endings
+from neroRL.reporting.analysis.curves import Curve, learning_curves
+from neroRL.reporting.analysis.importance import Importance, importance
+from neroRL.reporting.analysis.marginals import Marginal, marginal_effects
+from neroRL.reporting.analysis.observations import Observations, observe
+from neroRL.reporting.ranking import Ranking
+
+# Heat maps of axes with more choices than this cannot be read.
+MOST_CHOICES_OF_PAIRS = 30
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What a sweep came to.
+
+    Attributes:
+        sweep: as its files tell it.
+        ranking: of its permutations.
+        observed: the ranked ones as arrays.
+        marginals: the effect of each axis alone.
+        pairs: of axes.
+        importance: of axes; None where nothing varies.
+        improvement: how likely the best does better than each other ranked permutation.
+        costs: of the jobs that ended.
+        endings: the jobs that did not complete.
+        curves: learning curves of the best permutations.
+    """
+
+    sweep: RecordedSweep
+    ranking: Ranking
+    observed: Observations
+    marginals: Sequence[Marginal]
+    pairs: Sequence[Pair]
+    importance: Importance | None
+    improvement: Sequence[float]
+    costs: Costs
+    endings: Sequence[Ending]
+    curves: Sequence[Curve]
+
+
+def analyse(sweep: RecordedSweep, ranking: Ranking) -> Analysis:
+    """Returns what a sweep came to.
+
+    Args:
+        sweep: as its files tell it.
+        ranking: of its permutations.
+    """
+    observed = observe(ranking, sweep.record.axes)
+    marginals = marginal_effects(observed, ranking.confidence)
+    return Analysis(
+        sweep=sweep,
+        ranking=ranking,
+        observed=observed,
+        marginals=marginals,
+        pairs=pairs(observed, MOST_CHOICES_OF_PAIRS),
+        importance=importance(observed, marginals),
+        improvement=probabilities_of_improvement(observed),
+        costs=costs(sweep.results, sweep.record),
+        endings=endings(sweep.results),
+        curves=learning_curves(sweep.directory, ranking),
+    )

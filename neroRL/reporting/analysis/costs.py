@@ -1,0 +1,96 @@
+"""What a sweep cost, and what stopping jobs early saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from neroRL.records.results import COMPLETED, STATUSES, STOPPED, JobResult, Status
+from neroRL.records.sweep_record import SweepRecord
+
+UPDATES = "trainer.updates"
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Sums over all jobs that have ended.
+
+    Attributes:
+        env_steps: environment steps.
+        hours: of all jobs together, as if one had run after the other.
+        steps_per_second: median of the jobs; None if none has a speed.
+        updates_saved: updates that stopped jobs did not do.
+        hours_saved: what they would have taken at the pace of the same jobs.
+        jobs: how many ended with each status.
+    """
+
+    env_steps: int
+    hours: float
+    steps_per_second: float | None
+    updates_saved: int
+    hours_saved: float
+    jobs: dict[Status, int]
+
+
+def costs(results: Sequence[JobResult], record: SweepRecord) -> Costs:
+    """Returns what the jobs of a sweep cost.
+
+    Args:
+        results: of the jobs that ended.
+        record: of the sweep.
+    """
+    speeds = [result.steps_per_second for result in results if result.steps_per_second]
+    saved, seconds = 0, 0.0
+    for result in results:
+        if result.status != STOPPED:
+            continue
+        missing = max(planned_updates(result, record) - result.updates, 0)
+        saved += missing
+        seconds += missing * result.wall_seconds / max(result.updates, 1)
+    return Costs(
+        env_steps=sum(result.env_steps for result in results),
+        hours=sum(result.wall_seconds for result in results) / 3600.0,
+        steps_per_second=float(np.median(speeds)) if speeds else None,
+        updates_saved=saved,
+        hours_saved=seconds / 3600.0,
+        jobs={status: sum(one.status == status for one in results) for status in STATUSES},
+    )
+
+
+def planned_updates(result: JobResult, record: SweepRecord) -> int:
+    """Returns how many updates a job was to do; 0 if the record does not tell."""
+    told = result.overrides.get(UPDATES, record.base.get("trainer", {}).get("updates", 0))
+    return told if isinstance(told, int) else 0
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A job that did not complete.
+
+    Attributes:
+        job: its directory.
+        status: how it ended.
+        updates: that it had done.
+        reason: the last line of what ended it.
+    """
+
+    job: str
+    status: Status
+    updates: int
+    reason: str
+
+
+def endings(results: Sequence[JobResult]) -> list[Ending]:
+    """Returns the jobs that failed, diverged or were stopped, in the order of the results."""
+    return [
+        Ending(result.directory, result.status, result.updates, _last_line(result.error))
+        for result in results
+        if result.status != COMPLETED
+    ]
+
+
+def _last_line(text: str | None) -> str:
+    lines = (text or "").strip().splitlines()
+    return lines[-1] if lines else ""

@@ -1,0 +1,59 @@
+"""Sweeps made of numbers, for the tests of what a report says of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from neroRL.records.results import COMPLETED, JobResult
+from neroRL.reporting.analysis.observations import Observations, observe
+from neroRL.reporting.ranking import Ranking, rank
+
+Axes = Mapping[str, Sequence[Any]]
+
+
+def jobs(points: Sequence[Mapping[str, Any]], values: np.ndarray, **told: Any) -> list[JobResult]:
+    """A completed job for each finite number of (permutations, repetitions)."""
+    return [
+        JobResult(
+            permutation,
+            repetition,
+            seed=repetition,
+            status=COMPLETED,
+            overrides=points[permutation],
+            objective=float(value),
+            directory=f"{permutation}/{repetition}",
+            **told,
+        )
+        for (permutation, repetition), value in np.ndenumerate(values)
+        if np.isfinite(value)
+    ]
+
+
+def grid(axes: Axes) -> list[dict[str, Any]]:
+    """All points of a full grid, the last key fastest."""
+    return [dict(zip(axes, point, strict=True)) for point in itertools.product(*axes.values())]
+
+
+def ranking_of(points: Sequence[Mapping[str, Any]], values: np.ndarray) -> Ranking:
+    """The ranking of such jobs; every repetition counts."""
+    return rank(jobs(points, values), 1)
+
+
+def observed(axes: Axes, points: Sequence[Mapping[str, Any]], values: np.ndarray) -> Observations:
+    """The same as arrays."""
+    return observe(ranking_of(points, values), axes)
+
+
+def landscape(
+    axes: Axes, height: Callable[[Mapping[str, Any]], float], repetitions: int, noise: float
+) -> tuple[list[dict[str, Any]], np.ndarray]:
+    """A known function of the point, noise of the seeds, and noise of each job."""
+    random = np.random.default_rng(4)
+    points = grid(axes)
+    truth = np.array([height(point) for point in points])[:, None]
+    seeds = random.normal(size=(1, repetitions)) * noise
+    return points, truth + seeds + random.normal(size=(len(points), repetitions)) * noise
