@@ -149,6 +149,12 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file atomically."""
+    with replacing(path) as file:
+        file.write(content)
+
+
 def remove_leftovers(directory: Path) -> None:
     """Removes the temporary files of writers that were killed; none may be at work."""
     for path in directory.glob(".*"):

@@ -14,7 +14,7 @@ from neroRL.records.exits import Exit
 from neroRL.records.results import NUMBERS, JobResult
 from neroRL.records.sweeps import read_sweep
 from neroRL.reporting.ranking import CONFIDENCE, rank
-from neroRL.reporting.ranking_files import write_files
+from neroRL.reporting.ranking_files import REPORT, write_files
 from neroRL.reporting.summary import print_confirmation, print_summary, print_written
 
 
@@ -43,21 +43,27 @@ def report(directory: Path, out: Path | None, metric: str, confidence: float) ->
     Raises:
         NeroRLError: the directory holds no sweep, or the report cannot be made or written.
     """
+    from neroRL.reporting.report_files import write_report  # plotting libraries take a second
+
     sweep = read_sweep(directory)
     _check_metric(metric, sweep.results)
     check_place(out or directory)
     ranking = rank(sweep.results, sweep.jobs_a_lap, metric, confidence)
+    confirmed = None
+    if sweep.confirmation is not None:
+        again = sweep.confirmation
+        confirmed = rank(again.results, again.jobs_a_lap, metric, confidence)
     print(f"{directory}: {len(sweep.results)} of {sweep.record.jobs} jobs have ended")
     print_summary(sweep.results, ranking, str(directory), sys.stdout)
     try:
         written = write_files(directory, ranking, list(sweep.record.axes), sweep.results, out)
+        page = write_report(out or directory / REPORT, sweep, ranking, written, confirmed)
     except OSError as error:
         raise OutputError(f"the report cannot be written: {error}") from error
     print_written(written, sys.stdout)
-    confirmation = sweep.confirmation
-    if confirmation is not None:
-        again = rank(confirmation.results, confirmation.jobs_a_lap, metric, confidence)
-        print_confirmation(again, ranking, confirmation.record.seeds, sys.stdout)
+    print(f"report:  {page}")
+    if sweep.confirmation is not None and confirmed is not None:
+        print_confirmation(confirmed, ranking, sweep.confirmation.record.seeds, sys.stdout)
     for problem in [*sweep.damaged, *([written.warning] if written.warning else [])]:
         print(f"warning: {problem}", file=sys.stderr)
 

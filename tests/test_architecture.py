@@ -63,6 +63,14 @@ def test_light_modules_do_not_import_torch(module):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_a_sweep_does_without_plotting_libraries():
+    code = (
+        "import sys, neroRL.tune, neroRL.sweep.conclusion, neroRL.report\n"
+        "sys.exit(any(name in sys.modules for name in ('plotly', 'matplotlib', 'jinja2')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_hydras_discovery_of_the_sweeper_stays_light():
     """Every command of Hydra pays for it, those of other applications included."""
     code = (

@@ -112,10 +112,25 @@ def _values(row: Ranked, keys: Sequence[str]) -> list[Any]:
 def write_best(path: Path, sweep: Path, best: Ranked, results: Sequence[JobResult]) -> None:
     """Writes the complete config of the best permutation, for ``ntrain --config``.
 
+    Args:
+        path: of the file.
+        sweep: the sweep's directory.
+        best: the permutation.
+        results: of the sweep.
+
+    Raises:
+        ConfigError: the job's config is missing, damaged, or only makes sense inside the job.
+    """
+    head = f"# permutation {best.standing.permutation}: {best.standing.values()}\n"
+    write_text(path, head + dump_yaml(escaped(best_config(sweep, best, results))))
+
+
+def best_config(sweep: Path, best: Ranked, results: Sequence[JobResult]) -> dict[str, Any]:
+    """Returns the complete config of the best permutation.
+
     It is the config of its first repetition that counts, with the seed that the first lap has.
 
     Args:
-        path: of the file.
         sweep: the sweep's directory.
         best: the permutation.
         results: of the sweep.
@@ -134,5 +149,4 @@ def write_best(path: Path, sweep: Path, best: Ranked, results: Sequence[JobResul
         raise ConfigError(
             [replace(problem, where=str(source)) for problem in error.problems]
         ) from None
-    head = f"# permutation {best.standing.permutation}: {best.standing.values()}\n"
-    write_text(path, head + dump_yaml(escaped({**config, "seed": seed - repetition})))
+    return {**config, "seed": seed - repetition}

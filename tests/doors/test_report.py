@@ -23,6 +23,11 @@ hyperparameters:
 learning_rate_schedule:
   initial: [0.003]
 """
+FIGURES = [
+    f"figures/{name}.{kind}"
+    for name in ("ranking", "curves", "marginals")
+    for kind in ("pdf", "png")
+]
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +130,20 @@ def test_a_report_of_a_copied_sweep_is_the_same(nreport, sweep, tmp_path):
     assert {name: (tmp_path / "copied" / name).read_bytes() for name in before} == before
 
 
+def test_a_report_has_a_page_and_figures_which_the_end_of_a_sweep_does_without(nreport, sweep):
+    assert {path.name for path in (sweep / "report").iterdir()} == {"ranking.csv"}
+    status, out, err = nreport(sweep)
+    assert (status, err) == (0, "")
+    assert f"report:  {sweep / 'report/report.html'}" in out
+    assert all((sweep / "report" / name).stat().st_size > 1000 for name in FIGURES)
+    page = (sweep / "report/report.html").read_text()
+    best = _ranking(sweep / "report/ranking.csv")[0]["permutation"]
+    assert f"<h1>Permutation {best} " in page
+    assert f"ntrain --config={sweep / 'best.yaml'}" in page
+    assert page.count('"role": "line"') == 4  # a learning curve for each permutation
+    assert "hardware: cpu" in page
+
+
 def test_a_report_of_an_unfinished_sweep(nreport, sweep):
     """Of the second lap on, jobs are missing; the best was damaged, and one is being written."""
     for job in sweep.glob("*/[1234]"):
@@ -148,9 +167,13 @@ def test_reports_go_where_they_are_asked_to(nreport, sweep, tmp_path):
     shutil.copytree(sweep, tmp_path / "other")
     status, _, _ = nreport(sweep, tmp_path / "other", f"--out={tmp_path / 'both'}")
     assert status == 0
-    found = sorted(str(path.relative_to(tmp_path / "both")) for path in
-                   (tmp_path / "both").rglob("*.*"))  # fmt: skip
-    assert found == ["other/best.yaml", "other/ranking.csv", "run/best.yaml", "run/ranking.csv"]
+    found = {
+        str(path.relative_to(tmp_path / "both"))
+        for path in (tmp_path / "both").rglob("*")
+        if path.is_file()
+    }
+    names = ["best.yaml", "ranking.csv", "report.html", *FIGURES]
+    assert found == {f"{sweep}/{name}" for sweep in ("run", "other") for name in names}
     assert not (sweep / "report").exists()
     assert not (sweep / "best.yaml").exists()
     status, _, err = nreport(sweep, sweep / "../run", f"--out={tmp_path / 'both'}")

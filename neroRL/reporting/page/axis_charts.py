@@ -1,0 +1,287 @@
+"""Charts of axes: the effect of each, pairs of them, all at once, and which of them matter."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+
+from neroRL.reporting.analysis.analysis import Analysis
+from neroRL.reporting.analysis.comparisons import Pair
+from neroRL.reporting.analysis.importance import Importance
+from neroRL.reporting.analysis.marginals import Effect, Marginal
+from neroRL.reporting.analysis.observations import ABSENT
+from neroRL.reporting.page.charts import ROW_HEIGHT, description
+from neroRL.reporting.page.parts import (
+    ACCENT,
+    MOST_ROWS,
+    MUTED,
+    SECOND,
+    Chart,
+    Table,
+    label,
+    left_out,
+    number,
+    span,
+)
+
+MOST_AXES = 12
+MOST_EFFECTS = 20
+MOST_PAIRS = 45
+MOST_PAIR_SHARES = 8
+MOST_LINES = 1000
+LONGEST_TICK = 14
+# From low to high; each is visible on a light and on a dark page.
+LINES = [[0.0, "#4F81B5"], [0.5, "#9AA0A6"], [1.0, "#E69F00"]]
+
+
+def marginal_charts(analysis: Analysis) -> list[Chart]:
+    """Draws the effect of each axis alone, a chart an axis."""
+    spread = [
+        bound
+        for marginal in analysis.marginals[:MOST_AXES]
+        for effect in marginal.effects
+        for bound in (effect.interval or (effect.difference or 0.0,))
+    ]
+    most = 1.08 * max(map(abs, spread), default=0.0) or 1.0
+    return [
+        _marginal_chart(index, marginal, most)
+        for index, marginal in enumerate(analysis.marginals[:MOST_AXES])
+    ]
+
+
+def strongest(marginal: Marginal, most: int) -> list[Effect]:
+    """Returns the known effects of an axis that are farthest from zero, in the axis' order."""
+    known = [effect for effect in marginal.effects if effect.difference is not None]
+    by_size = sorted(known, key=lambda effect: -abs(effect.difference or 0.0))
+    kept = {id(effect) for effect in by_size[:most]}
+    return [effect for effect in known if id(effect) in kept]
+
+
+def _marginal_chart(index: int, marginal: Marginal, most: float) -> Chart:
+    shown = strongest(marginal, MOST_EFFECTS)
+    differences = [effect.difference or 0.0 for effect in shown]
+    widths = [
+        (effect.interval[1] - effect.interval[0]) / 2.0 if effect.interval else 0.0
+        for effect in shown
+    ]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=list(range(len(shown))),
+        y=differences,
+        error_y={"type": "data", "array": widths, "thickness": 2, "width": 0},
+        mode="markers",
+        marker={"size": 10, "color": ACCENT},
+        text=[label(effect.choice) for effect in shown],
+        hovertemplate="%{text}: %{y:+.4g}<extra></extra>",
+    )
+    figure.add_hline(y=0, line={"color": MUTED, "dash": "dot", "width": 1})
+    figure.update_layout(
+        height=260,
+        showlegend=False,
+        xaxis={
+            "tickvals": list(range(len(shown))),
+            "ticktext": [label(effect.choice, LONGEST_TICK) for effect in shown],
+            "range": [-0.5, len(shown) - 0.5],
+        },
+        yaxis={"title": "difference", "range": [-most, most]},
+    )
+    name = marginal.axis.name
+    best = max(shown, key=lambda effect: effect.difference or 0.0, default=None)
+    told = f"{best.choice} does best, {number(best.difference)} above the mean" if best else "none"
+    return Chart(
+        f"marginal-{index}",
+        f"Effect of {name}: {told}.",
+        description(figure),
+        Table(
+            f"Effect of {name}",
+            ["choice", "difference", "interval", "blocks"],
+            [
+                [
+                    effect.choice,
+                    number(effect.difference),
+                    span(effect.interval),
+                    str(effect.blocks),
+                ]
+                for effect in marginal.effects[:MOST_ROWS]
+            ],
+            left_out(MOST_ROWS, len(marginal.effects), "choices"),
+        ),
+        title=name,
+    )
+
+
+def pair_charts(analysis: Analysis) -> list[Chart]:
+    """Draws the means by the choices of two axes, a chart a pair."""
+    return [_pair_chart(index, pair) for index, pair in enumerate(analysis.pairs[:MOST_PAIRS])]
+
+
+def _pair_chart(index: int, pair: Pair) -> Chart:
+    first, second = pair.first, pair.second
+    shown = [[None if np.isnan(v) else float(v) for v in row] for row in pair.means]
+    figure = go.Figure()
+    figure.add_heatmap(
+        z=shown,
+        x=list(range(len(second.choices))),
+        y=list(range(len(first.choices))),
+        colorscale="Cividis",
+        xgap=2,
+        ygap=2,
+        colorbar={"thickness": 12, "outlinewidth": 0},
+        text=[[number(value) for value in row] for row in shown],
+        texttemplate="%{text}" if pair.means.size <= 64 else None,
+        hovertemplate="%{text}<extra></extra>",
+    )
+    figure.update_layout(
+        height=160 + 38 * len(first.choices),
+        xaxis={
+            "title": label(second.name),
+            "tickvals": list(range(len(second.choices))),
+            "ticktext": [label(choice, LONGEST_TICK) for choice in second.choices],
+        },
+        yaxis={
+            "title": label(first.name),
+            "tickvals": list(range(len(first.choices))),
+            "ticktext": [label(choice, LONGEST_TICK) for choice in first.choices],
+            "autorange": "reversed",
+        },
+    )
+    row, column = np.unravel_index(np.nanargmax(pair.means), pair.means.shape)
+    summary = (
+        f"Means by {first.name} and {second.name}; the highest is {number(pair.means[row, column])}"
+        f" at {first.choices[row]} and {second.choices[column]}."
+    )
+    table = Table(
+        f"Means by {first.name} (rows) and {second.name} (columns)",
+        [first.name, *second.choices],
+        [
+            [choice, *map(number, row)]
+            for choice, row in zip(first.choices, pair.means, strict=True)
+        ],
+    )
+    title = f"{first.name} and {second.name}"
+    return Chart(f"pair-{index}", summary, description(figure), table, title, "pair")
+
+
+def parallel_chart(analysis: Analysis) -> Chart:
+    """Draws permutations as lines across the axes and the metric."""
+    observed, metric = analysis.observed, analysis.ranking.metric
+    rows = min(len(observed.permutations), MOST_LINES)
+    reached = [row.standing.iqm for row in analysis.ranking.rows[:rows]]
+    dimensions = []
+    for axis, levels in zip(observed.axes[:MOST_AXES], observed.levels.T, strict=False):
+        absent = bool((levels[:rows] == ABSENT).any())
+        ticks = list(range(ABSENT if absent else 0, len(axis.choices)))
+        if len(ticks) > 2 * MOST_EFFECTS:
+            ticks = ticks[:: len(ticks) // MOST_EFFECTS]
+        texts = ["–" if i == ABSENT else label(axis.choices[i], LONGEST_TICK) for i in ticks]
+        dimensions.append(
+            {
+                "label": label(axis.name, 22),
+                "values": levels[:rows].tolist(),
+                "tickvals": ticks,
+                "ticktext": texts,
+                "range": [ABSENT if absent else 0, len(axis.choices) - 1],
+            }
+        )
+    dimensions.append({"label": label(metric, 22), "values": reached})
+    figure = go.Figure()
+    figure.add_parcoords(
+        dimensions=dimensions,
+        line={"color": reached, "colorscale": LINES, "showscale": False},
+    )
+    figure.update_layout(height=420, meta={"columns": len(dimensions)})
+    return Chart(
+        "parallel-chart",
+        f"Parallel coordinates of {rows} permutations: one line each across the axes and {metric}.",
+        description(figure),
+        Table(
+            f"Choices and {metric}",
+            ["permutation", *(axis.name for axis in observed.axes[:MOST_AXES]), metric],
+            [
+                [
+                    str(observed.permutations[row]),
+                    *(
+                        "–" if level == ABSENT else axis.choices[level]
+                        for axis, level in zip(
+                            observed.axes[:MOST_AXES], observed.levels[row], strict=False
+                        )
+                    ),
+                    number(reached[row]),
+                ]
+                for row in range(min(rows, MOST_ROWS))
+            ],
+            left_out(MOST_ROWS, len(observed.permutations), "permutations"),
+        ),
+        kind="parallel",
+    )
+
+
+def importance_chart(found: Importance) -> Chart:
+    """Draws the shares of axes, pairs, the rest and the seeds."""
+    pairs = sorted(found.pairs, key=lambda share: -share.share)[:MOST_PAIR_SHARES]
+    alone = sorted(found.alone, key=lambda share: -share.share)[:MOST_AXES]
+    bars = [(" × ".join(s.axes), s.share, s.by_chance, ACCENT) for s in (*alone, *pairs)]
+    bars += [("all other interactions", found.rest + _beyond(found), None, SECOND)]
+    bars += [("seeds", found.seeds, None, MUTED)]
+    figure = go.Figure()
+    figure.add_bar(
+        x=[share for _, share, _, _ in bars],
+        y=list(range(len(bars))),
+        orientation="h",
+        marker={"color": [colour for *_, colour in bars]},
+        text=[label(name) for name, *_ in bars],
+        textposition="none",
+        hovertemplate="%{text}: %{x:.1%}<extra></extra>",
+        showlegend=False,
+    )
+    chance = [(share, i) for i, (_, _, share, _) in enumerate(bars) if share is not None]
+    if chance:
+        figure.add_scatter(
+            x=[share for share, _ in chance],
+            y=[i for _, i in chance],
+            mode="markers",
+            marker={
+                "symbol": "line-ns",
+                "size": 16,
+                "line": {"width": 2.5, "color": "#D55E00"},
+            },
+            name="expected by chance",
+            hovertemplate="expected by chance: %{x:.1%}<extra></extra>",
+        )
+    figure.update_layout(
+        height=100 + ROW_HEIGHT * len(bars),
+        bargap=0.35,
+        xaxis={"title": "share of the variance", "tickformat": ".0%", "rangemode": "tozero"},
+        yaxis={
+            "tickvals": list(range(len(bars))),
+            "ticktext": [label(name, 30) for name, *_ in bars],
+            "range": [len(bars) - 0.4, -0.6],
+        },
+    )
+    first = alone[0]
+    every = [*found.alone, *found.pairs]
+    table = Table(
+        "Shares of the variance",
+        ["axes", "share", "expected by chance"],
+        [
+            *(
+                [" × ".join(s.axes), _percent(s.share), _percent(s.by_chance)]
+                for s in every[:MOST_ROWS]
+            ),
+            ["rest", _percent(found.rest), "–"],
+            ["seeds", _percent(found.seeds), "–"],
+        ],
+    )
+    summary = f"Importance: {first.axes[0]} alone explains {_percent(first.share)} of the variance."
+    return Chart("importance-chart", summary, description(figure), table)
+
+
+def _beyond(found: Importance) -> float:
+    """The shares of the axes and pairs that have no bar of their own."""
+    alone = sorted((share.share for share in found.alone), reverse=True)[MOST_AXES:]
+    pairs = sorted((share.share for share in found.pairs), reverse=True)[MOST_PAIR_SHARES:]
+    return sum(alone) + sum(pairs)
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f} %"

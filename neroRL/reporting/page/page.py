@@ -1,0 +1,114 @@
+"""Writes ``report.html``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+from plotly.utils import PlotlyJSONEncoder
+
+from neroRL.files import write_text
+from neroRL.reporting.analysis.analysis import Analysis
+from neroRL.reporting.page import winner
+from neroRL.reporting.page.parts import ACCENT, PALETTE, Section
+from neroRL.reporting.page.sections import sections
+from neroRL.reporting.ranking import Ranking
+
+REPORT_FILE = "report.html"
+_HERE = Path(__file__).parent
+MOST_OPTIONS = 200
+
+
+def write_page(
+    path: Path,
+    analysis: Analysis,
+    best: Path | None,
+    config: Mapping[str, Any] | None,
+    confirmation: Ranking | None = None,
+) -> None:
+    """Writes the page of a sweep: one file that asks no network for anything.
+
+    Args:
+        path: of the file.
+        analysis: what the sweep came to.
+        best: where the winner's config lies, if there is one.
+        config: the winner's config.
+        confirmation: ranking of the best permutations on fresh seeds; its number is the headline.
+    """
+    record = analysis.sweep.record
+    shown = sections(analysis, confirmation)
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    text = environment.get_template("page.html.j2").render(
+        name=analysis.sweep.directory.resolve().name,
+        headline=winner.headline(analysis.ranking, confirmation),
+        values=analysis.ranking.best.standing.values() if analysis.ranking.best else "",
+        facts=_facts(analysis),
+        sections=shown,
+        filters=_filters(analysis),
+        damaged=analysis.sweep.damaged,
+        command=winner.command(best),
+        difference=winner.difference(record.base, config) if config else None,
+        space=winner.search_space(record),
+        checklist=winner.checklist(analysis.sweep),
+        base=winner.base_config(record),
+        charts=_json(_figures(shown)),
+        palette=_json({"accent": ACCENT, "lines": PALETTE}),
+        style=Markup((_HERE / "page.css").read_text()),
+        script=Markup((_HERE / "page.js").read_text()),
+        plotly=Markup(get_plotlyjs()),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
+
+
+def _figures(shown: list[Section]) -> dict[str, Any]:
+    return {
+        chart.id: {"figure": chart.figure, "kind": chart.kind}
+        for section in shown
+        for chart in section.charts
+    }
+
+
+def _json(content: Any) -> Markup:
+    """JSON for a script element, which no text in it can end."""
+    text = json.dumps(content, cls=PlotlyJSONEncoder)
+    for mark in "<>&\u2028\u2029":
+        text = text.replace(mark, f"\\u{ord(mark):04x}")
+    return Markup(text)
+
+
+def _facts(analysis: Analysis) -> list[tuple[str, str]]:
+    costs, record = analysis.costs, analysis.sweep.record
+    ended = len(analysis.sweep.results)
+    others = ", ".join(
+        f"{count} {status}"
+        for status, count in costs.jobs.items()
+        if count and status != "completed"
+    )
+    return [
+        ("permutations", f"{record.permutations:,}"),
+        ("repetitions", f"{record.repetitions:,}"),
+        ("jobs ended", f"{ended:,} of {record.jobs:,}" + (f" ({others})" if others else "")),
+        ("job hours", f"{costs.hours:.3g}"),
+        ("environment steps", f"{costs.env_steps:,}"),
+    ]
+
+
+def _filters(analysis: Analysis) -> list[dict[str, Any]]:
+    """The axes of which the page lets choices be picked."""
+    return [
+        {"index": index, "name": axis.name, "choices": list(axis.choices)[:MOST_OPTIONS]}
+        for index, axis in enumerate(analysis.observed.axes)
+        if analysis.curves
+    ]

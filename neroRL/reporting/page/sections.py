@@ -1,0 +1,285 @@
+"""The sections of the page: which chart stands where, and what is said beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from neroRL.reporting.analysis.analysis import MOST_CHOICES_OF_PAIRS, Analysis
+from neroRL.reporting.analysis.costs import Costs
+from neroRL.reporting.analysis.importance import Importance
+from neroRL.reporting.page import axis_charts, charts
+from neroRL.reporting.page.parts import MOST_ROWS, Section, Table, left_out, number, span
+from neroRL.reporting.ranking import Ranking
+
+
+def sections(analysis: Analysis, confirmation: Ranking | None = None) -> list[Section]:
+    """Returns the sections that the numbers of a sweep allow, in order."""
+    found = [] if confirmation is None else [_confirmation(confirmation)]
+    if charts.ranked(analysis):
+        found += [_ranking(analysis), _curves(analysis), *_axes(analysis), *_beside(analysis)]
+    found += [_cost(analysis), _endings(analysis)]
+    return found
+
+
+def _confirmation(confirmed: Ranking) -> Section:
+    head = ["permutation", "repetitions", "iqm", "interval", "mean", "std", "values"]
+    rows = [
+        [
+            str(row.standing.permutation),
+            str(row.standing.runs),
+            number(row.standing.iqm),
+            span(row.interval),
+            number(row.mean),
+            number(row.std),
+            row.standing.values(),
+        ]
+        for row in confirmed.rows
+    ]
+    text = "The best permutations, trained again on seeds that no tuning job had."
+    note = left_out(MOST_ROWS, len(rows), "permutations", "confirmation/results.csv")
+    return Section(
+        "confirmation",
+        "Confirmation",
+        [text],
+        tables=[Table("Results on fresh seeds", head, rows[:MOST_ROWS], note)],
+    )
+
+
+def _ranking(analysis: Analysis) -> Section:
+    rows = charts.ranked(analysis)
+    confidence = f"{100 * analysis.ranking.confidence:g} %"
+    texts = [
+        f"Each dot is the interquartile mean of a permutation over its repetitions, its line the "
+        f"{confidence} bootstrap interval. Permutations that the best is not shown to be better "
+        "than are blue: the paired test decides that, not whether intervals overlap.",
+        *_names(analysis),
+    ]
+    note = left_out(charts.MOST_RANKED, len(rows), "permutations")
+    return Section(
+        "ranking",
+        "Ranking",
+        texts,
+        [charts.ranking_chart(analysis)],
+        notes=[note] if note else [],
+    )
+
+
+def _names(analysis: Analysis) -> list[str]:
+    """Says what the values beside a permutation's number are."""
+    axes = analysis.observed.axes
+    names = ", ".join(axis.name for axis in axes)
+    return [f"Beside its number stand a permutation's values of {names}."] if axes else []
+
+
+def _curves(analysis: Analysis) -> Section:
+    if not analysis.curves:
+        text = "The event files of these jobs are not here, so there are no curves."
+        return Section("curves", "Learning curves", [text])
+    total = len(charts.ranked(analysis))
+    texts = [
+        "Mean training reward over environment steps, and its Student's t interval over "
+        "repetitions. The best six of those chosen are in colour."
+    ]
+    missing = total - len(analysis.curves)
+    note = (
+        f"{missing:,} of {total:,} permutations are not drawn; TensorBoard shows the curves of all."
+        if missing
+        else ""
+    )
+    return Section(
+        "curves",
+        "Learning curves",
+        texts,
+        [charts.curves_chart(analysis)],
+        notes=[note] if note else [],
+    )
+
+
+def _axes(analysis: Analysis) -> list[Section]:
+    if not analysis.observed.axes:
+        return []
+    found = [
+        Section(
+            "effects",
+            "Effect of each axis",
+            [
+                "The difference each choice makes to the mean of its axis, with its paired t "
+                "interval. Jobs are compared with those that agree in all other axes and in the "
+                "repetition; an axis that applies beside some choices only is averaged over."
+            ],
+            axis_charts.marginal_charts(analysis),
+            notes=_holes(analysis),
+        )
+    ]
+    if analysis.pairs:
+        found.append(_pairs(analysis))
+    found.append(
+        Section(
+            "parallel",
+            "All axes at once",
+            [
+                "One line a permutation. Drag along an axis to keep the lines that pass there, or "
+                "use the filters of the learning curves, which choose lines here, too."
+            ],
+            [axis_charts.parallel_chart(analysis)],
+            notes=[
+                note
+                for note in [
+                    left_out(axis_charts.MOST_LINES, len(charts.ranked(analysis)), "permutations"),
+                    left_out(axis_charts.MOST_AXES, len(analysis.observed.axes), "axes"),
+                ]
+                if note
+            ],
+        )
+    )
+    if analysis.importance is not None:
+        found.append(_importance(analysis, analysis.importance))
+    return found
+
+
+def _holes(analysis: Analysis) -> list[str]:
+    shown = analysis.marginals[: axis_charts.MOST_AXES]
+    most = axis_charts.MOST_EFFECTS
+    crowded = [marginal.axis.name for marginal in shown if len(marginal.effects) > most]
+    holed = [marginal.axis.name for marginal in shown if not marginal.full]
+    notes = [left_out(axis_charts.MOST_AXES, len(analysis.marginals), "axes")]
+    if crowded:
+        notes.append(
+            f"Of {', '.join(crowded)}, the {most} choices with the largest effect are drawn."
+        )
+    if holed:
+        notes.append(
+            f"Some blocks lack choices of {', '.join(holed)}: choices and blocks are fitted "
+            "together by least squares, so that a better block is not taken for a better choice."
+        )
+    return [note for note in notes if note]
+
+
+def _pairs(analysis: Analysis) -> Section:
+    few = [one for one in analysis.observed.axes if len(one.choices) <= MOST_CHOICES_OF_PAIRS]
+    notes = []
+    if len(few) < len(analysis.observed.axes):
+        notes.append(f"Axes with more than {MOST_CHOICES_OF_PAIRS} choices are not drawn.")
+    hidden = len(analysis.pairs) - axis_charts.MOST_PAIRS
+    if hidden > 0:
+        notes.append(f"{hidden} further pairs are not drawn.")
+    return Section(
+        "pairs",
+        "Pairs of axes",
+        [f"The mean of {analysis.ranking.metric} over the permutations with both choices."],
+        axis_charts.pair_charts(analysis),
+        notes=notes,
+    )
+
+
+def _importance(analysis: Analysis, found: Importance) -> Section:
+    if found.exact:
+        way = (
+            "The grid is full, so this functional ANOVA of the permutations' means is exact: "
+            "shares of the axes alone, of pairs beyond that, of all other interactions, and of the "
+            "seeds add up to 100 %. "
+        )
+    else:
+        way = (
+            "The grid has holes, or keys that apply beside some choices only. The share of an axis "
+            "is the variance of its paired effects; interactions are not taken apart. "
+        )
+    effective = (
+        f"About {number(found.effective)} of {len(found.alone)} axes matter: the exponential of "
+        "the entropy of their shares, half of each pair's share counted for each of the two."
+        if found.effective is not None
+        else ""
+    )
+    notes = []
+    if any(share.by_chance is not None for share in found.alone):
+        notes.append("The orange marks show the share that seeds alone are expected to give.")
+    if analysis.observed.values.shape[1] < 2:
+        notes.append("With one repetition, the seeds' share is not known and hides in the others.")
+    hidden = max(len(found.pairs) - axis_charts.MOST_PAIR_SHARES, 0)
+    if hidden:
+        notes.append(f"The {hidden} smallest pairs are part of the other interactions.")
+    return Section(
+        "importance",
+        "Importance of axes",
+        [way + effective],
+        [axis_charts.importance_chart(found)],
+        notes=notes,
+    )
+
+
+def _beside(analysis: Analysis) -> list[Section]:
+    """What stands beside the ranking: comparisons with the best, and success."""
+    found = []
+    if analysis.improvement:
+        best = analysis.observed.permutations[0]
+        note = left_out(charts.MOST_RANKED, len(analysis.improvement), "permutations")
+        found.append(
+            Section(
+                "improvement",
+                "Probability of improvement",
+                [
+                    f"The chance that a run of permutation {best} does better than a run of "
+                    "another: 50 % is a coin toss."
+                ],
+                [charts.improvement_chart(analysis)],
+                notes=[note] if note else [],
+            )
+        )
+    success = _means(analysis, "success_mean")
+    if any(value is not None for value in success):
+        chart = charts.scatter_chart(analysis, "success-chart", "success rate", success)
+        text = f"The share of episodes that succeeded, beside {analysis.ranking.metric}."
+        found.append(Section("success", "Success rate", [text], [chart]))
+    return found
+
+
+def _means(analysis: Analysis, name: str) -> list[float | None]:
+    """The mean of a number over the completed jobs of each ranked permutation."""
+    told: dict[int, list[float]] = {}
+    for result in analysis.sweep.results:
+        value = result.number(name)
+        if value is not None and result.status == "completed":
+            told.setdefault(result.permutation, []).append(value)
+    numbers = [row.standing.permutation for row in charts.ranked(analysis)]
+    return [float(np.mean(told[one])) if one in told else None for one in numbers]
+
+
+def _cost(analysis: Analysis) -> Section:
+    costs = analysis.costs
+    shown = []
+    if charts.ranked(analysis):
+        minutes = [None if v is None else v / 60.0 for v in _means(analysis, "wall_seconds")]
+        shown = [charts.scatter_chart(analysis, "cost-chart", "minutes a job", minutes)]
+    return Section("cost", "Cost", ["What the jobs took.", *_saved(costs)], shown, [_sums(costs)])
+
+
+def _saved(costs: Costs) -> list[str]:
+    if not costs.updates_saved:
+        return []
+    return [
+        f"Stopping {costs.jobs['stopped']} jobs early saved {costs.updates_saved:,} updates, about "
+        f"{number(costs.hours_saved)} hours at the pace of these jobs."
+    ]
+
+
+def _sums(costs: Costs) -> Table:
+    rows: list[Sequence[str]] = [
+        ["environment steps", f"{costs.env_steps:,}"],
+        ["hours, all jobs together", number(costs.hours)],
+        ["steps per second (median job)", number(costs.steps_per_second)],
+        *([f"jobs {status}", str(count)] for status, count in costs.jobs.items()),
+    ]
+    return Table("Sums over all jobs that have ended", ["what", "sum"], rows)
+
+
+def _endings(analysis: Analysis) -> Section:
+    some = analysis.endings[:MOST_ROWS]
+    if not some:
+        text = "No job failed, diverged or was stopped."
+        return Section("endings", "Jobs that did not complete", [text])
+    rows = [[one.job, one.status, str(one.updates), one.reason or "–"] for one in some]
+    note = left_out(MOST_ROWS, len(analysis.endings), "jobs", "results.csv")
+    table = Table("Jobs and reasons", ["job", "status", "updates done", "reason"], rows, note)
+    return Section("endings", "Jobs that did not complete", tables=[table])

@@ -1,0 +1,146 @@
+"""The answer at the head of the page, the winner's config, and what it takes to do it again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from neroRL.records.results import PLACE
+from neroRL.records.sweep_record import SweepRecord
+from neroRL.records.sweeps import RecordedSweep
+from neroRL.reporting.analysis.observations import text_of
+from neroRL.reporting.page.parts import MOST_ROWS, Table, left_out, number, span
+from neroRL.reporting.ranking import Ranking
+from neroRL.reporting.summary import certainty
+
+_NO_DIFFERENCE = (*PLACE, "seed")
+MOST_CHOICES = 30
+MOST_SEEDS = 50
+
+
+@dataclass(frozen=True)
+class Headline:
+    """Says which permutation won.
+
+    Attributes:
+        title: in one sentence.
+        number: what it reached.
+        lines: how sure that is.
+    """
+
+    title: str
+    number: str
+    lines: list[str]
+
+
+def headline(ranking: Ranking, confirmation: Ranking | None) -> Headline:
+    """Returns the answer of a sweep: the permutation that the tuning jobs name the best.
+
+    Its number is that of the confirmation, where there is one.
+
+    Args:
+        ranking: of the tuning jobs.
+        confirmation: of the best permutations on fresh seeds.
+    """
+    if ranking.best is None:
+        return Headline("No permutation is ranked yet.", "No completed job has a result.", [])
+    best = ranking.best
+    for row in confirmation.rows if confirmation is not None else ():
+        if row.rank is not None and row.standing.permutation == best.standing.permutation:
+            best = row
+    confirmed = best is not ranking.best
+    told = confirmation if confirmation is not None and confirmed else ranking
+    standing = best.standing
+    interval = f", {100 * told.confidence:g} % interval {span(best.interval)}"
+    runs = f"{standing.runs} {'fresh ' if confirmed else ''}" + (
+        "repetitions" if standing.runs != 1 else "repetition"
+    )
+    reached = (
+        f"{told.metric}: interquartile mean {number(standing.iqm)}"
+        f"{interval if best.interval else ''}, over {runs}."
+    )
+    lines = certainty(told)
+    if confirmed:
+        lines = [*lines, "The sweep did not choose by these seeds, so the number is unbiased."]
+    else:
+        lines = [*lines, "The winner's own number is too good by selection; fresh seeds tell more."]
+    others = len(ranking.tied) - 1
+    tied = f"leads, tied with {others} other{'s' if others > 1 else ''}" if others else "won"
+    return Headline(f"Permutation {standing.permutation} {tied}", reached, lines)
+
+
+def difference(base: Mapping[str, Any], config: Mapping[str, Any]) -> Table:
+    """Returns where the winner's config differs from the base config.
+
+    Args:
+        base: the base config.
+        config: the winner's.
+    """
+    before, after = _flat(base), _flat(config)
+    rows = [
+        [key, _shown(before, key), _shown(after, key)]
+        for key in dict.fromkeys([*after, *before])
+        if key not in _NO_DIFFERENCE and _shown(before, key) != _shown(after, key)
+    ]
+    return Table("Difference to the base config", ["key", "base", "winner"], rows)
+
+
+def _shown(values: Mapping[str, Any], key: str) -> str:
+    return text_of(values[key]) if key in values else "–"
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def command(best: Path | None) -> str | None:
+    """Returns the command that trains the winner."""
+    return f"ntrain --config={shlex.quote(str(best))}" if best is not None else None
+
+
+def search_space(record: SweepRecord) -> Table:
+    """Returns the axes and their choices."""
+    rows = []
+    for key, choices in record.axes.items():
+        texts = [text_of(choice) for choice in choices]
+        more = f" and {len(texts) - MOST_CHOICES} more" if len(texts) > MOST_CHOICES else ""
+        rows.append([key, ", ".join(texts[:MOST_CHOICES]) + more])
+    note = left_out(MOST_ROWS, len(rows), "axes", "sweep.yaml")
+    return Table("Search space", ["key", "choices"], rows[:MOST_ROWS], note)
+
+
+def checklist(sweep: RecordedSweep) -> Table:
+    """Returns what somebody needs to know to run the sweep again."""
+    record = sweep.record
+    seeds = sorted({result.seed for result in sweep.results})
+    shown = ", ".join(map(str, seeds[:MOST_SEEDS]))
+    more = f" and {len(seeds) - MOST_SEEDS} more" if len(seeds) > MOST_SEEDS else ""
+    threads = sorted({result.threads for result in sweep.results if result.threads is not None})
+    rows = [
+        ["command line", record.command or "not recorded"],
+        ["tuning file", record.tune or "none"],
+        ["grid", f"{record.permutations:,} permutations, {record.repetitions} repetitions"],
+        ["base seed", str(record.seed)],
+        ["seeds of the tuning jobs", (shown + more) or "none yet"],
+        ["torch threads a job", ", ".join(map(str, threads)) or "not recorded"],
+        *([f"version of {name}", version] for name, version in record.versions.items()),
+        *([f"hardware: {name}", value] for name, value in record.hardware.items()),
+    ]
+    if not record.hardware:
+        rows.append(["hardware", "not recorded by the version that ran the sweep"])
+    return Table("What it takes to run the sweep again", ["what", "value"], rows)
+
+
+def base_config(record: SweepRecord) -> str:
+    """Returns the base config as text."""
+    return json.dumps(dict(record.base), indent=2, default=str)

@@ -1,0 +1,48 @@
+"""The files that show a sweep: ``report.html`` and ``figures/``.
+
+Only ``nreport`` writes them, and so only it waits for the plotting libraries.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from neroRL.errors import ConfigError
+from neroRL.records.sweeps import RecordedSweep
+from neroRL.reporting.analysis.analysis import analyse
+from neroRL.reporting.figures import FIGURES, write_figures
+from neroRL.reporting.page.page import REPORT_FILE, write_page
+from neroRL.reporting.ranking import Ranking
+from neroRL.reporting.ranking_files import Written, best_config
+
+
+def write_report(
+    directory: Path,
+    sweep: RecordedSweep,
+    ranking: Ranking,
+    written: Written,
+    confirmation: Ranking | None = None,
+) -> Path:
+    """Writes the page and the figures of a sweep.
+
+    Args:
+        directory: where to.
+        sweep: as its files tell it.
+        ranking: of its permutations.
+        written: the files of the ranking.
+        confirmation: ranking of the best permutations with fresh seeds, if there is one.
+
+    Returns:
+        The path of the page.
+    """
+    analysis = analyse(sweep, ranking)
+    config = None
+    if ranking.best is not None:
+        try:
+            config = best_config(sweep.directory, ranking.best, sweep.results)
+        except ConfigError:  # written.warning tells why
+            config = None
+    page = directory / REPORT_FILE
+    write_page(page, analysis, written.best, config, confirmation)
+    write_figures(directory / FIGURES, analysis)
+    return page

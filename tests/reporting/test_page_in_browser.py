@@ -1,0 +1,138 @@
+"""The page in a browser: charts, filters, network, accessibility, a phone's width."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+
+from neroRL.reporting.tensorboard import SUMMARIES, Summaries
+from tests.reporting.test_page import page_of, sweep_of
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+AXES = {"trainer.gamma": [0.9, 0.99], "model.activation": ["relu", "</script><b>"]}
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """The page of a sweep with everything a page can show."""
+    directory = tmp_path_factory.mktemp("browser") / "run"
+    directory.mkdir()
+    random = np.random.default_rng(0)
+    values = np.arange(4.0)[:, None] + random.normal(size=(4, 5)) / 4
+    sweep = sweep_of(directory, AXES, values)
+    for result in sweep.results:
+        summaries = Summaries(directory / result.directory / SUMMARIES, "run")
+        for update in range(20):
+            told = {"episode/reward_mean": update * result.objective}
+            summaries.scalars(update, 10 * update, told)
+        summaries.close()
+    for number, result in enumerate(sweep.results):
+        object.__setattr__(result, "success_mean", number / 20)
+    page_of(sweep, directory / "report")
+    return directory / "report/report.html"
+
+
+@pytest.fixture(scope="module")
+def page(report, tmp_path_factory):
+    """The page in a browser, and what it asked for and complained about."""
+    from playwright.sync_api import sync_playwright
+
+    profile = tmp_path_factory.mktemp("profile")
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            profile, executable_path=CHROMIUM, args=FLAGS, headless=True
+        )
+        page = context.new_page()
+        page.requests, page.errors = [], []
+        page.on("request", lambda request: page.requests.append(request.url))
+        page.on("pageerror", lambda error: page.errors.append(str(error)))
+        page.goto(report.as_uri())
+        yield page
+        context.close()
+
+
+def _drawn(page):
+    """Charts that are shown, and those of them that have a drawing."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll('.chart')].filter(c => !c.closest('[hidden]'))
+            .map(c => [c.id, c.querySelectorAll('.main-svg').length > 0
+                             && c.data.length > 0 && c.getBoundingClientRect().height > 100])"""
+    )
+
+
+def _shown(page):
+    """Permutations whose curves are shown."""
+    return page.evaluate(
+        """() => document.getElementById('curves-chart').data
+            .filter(t => t.meta.role === 'line' && t.visible).map(t => t.meta.permutation).sort()"""
+    )
+
+
+def test_every_chart_is_drawn_and_nothing_is_asked_of_a_network(page, report):
+    drawn = _drawn(page)
+    assert {name for name, _ in drawn} >= {
+        "ranking-chart", "curves-chart", "marginal-0", "marginal-1", "pair-0", "parallel-chart",
+        "importance-chart", "improvement-chart", "success-chart", "cost-chart",
+    }  # fmt: skip
+    parallel = [name for name, done in drawn if not done]
+    assert parallel in ([], ["parallel-chart"])  # it needs WebGL
+    if parallel:
+        assert "WebGL" in page.text_content("#parallel-chart")
+    assert page.errors == []
+    outside = [url for url in page.requests if not url.startswith(("data:", "blob:"))]
+    assert outside == [report.as_uri()]
+
+
+def test_filters_choose_curves_with_the_keyboard_alone(page):
+    assert _shown(page) == [0, 1, 2, 3]
+    page.focus("select[data-axis='0']")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    assert _shown(page) == [2, 3]
+    assert page.text_content("#shown") == "2 of 4 curves shown"
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown")
+    assert _shown(page) == [2]
+    page.focus("#reset")
+    page.keyboard.press("Enter")
+    assert _shown(page) == [0, 1, 2, 3]
+
+
+def test_texts_of_users_stay_texts(page):
+    assert page.evaluate("document.querySelectorAll('svg b, figure b').length") == 0
+    assert "</script><b>" in page.text_content("#curves-chart")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(page, scheme):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page.emulate_media(color_scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    found = Axe().run(page).response["violations"]
+    serious = [one for one in found if one["impact"] in ("serious", "critical")]
+    assert [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in serious] == []
+    # Charts follow the page: their text is as light as the page's.
+    ink = page.evaluate("getComputedStyle(document.body).color")
+    chart = page.evaluate("getComputedStyle(document.querySelector('#cost-chart text')).fill")
+    assert chart == ink
+
+
+def test_a_phone_shows_the_page_without_scrolling_sideways(page):
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.wait_for_function("document.getElementById('cost-chart').clientWidth < 360")
+    page.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('figure:not(.parallel) .main-svg')]"
+        ".map(svg => svg.getBoundingClientRect().right)"
+    )
+    assert max(sizes) <= 360
