@@ -120,8 +120,8 @@ def test_the_headline_is_the_confirmations_where_there_is_one(tmp_path):
     assert "too good by selection" in text
     fresh = rank(jobs(grid({"a.b": [1, 2]}), np.array([[4.0] * 6, [3.0] * 6])), 2)
     text = page_of(sweep, tmp_path / "confirmed", fresh)
-    assert "<h1>Permutation 0 won</h1>" in text
-    assert "over 6 fresh repetitions." in text
+    assert "<h1>Permutation 1 won, but permutation 0 did better on fresh seeds</h1>" in text
+    assert "interquartile mean 3, 95 % interval 3 to 3, over 6 fresh repetitions." in text
     assert "too good by selection" not in text
 
 

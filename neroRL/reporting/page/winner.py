@@ -70,7 +70,14 @@ def headline(ranking: Ranking, confirmation: Ranking | None) -> Headline:
         lines = [*lines, "The winner's own number is too good by selection; fresh seeds tell more."]
     others = len(ranking.tied) - 1
     tied = f"leads, tied with {others} other{'s' if others > 1 else ''}" if others else "won"
-    return Headline(f"Permutation {standing.permutation} {tied}", reached, lines)
+    title = f"Permutation {standing.permutation} {tied}"
+    if (
+        confirmed
+        and told.best is not None
+        and told.best.standing.permutation != standing.permutation
+    ):
+        title += f", but permutation {told.best.standing.permutation} did better on fresh seeds"
+    return Headline(title, reached, lines)
 
 
 def difference(base: Mapping[str, Any], config: Mapping[str, Any]) -> Table:
