@@ -71,7 +71,7 @@ def read_sweep(directory: Path | str) -> RecordedSweep:
         message = "is being extended, or was interrupted in it: run its command again to finish"
         raise OutputError(f"{directory} {message}")
     results, damaged = [], []
-    for permutation, repetition in _jobs(directory):
+    for permutation, repetition in jobs_in(directory):
         job = directory / f"{permutation}/{repetition}"
         try:
             result = load_result(job)
@@ -102,8 +102,8 @@ def permutations_with_jobs(directory: Path) -> list[int]:
     return sorted(_numbers(directory)) if directory.is_dir() else []
 
 
-def _jobs(directory: Path) -> list[tuple[int, int]]:
-    """The permutation and the repetition of each job's directory, in the order of the sweep."""
+def jobs_in(directory: Path) -> list[tuple[int, int]]:
+    """Returns permutation and repetition of each job's directory, in the order of the sweep."""
     found = [
         (permutation, repetition)
         for permutation in _numbers(directory)

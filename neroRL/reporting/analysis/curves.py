@@ -96,20 +96,33 @@ def _curve(
 def read_run(job: Path) -> dict[int, tuple[float, float]]:
     """Returns environment steps and mean reward of a job by update.
 
+    Args:
+        job: its directory.
+    """
+    return {
+        update: (told[ENV_STEPS], told[REWARD])
+        for update, told in read_scalars(job).items()
+        if ENV_STEPS in told and np.isfinite(told.get(REWARD, np.nan))
+    }
+
+
+def read_scalars(job: Path) -> dict[int, dict[str, float]]:
+    """Returns what a job told TensorBoard, by update and tag.
+
     A job that went on after it was cut off has several files. What the later ones tell of an update
     counts, and nothing that earlier ones tell beyond the checkpoint it went on from.
 
     Args:
         job: its directory.
     """
-    found: dict[int, tuple[float, float]] = {}
+    found: dict[int, dict[str, float]] = {}
     for event in _events(job / SUMMARIES):
         if event.session_log.status == SessionLog.START:
             for update in [update for update in found if update >= event.step]:
                 del found[update]
-        told = {value.tag: value.simple_value for value in event.summary.value}
-        if ENV_STEPS in told and np.isfinite(told.get(REWARD, np.nan)):
-            found[event.step] = told[ENV_STEPS], told[REWARD]
+        for value in event.summary.value:
+            if value.WhichOneof("value") == "simple_value":
+                found.setdefault(event.step, {})[value.tag] = value.simple_value
     return found
 
 

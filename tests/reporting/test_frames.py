@@ -1,0 +1,57 @@
+"""``neroRL.read_sweep``: a real sweep as data frames."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+
+import pandas
+import pytest
+
+import neroRL
+from neroRL.errors import OutputError
+from tests.doors.sweeps import ARGUMENTS
+
+SPACE = "hyperparameters:\n  model/memory: [none, gru]\n  hidden_state_size: [8, 16]\n"
+
+
+def test_a_real_sweep_as_data_frames(door, tiny, tmp_path):
+    (tmp_path / "space.yaml").write_text(SPACE)
+    confirm = ["hydra.sweeper.confirm=1", "hydra.sweeper.confirm_repetitions=1"]
+    assert door("ntune", [*ARGUMENTS, "--num-repetitions=2", *confirm]).status == 0
+    sweep = neroRL.read_sweep("out/run")
+    written = pandas.read_csv(tmp_path / "out/run/results.csv", keep_default_na=False)
+    text = sweep.results.to_csv(index=False)
+    pandas.testing.assert_frame_equal(
+        pandas.read_csv(io.StringIO(text), keep_default_na=False), written
+    )
+    assert list(sweep.results["permutation"]) == [0, 1, 2, 0, 1, 2]
+    assert sweep.results["model.recurrence.hidden_state_size"].isna().tolist()[:3] == [
+        True,
+        False,
+        False,
+    ]
+    curves = sweep.curves
+    assert curves.index.names == ["permutation", "repetition", "update"]
+    assert [tuple(row) for row in curves.index] == [
+        (p, r, u) for p in range(3) for r in range(2) for u in (1, 2)
+    ]
+    last = curves.xs(2, level="update")["time/env_steps"]
+    assert (
+        last.tolist()
+        == sweep.results.sort_values(["permutation", "repetition"])["env_steps"].tolist()
+    )
+    assert sweep.confirmation is not None
+    assert len(sweep.confirmation.results) == 1
+    assert sweep.confirmation.confirmation is None
+
+
+def test_where_there_is_no_sweep(tmp_path):
+    with pytest.raises(OutputError, match="is no sweep"):
+        neroRL.read_sweep(tmp_path)
+
+
+def test_pandas_is_imported_by_nothing_else():
+    code = "import neroRL, neroRL.tune, neroRL.report, sys; assert 'pandas' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
