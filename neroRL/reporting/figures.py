@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -28,6 +25,7 @@ MOST_AXES = 12
 MOST_EFFECTS = 12
 _COLUMNS = 3
 _LONGEST = 40
+_LONGEST_TITLE = 90
 # Fonts as outlines that editors and publishers accept; text is no markup.
 _STYLE: dict[Any, Any] = {
     "pdf.fonttype": 42,
@@ -63,7 +61,6 @@ def write_figures(directory: Path, analysis: Analysis) -> None:
                 content = io.BytesIO()
                 figure.savefig(content, format=kind, dpi=200, metadata=told)
                 write_bytes(directory / f"{name}.{kind}", content.getvalue())
-            plt.close(figure)
 
 
 def _short(text: str) -> str:
@@ -71,8 +68,15 @@ def _short(text: str) -> str:
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 
+def _names(analysis: Analysis) -> str:
+    """What stands beside a permutation's number."""
+    names = ", ".join(axis.name for axis in analysis.observed.axes)
+    return f"permutation: {names}"[:_LONGEST_TITLE]
+
+
 def _empty(text: str) -> Figure:
-    figure, axes = plt.subplots(figsize=(5, 1.5))
+    figure = Figure(figsize=(5, 1.5))
+    axes = figure.subplots()
     axes.axis("off")
     axes.text(0.5, 0.5, text, ha="center", va="center")
     return figure
@@ -82,7 +86,8 @@ def _ranking(analysis: Analysis) -> Figure:
     rows = [row for row in analysis.ranking.rows[:MOST_RANKED] if row.rank is not None]
     if not rows:
         return _empty("No permutation is ranked.")
-    figure, axes = plt.subplots(figsize=(5.5, 0.7 + 0.22 * len(rows)))
+    figure = Figure(figsize=(5.5, 0.7 + 0.22 * len(rows)))
+    axes = figure.subplots()
     for place, row in enumerate(rows):
         colour = ACCENT if row.tied_with_best else MUTED
         if row.interval:
@@ -93,6 +98,7 @@ def _ranking(analysis: Analysis) -> Figure:
     )
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel(f"{analysis.ranking.metric} (interquartile mean)")
+    axes.set_title(_names(analysis), loc="left", fontsize=8)
     return figure
 
 
@@ -101,7 +107,8 @@ def _curves(analysis: Analysis) -> Figure:
         return _empty("There are no learning curves.")
     observed = analysis.observed
     place = {int(number): row for row, number in enumerate(observed.permutations)}
-    figure, axes = plt.subplots(figsize=(5.5, 3.4))
+    figure = Figure(figsize=(5.5, 3.4))
+    axes = figure.subplots()
     for order, curve in reversed(list(enumerate(analysis.curves))):
         coloured = order < MOST_CURVES
         colour = PALETTE[order] if coloured else MUTED
@@ -116,7 +123,15 @@ def _curves(analysis: Analysis) -> Figure:
             label=_short(observed.brief(place[curve.permutation])) if coloured else None,
         )
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles[::-1], labels[::-1], loc="outside lower left", frameon=False, ncols=2)
+    figure.legend(
+        handles[::-1],
+        labels[::-1],
+        loc="outside lower left",
+        frameon=False,
+        ncols=2,
+        title=_names(analysis),
+        alignment="left",
+    )
     axes.set_ylim(drawn_range(analysis.curves))
     axes.set_xlabel("environment steps")
     axes.set_ylabel("mean reward of 100 episodes")
@@ -129,9 +144,8 @@ def _marginals(analysis: Analysis) -> Figure:
         return _empty("No axis has several choices.")
     columns = min(len(shown), _COLUMNS)
     lines = -(-len(shown) // columns)
-    figure, grid = plt.subplots(
-        lines, columns, figsize=(2.2 * columns + 0.4, 2.0 * lines), sharey=True, squeeze=False
-    )
+    figure = Figure(figsize=(2.2 * columns + 0.4, 2.0 * lines))
+    grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
     for axes, marginal in zip(grid.flat, shown, strict=False):
         _marginal(axes, marginal)
     for axes in grid.flat[len(shown) :]:

@@ -35,13 +35,10 @@ def test_a_real_sweep_as_data_frames(door, tiny, tmp_path):
     curves = sweep.curves
     assert curves.index.names == ["permutation", "repetition", "update"]
     assert [tuple(row) for row in curves.index] == [
-        (p, r, u) for p in range(3) for r in range(2) for u in (1, 2)
+        (p, r, u) for r in range(2) for p in range(3) for u in (1, 2)
     ]
     last = curves.xs(2, level="update")["time/env_steps"]
-    assert (
-        last.tolist()
-        == sweep.results.sort_values(["permutation", "repetition"])["env_steps"].tolist()
-    )
+    assert last.tolist() == sweep.results["env_steps"].tolist()
     assert sweep.confirmation is not None
     assert len(sweep.confirmation.results) == 1
     assert sweep.confirmation.confirmation is None

@@ -15,7 +15,8 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-AXES = {"trainer.gamma": [0.9, 0.99], "model.activation": ["relu", "</script><b>"]}
+LONG = "trainer.a_rather_long_schedule_of_something.initial"
+AXES = {"trainer.gamma": [0.9, 0.99], LONG: ["relu", "</script><b>"]}
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 
@@ -124,6 +125,20 @@ def test_axe_finds_nothing_serious(page, scheme):
     ink = page.evaluate("getComputedStyle(document.body).color")
     chart = page.evaluate("getComputedStyle(document.querySelector('#cost-chart text')).fill")
     assert chart == ink
+
+
+def test_print_has_the_width_of_paper_and_dark_text(page):
+    page.emulate_media(color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    sizes = page.evaluate(
+        "[...document.querySelectorAll('figure:not([hidden]) .main-svg')]"
+        ".map(svg => svg.getBoundingClientRect().width)"
+    )
+    assert max(sizes) <= 42 * 16
+    text = "getComputedStyle(document.querySelector('#cost-chart text')).fill"
+    assert page.evaluate(text) == "rgb(0, 0, 0)"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(text) != "rgb(0, 0, 0)"
 
 
 def test_a_phone_shows_the_page_without_scrolling_sideways(page):

@@ -19,6 +19,7 @@ from neroRL.reporting.tensorboard import ENV_STEPS, EVENT_FILES, SUMMARIES
 REWARD = "episode/reward_mean"
 MOST_PERMUTATIONS = 50
 MOST_JOBS = 250
+MOST_BYTES = 500_000_000
 MOST_POINTS = 200
 
 Values = NDArray[np.float64]
@@ -57,15 +58,17 @@ def learning_curves(sweep: Path, ranking: Ranking) -> list[Curve]:
         ranking: of its permutations.
     """
     found: list[Curve] = []
-    jobs = 0
+    jobs = size = 0
     for row in ranking.rows[:MOST_PERMUTATIONS]:
-        if row.rank is None or jobs >= MOST_JOBS:
+        if row.rank is None or jobs >= MOST_JOBS or size >= MOST_BYTES:
             break
         number = row.standing.permutation
         runs = []
         for repetition in list(row.standing.objectives)[: MOST_JOBS - jobs]:
+            job = sweep / f"{number}/{repetition}"
             jobs += 1
-            run = read_run(sweep / f"{number}/{repetition}")
+            size += sum(path.stat().st_size for path in _files(job))
+            run = read_run(job)
             if run:
                 runs.append(run)
         curve = _curve(number, runs, ranking.confidence)
@@ -116,7 +119,7 @@ def read_scalars(job: Path) -> dict[int, dict[str, float]]:
         job: its directory.
     """
     found: dict[int, dict[str, float]] = {}
-    for event in _events(job / SUMMARIES):
+    for event in _events(_files(job)):
         if event.session_log.status == SessionLog.START:
             for update in [update for update in found if update >= event.step]:
                 del found[update]
@@ -126,10 +129,14 @@ def read_scalars(job: Path) -> dict[int, dict[str, float]]:
     return found
 
 
-def _events(directory: Path) -> Iterator[Event]:
-    """The events below a directory, file by file in the order the files were begun."""
+def _files(job: Path) -> list[Path]:
+    return sorted((job / SUMMARIES).rglob(EVENT_FILES))
+
+
+def _events(files: Sequence[Path]) -> Iterator[Event]:
+    """The events of files, one after the other in the order they were begun."""
     begun = []
-    for path in directory.rglob(EVENT_FILES):
+    for path in files:
         first = next(_records(path), None)
         if first is None:
             continue

@@ -257,6 +257,10 @@ def importance_chart(found: Importance) -> Chart:
             "ticktext": [label(name, 30) for name, *_ in bars],
             "range": [len(bars) - 0.4, -0.6],
         },
+        meta={
+            "wide": [label(name, 30) for name, *_ in bars],
+            "narrow": [label(name, 16) for name, *_ in bars],
+        },
     )
     first = alone[0]
     every = [*found.alone, *found.pairs]

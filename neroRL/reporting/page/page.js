@@ -162,6 +162,12 @@
   drawAll();
   dark.addEventListener("change", drawAll);
   narrow.addEventListener("change", drawAll);
-  addEventListener("beforeprint", () => { printing = true; drawAll(); });
-  addEventListener("afterprint", () => { printing = false; drawAll(); });
+  // Charts have the width that they are drawn at: that of a sheet of paper.
+  const print = (now) => {
+    printing = now;
+    document.body.style.width = now ? "42rem" : "";
+    drawAll();
+  };
+  addEventListener("beforeprint", () => print(true));
+  addEventListener("afterprint", () => print(false));
 })();

@@ -70,7 +70,7 @@ def _names(analysis: Analysis) -> list[str]:
     """Says what the values beside a permutation's number are."""
     axes = analysis.observed.axes
     names = ", ".join(axis.name for axis in axes)
-    return [f"Beside its number stand a permutation's values of {names}."] if axes else []
+    return [f"A permutation's number is followed by its values of {names}."] if axes else []
 
 
 def _curves(analysis: Analysis) -> Section:
@@ -187,7 +187,7 @@ def _importance(analysis: Analysis, found: Importance) -> Section:
             "is the variance of its paired effects; interactions are not taken apart. "
         )
     effective = (
-        f"About {number(found.effective)} of {len(found.alone)} axes matter: the exponential of "
+        f"About {found.effective:.1f} of {len(found.alone)} axes matter: the exponential of "
         "the entropy of their shares, half of each pair's share counted for each of the two."
         if found.effective is not None
         else ""
