@@ -154,7 +154,7 @@ def test_the_share_that_chance_gives_is_its_mean_over_many_draws():
     axes = {"a.x": [0, 1], "a.y": [0, 1, 2]}
     points, random = grid(axes), np.random.default_rng(3)
     told, expected = [], []
-    for _ in range(300):
+    for _ in range(100):
         values = random.normal(size=(6, 4)) + 3 * random.normal(size=(1, 4))
         found = observed(axes, points, values)
         shares = importance(found, [])

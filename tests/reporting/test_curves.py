@@ -68,6 +68,16 @@ def test_mean_and_interval_over_repetitions(tmp_path):
     np.testing.assert_allclose(curve.high, high, rtol=1e-5)
 
 
+def test_no_more_is_read_than_takes_seconds(tmp_path, monkeypatch):
+    for number in range(3):
+        _train(tmp_path / f"{number}/0", [1.0, 2.0])
+    ranking = ranking_of([{"a": number} for number in range(3)], np.array([[1.0], [3.0], [2.0]]))
+    assert [curve.permutation for curve in learning_curves(tmp_path, ranking)] == [1, 2, 0]
+    (path,) = (tmp_path / "1/0" / SUMMARIES).rglob("events*")
+    monkeypatch.setattr("neroRL.reporting.analysis.curves.MOST_BYTES", path.stat().st_size + 1)
+    assert [curve.permutation for curve in learning_curves(tmp_path, ranking)] == [1, 2]
+
+
 def test_only_what_is_drawn_is_read(tmp_path, monkeypatch):
     read = []
     monkeypatch.setattr(

@@ -263,21 +263,25 @@ def importance_chart(found: Importance) -> Chart:
         },
     )
     first = alone[0]
-    every = [*found.alone, *found.pairs]
-    table = Table(
+    summary = f"Importance: {first.axes[0]} alone explains {_percent(first.share)} of the variance."
+    return Chart("importance-chart", summary, description(figure), _shares(found))
+
+
+def _shares(found: Importance) -> Table:
+    rows = [
+        [" × ".join(share.axes), _percent(share.share), _percent(share.by_chance)]
+        for share in (*found.alone, *found.pairs)
+    ]
+    return Table(
         "Shares of the variance",
         ["axes", "share", "expected by chance"],
         [
-            *(
-                [" × ".join(s.axes), _percent(s.share), _percent(s.by_chance)]
-                for s in every[:MOST_ROWS]
-            ),
-            ["rest", _percent(found.rest), "–"],
+            *rows[:MOST_ROWS],
+            ["all further interactions", _percent(found.rest), "–"],
             ["seeds", _percent(found.seeds), "–"],
         ],
+        f"{len(rows) - MOST_ROWS:,} further pairs are not shown." if len(rows) > MOST_ROWS else "",
     )
-    summary = f"Importance: {first.axes[0]} alone explains {_percent(first.share)} of the variance."
-    return Chart("importance-chart", summary, description(figure), table)
 
 
 def _beyond(found: Importance) -> float:
