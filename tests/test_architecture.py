@@ -9,7 +9,10 @@ from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "neroRL"
+PROJECT = Path(__file__).resolve().parents[1]
+PACKAGE = PROJECT / "neroRL"
+MODULES = sorted([*PACKAGE.rglob("*.py"), *(PROJECT / "hydra_plugins").rglob("*.py")])
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 320, 60
 # What each package may import from neroRL, besides itself.
 FOUNDATION = {"errors", "files", "locks", "streams", "cores", "config", "records"}
 ALLOWED = {
@@ -81,9 +84,13 @@ def test_hydras_discovery_of_the_sweeper_stays_light():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: p.stem)
-def test_modules_stay_small(path):
-    assert len(path.read_text().splitlines()) <= 400
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PROJECT)))
+def test_modules_and_functions_stay_small(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= MOST_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno - node.lineno < MOST_LINES_OF_A_FUNCTION, node.name
 
 
 def test_no_module_is_named_like_the_standard_library():

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from neroRL.composition.completion import MEMORIES, complete
+from neroRL.composition.completion import complete
 from neroRL.config.checks import flat
+from neroRL.config.schema import MEMORIES
 
 ENVIRONMENT, TYPE, RESET_PARAMS = "environment", "environment.type", "environment.reset_params"
 # Where keys stand that only some choices of a sweep have.

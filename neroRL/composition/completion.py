@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from neroRL.config import Config, as_mapping
-from neroRL.config.schema import EnvironmentConfig, RecurrenceConfig, TransformerConfig
+from neroRL.config.schema import MEMORIES, EnvironmentConfig
 from neroRL.environments import registry
 from neroRL.errors import NeroRLError
-
-MEMORIES = {"recurrence": RecurrenceConfig, "transformer": TransformerConfig}
 
 
 def defaults() -> dict[str, Any]:

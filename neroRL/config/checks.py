@@ -114,9 +114,11 @@ def _check_updates(config: Config) -> list[Problem]:
 
 
 def _check_memory(config: Config) -> list[Problem]:
-    recurrence, transformer = config.model.recurrence, config.model.transformer
-    if recurrence is not None and transformer is not None:
-        return [Problem("model", "has both recurrence and transformer; set one of them to null")]
+    given = list(config.model.memories)
+    if len(given) > 1:
+        message = f"has both {given[0]} and {given[1]}; set one of them to null"
+        return [Problem("model", message)]
+    transformer = config.model.transformer
     if transformer is not None and transformer.embed_dim % transformer.num_heads:
         message = f"{transformer.embed_dim} is not divisible by num_heads = {transformer.num_heads}"
         return [Problem("model.transformer.embed_dim", message)]

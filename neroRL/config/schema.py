@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from pydantic import ConfigDict, Field, Strict
 from pydantic.dataclasses import dataclass
@@ -135,8 +135,15 @@ class ModelConfig:
     hidden_layer: Literal["default"] = "default"
     num_hidden_layers: Layers = 2
     num_hidden_units: Units = 512
+    # Memories, of which at most one is given; each section that may be None is one.
     recurrence: RecurrenceConfig | None = None
     transformer: TransformerConfig | None = None
+
+    @property
+    def memories(self) -> dict[str, Any]:
+        """Returns the configs of the memories that are given, by their sections."""
+        found = {name: getattr(self, name) for name in MEMORIES}
+        return {name: config for name, config in found.items() if config is not None}
 
     @property
     def weights_file(self) -> Path:
@@ -146,6 +153,15 @@ class ModelConfig:
             UsageError: it begins with ``~``, and no home directory is known.
         """
         return expanded(self.model_path)
+
+
+def _optional_sections(schema: type) -> dict[str, type]:
+    hints = {name: get_args(hint) for name, hint in get_type_hints(schema).items()}
+    return {name: types[0] for name, types in hints.items() if type(None) in types}
+
+
+MEMORIES = _optional_sections(ModelConfig)
+"""The dataclass of each memory, by its section of ``model``."""
 
 
 @dataclass(config=STRICT)

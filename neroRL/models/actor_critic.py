@@ -11,7 +11,7 @@ from neroRL.models.encoders import Encoder, Observations, activation_of_linear
 from neroRL.models.heads import Heads
 from neroRL.models.initialisation import orthogonal_
 from neroRL.models.memory.factory import make_memory
-from neroRL.models.memory.interface import MemoryState, Pieces
+from neroRL.models.memory.interface import Inputs, MemoryState, Pieces
 
 
 class ActorCritic(nn.Module):
@@ -34,7 +34,8 @@ class ActorCritic(nn.Module):
         activation = activation_of_linear(config.activation)
         self.encoder = Encoder(config, specification)
         self.memory = make_memory(
-            config, self.encoder.output_size, activation, specification.max_episode_steps
+            config,
+            Inputs(self.encoder.output_size, activation, specification.max_episode_steps),
         )
         layers: list[nn.Module] = []
         size = self.memory.output_size

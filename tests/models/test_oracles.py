@@ -13,7 +13,7 @@ from neroRL.config.convolutions import allowed_sizes, feature_map
 from neroRL.config.schema import ModelConfig, RecurrenceConfig, TransformerConfig
 from neroRL.environments.specification import VISUAL, EnvironmentSpec
 from neroRL.models.encoders import Encoder
-from neroRL.models.memory.interface import Pieces
+from neroRL.models.memory.interface import Inputs, Pieces
 from neroRL.models.memory.recurrent import RecurrentMemory
 from neroRL.models.memory.transformer import TransformerMemory
 
@@ -124,7 +124,7 @@ def test_residual_layers(layer_type):
     config = RecurrenceConfig(
         layer_type=layer_type, num_layers=2, hidden_state_size=16, residual=True
     )
-    memory = RecurrentMemory(config, 12, torch.nn.ReLU())
+    memory = RecurrentMemory(config, Inputs(12, torch.nn.ReLU()))
     renamed = _renamed(
         oracle["weights"],
         (r"linear_transform", "embedding.0"),
@@ -169,7 +169,7 @@ def _transformer(name: str, weights: dict[str, torch.Tensor]) -> TransformerMemo
     config = TransformerConfig(
         num_blocks=2, embed_dim=32, num_heads=4, memory_length=SLOTS, **TRANSFORMERS[name]
     )
-    memory = TransformerMemory(config, 10, torch.nn.ReLU(), EPISODE)
+    memory = TransformerMemory(config, Inputs(10, torch.nn.ReLU(), EPISODE))
     renamed = _renamed(
         weights,
         (r"linear_embedding", "embedding.0"),

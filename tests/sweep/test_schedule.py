@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import doctest
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neroRL.sweep import engine
 from neroRL.sweep import schedule as module
 from neroRL.sweep.schedule import FREE_STARTS, End, Schedule
 
@@ -160,3 +162,28 @@ def test_the_order_in_which_jobs_end_does_not_matter(ends, random):
         return given_out, sorted(settled)
 
     assert outcome(shuffled=True) == outcome(shuffled=False)
+
+
+class _LastFirst(Schedule):
+    """Another rule: the grid from its end."""
+
+    def __init__(self, jobs, **rules):
+        super().__init__(sorted(jobs, reverse=True), **rules)
+
+
+@pytest.mark.parametrize(
+    "runner",
+    [
+        ["hydra.sweeper.n_jobs=1"],
+        ["hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "hydra.sweeper.max_batch_size=1"],
+    ],
+    ids=["pool", "launcher"],
+)
+def test_another_rule_changes_the_order_under_every_runner(door, tiny, monkeypatch, runner):
+    """The engine is the one place that names the rule; neither runner is touched."""
+    monkeypatch.setattr(engine, "Schedule", _LastFirst)
+    (tiny.parent / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95, 0.99]\n")
+    arguments = ["--config=tiny.yaml", "--tune=space.yaml", "trainer.updates=1"]
+    outcome = door("ntune", [*arguments, *runner])
+    assert outcome.status == 0, outcome.err
+    assert re.findall(r"^(\d)/0: completed", outcome.err, re.MULTILINE) == ["2", "1", "0"]

@@ -23,6 +23,20 @@ Readout = Callable[[Tensor], Tensor]
 """From a memory's output, (…, output_size), to the network's outputs, (…, O)."""
 
 
+class Inputs(NamedTuple):
+    """What a memory is built for.
+
+    Attributes:
+        size: E.
+        activation: follows an embedding of the encoder's output.
+        max_episode_steps: of the environment; None where it is not known.
+    """
+
+    size: int
+    activation: nn.Module
+    max_episode_steps: int | None = None
+
+
 class History(Protocol):
     """The memory at each step of a rollout."""
 
@@ -90,10 +104,12 @@ class MemoryState(ABC):
 class Memory(nn.Module):
     """The memory of a policy.
 
+    Each class is made from its own part of the config and :class:`Inputs`.
+
     >>> import torch
     >>> from neroRL.config.schema import RecurrenceConfig
     >>> from neroRL.models.memory.recurrent import RecurrentMemory
-    >>> memory = RecurrentMemory(RecurrenceConfig(hidden_state_size=4), 3, nn.ReLU())
+    >>> memory = RecurrentMemory(RecurrenceConfig(hidden_state_size=4), Inputs(3, nn.ReLU()))
     >>> readout = nn.Linear(4, 2)
     >>> state = memory.begin(5, torch.Generator(), readout)  # five environments
     >>> state.begin_rollout(steps=2)

@@ -9,21 +9,21 @@ import numpy as np
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from neroRL.models.memory.interface import Memory, MemoryState, Pieces, Readout
+from neroRL.models.memory.interface import Inputs, Memory, MemoryState, Pieces, Readout
 
 
 class NoMemory(Memory):
     """The identity over time: everything is computed once for each distinct observation.
 
     Args:
-        input_size: features of the encoder.
+        inputs: passed on as they are.
     """
 
     name: ClassVar[str] = "memory"
 
-    def __init__(self, input_size: int) -> None:
+    def __init__(self, inputs: Inputs) -> None:
         super().__init__()
-        self.output_size = input_size
+        self.output_size = inputs.size
         self.sequence_length = 1
 
     def features(self, encoded: Tensor, readout: Readout) -> Tensor:

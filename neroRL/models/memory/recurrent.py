@@ -14,7 +14,7 @@ from neroRL.config.schema import RecurrenceConfig
 from neroRL.errors import ConfigError, Problem
 from neroRL.models.initialisation import orthogonal_
 from neroRL.models.memory.cells import gru_sequence, lstm_sequence
-from neroRL.models.memory.interface import Memory, MemoryState, Pieces, Readout
+from neroRL.models.memory.interface import Inputs, Memory, MemoryState, Pieces, Readout
 from neroRL.models.transfer import on_device
 
 GATES = {"gru": 3, "lstm": 4}
@@ -28,8 +28,7 @@ class RecurrentMemory(Memory):
 
     Args:
         config: of the recurrence.
-        input_size: features of the encoder.
-        activation: follows the embedding.
+        inputs: of the first layer, or of the embedding.
 
     Raises:
         ConfigError: a residual connection would join layers of different sizes.
@@ -41,7 +40,7 @@ class RecurrentMemory(Memory):
 
     name: ClassVar[str] = "recurrent_layer"
 
-    def __init__(self, config: RecurrenceConfig, input_size: int, activation: nn.Module) -> None:
+    def __init__(self, config: RecurrenceConfig, inputs: Inputs) -> None:
         super().__init__()
         self._config = config
         self._hidden = hidden = config.hidden_state_size
@@ -52,8 +51,10 @@ class RecurrentMemory(Memory):
         self.resets = config.reset_hidden_state
         self.embedding = nn.Sequential()
         if config.embed:
-            self.embedding = nn.Sequential(orthogonal_(nn.Linear(input_size, hidden)), activation)
-        first = hidden if config.embed else input_size
+            self.embedding = nn.Sequential(
+                orthogonal_(nn.Linear(inputs.size, hidden)), inputs.activation
+            )
+        first = hidden if config.embed else inputs.size
         if config.residual and first != hidden:
             message = (
                 f"adds {hidden} numbers to the encoder's {first}; set embed to true, "

@@ -27,7 +27,7 @@ from torch.nn import functional
 from neroRL.config.schema import WHOLE_EPISODE, TransformerConfig
 from neroRL.models.initialisation import orthogonal_
 from neroRL.models.memory.attention import Block, initialise, sinusoids
-from neroRL.models.memory.interface import Memory, Pieces, Readout
+from neroRL.models.memory.interface import Inputs, Memory, Pieces, Readout
 from neroRL.models.memory.window import Past, Window
 
 
@@ -40,9 +40,7 @@ class TransformerMemory(Memory):
 
     Args:
         config: of the transformer.
-        input_size: features of the encoder.
-        activation: follows the embedding.
-        max_episode_steps: S; None where it is not known.
+        inputs: embedded for the first block; their ``max_episode_steps`` is S.
 
     Attributes:
         window: W, how many steps are attended to at most.
@@ -50,27 +48,22 @@ class TransformerMemory(Memory):
 
     name: ClassVar[str] = "transformer"
 
-    def __init__(
-        self,
-        config: TransformerConfig,
-        input_size: int,
-        activation: nn.Module,
-        max_episode_steps: int | None,
-    ) -> None:
+    def __init__(self, config: TransformerConfig, inputs: Inputs) -> None:
         super().__init__()
         self._config = config
         self.output_size = config.embed_dim
         self.sequence_length = 1
         whole = config.memory_length == WHOLE_EPISODE
         self.window = sys.maxsize if whole else config.memory_length
-        self._last = 0 if max_episode_steps is None else max_episode_steps - 1
-        embedding = orthogonal_(nn.Linear(input_size, config.embed_dim))
-        self.embedding = nn.Sequential(embedding, activation)
+        longest = inputs.max_episode_steps
+        self._last = 0 if longest is None else longest - 1
+        embedding = orthogonal_(nn.Linear(inputs.size, config.embed_dim))
+        self.embedding = nn.Sequential(embedding, inputs.activation)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_blocks))
         initialise(self.blocks, config)
         self.positions: nn.Parameter | None = None
         if config.positional_encoding == "learned":
-            rows = max_episode_steps or config.memory_length
+            rows = longest or config.memory_length
             self.positions = nn.Parameter(torch.randn(rows, config.embed_dim))
 
     def features(self, encoded: Tensor, readout: Readout) -> Tensor:  # noqa: ARG002
