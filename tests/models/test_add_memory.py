@@ -147,8 +147,9 @@ def test_the_added_memory_is_chosen_tuned_and_trained(project):
     """One sweep: its own default, a key of it as an axis, and no memory beside it."""
     done = _run(
         project,
-        "train.py -m --config-path=. --config-name=base.yaml hydra.sweep.dir=out hydra.sweeper.n_jobs=1 "
-        "model/memory=toy,none model.toy.size=3,5 hydra.sweeper.duplicates=drop trainer.updates=1",
+        "train.py -m --config-path=. --config-name=base.yaml hydra.sweep.dir=out "
+        "hydra.sweeper.n_jobs=1 hydra.sweeper.duplicates=drop trainer.updates=1 "
+        "model/memory=toy,none model.toy.size=3,5",
     )
     assert done.returncode == 0, done.stderr
     found = []
