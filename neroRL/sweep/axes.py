@@ -28,7 +28,7 @@ Compose = Callable[[Sequence[str]], DictConfig]
 
 
 def of_command_line(sweeps: Iterable[KeySweep]) -> list[Axis]:
-    """The axes of the sweeps on the command line and in ``hydra.sweeper.params``."""
+    """Returns the axes of the sweeps on the command line and in ``hydra.sweeper.params``."""
     return [
         Axis(
             sweep.key,
@@ -40,9 +40,9 @@ def of_command_line(sweeps: Iterable[KeySweep]) -> list[Axis]:
 
 
 def with_numbered_seeds(axes: Iterable[Axis]) -> list[Axis]:
-    """Tells seeds that are to be drawn apart: the first is -1, the second -2, and so on.
+    """Numbers the seeds that are to be drawn: the first is -1, the second -2, and so on.
 
-    Each ``-1`` in a list of seeds asks for a seed of its own.
+    Each ``-1`` in a list of seeds asks for its own seed.
     """
     return [
         replace(axis, choices=_numbered(axis.choices)) if axis.key == SEED else axis
@@ -62,14 +62,14 @@ def _numbered(choices: Iterable[Choice]) -> tuple[Choice, ...]:
 
 
 def check_distinct(axes: Sequence[Axis], groups: Collection[str]) -> None:
-    """Refuses axes of which one sets what another one sets, wherever they are written.
+    """Refuses two axes that set the same key, wherever they are written.
 
     Args:
         axes: of the tuning file, the command line and ``hydra.sweeper.params``.
         groups: names of the config groups.
 
     Raises:
-        ConfigError: names both places.
+        ConfigError: two axes do; it names both places.
     """
     found = []
     for index, axis in enumerate(axes):
@@ -82,7 +82,7 @@ def check_distinct(axes: Sequence[Axis], groups: Collection[str]) -> None:
 
 
 def _gives(axis: Axis, other: Axis, groups: Collection[str]) -> bool:
-    """Whether choices of an axis give a value to a key inside of it that is swept, too."""
+    """Returns whether a choice of an axis also sets the key of another axis below it."""
     inside = other.key.removeprefix(f"{axis.key}.")
     if inside == other.key or axis.key in groups:
         return False
@@ -90,7 +90,7 @@ def _gives(axis: Axis, other: Axis, groups: Collection[str]) -> bool:
 
 
 def _reaches(value: Any, keys: Sequence[str]) -> bool:
-    """Whether a value that is set at a path decides what stands below it at some keys."""
+    """Returns whether setting a value at a path also sets the key below it."""
     for key in keys:
         if not isinstance(value, Mapping):
             return value is not None
@@ -101,11 +101,11 @@ def _reaches(value: Any, keys: Sequence[str]) -> bool:
 def of_file(
     name: str, fixed: Sequence[str], others: Sequence[Axis], loader: ConfigLoader, compose: Compose
 ) -> list[Axis]:
-    """The axes of a tuning file, read against a config that has the chosen groups.
+    """Returns the axes of a tuning file, read against a config that has the chosen groups.
 
     Args:
         name: path of the tuning file, or the name of a shipped one.
-        fixed: overrides that all jobs share and that decide which other keys there are.
+        fixed: shared overrides that decide which other keys exist.
         others: axes of the command line.
         loader: knows the config groups.
         compose: composes a config from overrides.
@@ -127,18 +127,18 @@ def of_file(
 
 
 def config_groups(loader: ConfigLoader) -> dict[str, list[str]]:
-    """The config groups, e.g. ``model/memory``, and the configs in each."""
+    """Returns the config groups, e.g. ``model/memory``, and the configs in each."""
     return {group: loader.get_group_options(group) for group in _groups(loader)}
 
 
 def telling(loader: ConfigLoader, key: str) -> frozenset[str]:
-    """The paths that tell the options of a config group apart; none where a key is no group."""
+    """Returns the paths in which the options of a config group differ; none for other keys."""
     found: frozenset[str] = loader.telling(key)  # type: ignore[attr-defined]
     return found
 
 
 def of_record(recorded: Mapping[str, Sequence[Any]], groups: Collection[str]) -> list[Axis]:
-    """The axes of a sweep that was recorded, by key, with their choices."""
+    """Returns the axes of a sweep that was recorded, by key, with their choices."""
     return [
         Axis(
             key,
@@ -152,16 +152,16 @@ def of_record(recorded: Mapping[str, Sequence[Any]], groups: Collection[str]) ->
 
 
 def composed_values(compose: Compose, overrides: Sequence[str]) -> dict[str, Any]:
-    """The composed config as plain Python, complete and with interpolations resolved."""
+    """Returns the composed config as plain Python, complete and with interpolations resolved."""
     return complete(plain(compose(overrides)))
 
 
 def _brought(compose: Compose, overrides: Sequence[str]) -> dict[str, Any]:
-    """Every path of a config and its value; nothing where the config cannot be composed."""
+    """Returns every path of a config and its value; nothing if it cannot be composed."""
     try:
         return dict(paths_and_values(composed_values(compose, overrides)))
     except (HydraException, ConfigError):
-        return {}  # the checks of the permutations tell why
+        return {}  # the checks of the permutations report why
 
 
 def _brought_by_entry(
@@ -172,7 +172,7 @@ def _brought_by_entry(
     fixed: Sequence[str],
     compose: Compose,
 ) -> dict[str, Any]:
-    """Every path that the choices of an entry bring, and its value.
+    """Returns every path that the choices of an entry add, and its value.
 
     Raises:
         ConfigError: the base config has no place for a group.
@@ -180,7 +180,7 @@ def _brought_by_entry(
     brought: dict[str, Any] = {}
     if path not in groups:
         for choice in choices:
-            with contextlib.suppress(ValueError):  # read_axes tells what is wrong with the choice
+            with contextlib.suppress(ValueError):  # read_axes reports the problem
                 brought |= _brought(compose, [*fixed, f"{path}={value_text(choice)}"])
         return brought
     known = [choice for choice in choices if choice in groups[path]]
@@ -197,7 +197,7 @@ def _brought_by_entry(
 
 
 def value_notices(axes: Iterable[Axis], fixed: Sequence[str]) -> list[Problem]:
-    """Warns of swept keys that have a single value on the command line, too.
+    """Warns of swept keys that also have a single value on the command line.
 
     Args:
         axes: of the sweep.
@@ -209,7 +209,7 @@ def value_notices(axes: Iterable[Axis], fixed: Sequence[str]) -> list[Problem]:
 
 
 def _groups(loader: ConfigLoader, parent: str = "") -> Iterator[str]:
-    """The config groups, e.g. ``model/memory``."""
+    """Yields the config groups, e.g. ``model/memory``."""
     for name in loader.list_groups(parent):
         group = f"{parent}/{name}" if parent else name
         if group != "hydra":

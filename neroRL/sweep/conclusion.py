@@ -1,4 +1,4 @@
-"""Tells what a sweep came to: in print, to TensorBoard, and in the files of its ranking."""
+"""Reports the outcome of a sweep: in print, to TensorBoard, and in the files of its ranking."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from neroRL.sweep.plan import SweepPlan
 
 
 def describe(plan: SweepPlan, record: SweepRecord, results: Iterable[JobResult]) -> None:
-    """Tells TensorBoard the columns of the sweep's table, as far as results have shown them."""
+    """Writes the columns of TensorBoard's table of the sweep, as far as results show them."""
     swept = {axis.key: axis.choices for axis in plan.grid.axes}.get("evaluation.evaluate", ())
     evaluates = any(choice.value for choice in swept) or plan.base["evaluation"]["evaluate"]
     success = any(result.success_mean is not None for result in results)

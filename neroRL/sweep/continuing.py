@@ -1,4 +1,4 @@
-"""Tells which jobs of a sweep are done, by the results that an earlier run left."""
+"""Finds the jobs of a sweep that are done, from the results of an earlier run."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from neroRL.sweep.plan import SweepPlan
 
 @dataclass
 class Standing:
-    """The jobs that are done, and those that are left, when a sweep is started.
+    """The finished and the pending jobs at the start of a sweep.
 
     Attributes:
-        finished: the results of the jobs that are done, by number.
+        finished: the results of the finished jobs, by number.
         pending: numbers of the jobs to run, ascending.
-        others: how many of these have a result of another config or version.
+        others: number of pending jobs that have a result of another config or version.
     """
 
     finished: dict[int, JobResult] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class Standing:
 
     @property
     def total(self) -> int:
-        """Number of jobs."""
+        """Returns the number of jobs."""
         return len(self.finished) + len(self.pending)
 
 
@@ -56,7 +56,7 @@ def standing(plan: SweepPlan, jobs: JobPlan, directory: Path, asked: int) -> Sta
 
 
 def _is_of(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) -> bool:
-    """Whether a result is that of the job as it is composed now."""
+    """Returns whether a result belongs to the config that the job has now."""
     permutation, seed = jobs.point(number)
     config = {**plan.config_of(permutation), SEED: seed}
     return result.format == FORMAT and result.fingerprint == fingerprint(config)

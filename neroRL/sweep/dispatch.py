@@ -1,7 +1,7 @@
-"""Between a schedule and whoever runs its jobs: hands jobs out, and records what became of them.
+"""Connects a schedule with the runner of its jobs: hands out jobs and records their outcomes.
 
-What became of a job is what its files say. A runner tells only what files cannot: that a process
-died, and of what.
+The files of a job tell how it ended. A runner adds only what files cannot show: that a process
+died, and why.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ NO_RESULT = "the job ended without a result"
 
 
 class Runner(Protocol):
-    """Runs jobs in its own way: in processes of this machine, on a cluster."""
+    """Runs jobs, in processes of this machine or on a cluster."""
 
     def run(self, dispatch: Dispatch) -> None:
-        """Runs what it is handed until there is no more, and tells how each job ended."""
+        """Runs all jobs that it is handed, and reports how each ended."""
 
 
 class Dispatch:
@@ -41,23 +41,23 @@ class Dispatch:
         self._jobs = jobs
         self._sweep = sweep
         self._monitor = monitor
-        self._untold: dict[int, JobResult] = {}  # failures that the jobs left no result of
+        self._untold: dict[int, JobResult] = {}  # failures of jobs that left no result
 
     @property
     def stopping(self) -> bool:
-        """Whether running jobs should save and end."""
+        """Returns whether running jobs should save and end."""
         return self._schedule.stopping
 
     @property
     def done(self) -> bool:
-        """Whether no job is running, and none will."""
+        """Returns whether no job is running or left to run."""
         return self._schedule.done
 
     def start_next(self) -> Job | None:
-        """Clears what earlier tries of the next job left, and hands it out.
+        """Hands out the next job, without the result and progress of its earlier tries.
 
         Returns:
-            The job; None while none is to be started.
+            The job; None while there is none to start.
         """
         number = self._schedule.next()
         if number is None:
@@ -74,18 +74,18 @@ class Dispatch:
         return self._sweep / job.directory
 
     def has_begun(self, job: Job) -> bool:
-        """Whether a job that was handed out has left something."""
+        """Returns whether a job has written its progress or its result."""
         directory = self.directory(job)
         return read_progress(directory) is not None or read_result(directory) is not None
 
     def ended(self, job: Job, end: End, error: str | None = None, at: float | None = None) -> None:
-        """Takes the end of a job's try, and records what is settled by it.
+        """Takes the end of a job's try, and records the failures that this settles.
 
         Args:
-            job: was handed out.
-            end: of the try, as the runner saw it; the job's result, where there is one, counts.
-            error: what ended it, where the runner knows.
-            at: when it ended, in seconds since 1970, where the runner knows.
+            job: that was handed out.
+            end: of the try, as the runner saw it; the job's own result takes precedence.
+            error: that ended it, if the runner knows.
+            at: time of the end in seconds since 1970, if the runner knows.
         """
         result = read_result(self.directory(job))
         if result is not None or self.has_begun(job):
@@ -104,7 +104,7 @@ class Dispatch:
         self._monitor.poll()
 
     def _failure(self, job: Job, error: str, seconds: float) -> JobResult:
-        """The result of a job that could not write it itself."""
+        """Returns the result of a job that could not write it itself."""
         return JobResult(
             permutation=job.permutation.number,
             repetition=job.repetition,

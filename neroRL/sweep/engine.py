@@ -34,12 +34,12 @@ from neroRL.sweep.schedule import Schedule
 
 
 class Sweep:
-    """Does what a plan asks for.
+    """Runs a plan.
 
     Args:
         plan: of the sweep.
         config: Hydra's composed master config.
-        context: gives access to composition.
+        context: composes jobs.
     """
 
     def __init__(self, plan: SweepPlan, config: DictConfig, context: HydraContext) -> None:
@@ -54,8 +54,8 @@ class Sweep:
         """Trains, prints or writes the jobs of the plan.
 
         Args:
-            launcher: runs jobs; Hydra's basic one is replaced by processes of this machine.
-            task: what a job does.
+            launcher: runs jobs; worker processes replace Hydra's basic one.
+            task: runs one job.
 
         Raises:
             ConfigError: some permutation cannot work; nothing was created.
@@ -177,7 +177,7 @@ class Sweep:
         return monitor.results()
 
     def _runner(self, jobs: int, launcher: Launcher, task: TaskFunction) -> Runner:
-        """Makes what runs the jobs: processes of this machine, or a launcher."""
+        """Returns the runner of the jobs: worker processes or a launcher."""
         if not self._plan.here:
             return LauncherRunner(launcher, self._options.max_batch_size)
         cores = available_cores()

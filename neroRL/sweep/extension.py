@@ -1,7 +1,7 @@
-"""Gives the jobs of a sweep the numbers they have in a larger grid.
+"""Renumbers the jobs of a sweep for a larger grid.
 
-Adding choices or keys renumbers permutations. Directories move in two phases, first all out of
-the way, then all into place; a journal tells a later run what an interrupted one left to do.
+Adding choices or keys renumbers permutations. Their directories move in two phases: first all out
+of the way, then all into place. A journal lets a later run finish what an interrupted one began.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def new_numbers(
 
     Args:
         old: the grid so far.
-        grid: has all of its keys and choices, and more of either.
-        content: gives the whole config of a permutation. Where a key is new, it tells which of
-            its choices the permutations so far have.
+        grid: has all of its keys and choices, and additional ones.
+        content: returns the whole config of a permutation, in which a new key has the value that
+            permutations have had so far.
 
     Raises:
-        OutputError: keys or choices are gone, or a new key does not list what there is.
+        OutputError: keys or choices are missing, or a new key does not list its value so far.
     """
     gone = [key for key in old.keys if key not in grid.keys]
     if gone:
@@ -66,7 +66,7 @@ def renumber(
         sweep: its directory, locked.
         numbers: new ones by old ones.
         values: of the swept keys, by new number.
-        record: the sweep as it is afterwards.
+        record: of the sweep after the move.
     """
     moved = [[was, now] for was, now in numbers.items() if (sweep / str(was)).is_dir()]
     journal = {
@@ -82,12 +82,12 @@ def renumber(
 
 
 def is_unfinished(sweep: Path) -> bool:
-    """Whether an interrupted run left something of :func:`renumber` to do."""
+    """Returns whether a :func:`renumber` was interrupted."""
     return (sweep / RENUMBERING_FILE).is_file()
 
 
 def finish(sweep: Path) -> None:
-    """Does what an interrupted run left of :func:`renumber`, if anything."""
+    """Finishes an interrupted :func:`renumber`, if there is one."""
     if not is_unfinished(sweep):
         return
     journal = json.loads((sweep / RENUMBERING_FILE).read_text(encoding="utf-8"))
@@ -126,7 +126,7 @@ def _same_config(
     candidates: Sequence[int],
     content: Callable[[Grid, Permutation], Mapping[str, Any]],
 ) -> int:
-    """The number, among some of a grid, of the permutation that trains the same."""
+    """Returns the candidate whose permutation has the same config."""
     if len(candidates) == 1 and old.keys == grid.keys:
         return candidates[0]
     there = content(old, permutation)

@@ -1,8 +1,8 @@
 """The grid: all permutations of the axes' choices, addressed by number and never held as a whole.
 
-Where every key has a place beside every choice, the grid is the product of its axes. A key without
-a place beside some choice (a recurrence's ``hidden_state_size`` where there is no memory) does not
-apply there, and permutations that would differ in nothing else are one.
+Usually the grid is the product of its axes. But some keys do not apply beside some choices of other
+axes: a policy without memory has no ``hidden_state_size`` of a recurrence. Permutations that would
+differ only in such a key are one permutation.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Choice:
 
     Attributes:
         key: of the axis.
-        value: as it was written.
-        override: the Hydra override that makes it, ``key=value``.
+        value: as written.
+        override: the Hydra override that sets it, ``key=value``.
         where: ``FILE:LINE`` of the choice.
     """
 
@@ -41,9 +41,9 @@ class Axis:
 
     Attributes:
         key: the dotted path, or the name of a config group.
-        choices: in the order they were written, repeated ones included.
+        choices: in the order of the file, repeated ones included.
         where: ``FILE:LINE`` of the key, or "command line".
-        label: the key as it is called in messages, e.g. ``beta_schedule.initial``.
+        label: the name of the key in messages, e.g. ``beta_schedule.initial``.
     """
 
     key: str
@@ -53,17 +53,17 @@ class Axis:
 
     @property
     def name(self) -> str:
-        """The key as it is called in messages."""
+        """The name of the key in messages."""
         return self.label or self.key
 
     def repeated(self) -> list[Choice]:
-        """The choices that are listed more than once, once each."""
+        """Returns each choice that is listed more than once."""
         counts = Counter(choice.override for choice in self.choices)
         first = {choice.override: choice for choice in reversed(self.choices)}
         return [first[text] for text, count in counts.items() if count > 1]
 
     def without_repeats(self) -> Axis:
-        """This axis with the first of equal choices only."""
+        """Returns this axis without its repeated choices."""
         unique = {choice.override: choice for choice in reversed(self.choices)}
         kept = tuple(choice for choice in self.choices if unique[choice.override] is choice)
         return replace(self, choices=kept)
@@ -83,7 +83,7 @@ class Permutation:
 
     @property
     def overrides(self) -> list[str]:
-        """The overrides that make this permutation."""
+        """The overrides of this permutation."""
         return [choice.override for choice in self.choices]
 
     @property
@@ -94,27 +94,27 @@ class Permutation:
 
 @dataclass(frozen=True)
 class Places:
-    """Which keys have no place beside which choices.
+    """The keys that do not apply beside some choices.
 
     Attributes:
-        deciding: keys of the axes that decide which other keys there are, in grid order.
-        absent: for the overrides of their choices, in that order, the keys without a place;
-            combinations that take no key away are left out.
+        deciding: keys of the axes that decide which other keys exist, in grid order.
+        absent: maps the overrides of their choices, in that order, to the keys that do not apply;
+            combinations beside which all keys apply are left out.
     """
 
     deciding: tuple[str, ...] = ()
     absent: Mapping[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
 
     def absent_in(self, permutation: Permutation) -> frozenset[str]:
-        """Keys without a place in a permutation."""
+        """Returns the keys that do not apply in a permutation."""
         return self.absent.get(self.decided(permutation), frozenset())
 
     def decided(self, permutation: Permutation) -> tuple[str, ...]:
-        """The overrides of a permutation's deciding choices."""
+        """Returns the overrides of a permutation's deciding choices."""
         return tuple(c.override for c in permutation.choices if c.key in self.deciding)
 
 
-# Combinations of deciding choices that a prefix of a permutation is still compatible with.
+# Combinations of deciding choices that the first choices of a permutation still allow.
 _Open = frozenset[tuple[int, ...]]
 
 
@@ -123,9 +123,9 @@ class _Node:
     """All permutations that share their choices of the first axes.
 
     Attributes:
-        starts: for each choice of the next axis, how many permutations come before its own; then
-            the number of all.
-        below: what follows each choice.
+        starts: for each choice of the next axis, the number of permutations before its first one;
+            then the number of all.
+        below: the node after each choice.
         absent: of a leaf, the indices of the axes that do not apply.
     """
 
@@ -142,8 +142,8 @@ class Grid(Sequence[Permutation]):
     """All permutations; the last axis varies fastest.
 
     Args:
-        axes: at least one choice each. No axes make a grid of one permutation.
-        places: which keys do not apply beside which choices.
+        axes: each with at least one choice. Without axes the grid has one permutation.
+        places: the keys that do not apply beside some choices.
 
     Example:
         >>> def axis(key, *values):
@@ -178,12 +178,12 @@ class Grid(Sequence[Permutation]):
 
     @property
     def size(self) -> int:
-        """The number of permutations, which may be greater than ``len`` can tell."""
+        """The number of permutations, which may exceed the limit of ``len``."""
         return self._root.count
 
     @property
     def product(self) -> int:
-        """The number of permutations there would be if every key applied everywhere."""
+        """The number of permutations if every key applied everywhere."""
         return math.prod(len(axis.choices) for axis in self.axes)
 
     def __getitem__(self, number: Any) -> Any:
@@ -198,11 +198,11 @@ class Grid(Sequence[Permutation]):
         return Permutation(number, choices)
 
     def digits(self, number: int) -> tuple[int, ...]:
-        """Which choice of each axis a permutation has; 0 where an axis does not apply."""
+        """Returns the index of a permutation's choice on each axis; 0 if the axis does not apply."""
         return self._find(number)[0]
 
     def number(self, digits: Sequence[int]) -> int:
-        """The number of the permutation with these choices; where an axis does not apply, any."""
+        """Returns a permutation's number; the digit of an axis that does not apply is ignored."""
         decided = tuple(digits[i] for i in self._deciding)
         absent = self._absent[decided]
         number, node = 0, self._root
@@ -245,7 +245,7 @@ class Grid(Sequence[Permutation]):
         return notices
 
     def place_notices(self) -> list[Problem]:
-        """Warns of keys that do not apply beside some choices."""
+        """Warns of swept keys that do not apply beside some choices."""
         notices = []
         for index, axis in enumerate(self.axes):
             beside = self._beside(index)
@@ -258,11 +258,11 @@ class Grid(Sequence[Permutation]):
         return notices
 
     def without_repeats(self) -> Grid:
-        """The grid of distinct permutations."""
+        """Returns the grid of distinct permutations."""
         return Grid([axis.without_repeats() for axis in self.axes], self.places)
 
     def _beside(self, index: int) -> list[str]:
-        """The choices, or combinations of choices, beside which an axis has no place."""
+        """Returns the choices, or combinations of choices, beside which an axis does not apply."""
         gone = {digits for digits, absent in self._absent.items() if index in absent}
         found, rest = [], set(gone)
         for position, deciding in enumerate(self._deciding):
@@ -292,7 +292,7 @@ class Grid(Sequence[Permutation]):
         return tuple(digits), node.absent
 
     def _node(self, depth: int, open_: _Open) -> _Node:
-        """Makes the node behind choices of the first axes, which left some combinations open."""
+        """Makes the node after choices of the first axes, which leave some combinations open."""
         if depth == len(self.axes):
             (decided,) = open_
             return _Node((0, 1), absent=self._absent[decided])
@@ -307,8 +307,8 @@ class Grid(Sequence[Permutation]):
         return self._nodes[depth, open_]
 
     def _left(self, depth: int, open_: _Open, digit: int) -> _Open:
-        """The combinations that a choice of an axis leaves open."""
-        # Of permutations that differ in an axis that does not apply, the first choice stands.
+        """Returns the combinations that a choice of an axis leaves open."""
+        # An axis that does not apply keeps its first choice only.
         left = [c for c in open_ if digit == 0 or depth not in self._absent[c]]
         if depth in self._deciding:
             position = self._deciding.index(depth)

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: each permutation once a lap, lap after lap."""
+"""The jobs of a sweep: all permutations once, then all again for each further repetition."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Job:
         number: position in the order of the sweep, from 0.
         permutation: the grid point.
         repetition: the lap, from 0.
-        seed: what the training is seeded with; negative only in a dry run.
+        seed: of the training; negative only in a dry run.
         overrides: everything Hydra needs to compose the job.
-        values: the swept keys that apply, and their values; a seed as it was drawn.
+        values: the swept keys that apply and their values; a drawn seed is the number drawn.
     """
 
     number: int
@@ -47,11 +47,11 @@ class JobPlan(Sequence[Job]):
     Args:
         grid: the permutations.
         valid: numbers of the permutations to train, ascending.
-        repetitions: number of laps.
-        seed: base seed; repetition r trains with seed + r. Where the grid sweeps ``seed``, the
-            choice takes its place. A negative one stays: it is drawn by the training.
+        repetitions: number of trainings of each permutation.
+        seed: base seed; repetition r trains with seed + r. If the grid sweeps ``seed``, the choice
+            replaces it. A negative seed stays as it is: the training draws one.
         shared: the overrides of the command line that apply to a permutation.
-        drawn: the seeds that take the place of the choices -1, -2, ….
+        drawn: the seeds that replace the choices -1, -2, ….
 
     Raises:
         ConfigError: the seed of the last repetition does not fit into 64 bits.
@@ -95,17 +95,17 @@ class JobPlan(Sequence[Job]):
         return Job(number, permutation, repetition, seed, overrides, values)
 
     def directory(self, number: int) -> str:
-        """The directory of a job, without making the job."""
+        """Returns the directory of a job without creating the job."""
         repetition, position = divmod(number, len(self.valid))
         return f"{self.valid[position]}/{repetition}"
 
     def point(self, number: int) -> tuple[Permutation, int]:
-        """The grid point and the seed of a job, without making the job."""
+        """Returns the grid point and the seed of a job without creating the job."""
         permutation, repetition = self._place(number)
         return permutation, self._seed_of(permutation, repetition)
 
     def values(self, permutation: Permutation) -> dict[str, Any]:
-        """The swept keys that apply, and the values that jobs have: a seed as it was drawn."""
+        """Returns the swept keys that apply and their values; a drawn seed is the number drawn."""
         swept = {SEED: self._seed(permutation)} if SEED in permutation.values else {}
         return {**permutation.values, **swept}
 
@@ -139,10 +139,10 @@ def seed_of_choice(chosen: int, drawn: Sequence[int]) -> int:
 
     Args:
         chosen: a seed, or -1, -2, … for the first, second, … of those that are drawn.
-        drawn: what was drawn; may be shorter where nothing is trained.
+        drawn: the drawn seeds; fewer or none in a dry run.
 
     Returns:
-        The seed; -1 where none was drawn.
+        The seed; -1 if it has not been drawn.
     """
     if chosen >= 0:
         return chosen
@@ -151,5 +151,5 @@ def seed_of_choice(chosen: int, drawn: Sequence[int]) -> int:
 
 @functools.lru_cache(maxsize=1024)
 def _keys_override(keys: tuple[str, ...]) -> str:
-    """Tells a job which keys are swept there."""
+    """Returns the override that passes the swept keys to a job."""
     return f"hydra.sweeper.job.keys={value_text(list(keys))}"

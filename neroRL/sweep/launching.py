@@ -1,8 +1,8 @@
-"""Hands jobs to a launcher of Hydra and finds out what became of each.
+"""Hands jobs to a launcher of Hydra and finds out how each ended.
 
-What a launcher returns is not trusted: jobs of a cluster outlive it, and most launchers raise for
-all jobs when the process of one dies. Each job's ``result.json`` tells how it ended, and a job
-that is killed leaves the file of its progress behind.
+A launcher's return values are not reliable: jobs of a cluster outlive it, and most launchers raise
+for all jobs when the process of one dies. Each job's ``result.json`` tells how it ended, and a
+killed job leaves its file of progress.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from neroRL.sweep.schedule import End
 from neroRL.sweep.task import end_with
 from neroRL.sweep.worker import SIGNALS
 
-# Jobs handed to a launcher at a time, unless asked otherwise: their overrides are held in memory,
-# and clusters bound the size of a job array.
+# Default number of jobs per batch: their overrides are held in memory, and clusters limit the size
+# of a job array.
 DEFAULT_BATCH = 1000
-# A launcher that breaks so often in a row, before a job has begun, will start none.
+# A launcher that breaks this often in a row before a job has begun is given up.
 MOST_FRUITLESS = 3
 
 
 @dataclass(frozen=True)
 class Told:
-    """A launcher's word about a job.
+    """The outcome of a job as its launcher reports it.
 
     Attributes:
         end: of the job's try.
-        error: what ended it, if anything went wrong.
+        error: that ended it, if any.
     """
 
     end: End
@@ -48,7 +48,7 @@ class Told:
 
 
 class LauncherRunner:
-    """Hands jobs to a launcher of Hydra, batch by batch.
+    """Runs jobs by a launcher of Hydra, batch by batch.
 
     Args:
         launcher: runs a batch and returns when its jobs have ended, or raises.
@@ -65,7 +65,7 @@ class LauncherRunner:
         """Launches jobs until there are no more.
 
         Args:
-            dispatch: hands jobs out and takes their ends in.
+            dispatch: hands out jobs and takes their results.
 
         Raises:
             SystemExit: the launcher starts no job.
@@ -87,17 +87,17 @@ class LauncherRunner:
         return list(itertools.islice(iter(dispatch.start_next, None), self._size))
 
     def _launch(self, batch: Sequence[Job]) -> list[Told]:
-        """Launches a batch; what the launcher tells about each job."""
+        """Launches a batch and returns the launcher's report on each job."""
         overrides = [list(job.overrides) for job in batch]
         with _deaths_as_returns(self._launcher), _signals_noted() as noted:
             try:
                 returns = self._launcher.launch(overrides, initial_job_idx=batch[0].number)
-            except Interrupted:  # a job in this very process has passed the user's signal on
+            except Interrupted:  # a job in this process has passed the user's signal on
                 raise
             except (Exception, KeyboardInterrupt) as error:
                 if noted:
                     raise
-                # Without a signal to this process, an interrupt, too, is that of a job's process.
+                # Without a signal to this process, an interrupt also comes from a job's process.
                 return [Told(End.LOST, end_with(error)[1])] * len(batch)
         told = [_told(returned) for returned in returns]
         return [*told, *[Told(End.FINISHED)] * (len(batch) - len(told))]
@@ -105,7 +105,7 @@ class LauncherRunner:
 
 @contextlib.contextmanager
 def _signals_noted() -> Iterator[list[int]]:
-    """Notes signals that interrupt this process, and hands them on, while the block runs."""
+    """Records the signals to this process while the block runs, and passes them on."""
     noted: list[int] = []
     found = {number: signal.getsignal(number) for number in SIGNALS}
     previous = {int(number): handler for number, handler in found.items() if callable(handler)}
@@ -137,15 +137,15 @@ def _told(returned: JobReturn) -> Told:
 
 
 class _Death(Exception):
-    """The process of a job died; the text says how, as far as the launcher knows."""
+    """The process of a job died; the text is the launcher's account of it."""
 
 
 @contextlib.contextmanager
 def _deaths_as_returns(launcher: Launcher) -> Iterator[None]:
-    """Has launchers return the death of a job's process among the other jobs' returns.
+    """Makes launchers return the death of a job's process like the other jobs' results.
 
-    submitit's and Ray's collect results one by one and raise at the first job that died, while
-    the others run on.
+    submitit's and Ray's collect results one by one, and would raise at the first dead job while the
+    others still run.
     """
     name = type(launcher).__module__
     if name.startswith("hydra_plugins.hydra_submitit_launcher"):
@@ -157,7 +157,7 @@ def _deaths_as_returns(launcher: Launcher) -> Iterator[None]:
     elif name.startswith("hydra_plugins.hydra_ray_launcher"):
         import ray
 
-        # Ray would start a job whose process died three times more.
+        # By default Ray starts a job whose process died three more times.
         remote: Any = launcher.ray_cfg.remote  # type: ignore[attr-defined]
         remote.setdefault("max_retries", 0)
         with mock.patch.object(ray, "get", _never_raising(ray.get, lambda returned: returned)):

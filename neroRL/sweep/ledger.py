@@ -1,4 +1,4 @@
-"""Tells which sweep a directory holds, and whether it is the one that is to run there."""
+"""Compares the sweep that a directory holds with the one that is about to run there."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ SEED_LIMIT = 2**31 - 1
 
 
 def axes_of(axes: Sequence[Axis]) -> dict[str, list[Any]]:
-    """The axes as they are recorded."""
+    """Returns the axes as the record has them."""
     return {axis.key: [choice.value for choice in axis.choices] for axis in axes}
 
 
 def trained_axes(record: SweepRecord) -> dict[str, Sequence[Any]]:
-    """The swept keys and the values that jobs have: seeds as they were drawn."""
+    """Returns the swept keys and the values that jobs have; drawn seeds are the numbers drawn."""
     seeds = [seed_of_choice(seed, record.drawn_seeds) for seed in record.axes.get(SEED, [])]
     return {**record.axes, **({SEED: seeds} if seeds else {})}
 
 
 def record_of(plan: SweepPlan, earlier: SweepRecord | None) -> SweepRecord:
-    """Returns the record of a sweep that is to run, with all of its seeds drawn.
+    """Returns the record of a sweep that is about to run, and draws its seeds.
 
     Args:
         plan: of the sweep.
-        earlier: the record of the same sweep, where it is continued; what was drawn stays.
+        earlier: the record of the same sweep if it is continued; its drawn seeds stay.
     """
     seed = plan.seed
     if seed < 0:
         seed = earlier.seed if earlier is not None else secrets.randbelow(SEED_LIMIT)
-    # Laps that were done stay part of the sweep, even if fewer are asked for now.
+    # Earlier repetitions stay part of the sweep even if fewer are asked for now.
     laps = max(plan.options.num_repetitions, earlier.repetitions if earlier else 0)
     axes = axes_of(plan.grid.axes)
     return SweepRecord(
@@ -62,7 +62,7 @@ def record_of(plan: SweepPlan, earlier: SweepRecord | None) -> SweepRecord:
 
 
 def _drawn_seeds(swept: Sequence[Any], earlier: SweepRecord | None) -> list[int]:
-    """A seed for each choice that asks for one; those that were drawn before stay."""
+    """Returns a seed for each choice that asks for one; seeds drawn before stay."""
     count = sum(type(value) is int and value < 0 for value in swept)
     drawn = list(earlier.drawn_seeds) if earlier is not None else []
     return drawn + [secrets.randbelow(SEED_LIMIT) for _ in range(count - len(drawn))]
@@ -86,10 +86,10 @@ def difference(old: SweepRecord, new: SweepRecord) -> list[str]:
 
 
 def refuse_other_sweep(directory: Path, there: SweepRecord, now: SweepRecord) -> None:
-    """Compares the sweep in a directory with the one that is to run there.
+    """Refuses to run a sweep in the directory of a different one.
 
     Raises:
-        OutputError: they differ; every difference is told, and what would allow it.
+        OutputError: they differ; it lists every difference and the ways out.
     """
     lines = difference(there, now)
     if there.seed != now.seed:
@@ -113,7 +113,7 @@ def _base_difference(old: SweepRecord, new: SweepRecord) -> dict[str, tuple[Any,
 
 
 def _ways_to_extend(there: SweepRecord, now: SweepRecord) -> list[str]:
-    """Tells how ``hydra.sweeper.extend=true`` would allow the difference, if it can."""
+    """Returns the ways in which ``hydra.sweeper.extend=true`` allows the difference."""
     changed = _base_difference(there, now)
     if changed:
         key, (was, value) = next(iter(changed.items()))

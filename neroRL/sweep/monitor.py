@@ -1,8 +1,8 @@
-"""Watches the jobs of a running sweep through the files they leave.
+"""Watches the jobs of a running sweep through their files.
 
-Whatever launches the jobs, in this process, in others or on a cluster, their files tell where
-they stand: a running job's progress and a finished one's ``result.json``. A thread reads them,
-keeps ``results.csv`` current and moves the display.
+The files of a job show its state under every launcher: its progress while it runs, and its
+``result.json`` when it has ended. A thread reads them, keeps ``results.csv`` up to date and updates
+the display.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Monitor:
         sweep: the sweep's directory.
         keys: the swept keys, for the columns of ``results.csv``.
         total: number of jobs of the sweep.
-        lap: number of jobs of each lap.
+        lap: number of jobs in each repetition of the grid.
         finished: results of earlier runs of this sweep, by job number.
-        display: what a person sees.
+        display: shows the progress to the user.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Monitor:
         self._thread.start()
 
     def stop(self) -> None:
-        """Reads the files a last time and ends the display."""
+        """Reads the files one last time and ends the display."""
         self._stop.set()
         self._thread.join()
         self.poll()
@@ -101,7 +101,7 @@ class Monitor:
             arrived = [
                 (job, result)
                 for job, result in found
-                # Whoever else works in the directory may have left the result of another job.
+                # Another program in the directory may have left the result of another job.
                 if result is not None
                 and (result.permutation, result.repetition)
                 == (job.permutation.number, job.repetition)
@@ -109,7 +109,7 @@ class Monitor:
             for job, result in arrived:
                 self._note(job, result)
         self._stale = self._stale or bool(arrived)
-        # The table of a large sweep takes a while: no more than a tenth of the time goes there.
+        # Writing the table of a large sweep takes long: spend at most a tenth of the time on it.
         if self._stale and time.monotonic() > self._next_table:
             self._write_table()
         self._display.update(self._status())
@@ -130,14 +130,14 @@ class Monitor:
         self._count[result.status] += 1
 
     def _write_table(self) -> None:
-        """Writes the table, and finds the best permutation of it."""
+        """Writes the table and finds its best permutation."""
         began = time.monotonic()
         results = self.results()
         self._best = next(iter(standings(results, self._lap)), None)
         try:
             write_table(self._sweep, self._keys, results)
             self._stale = False
-        except OSError as reason:  # on a full disk the jobs' own results are what counts
+        except OSError as reason:  # on a full disk the jobs' own results still count
             if not self._warned:
                 print(f"warning: {reason}", file=sys.stderr)
             self._warned = True

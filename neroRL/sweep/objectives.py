@@ -1,4 +1,4 @@
-"""Axes whose choices change what the objective measures, so that it cannot rank them."""
+"""Finds axes that change what the objective measures, so that it cannot rank their choices."""
 
 from __future__ import annotations
 
@@ -7,27 +7,26 @@ from collections.abc import Sequence
 from neroRL.errors import Problem
 from neroRL.sweep.grid import Axis
 
-# Another task, or another number of its steps behind an action.
+# Keys that change the task, or the number of its steps per action.
 _TASK = ("environment", "environment.type", "environment.name", "environment.frame_skip")
-# Reset parameters change the task, but for these: they change what the agent sees of it, and how
-# it chooses.
+# All reset parameters change the task, except those that change what the agent sees or how it acts.
 _RESET_PARAMS = "environment.reset_params"
 _SEEN = ("view-size", "mask-velocity", "retro-vis-obs", "flat-action-space")
-# The levels of training are those of the objective only where no evaluation has its own.
+# The seeds of training matter to the objective only if no evaluation has seeds of its own.
 _LEVELS = ("start-seed", "num-seeds")
-# Whether the objective is that of an evaluation, and on which levels.
+# Keys that turn evaluation on and set its seeds.
 _EVALUATE, _SEEDS = "evaluation.evaluate", "evaluation.seeds"
 
 
 def incomparable(axes: Sequence[Axis], *, evaluates: bool) -> list[Problem]:
-    """Finds the axes between whose choices objectives are not comparable.
+    """Finds axes whose choices have objectives that are not comparable.
 
     Args:
         axes: of the sweep.
         evaluates: whether the base config's objective is that of an evaluation.
 
     Returns:
-        A notice for each axis, at its place.
+        A notice for each axis, with its file and line.
     """
     evaluates = evaluates or any(axis.key == _EVALUATE for axis in axes)
     return [

@@ -35,13 +35,13 @@ class SweepOptions:
     tune: str | None = None
     """Path of the tuning file, or the name of a shipped one such as ``example``."""
     num_repetitions: int = 1
-    """Laps: all permutations once, then all again with the next seed."""
+    """All permutations are trained once, then all again with the next seed, this often."""
     duplicates: str = "keep"
-    """What to do with permutations that repeat another: ``keep`` or ``drop``."""
+    """``keep`` or ``drop`` permutations that repeat another."""
     on_invalid: str = "error"
-    """What to do with permutations that cannot work: ``error`` or ``skip``."""
+    """``error``, or ``skip`` permutations that cannot work."""
     max_jobs: int = 1_000_000
-    """A grid of more jobs is refused."""
+    """A grid with more jobs is refused."""
     max_batch_size: int | None = None
     """Jobs handed to the launcher at a time; null leaves it to the sweeper."""
     retry_failed: bool = True
@@ -54,9 +54,9 @@ class SweepOptions:
     """Sweeps as in Hydra's basic sweeper; the command line overrides them."""
     n_jobs: int | None = None
     """Jobs that run at a time in processes of this machine, unless another launcher is chosen;
-    null: one a core, or one a GPU. Cores are divided among them."""
+    null: one per core, or one per GPU. They share the cores evenly."""
     max_retries: int = 0
-    """How often a job is tried again whose fault was not its config's: it was killed, a port was
+    """Additional tries of a job whose failure is not its config's fault: it was killed, a port was
     taken, an environment did not answer."""
     fail_fast: bool = False
     """Whether the first failed job stops the sweep; under other launchers, after its batch."""
@@ -86,7 +86,7 @@ class SweepOptions:
 
 
 def check_layout(hydra: DictConfig) -> None:
-    """Refuses directories of jobs that are not the documented ones.
+    """Refuses job directories other than the documented ones.
 
     Raises:
         ConfigError: ``hydra.sweep.subdir`` was set.
@@ -99,6 +99,6 @@ def check_layout(hydra: DictConfig) -> None:
 
 
 def options_from(values: Mapping[str, Any]) -> SweepOptions:
-    """The options from what Hydra hands the sweeper."""
+    """Returns the options among the values that Hydra gives the sweeper."""
     names = {item.name for item in fields(SweepOptions)}
     return SweepOptions(**{key: value for key, value in values.items() if key in names})

@@ -1,8 +1,8 @@
-"""Finds which keys have a place beside which choices of a sweep.
+"""Finds the keys that do not apply beside some choices of a sweep.
 
 Choices of config groups, of the environment's type and of whole sections decide which other keys a
-config has. A swept key, or a value of the command line, that has no place beside such a choice does
-not apply there.
+config has. A swept key, or a value of the command line, that such a config does not have does not
+apply there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SECTIONS = frozenset(key for key in _KEYS if any(k.startswith(f"{key}.") for k 
 
 
 def decides(key: str, values: Collection[Any], groups: Collection[str]) -> bool:
-    """Whether choices of a key decide which other keys a config has."""
+    """Returns whether choices of a key decide which other keys a config has."""
     whole = any(value is None or isinstance(value, Mapping) for value in values)
     return key in groups or key == TYPE or (key in _SECTIONS and whole)
 
@@ -43,14 +43,14 @@ def contradictions(
     Args:
         axes: of the sweep.
         fixed: overrides of the command line that all jobs share.
-        telling: for a key, the paths that tell its options apart if it is a group.
+        telling: returns the paths in which the options of a config group differ.
     """
     swept = [(axis.key, axis.where) for axis in axes]
     shared = [(override_key(text), COMMAND_LINE) for text in fixed]
     found = []
     for axis in axes:
         paths = telling(axis.key)
-        # Of a group of the user's own, a swept key is a finer choice that the table shows.
+        # Beside a group of the user's own, a swept key is a finer choice that the table shows.
         rivals = [*swept, *shared] if EXCLUSIVE.issuperset(paths) else shared
         for key, where in rivals:
             if key != axis.key and any(f"{path}.".startswith(f"{key}.") for path in paths):
@@ -60,7 +60,7 @@ def contradictions(
 
 
 class Overrides:
-    """The overrides of every permutation: those that all jobs share, as far as they apply there.
+    """The shared overrides of the command line, as far as they apply to each permutation.
 
     Args:
         compose: composes a config from overrides.
@@ -69,8 +69,8 @@ class Overrides:
         groups: names of the config groups.
 
     Attributes:
-        deciding: the shared overrides that decide which other keys there are.
-        places: which axes apply beside which choices.
+        deciding: the shared overrides that decide which other keys exist.
+        places: the axes that do not apply beside some choices.
     """
 
     def __init__(
@@ -99,11 +99,11 @@ class Overrides:
         )
 
     def shared(self, permutation: Permutation) -> tuple[str, ...]:
-        """The overrides that all jobs share, without those that do not apply here."""
+        """Returns the shared overrides that apply to a permutation."""
         return self._applying(self._paths[self.places.decided(permutation)])
 
     def of_base(self) -> tuple[str, ...]:
-        """The shared overrides that apply to the base config itself."""
+        """Returns the shared overrides that apply to the base config itself."""
         return self._applying(self._base)
 
     def notices(self) -> list[Problem]:
@@ -117,15 +117,15 @@ class Overrides:
         ]
 
     def conditional(self) -> list[str]:
-        """The shared overrides that apply to some permutations and not to the base config."""
+        """Returns the shared overrides that only some permutations apply, not the base config."""
         return [text for text in self._fixed if text not in self.of_base()]
 
     def paths(self, choices: Sequence[str]) -> frozenset[str]:
-        """The dotted paths a config has beside some choices; none where it cannot be composed."""
+        """Returns the dotted paths of a config with some choices; none if it cannot be composed."""
         try:
             composed = self._compose([*self.deciding, *choices])
         except (HydraException, ConfigError):
-            return frozenset()  # the checks tell why
+            return frozenset()  # the checks report why
         return frozenset(all_paths(composed))
 
     def _applying(self, paths: frozenset[str]) -> tuple[str, ...]:
@@ -136,7 +136,7 @@ class Overrides:
         )
 
     def _is_absent(self, key: str, paths: frozenset[str]) -> bool:
-        """Whether a key has a place in the sweep, but not among these paths."""
+        """Returns whether a key applies somewhere in the sweep, but not among these paths."""
         return bool(paths) and key not in paths and key in self._known
 
 

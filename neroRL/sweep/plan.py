@@ -1,4 +1,4 @@
-"""Says what a sweep is: its grid, its seeds and which permutations can work, without running it."""
+"""Works out what a sweep is: its grid, seeds and valid permutations, without running it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """The sweep that a command line asks for.
+    """The sweep of a command line.
 
     Attributes:
         directory: of the sweep.
@@ -37,10 +37,10 @@ class SweepPlan:
         here: whether jobs run in processes of this machine, which replace Hydra's basic launcher.
         base: the resolved base config.
         grid: the permutations.
-        overrides: those that all jobs share, as far as they apply.
+        overrides: the shared overrides, as far as they apply.
         fixed: overrides of the command line that all jobs share.
         origin: where the values of the base config come from.
-        inspect: finds problems of a checked config that only those who train can tell.
+        inspect: finds problems of a checked config that only the training knows.
         loader: composes jobs.
         compose: composes a job from its overrides.
     """
@@ -63,12 +63,12 @@ class SweepPlan:
 
     @functools.cached_property
     def findings(self) -> Findings:
-        """The findings of all permutations' checks, which run when this is first asked for."""
+        """The findings of all permutations' checks, which run at the first access."""
         return self._validator.check_all(self.grid)
 
     @property
     def warnings(self) -> list[str]:
-        """Lists what works but may not be meant, a line each."""
+        """The warnings about what works but may not be meant, one line each."""
         evaluates = bool(self.base["evaluation"]["evaluate"])
         notices = [
             *axes.value_notices(self.grid.axes, self.fixed),
@@ -84,7 +84,7 @@ class SweepPlan:
 
     @property
     def problems(self) -> list[Problem]:
-        """Why the sweep is refused; empty where it can run."""
+        """The reasons to refuse the sweep; empty if it can run."""
         return self._summary if self.findings.invalid and self._refused else []
 
     @property
@@ -97,17 +97,17 @@ class SweepPlan:
 
     @property
     def trains(self) -> bool:
-        """Whether the sweep trains, rather than prints or writes configs."""
+        """Returns whether the sweep trains, rather than printing or writing configs."""
         return self.options.dry_run == "no" and not self.options.generate_only
 
     @property
     def seed(self) -> int:
-        """The base seed that was asked for; negative where it is to be drawn."""
+        """The base seed of the command; negative if it has yet to be drawn."""
         seed = self.base[SEED]
-        return seed if type(seed) is int else -1  # the checks tell what it is instead
+        return seed if type(seed) is int else -1  # the checks report other types
 
     def jobs(self) -> JobPlan:
-        """The jobs that are asked for, their seeds not drawn yet."""
+        """Returns the jobs of the command, before their seeds are drawn."""
         repetitions, shared = self.options.num_repetitions, self.overrides.shared
         return JobPlan(self.grid, self.findings.valid, repetitions, self.seed, shared)
 
@@ -132,14 +132,14 @@ class SweepPlan:
         return JobPlan(self.grid, valid, record.repetitions, record.seed, shared, drawn)
 
     def config_of(self, permutation: Permutation) -> Mapping[str, Any]:
-        """The resolved config of a permutation, as plain Python."""
+        """Returns the resolved config of a permutation, as plain Python."""
         return self._validator.mapping(self.grid, permutation)
 
     def new_numbers(self, earlier: SweepRecord) -> dict[int, int]:
         """Returns the number in this grid of each permutation of the sweep so far.
 
         Raises:
-            OutputError: a permutation of the sweep so far is none of this grid.
+            OutputError: this grid lacks a permutation of the sweep so far.
         """
         groups = axes.config_groups(self.loader)
         found = axes.of_record(earlier.axes, groups)
@@ -153,10 +153,10 @@ class SweepPlan:
         return extension.new_numbers(old, self.grid, content)
 
     def check_device(self) -> None:
-        """Refuses ``device: cuda`` where this machine has none.
+        """Refuses ``device: cuda`` on a machine without a GPU.
 
         Raises:
-            ConfigError: it has none.
+            ConfigError: there is none.
         """
         for axis in self.grid.axes:
             if axis.key == "device":
@@ -174,19 +174,19 @@ def plan(
     inspect: Inspect,
     primary: Path | None = None,
 ) -> SweepPlan:
-    """Reads what a command line asks for; creates and prints nothing.
+    """Reads a command line and its tuning file; creates and prints nothing.
 
     Args:
         config: Hydra's composed master config.
         loader: composes jobs.
         options: the sweeper's options.
         arguments: the overrides of the command line.
-        inspect: finds problems of a checked config that only those who train can tell.
+        inspect: finds problems of a checked config that only the training knows.
         primary: the base config's file, for messages.
 
     Raises:
         ConfigError: the base config or the search space cannot be read, or is too large.
-        UsageError: a sweep of the command line is no list of choices.
+        UsageError: a sweep on the command line is no list of choices.
     """
 
     def compose(overrides: Sequence[str]) -> DictConfig:

@@ -1,8 +1,7 @@
-"""Runs jobs in worker processes of this machine: fast, and no job can end another.
+"""Runs jobs in worker processes of this machine; a crash in one never stops the rest.
 
-Workers live as long as the sweep, so that torch is imported once and environments keep their
-tables. A worker that dies takes its job with it and nothing else: the job is recorded, and a new
-worker takes the place.
+Workers live as long as the sweep, so torch is imported once and environments keep their tables. If
+a worker dies, only its job fails, and a new worker replaces it.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from neroRL.sweep.jobs import Job
 from neroRL.sweep.schedule import End
 from neroRL.sweep.worker import SIGNALS, VISIBLE_DEVICES, Assignment, Done, work
 
-POLL_SECONDS = 0.1  # a signal waits as long for its answer
+POLL_SECONDS = 0.1  # longest delay until a signal is answered
 # Forked from a server that has imported everything, a worker starts at once.
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 PRELOADED = "neroRL.job"
@@ -55,14 +54,14 @@ class _Worker:
 
 
 def prepare() -> None:
-    """Starts the server that workers are forked from, if it does not run yet.
+    """Starts the server that workers are forked from, unless it runs already.
 
-    It imports what they need while its caller goes on.
+    The server imports the workers' modules while the caller goes on.
     """
     if METHOD == "forkserver":
         forkserver.set_forkserver_preload([PRELOADED])
         resource_tracker.ensure_running()  # as it starts, it unblocks signals
-        # The terminal's Ctrl-C reaches the server, too, and must not end its imports.
+        # The terminal's Ctrl-C also reaches the server and must not end its imports.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             with short_temporary_directory():
@@ -80,7 +79,7 @@ class WorkerPool:
         config: the master config.
         size: number of workers.
         threads: torch threads of each worker.
-        gpus: names of the GPUs, which the workers share out among themselves.
+        gpus: names of the GPUs, of which each worker sees one.
     """
 
     def __init__(
@@ -103,7 +102,7 @@ class WorkerPool:
         """Runs jobs as workers become free.
 
         Args:
-            dispatch: hands jobs out and takes their ends in.
+            dispatch: hands out jobs and takes their results.
 
         Raises:
             KeyboardInterrupt: SIGINT or SIGTERM came; running jobs have saved a checkpoint.
@@ -122,7 +121,7 @@ class WorkerPool:
             raise KeyboardInterrupt
 
     def _assign(self, dispatch: Dispatch) -> None:
-        """Gives every free worker a job, starting workers as they are needed."""
+        """Gives every free worker a job, and starts workers as needed."""
         while not (self._stopping or self._interrupted):
             free = next((worker for worker in self._workers if worker.job is None), None)
             if free is None and len(self._workers) >= self._size:
@@ -139,7 +138,7 @@ class WorkerPool:
                 continue
             worker.job = job
             output = str(dispatch.directory(job) / OUTPUT_FILE)
-            # A worker that died meanwhile is noticed by its sentinel.
+            # The sentinel shows a worker that has died meanwhile.
             with contextlib.suppress(OSError):
                 worker.tasks.send(Assignment(job.number, job.overrides, output))
 
@@ -176,14 +175,14 @@ class WorkerPool:
                 done = Done(End.DIED, _reason(worker.process.exitcode))
             if done.end not in (End.DIED, End.INTERRUPTED):
                 dispatch.ended(job, done.end, done.error)
-            elif self._stopping or self._interrupted:  # all processes may get a signal at a time
+            elif self._stopping or self._interrupted:  # the signal may have reached all processes
                 dispatch.ended(job, End.INTERRUPTED)
-            else:  # the signal is none of the sweep's
+            else:  # the sweep did not send the signal
                 end = End.DIED if done.end is End.DIED else End.TRANSIENT
                 dispatch.ended(job, end, done.error, at=time.time())
 
     def _retire(self, worker: _Worker) -> None:
-        """Takes leave of a worker that ends, or has ended."""
+        """Removes a worker that ends or has ended."""
         self._workers.remove(worker)
         worker.tasks.close()
         worker.lifeline.close()
@@ -199,7 +198,7 @@ class WorkerPool:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """The first signal asks the jobs to save and end, a second one ends them at once."""
+        """Handles signals: the first asks the jobs to save and end, a second ends them at once."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -211,7 +210,7 @@ class WorkerPool:
             if not self._interrupted:
                 asked_at = now
                 self._interrupted = True
-                with contextlib.suppress(OSError):  # print() may be at work where the signal came
+                with contextlib.suppress(OSError):  # the signal may have interrupted a print()
                     os.write(2, b"interrupted: jobs save and end; once more ends at once\n")
             elif now - asked_at > 1.0:
                 self._kill()
@@ -229,7 +228,7 @@ class WorkerPool:
             worker.process.kill()
 
     def _close(self) -> None:
-        """Ends all workers: those without a job by themselves, others after a while."""
+        """Ends all workers: idle ones end by themselves, others are killed after a while."""
         for worker in self._workers:
             worker.tasks.close()
             worker.lifeline.close()
@@ -258,17 +257,17 @@ def _reason(exit_code: int | None) -> str:
 
 
 def default_size(jobs: int, cores: int, gpus: Sequence[str]) -> int:
-    """Returns the number of jobs at a time: one a core, or one a GPU where there are any."""
+    """Returns the number of parallel jobs: one per GPU if there are any, else one per core."""
     return max(min(jobs, len(gpus) or cores), 1)
 
 
 def threads_of(size: int, cores: int) -> int:
-    """Torch threads of each of ``size`` workers."""
+    """Returns the torch threads of each of ``size`` workers."""
     return max(cores // size, 1)
 
 
 def visible_gpus() -> list[str]:
-    """Names of the GPUs for ``CUDA_VISIBLE_DEVICES``, found without importing torch."""
+    """Returns the GPUs' names for ``CUDA_VISIBLE_DEVICES``, found without importing torch."""
     visible = os.environ.get(VISIBLE_DEVICES)
     if visible is not None:
         return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]

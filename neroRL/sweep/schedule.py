@@ -1,7 +1,8 @@
-"""Decides which job of a sweep runs next: asked with ``next``, told what became of each job.
+"""Decides which job of a sweep runs next.
 
-A schedule starts nothing, reads no file and knows no clock, so its decisions follow from what it
-is told and from nothing else. :mod:`neroRL.sweep.dispatch` asks and tells it.
+A schedule is asked with ``next`` and told how each job ended. It starts nothing, reads no file and
+knows no clock, so its decisions depend only on what it is told. :mod:`neroRL.sweep.dispatch` is its
+caller.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from enum import Enum
 
-# How often a job may die before it has begun until that counts as a try.
+# Number of times a job may die before it has begun without counting as a try.
 FREE_STARTS = 2
 
 
 class End(Enum):
-    """The end of a try of a job."""
+    """How a try of a job ended."""
 
-    FINISHED = "it came to a result"
+    FINISHED = "it has a result"
     FAILED = "an error that another try would meet again"
     TRANSIENT = "an error of the machine, or of an environment's process"
     DIED = "its process died"
@@ -27,16 +28,18 @@ class End(Enum):
 
 
 class Schedule:
-    """Tells which job runs next.
+    """The order of a sweep's jobs, with their retries.
 
-    A job that was lost before it had begun is given out again. A job that died, or failed without
-    its config's fault, is tried again up to ``max_retries`` times. Of jobs that were lost together
-    each runs alone, which shows the one at fault; that one is tried again alone, too.
+    - A job that died before it had begun is handed out again.
+    - A job that died, or failed through no fault of its config, is tried again up to
+      ``max_retries`` times.
+    - Jobs that were lost together run again one at a time, which shows the one at fault. Its
+      further tries run alone, too.
 
     Args:
         jobs: numbers of the jobs to run, ascending.
-        max_retries: how often a job is tried again.
-        fail_fast: whether the first failed job is the end of the sweep.
+        max_retries: additional tries of a job.
+        fail_fast: whether the first failed job ends the sweep.
 
     >>> schedule = Schedule([4, 7], max_retries=1)
     >>> schedule.next(), schedule.next(), schedule.next()
@@ -70,17 +73,17 @@ class Schedule:
 
     @property
     def stopping(self) -> bool:
-        """Whether no job starts any more, so that running ones should save and end."""
+        """Returns whether the sweep is stopping, so that running jobs should save and end."""
         return self._stopping
 
     @property
     def done(self) -> bool:
-        """Whether no job is running, and none will."""
+        """Returns whether no job is running or left to run."""
         left = self._new or self._again or self._suspects
         return not self._running and (self._stopping or not left)
 
     def next(self) -> int | None:
-        """Returns the job to start now, or None while none is to be started."""
+        """Returns the job to start now; None while there is none."""
         if self._stopping or self._alone is not None:
             return None
         if self._suspects:
@@ -107,16 +110,15 @@ class Schedule:
         self._begun.add(number)
 
     def ended(self, number: int, end: End) -> list[int]:
-        """Decides what follows from the end of a job's try.
+        """Notes how a try ended, and decides whether the job runs again.
 
         Args:
             number: of a running job.
             end: of its try.
 
         Returns:
-            The jobs that this settles. They run no more: what became of their last try became of
-            them. It is empty where the job is to run again, and holds others where those were to
-            be tried again and will not be.
+            The jobs that are now settled, with the outcome of their last try. Empty if the job
+            runs again. With ``fail_fast`` it also holds the jobs whose further tries are cancelled.
         """
         begun, accompanied = number in self._begun, number in self._accompanied
         self._running.remove(number)
@@ -138,7 +140,7 @@ class Schedule:
         if end in (End.FINISHED, End.FAILED):
             return self._settled(number, failed=end is End.FAILED)
         if self._tries[number] <= self._max_retries and not self._stopping:
-            # Whoever broke a launch would break the next one for its company, too.
+            # A job that broke a launch would break it again for the jobs beside it.
             insort(self._suspects if end is End.LOST else self._again, number)
             return []
         return self._settled(number, failed=True)

@@ -1,4 +1,4 @@
-"""Reads a tuning file: which keys are swept, and over which choices."""
+"""Reads a tuning file: the swept keys and their choices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from neroRL.sweep.places import decides, paths_and_values
 
 HYPERPARAMETERS = "hyperparameters"
 ALIASES = {"num_workers": "sampler.n_workers"}
-# Sections in which a bare key is looked up; everything else takes its dotted path.
+# Sections in which a bare key is looked up; other sections need dotted paths.
 SEARCHED = ("sampler", "trainer", "model", "environment")
 
 
@@ -27,9 +27,9 @@ class KnownKeys:
     """The keys and groups that a tuning file can name.
 
     Attributes:
-        config: a composed config: its keys at any depth can be swept.
+        config: a composed config, whose keys at any depth can be swept.
         groups: config groups, e.g. ``model/memory``, and the configs in each.
-        further: dotted paths, and their values, that only some choices of the sweep bring.
+        further: dotted paths that only some choices of the sweep add, and their values.
     """
 
     config: Mapping[str, Any]
@@ -37,16 +37,16 @@ class KnownKeys:
     further: Mapping[str, Any] = field(default_factory=dict)
 
     def paths(self) -> dict[str, Any]:
-        """Every dotted path that can be swept and its value."""
+        """Returns every dotted path that can be swept and its value."""
         return {**self.further, **dict(paths_and_values(self.config))}
 
 
 def deciding_entries(document: Document, known: KnownKeys) -> Iterator[tuple[str, list[Any]]]:
-    """Yields the entries of a tuning file that decide which other keys there are.
+    """Yields the entries of a tuning file that decide which other keys exist.
 
     Args:
-        document: the file; what is wrong with it is left for :func:`read_axes` to tell.
-        known: what its keys can name, without those that the entries bring.
+        document: the file; :func:`read_axes` reports its problems.
+        known: the keys that it can name, without those that the entries add.
 
     Yields:
         The path or group of each entry, and its choices.
@@ -64,10 +64,10 @@ def read_axes(document: Document, known: KnownKeys) -> list[Axis]:
 
     Args:
         document: the file; ``hyperparameters`` and schedule sections of lists of choices.
-        known: what its keys can name.
+        known: the keys that it can name.
 
     Returns:
-        One axis a key: sections in file order, keys in file order.
+        One axis per key, in the order of the file.
 
     Raises:
         ConfigError: everything that is wrong with the file, with lines.
@@ -113,7 +113,7 @@ class _Reader:
                     yield Axis(path, choices, where, label)
 
     def path_of(self, section: str, key: Any) -> str | None:
-        """The dotted path or config group a key names; None after reporting why there is none."""
+        """Returns the dotted path or config group of a key; None after reporting a problem."""
         location = (section, key)
         if not isinstance(key, str):
             self._report(location, f"a key must be a string, not the {_kind(key)} {key!r}")
@@ -147,7 +147,7 @@ class _Reader:
         return None
 
     def _choices(self, section: str, key: str, path: str) -> tuple[Choice, ...] | None:
-        """The choices of a key; None after reporting what is wrong with them."""
+        """Returns the choices of a key; None after reporting a problem."""
         given = self._document.data[section][key]
         location = (section, key)
         if given is not None and not isinstance(given, list):

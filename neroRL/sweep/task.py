@@ -1,4 +1,4 @@
-"""What a job does, as a sweep hands it to workers and launchers."""
+"""The task function of a job, as workers and launchers get it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from neroRL.sweep.schedule import End
 
 
 class SweptTask:
-    """A task function whose interruption ends its job and nothing else.
+    """A task function whose interruption ends only its own job.
 
-    Launchers hand on the exceptions of a job, but take its ``KeyboardInterrupt`` for their own: a
+    Launchers return the exceptions of a job, but take its ``KeyboardInterrupt`` for their own: a
     signal to one of joblib's processes would end the sweep.
 
     Args:
-        task: what a job does.
-        requeued: whether the launcher starts a job again that a signal ended.
+        task: runs a job.
+        requeued: whether the launcher restarts jobs that a signal ended.
     """
 
     def __init__(self, task: TaskFunction, *, requeued: bool = False) -> None:
@@ -32,11 +32,11 @@ class SweptTask:
         return {**self.__dict__, "_sweep": None}  # it goes to another process
 
     def __call__(self, config: DictConfig) -> Any:
-        """Does a job.
+        """Runs a job.
 
         Raises:
-            Interrupted: a signal ended the job, and the sweep or its launcher is to know.
-            JobKilledError: a signal ended the job alone.
+            Interrupted: a signal ended the job, and the sweep or its launcher must know.
+            JobKilledError: a signal ended only this job.
             JobFailedError: the job raised ``KeyboardInterrupt``.
         """
         try:
@@ -52,7 +52,7 @@ class SweptTask:
 
 
 def end_with(error: BaseException) -> tuple[End, str]:
-    """Returns how a try that ended with an error ended, and the error in one line."""
+    """Returns the end of a try that raised an error, and the error in one line."""
     if isinstance(error, JobKilledError):
         return End.INTERRUPTED, str(error)
     end = End.TRANSIENT if isinstance(error, TransientError) else End.FAILED

@@ -24,13 +24,13 @@ Check = Callable[[Mapping[str, Any]], Config]
 
 @dataclass
 class Findings:
-    """The findings of the checks of all permutations.
+    """The result of checking all permutations.
 
     Attributes:
         valid: numbers of the permutations that can be trained, ascending.
         problems: each distinct problem, with the first permutation that has it.
         cautions: each distinct caution.
-        invalid: how many permutations have a problem.
+        invalid: number of permutations that have a problem.
     """
 
     valid: Sequence[int] = field(default_factory=lambda: array("q"))
@@ -46,7 +46,7 @@ class Validator:
         compose: composes a job from its overrides.
         shared: the overrides of the command line that apply to a permutation.
         origin: where the values of the base config come from.
-        inspect: finds problems of a checked config that only those who train can tell.
+        inspect: finds problems of a checked config that only the training knows.
     """
 
     def __init__(
@@ -96,10 +96,10 @@ class Validator:
         return problems, [] if problems else self._origin.cautions(config)
 
     def mapping(self, grid: Grid, permutation: Permutation) -> Mapping[str, Any]:
-        """The resolved config of one permutation as plain Python.
+        """Returns the resolved config of one permutation as plain Python.
 
-        Setting the values on one plain copy is what makes checking a large grid cheap; where a
-        value may mean more than itself (a group, a map, an interpolation), Hydra composes.
+        Setting values in a plain copy makes the checks of a large grid cheap. Hydra composes only
+        values that may change more than their own key: a group, a map, an interpolation.
         """
         shared = self._shared(permutation)
         deciding = grid.places.deciding
@@ -123,7 +123,7 @@ class Validator:
         mapping: Mapping[str, Any] = template["mapping"]
         for choice in plain_choices:
             replaced = _with_value(mapping, choice.key.split("."), choice.value)
-            if replaced is None:  # Hydra says best what is wrong with the key
+            if replaced is None:  # Hydra's own error explains the problem best
                 return plain(self._compose([*shared, *permutation.overrides]))
             mapping = replaced
         return mapping
@@ -131,7 +131,7 @@ class Validator:
     def _composition_problem(
         self, grid: Grid, permutation: Permutation, error: HydraException
     ) -> Problem:
-        """The problem of a config that cannot be composed, at the choice that alone causes it."""
+        """Returns the problem of a config that cannot be composed, at the choice that causes it."""
         shared = self._shared(permutation)
         deciding = [c.override for c in permutation.choices if c.key in grid.places.deciding]
         for choice in permutation.choices:
@@ -146,7 +146,7 @@ class Validator:
         return Problem("", f"cannot be composed: {error}".replace("\n", " "))
 
     def _placed(self, grid: Grid, permutation: Permutation, problem: Problem) -> Problem:
-        """The problem with the line of the choice that causes it, else of the base config."""
+        """Returns the problem with the line of its cause: a choice, or the base config."""
         for choice in permutation.choices:
             if problem.path and f"{problem.path}.".startswith(f"{choice.key}."):
                 return Problem(problem.path, problem.message, choice.where)
@@ -158,7 +158,7 @@ class Validator:
 
 
 def summary(findings: Findings, total: int, *, refused: bool) -> list[Problem]:
-    """The problems to show of a grid: the first ones, and how many there are."""
+    """Returns the problems of a grid to show: the first ones and the number of all."""
     shown = findings.problems[:MOST_SHOWN]
     hidden = len(findings.problems) - len(shown)
     tail = f"{findings.invalid} of {total} permutations cannot work"
@@ -170,7 +170,7 @@ def summary(findings: Findings, total: int, *, refused: bool) -> list[Problem]:
 
 
 def _is_plain(key: str, value: Any) -> bool:
-    """Whether setting the key to the value changes nothing else."""
+    """Returns whether setting the key to the value changes only that key."""
     if "/" in key or "@" in key or key.startswith(("+", "~")):
         return False
     if isinstance(value, str):
@@ -181,7 +181,7 @@ def _is_plain(key: str, value: Any) -> bool:
 def _with_value(
     mapping: Mapping[str, Any], keys: Sequence[str], value: Any
 ) -> Mapping[str, Any] | None:
-    """A copy of the nested mapping with one existing key set; shares everything else."""
+    """Returns a copy of the nested mapping with one existing key set; shares everything else."""
     key, *rest = keys
     if key not in mapping:
         return None
@@ -193,6 +193,6 @@ def _with_value(
 
 
 def _text(composed: DictConfig) -> str:
-    """The text of a composed config, its ``hydra`` node left out, interpolations unresolved."""
+    """Returns the text of a composed config without its ``hydra`` node, unresolved."""
     keys = [str(key) for key in composed if key != "hydra"]
     return str(OmegaConf.to_container(OmegaConf.masked_copy(composed, keys), resolve=False))

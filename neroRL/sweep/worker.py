@@ -1,4 +1,4 @@
-"""A worker process: runs one job after the other, as Hydra's own launchers run them."""
+"""A worker process: runs one job after the other, as Hydra's launchers do."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Assignment:
 
     Attributes:
         number: of the job.
-        overrides: from which it is composed.
-        output: the file its standard output and error go to.
+        overrides: that compose it.
+        output: file for its standard output and error.
     """
 
     number: int
@@ -48,11 +48,11 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Done:
-    """A worker's word when its job has ended.
+    """A worker's report when its job has ended.
 
     Attributes:
-        end: how.
-        error: what went wrong, if anything did.
+        end: how the job ended.
+        error: that ended it, if any.
     """
 
     end: End
@@ -63,14 +63,14 @@ def work(tasks: Connection, lifeline: Connection, payload: bytes, gpu: str | Non
     """Runs jobs until there are no more, or a signal asks it to end.
 
     Args:
-        tasks: assignments come in, what became of them goes out.
-        lifeline: closes when the sweep's process ends, however it does.
+        tasks: receives assignments and sends their outcomes.
+        lifeline: closes when the sweep's process ends in any way.
         payload: pickled context, task function, master config, Hydra's singletons, threads.
-        gpu: the one that jobs see, if any.
+        gpu: the only one that jobs see; None for all or none.
     """
     if gpu is not None:
         os.environ[VISIBLE_DEVICES] = gpu
-    # The terminal's Ctrl-C reaches all processes; the sweep passes it on as SIGTERM, once.
+    # The terminal's Ctrl-C reaches all processes; the sweep passes it on once, as SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # the server it is forked from blocks them
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
@@ -79,7 +79,7 @@ def work(tasks: Connection, lifeline: Connection, payload: bytes, gpu: str | Non
     Singleton.set_state(singletons)
     set_share(threads)
     never_fail_to_encode()
-    gc.freeze()  # what was imported stays: collecting a job's garbage need not look at it
+    gc.freeze()  # imported modules stay, so garbage collection can skip them
     while True:
         try:
             assignment = tasks.recv()
@@ -88,7 +88,7 @@ def work(tasks: Connection, lifeline: Connection, payload: bytes, gpu: str | Non
         done = _run(assignment, context, task, config)
         with contextlib.suppress(OSError):
             tasks.send(done)
-        if done.end is End.INTERRUPTED:  # who asked, maybe for memory, wants this process gone
+        if done.end is End.INTERRUPTED:  # whoever sent the signal wants this process to end
             return
 
 
@@ -117,7 +117,7 @@ def _run(
 
 @contextlib.contextmanager
 def _output_to(path: Path) -> Iterator[None]:
-    """Sends everything written to standard output and error, by C code too, to a file."""
+    """Redirects standard output and error, also of C code, to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()

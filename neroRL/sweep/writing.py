@@ -1,4 +1,4 @@
-"""Writes the configs of a grid: to standard output, or to files."""
+"""Writes the configs of a grid to standard output or to files."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ def print_configs(plan: JobPlan, compose: Compose, *, resolve: bool) -> None:
 
 
 def generate(plan: JobPlan, compose: Compose, directory: Path) -> int:
-    """Writes ``configs/<i>.yaml``, one complete config a permutation, and ``info.txt``.
+    """Writes ``configs/<i>.yaml``, one complete config per permutation, and ``info.txt``.
 
     Repetitions after the first are ``configs/<i>-<r>.yaml``.
 
     Args:
         plan: the jobs.
         compose: composes a job from its overrides.
-        directory: where to. The same grid again changes nothing.
+        directory: to write to. Writing the same grid again changes nothing.
 
     Returns:
         The number of configs.
 
     Raises:
-        OutputError: the directory holds the configs of a different grid, which stay as they are.
+        OutputError: the directory holds the configs of a different grid; they are not changed.
     """
     info = "".join(f"{_name(job)}: {_permutation(job)}\n" for job in plan)
 
@@ -102,7 +102,7 @@ def _name(job: Job) -> str:
 
 
 def _permutation(job: Job) -> str:
-    """The overrides of a job's permutation; a swept seed is the job's own."""
+    """Returns the overrides of a job's permutation, with the job's own seed if it is swept."""
     overrides = job.permutation.overrides
     told = (f"{SEED}={job.seed}" if override_key(text) == SEED else text for text in overrides)
     return _in_one_line(told) or "the base config"
@@ -113,5 +113,5 @@ def _in_one_line(overrides: Iterable[str]) -> str:
 
 
 def _shown(job: Job) -> list[str]:
-    """The overrides of a job without those that only its directory needs."""
+    """Returns the overrides of a job without those of Hydra's own node."""
     return [text for text in job.overrides if not text.startswith("hydra.")]
