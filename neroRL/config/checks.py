@@ -1,4 +1,4 @@
-"""Builds the typed config and checks what no single key can tell."""
+"""Builds the typed config and checks combinations of keys."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from neroRL.files import is_file
 
 FIRST_UNITY_PORT = 5005
 LAST_PORT = 65535
-# Of one rollout: more fit no memory.
+# Steps of one rollout; more would not fit into memory.
 MOST_STEPS = 2**27
 # File systems take 255 bytes; the names of checkpoints and temporary files add to the run-id.
 LONGEST_RUN_ID = 200
@@ -36,13 +36,13 @@ def build(mapping: Mapping[str, Any]) -> Config:
 
 
 def as_mapping(config: Config) -> dict[str, Any]:
-    """The plain mapping of a typed config, keys spelled as in YAML files."""
+    """Returns the plain mapping of a typed config, keys spelled as in YAML files."""
     mapping: dict[str, Any] = _ADAPTER.dump_python(config, by_alias=True)
     return mapping
 
 
 def flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The values of a nested mapping by their dotted paths."""
+    """Returns the values of a nested mapping by their dotted paths."""
     values: dict[str, Any] = {}
     for key, value in mapping.items():
         if isinstance(value, Mapping):
@@ -64,7 +64,7 @@ def cross_check(config: Config) -> list[Problem]:
 
 
 def cautions(config: Config) -> list[Problem]:
-    """Finds what works but is most likely not meant."""
+    """Finds settings that work but are most likely mistakes."""
     found = []
     for name in SCHEDULES:
         schedule: ScheduleConfig = getattr(config.trainer, name)
@@ -149,7 +149,7 @@ def _check_weights(model: ModelConfig) -> list[Problem]:
 
 
 def run_id_problem(run_id: str) -> str | None:
-    """Tells why a run-id cannot name a directory below ``--out``; None where it can."""
+    """Returns why a run-id cannot name a directory below ``--out``; None if it can."""
     if not run_id.strip():
         return "is empty; it names the directory of the run"
     if ".." in run_id or run_id.startswith(("/", "~")) or "\\" in run_id or "\0" in run_id:
@@ -163,7 +163,7 @@ def run_id_problem(run_id: str) -> str | None:
 
 
 def ports_needed(config: Config) -> int:
-    """Counts the network ports that one job may open: one an environment worker."""
+    """Counts the network ports that one job may open: one per environment worker."""
     evaluation = config.evaluation.n_workers if config.evaluation.evaluate else 0
     return config.sampler.n_workers + evaluation
 

@@ -196,7 +196,7 @@ class _Constructor:
 
 
 def _is_explicit(node: ScalarNode) -> bool:
-    """Whether ``!!str`` was written before a plain scalar."""
+    """Returns whether ``!!str`` was written before a plain scalar."""
     start, end = node.start_mark.index, node.end_mark.index
     written: bool = end - start != len(node.value)
     return written

@@ -24,7 +24,7 @@ def problems_of(error: ValidationError, root: str, schema: type) -> list[Problem
         schema: the dataclass validated against.
 
     Returns:
-        One problem a key; the alternatives of a union are joined by "or".
+        One problem per key; the alternatives of a union are joined by "or".
     """
     messages: dict[tuple[str, ...], list[str]] = {}
     for finding in error.errors():
@@ -36,20 +36,20 @@ def problems_of(error: ValidationError, root: str, schema: type) -> list[Problem
             wanted = wanted.split(" or an instance of ")[0]
             message = f"{_shown(finding['input'])} is not allowed; expected {wanted}"
         messages.setdefault(path, []).append(message)
-    # A union reports every branch: what is wrong deeper inside one branch explains it best.
+    # A union reports every branch; the deepest problem explains it best.
     paths = [path for path in messages if not any(_is_below(other, path) for other in messages)]
     prefix = (root,) if root else ()
     return [Problem(".".join(prefix + path), _joined(messages[path])) for path in paths]
 
 
 def field_types(schema: type) -> dict[str, Any]:
-    """The keys of a configuration dataclass (aliases where there are any) and their types."""
+    """Returns the keys of a configuration dataclass, by alias if they have one, and their types."""
     hints = typing.get_type_hints(schema, include_extras=True)
     return {_alias(field.name, hints[field.name]): hints[field.name] for field in _fields(schema)}
 
 
 def leaf_paths(schema: type, prefix: str = "") -> Iterator[str]:
-    """Dotted paths of every key of ``schema``, sections included, in order."""
+    """Yields the dotted path of every key of ``schema``, sections included, in order."""
     for key, annotation in field_types(schema).items():
         path = f"{prefix}{key}"
         yield path
@@ -71,7 +71,7 @@ def _alias(name: str, annotation: Any) -> str:
 
 
 def _dataclass_in(annotation: Any) -> type | None:
-    """The dataclass an annotation allows, looking through Annotated, Optional and unions."""
+    """Returns the dataclass that an annotation allows, also within Annotated and unions."""
     if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
         return annotation
     if typing.get_origin(annotation) in (Annotated, typing.Union, types.UnionType):

@@ -1,6 +1,6 @@
-"""Keys of the original's published configs, of all its versions, that are not today's.
+"""Maps keys of the original's published configs, of all its versions, to today's keys.
 
-Some are named differently here, some ask for what is done anyway, and some for what is not here.
+Some have another name here, some ask for what neroRL always does, and some are not available.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _RENAMED_CHOICES: list[tuple[Keys, str, str]] = [
     (("model", "transformer", "positional_encoding"), "relative", "absolute"),
 ]
 
-# Keys that ask for what is done anyway, with the one value that does.
+# Keys that ask for what neroRL always does, with the one value that does.
 _DONE_ANYWAY: dict[Keys, object] = {
     ("environment", "obs_normalization"): False,
     ("model", "actor_residual"): False,
@@ -48,12 +48,12 @@ _DONE_ANYWAY: dict[Keys, object] = {
     ("trainer", "share_parameters"): True,
 }
 
-# Keys that the last version of the original did not read any more, and what is done.
+# Keys that the last version of the original no longer reads, and what neroRL does.
 _WITHOUT_EFFECT: dict[Keys, str] = {
     ("model", "transformer", "share_heads"): "every head has projections of its own",
 }
 
-# Keys and choices of what the original has and is not here.
+# Keys and choices of the original that are not available here.
 _NOT_HERE: dict[Keys, str] = {
     ("environment", "spotlight_perturbation"): "perturbing images by spotlights",
     ("model", "ground_truth_estimator"): "estimating the ground truth",
@@ -124,7 +124,7 @@ class _Changed:
         self.errors: list[Problem] = []
 
     def refuse_what_is_not_here(self) -> None:
-        """Names what the original has and is not here."""
+        """Reports features of the original that are not available here."""
         for keys, what in _NOT_HERE.items():
             if self._holder(keys) is not None:
                 self._refuse(keys, f"{what} is not available here")
@@ -201,7 +201,7 @@ class _Changed:
                 self._warn(keys, f"has no effect: {done_instead}")
 
     def _holder(self, keys: Keys) -> dict[str, Any] | None:
-        """The section that has a key; None if there is no such key."""
+        """Returns the section that has a key; None if there is no such key."""
         section: Any = self.data
         for key in keys[:-1]:
             section = section.get(key) if isinstance(section, dict) else None

@@ -24,7 +24,7 @@ Integer = Annotated[int, Strict()]
 Text = Annotated[str, Strict()]
 Positive = Annotated[Integer, Field(gt=0, le=2**31 - 1)]
 NotNegative = Annotated[Integer, Field(ge=0, le=2**31 - 1)]
-# Limits that no machine reaches, so that a slip of the keyboard is told before it takes all memory.
+# Limits that no machine reaches, so that a typing error is reported before it takes all memory.
 Workers = Annotated[Integer, Field(gt=0, le=2**16)]
 Units = Annotated[Integer, Field(gt=0, le=2**16)]
 Layers = Annotated[Integer, Field(gt=0, le=1024)]
@@ -42,9 +42,10 @@ NotNegativeReal = Annotated[Real, Field(ge=0.0)]
 Seeds = Annotated[list[EpisodeSeed], Field(min_length=1)]
 Fraction = Annotated[Real, Field(ge=0.0, le=1.0)]
 REVISION = 2
-"""What keys mean: raised where an equal config trains another network or another task than before.
+"""The version of the keys' meaning: raised when an equal config trains another network or task.
 
-Results and checkpoints carry it, so that those of an earlier meaning are not taken for today's.
+Results and checkpoints record it, so that those of an earlier meaning are not mistaken for current
+ones.
 """
 WHOLE_EPISODE = -1
 """As ``memory_length``: attend to all of the episode."""
@@ -59,13 +60,13 @@ class EnvironmentConfig:
     name: Text = "MiniGrid-Empty-Random-6x6-v0"
     """Id of the environment, or the path of the executable (Unity)."""
     frame_skip: Positive = 1
-    """How many steps each action is repeated; rewards are summed."""
+    """Steps for which each action is repeated; their rewards are summed."""
     last_action_to_obs: Flag = False
     """Append the one-hot last action to the vector observation."""
     last_reward_to_obs: Flag = False
     """Append the last reward to the vector observation."""
     obs_stacks: Stacks = 1
-    """How many most recent observations are stacked."""
+    """Number of recent observations that are stacked."""
     grayscale: Flag = False
     """Convert RGB visual observations to grayscale."""
     resize_vis_obs: Annotated[list[Pixels], Field(min_length=2, max_length=2)] = field(
@@ -73,9 +74,9 @@ class EnvironmentConfig:
     )
     """Width and height of visual observations, in pixels."""
     positional_encoding: Flag = False
-    """Append the encoded step of the episode, 16 numbers, to the vector observation."""
+    """Append the position in the episode, encoded as 16 numbers, to the vector observation."""
     reward_normalization: NotNegativeReal = 0
-    """Maximum reward, by which rewards are divided; 0 and 1 are off."""
+    """Largest reward, by which rewards are divided; 0 and 1 are off."""
     reset_params: dict[str, Any] = field(default_factory=dict)
     """Seeds and the type's own options; checked by the environment's type."""
 
@@ -116,13 +117,13 @@ class TransformerConfig:
     gtrxl: Flag = False
     """Gate the residual connections (Parisotto et al. 2020)."""
     gtrxl_bias: Real = 0.0
-    """Where the learned bias of each gate starts; above 0 it begins close to the identity."""
+    """Initial value of each gate's learned bias; above 0 it starts close to the identity."""
     gtrxl_swap: Flag = False
 
 
 @dataclass(config=STRICT)
 class ModelConfig:
-    """The network, and where its weights are saved to and loaded from."""
+    """The network and its checkpoints."""
 
     load_model: Flag = False
     model_path: Text = ""
@@ -147,10 +148,10 @@ class ModelConfig:
 
     @property
     def weights_file(self) -> Path:
-        """The file of the weights to load.
+        """Returns the file of the weights to load.
 
         Raises:
-            UsageError: it begins with ``~``, and no home directory is known.
+            UsageError: it starts with ``~``, and no home directory is known.
         """
         return expanded(self.model_path)
 
@@ -171,7 +172,7 @@ class SeedRange:
     start_seed: Annotated[EpisodeSeed, Field(alias="start-seed")] = 100000
     num_seeds: Annotated[EvaluationSeeds, Field(alias="num-seeds")] = 10
     explicit_seeds: Annotated[Seeds | None, Field(alias="explicit-seeds")] = None
-    """Used instead of the range where given."""
+    """Used instead of the range if given."""
 
 
 @dataclass(config=STRICT)
@@ -185,7 +186,7 @@ class EvaluationConfig:
     """Updates between two evaluations."""
 
     def seed_list(self) -> list[int]:
-        """The seeds to play, in order."""
+        """Returns the seeds to play, in order."""
         if isinstance(self.seeds, list):
             return self.seeds
         if self.seeds.explicit_seeds is not None:
@@ -223,7 +224,7 @@ class TrainerConfig:
 
     algorithm: Literal["PPO"] = "PPO"
     resume_at: NotNegative = 0
-    """Update at which counting, and so the schedules, starts."""
+    """First update to count from, also in the schedules."""
     gamma: Fraction = 0.99
     lamda: Fraction = 0.95
     """Lambda of generalised advantage estimation (Schulman et al. 2016)."""
@@ -245,7 +246,7 @@ class TrainerConfig:
 
 @dataclass(config=STRICT)
 class Config:
-    """Everything one training needs."""
+    """The complete config of one training."""
 
     environment: EnvironmentConfig = field(default_factory=EnvironmentConfig)
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -198,7 +198,7 @@ class Grid(Sequence[Permutation]):
         return Permutation(number, choices)
 
     def digits(self, number: int) -> tuple[int, ...]:
-        """Returns the index of a permutation's choice on each axis; 0 if the axis does not apply."""
+        """Returns the index of a permutation's choice on each axis; 0 where it does not apply."""
         return self._find(number)[0]
 
     def number(self, digits: Sequence[int]) -> int:
