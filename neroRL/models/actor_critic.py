@@ -15,7 +15,7 @@ from neroRL.models.memory.interface import Inputs, MemoryState, Pieces
 
 
 class ActorCritic(nn.Module):
-    """Policy and value of an observation and of what came before it.
+    """The policy and the value function, with a shared encoder and memory.
 
     Outputs, (…, O), hold the parameters of the distribution over actions, then the value.
 
@@ -25,7 +25,7 @@ class ActorCritic(nn.Module):
 
     Attributes:
         distribution: of the actions.
-        memory: carries what came before.
+        memory: of the episode so far.
     """
 
     def __init__(self, config: ModelConfig, specification: EnvironmentSpec) -> None:
@@ -46,7 +46,7 @@ class ActorCritic(nn.Module):
         self.heads = Heads(size, self.distribution, activation)
 
     def features(self, observations: Observations) -> Tensor:
-        """Computes all that depends on single observations; see the memory's interface.
+        """Computes the features of single observations; see the memory's interface.
 
         Args:
             observations: R each, as the encoder takes them.
@@ -57,11 +57,11 @@ class ActorCritic(nn.Module):
         return self.memory.features(self.encoder(observations), self._readout)
 
     def begin(self, count: int, generator: Generator) -> MemoryState:
-        """Returns the memory of ``count`` environments whose episodes start."""
+        """Returns the memory of ``count`` environments at the start of their episodes."""
         return self.memory.begin(count, generator, self._readout)
 
     def pieces(self, features: Tensor, pieces: Pieces) -> Tensor:
-        """All steps of pieces of episodes, (R, F) to outputs (M, O)."""
+        """Computes the outputs (M, O) of pieces of episodes from features (R, F)."""
         return self.memory.pieces(features, pieces, self._readout)
 
     def _readout(self, remembered: Tensor) -> Tensor:

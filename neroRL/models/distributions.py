@@ -1,8 +1,8 @@
-"""What actions are drawn from: the policy's part of a network's outputs, read as a distribution.
+"""Distributions over actions, whose parameters are the policy's part of the network's outputs.
 
-A new distribution is a subclass here and a line in :func:`make_distribution`. Nothing else knows
-what its parameters are: the network gets its last layer from it, the actor its actions, the loss
-its log-probabilities, entropy and gradient.
+To add a distribution, write a subclass here and add a line to :func:`make_distribution`. Only the
+distribution knows its parameters: the network gets its last layer from it, the actor its actions,
+and the loss its log-probabilities, entropy and gradient.
 
 Shapes: N environments, M steps, P parameters of the distribution at a step, K branches, each of
 which has a log-probability of its own.
@@ -22,7 +22,7 @@ POLICY_GAIN = 0.1  # √0.01
 
 
 class Evaluated(ABC):
-    """Some steps' distributions at the actions that were taken there.
+    """The distributions of some steps, evaluated at the actions that were taken.
 
     Attributes:
         log_probs: of the actions, shape (M, K).
@@ -32,7 +32,7 @@ class Evaluated(ABC):
 
     @abstractmethod
     def entropy(self) -> Tensor:
-        """Entropies, summed over the branches, shape (M,)."""
+        """Returns the entropies, summed over the branches, shape (M,)."""
 
     @abstractmethod
     def write_gradient(self, of_log_probs: Tensor, of_entropy: float, out: Tensor) -> None:
@@ -65,7 +65,7 @@ class Distribution(ABC):
 
     @abstractmethod
     def noise(self, steps: int, count: int, generator: Generator, dtype: torch.dtype) -> Tensor:
-        """Draws all that sampling in ``count`` environments needs for some steps at once.
+        """Draws the noise for sampling some steps of ``count`` environments.
 
         Returns:
             Shape (steps, count, …), on the generator's device.
@@ -81,7 +81,7 @@ class Distribution(ABC):
 
     @abstractmethod
     def for_environment(self, actions: Tensor) -> np.ndarray:
-        """Actions as the environment takes them, shape (N, …)."""
+        """Returns actions in the environment's format, shape (N, …)."""
 
 
 class Categoricals(Distribution):
@@ -101,7 +101,7 @@ class Categoricals(Distribution):
     True
 
     Args:
-        choices: how many each branch has.
+        choices: number of choices of each branch.
     """
 
     def __init__(self, choices: tuple[int, ...]) -> None:
@@ -109,7 +109,7 @@ class Categoricals(Distribution):
         self.size, self.branches = sum(choices), len(choices)
 
     def layer(self, inputs: int) -> nn.Module:
-        """A linear layer, whose weights are orthogonal branch by branch and small."""
+        """Returns a linear layer, whose weights are orthogonal branch by branch and small."""
         layer = nn.Linear(inputs, self.size)
         for weight in layer.weight.data.split(self._choices):
             nn.init.orthogonal_(weight, POLICY_GAIN)
@@ -117,13 +117,13 @@ class Categoricals(Distribution):
         return layer
 
     def noise(self, steps: int, count: int, generator: Generator, dtype: torch.dtype) -> Tensor:
-        """Gumbel noise: the greatest logit plus noise is a sample; shape (steps, count, P)."""
+        """Draws Gumbel noise, shape (steps, count, P); argmax of logits plus noise is a sample."""
         shape = (steps, count, self.size)
         exponential = torch.empty(shape, device=generator.device, dtype=dtype)
         return exponential.exponential_(generator=generator).log_().neg_()
 
     def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
-        """The choice of each branch, shape (N, K)."""
+        """Returns the choice of each branch, shape (N, K)."""
         perturbed = parameters + noise
         if self.branches == 1:
             return perturbed.argmax(dim=1, keepdim=True)
@@ -135,7 +135,7 @@ class Categoricals(Distribution):
         return _Choices(parameters, self._choices, actions)
 
     def for_environment(self, actions: Tensor) -> np.ndarray:
-        """The choices, shape (N, K)."""
+        """Returns the choices, shape (N, K)."""
         choices: np.ndarray = actions.cpu().numpy()
         return choices
 

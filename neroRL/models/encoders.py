@@ -51,7 +51,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 def activation_of_linear(name: str) -> nn.Module:
-    """An activation of what a linear layer gives and nothing else reads: ReLU overwrites it."""
+    """Makes the activation after a linear layer; ReLU overwrites its input."""
     return nn.ReLU(inplace=True) if name == "relu" else ACTIVATIONS[name]()
 
 
@@ -63,7 +63,7 @@ class Encoder(nn.Module):
         specification: of the environment.
 
     Attributes:
-        output_size: how many numbers encode an observation, E.
+        output_size: E, the size of an encoded observation.
 
     Raises:
         ConfigError: the image is too small for the encoder.
@@ -75,7 +75,7 @@ class Encoder(nn.Module):
         self._scaled = specification.visual_dtype == "uint8"
         self.visual: nn.Sequential | None = None
         self.vector: nn.Module | None = None
-        # Behind the flattened convolutions, where an encoder has more.
+        # Layers after the flattened convolutions, if the encoder has any.
         self.dense = nn.Sequential()
         if specification.visual is not None:
             self._add_image(config, *specification.visual)
@@ -122,14 +122,14 @@ class Encoder(nn.Module):
     def table(
         self, observations: Mapping[str, np.ndarray], device: torch.device
     ) -> dict[str, Tensor | FieldTable]:
-        """Makes a table of observations, rows of which :meth:`forward` takes.
+        """Makes a table of observations, whose rows are inputs of :meth:`forward`.
 
         Args:
             observations: arrays of R each.
             device: of the encoder.
 
         Returns:
-            Tensors on the device; images that share most of their patches as their fields.
+            Tensors on the device, or fields for images that share most of their patches.
         """
         tables: dict[str, Tensor | FieldTable] = {}
         for key, array in observations.items():
@@ -153,7 +153,7 @@ class Encoder(nn.Module):
         return encoded
 
     def _windows(self) -> list[Window]:
-        """Lists the window that each convolution sees at a time."""
+        """Returns the window of each convolution."""
         return [
             Window(layer.kernel_size[0], layer.stride[0], layer.weight.numel())
             for layer, _ in self._layers
@@ -175,7 +175,7 @@ def _convolutions(
     activation: type[nn.Module],
     initialised: Callable[[nn.Conv2d], nn.Conv2d],
 ) -> list[nn.Module]:
-    """Convolutions without padding, each followed by an activation.
+    """Makes convolutions without padding, each followed by an activation.
 
     ``cnn`` is the encoder of Mnih et al. 2015, ``smallimpala`` the shallow one of Espeholt et al.
     2018.
@@ -188,7 +188,7 @@ def _convolutions(
 
 
 def _residual_cnn(channels: int, activation: type[nn.Module]) -> list[nn.Module]:
-    """The deep residual encoder of Espeholt et al. 2018, as in Raileanu and Fergus 2021."""
+    """Returns the deep residual encoder of Espeholt et al. 2018, as in Raileanu and Fergus 2021."""
     layers: list[nn.Module] = []
     for width, size, stride in RESIDUAL:
         layers += [

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-# Images of which a few are looked at first, to tell whether they share enough.
+# A sample of the images is searched first, to find out whether they share enough.
 SAMPLE = 32
-# More images than these are not searched: it would take memory, and so many rarely share much.
+# Larger tables are not searched: it takes memory, and so many images rarely share much.
 MOST_IMAGES = 1024
-# Of the convolutions' work, the part up to which computing distinct fields pays.
+# Largest share of the convolutions' work at which computing distinct fields pays.
 MOST_WORK = 0.5
 
 
@@ -32,7 +32,7 @@ class Window(NamedTuple):
     Attributes:
         size: side of the window.
         stride: between windows.
-        work: multiplications a window.
+        work: multiplications per window.
     """
 
     size: int
@@ -56,7 +56,7 @@ class Fields(NamedTuple):
 
 
 class FieldTable:
-    """The distinct fields of a table of images, from which those of some rows are taken.
+    """The distinct fields of a table of images, indexed by row.
 
     Args:
         images: uint8 of shape (R, height, width, channels).
@@ -76,7 +76,7 @@ class FieldTable:
         self._images = below.reshape(len(images), -1)
 
     def __getitem__(self, rows: Tensor) -> Fields:
-        """The fields of some rows, shape (R,) on the CPU."""
+        """Returns the fields of some rows, shape (R,) on the CPU."""
         above = self._images[rows.numpy()]
         images, kept = _renumbered(above, len(self._layers[-1]))
         layers = []
@@ -91,7 +91,7 @@ class FieldTable:
 
 
 def field_table(images: np.ndarray, windows: Sequence[Window]) -> FieldTable | None:
-    """The table of images that share enough of their patches; None where it would not pay."""
+    """Returns the fields of images that share enough patches; None if that does not pay."""
     if images.dtype != np.uint8 or len(images) > MOST_IMAGES:
         return None
     if len(images) > SAMPLE and not _pays(FieldTable(images[:SAMPLE], windows)):
@@ -156,7 +156,7 @@ def _pays(table: FieldTable) -> bool:
 
 
 def _hashes(windows: np.ndarray) -> np.ndarray:
-    """A number of 64 bits for each window; equal windows have equal ones."""
+    """Returns a number of 64 bits for each window; equal windows have equal ones."""
     words = -(-windows.shape[1] // 8)
     if windows.shape[1] % 8:
         windows = np.pad(windows, ((0, 0), (0, 8 * words - windows.shape[1])))
@@ -169,7 +169,7 @@ def _hashes(windows: np.ndarray) -> np.ndarray:
 
 
 def _renumbered(numbers: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers the numbers that occur from 0; returns the new ones, and the old one of each."""
+    """Renumbers the numbers in use from 0; returns the new array and the old number of each."""
     occurs = np.zeros(count, np.bool_)
     occurs[numbers] = True
     new = np.cumsum(occurs) - 1

@@ -1,4 +1,4 @@
-"""From numpy to the device of a model."""
+"""Moves numpy arrays to the device of a model."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from torch import Tensor
 
 
 def on_device(array: np.ndarray, device: torch.device) -> Tensor:
-    """An array as a tensor on a device; what follows on a GPU is queued behind it, not waited for.
+    """Returns an array as a tensor on a device; on a GPU it does not wait for the copy.
 
     Args:
         array: on a CPU the tensor shares its memory.
-        device: where the tensor is used.
+        device: of the tensor.
     """
     return torch.from_numpy(array).to(device, non_blocking=True)

@@ -1,1 +1,1 @@
-"""What a policy remembers: nothing, a recurrent state, or a transformer's episode."""
+"""The memory of a policy: none, a recurrent state, or a transformer over the episode."""

@@ -1,4 +1,4 @@
-"""A block of a transformer that attends to what is remembered.
+"""A block of a transformer that attends to remembered steps.
 
 Shapes: N environments, C columns (steps that are remembered), D numbers of a step (``embed_dim``),
 H heads, M steps, Q queries of an environment.
@@ -19,7 +19,7 @@ LONGEST_WAVE = 1e4
 
 
 def sinusoids(positions: Tensor, size: int) -> Tensor:
-    """Sines, then cosines of positions (…), shape (…, size); Vaswani et al. 2017, section 3.5."""
+    """Returns sines, then cosines of positions (…), shape (…, size); Vaswani et al. 2017, 3.5."""
     waves = torch.arange(0, size, 2, device=positions.device, dtype=torch.float64) / size
     angles = positions[..., None] * LONGEST_WAVE**-waves
     return torch.cat((angles.sin(), angles.cos()), dim=-1)[..., :size]
@@ -49,7 +49,7 @@ class Block(nn.Module):
             self.gates = nn.ModuleList(_Gate(size, bias, swap) for _ in range(2))
 
     def forward(self, inputs: Tensor, attend: Callable[[Tensor], Tensor]) -> Tensor:
-        """Inputs (M, D) to outputs (M, D); ``attend`` answers the queries (M, D)."""
+        """Computes outputs (M, D) from inputs (M, D); ``attend`` answers the queries (M, D)."""
         normed = self.norm_attention(inputs) if self._pre else inputs
         inputs = self._around(0, inputs, self.merge(attend(self.queries(normed))))
         if self._post:
@@ -61,18 +61,18 @@ class Block(nn.Module):
         return outputs
 
     def keys_and_values(self, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Items (…, D) to keys and values (…, D)."""
+        """Computes keys and values (…, D) of items (…, D)."""
         normed = self.norm_memory(items) if self._pre else items
         return self.keys(normed), self.values(normed)
 
     def attend(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-        """Attention of all heads, each to its own part of queries, keys and values.
+        """Computes multi-head attention; each head has its part of queries, keys and values.
 
         Args:
             queries: shape (N, Q, D).
             keys: shape (N, C, D).
             values: shape (N, C, D).
-            mask: which columns a query attends to, shape (N, Q, C).
+            mask: True for the columns that a query attends to, shape (N, Q, C).
 
         Returns:
             Shape (N, Q, D); 0 where there is nothing to attend to.
@@ -81,7 +81,7 @@ class Block(nn.Module):
             return torch.zeros_like(queries)
         some = mask.any(dim=-1, keepdim=True)
         asked, offered, given = (self._split(x).transpose(1, 2) for x in (queries, keys, values))
-        # What the kernels make of a row without any column differs, so it gets all of them.
+        # Kernels differ in rows without any column, so such rows get all columns.
         allowed = (mask | ~some)[:, None]
         answers = functional.scaled_dot_product_attention(
             asked, offered, given, attn_mask=allowed, scale=self._scale
@@ -111,7 +111,7 @@ class _Gate(nn.Module):
         self.of_reset = nn.Linear(size, size, bias=False)
 
     def forward(self, inputs: Tensor, outputs: Tensor) -> Tensor:
-        """Inputs and outputs (M, D) of what is gated to the gated outputs (M, D)."""
+        """Gates the inputs and outputs (M, D) of a layer; returns shape (M, D)."""
         if self._swap:
             inputs, outputs = outputs, inputs
         reset, update, candidate = self.of_output(outputs).chunk(3, dim=-1)

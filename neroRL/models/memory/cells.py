@@ -125,7 +125,7 @@ class _LstmSequence(torch.autograd.Function):
 
 
 def gru_sequence(projected: Tensor, state: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """A GRU layer (Cho et al. 2014, as in ``torch.nn.GRU``).
+    """Returns a GRU layer (Cho et al. 2014, as in ``torch.nn.GRU``).
 
     Args:
         projected: input times input weights plus their bias, shape (L, B, 3H); gates in the order
@@ -144,7 +144,7 @@ def gru_sequence(projected: Tensor, state: Tensor, weight: Tensor, bias: Tensor)
 def lstm_sequence(
     projected: Tensor, state: Tensor, cell: Tensor, weight: Tensor, bias: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """An LSTM layer (Hochreiter and Schmidhuber 1997, as in ``torch.nn.LSTM``).
+    """Returns an LSTM layer (Hochreiter and Schmidhuber 1997, as in ``torch.nn.LSTM``).
 
     Args:
         projected: input times input weights plus their bias, shape (L, B, 4H); gates in the order

@@ -23,7 +23,7 @@ def make_memory(config: ModelConfig, inputs: Inputs) -> Memory:
 
     Args:
         config: of the model, with one memory at most.
-        inputs: what the memory is given.
+        inputs: of the memory.
     """
     for name, given in config.memories.items():
         return MEMORIES[name](given, inputs)

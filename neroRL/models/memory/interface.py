@@ -1,13 +1,13 @@
-"""What a memory is to the rest: steps of environments, and pieces of their episodes.
+"""The interface of a memory to rollout, evaluation and update.
 
-A network has one part that looks at a single observation and one that runs over time. Weights
-stand still while a rollout runs and within a mini batch, so the first part is computed once for
-each distinct observation. A memory decides where the line is: with none, the whole network lies
-before it; a recurrent one draws it behind the input projection of its first layer.
+A network has one part that looks at single observations and one that runs over time. Weights do not
+change during a rollout or within a mini batch, so the first part is computed once for each distinct
+observation. The memory decides where the first part ends: without a memory it is the whole network;
+with a recurrent one it ends with the input projection of the first layer.
 
 Shapes: N environments, T steps of a rollout, L steps of the longest piece, B pieces, M steps of a
-mini batch, R distinct observations, E numbers of the encoder, F features (all that the network
-makes of a single observation), O outputs.
+mini batch, R distinct observations, E numbers of the encoder, F features (the
+output of the part that looks at single observations), O outputs.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class History(Protocol):
     """The memory at each step of a rollout."""
 
     def before(self, first: np.ndarray) -> Any:
-        """Returns what pieces need of the time before them.
+        """Returns the memory before the first step of each piece.
 
         Args:
             first: position of each piece's first step in the flattened (T, N), shape (B,).
@@ -52,10 +52,10 @@ class Pieces(NamedTuple):
     """Pieces of episodes, each without an episode's end in its middle.
 
     Attributes:
-        indices: which of the R features each step has, shape (L, B); any where a piece is shorter
-            than L.
+        indices: of each step's features among the R, shape (L, B); arbitrary after the end of a
+            piece shorter than L.
         steps: positions of the M real steps in the flattened (L, B); None where all are real.
-        before: what the memory's own history gave for them.
+        before: the result of the memory's :meth:`History.before`.
         starts: whether a piece starts an episode, shape (B,).
     """
 
@@ -66,35 +66,35 @@ class Pieces(NamedTuple):
 
 
 class MemoryState(ABC):
-    """The memory of N environments, which goes on with every step."""
+    """The memory of N environments, updated by every step."""
 
     @abstractmethod
     def begin_rollout(self, steps: int) -> None:
-        """The weights may be others; at most so many steps follow, and all are kept."""
+        """Prepares for a rollout of at most ``steps`` steps, with weights that may have changed."""
 
     @abstractmethod
     def step(self, features: Tensor) -> Tensor:
-        """One step of all environments, features (N, F) to outputs (N, O)."""
+        """Advances all environments by one step; features (N, F) to outputs (N, O)."""
 
     @abstractmethod
     def look(self, features: Tensor, workers: np.ndarray) -> Tensor:
-        """Outputs in some environments, features (W, F) to (W, O); remembers nothing."""
+        """Computes outputs (W, O) of some environments from features (W, F); remembers nothing."""
 
     @abstractmethod
     def begin_episodes(self, workers: np.ndarray) -> None:
-        """New episodes begin in some environments, an array of indices."""
+        """Starts new episodes in some environments, given by their indices."""
 
     def forget(self, workers: np.ndarray) -> None:
-        """Gives some environments the state of a first episode, whatever the config keeps."""
+        """Resets some environments to the state of a first episode, whatever the config keeps."""
         self.begin_episodes(workers)
 
     @abstractmethod
     def end_rollout(self) -> History:
-        """Returns what was kept; initial states that are made of a rollout's are made here."""
+        """Returns the history of the rollout, and updates initial states that depend on it."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Everything that a rollout after this one depends on."""
+        """Returns everything that later rollouts depend on."""
 
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -122,9 +122,9 @@ class Memory(nn.Module):
     torch.Size([2, 4])
 
     Attributes:
-        output_size: numbers given to the readout.
+        output_size: size of the readout's input.
         sequence_length: steps of a training piece; 0 or less for whole episodes.
-        name: under which statistics of it are recorded.
+        name: of its statistics.
     """
 
     name: ClassVar[str]
@@ -133,12 +133,12 @@ class Memory(nn.Module):
 
     @abstractmethod
     def features(self, encoded: Tensor, readout: Readout) -> Tensor:
-        """All that depends on single observations, (R, E) to (R, F)."""
+        """Computes the features (R, F) of single encoded observations (R, E)."""
 
     @abstractmethod
     def begin(self, count: int, generator: Generator, readout: Readout) -> MemoryState:
-        """The state of ``count`` environments at the start of an episode."""
+        """Returns the state of ``count`` environments at the start of an episode."""
 
     @abstractmethod
     def pieces(self, features: Tensor, pieces: Pieces, readout: Readout) -> Tensor:
-        """All steps of pieces, (R, F) to outputs (M, O) in the order of ``pieces.steps``."""
+        """Computes the outputs (M, O) of pieces from features (R, F), in the order of ``steps``."""

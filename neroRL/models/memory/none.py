@@ -13,7 +13,7 @@ from neroRL.models.memory.interface import Inputs, Memory, MemoryState, Pieces, 
 
 
 class NoMemory(Memory):
-    """The identity over time: everything is computed once for each distinct observation.
+    """No memory: the whole network is computed once for each distinct observation.
 
     Args:
         inputs: passed on as they are.
@@ -27,15 +27,15 @@ class NoMemory(Memory):
         self.sequence_length = 1
 
     def features(self, encoded: Tensor, readout: Readout) -> Tensor:
-        """The outputs themselves."""
+        """Returns the outputs of single observations."""
         return readout(encoded)
 
     def begin(self, count: int, generator: Generator, readout: Readout) -> Nothing:  # noqa: ARG002
-        """Nothing."""
+        """Returns an empty state."""
         return Nothing()
 
     def pieces(self, features: Tensor, pieces: Pieces, readout: Readout) -> Tensor:  # noqa: ARG002
-        """The outputs of each step; pieces have one step."""
+        """Returns the outputs of each step; pieces have one step."""
         return functional.embedding(pieces.indices[0], features)
 
 
@@ -43,29 +43,29 @@ class Nothing(MemoryState):
     """The memory of environments without one, and its history."""
 
     def begin_rollout(self, steps: int) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
     def step(self, features: Tensor) -> Tensor:
-        """The features are the outputs."""
+        """Returns the features are the outputs."""
         return features
 
     def look(self, features: Tensor, workers: np.ndarray) -> Tensor:  # noqa: ARG002
-        """The features are the outputs."""
+        """Returns the features are the outputs."""
         return features
 
     def begin_episodes(self, workers: np.ndarray) -> None:
-        """Nothing to forget."""
+        """Does nothing."""
 
     def end_rollout(self) -> Nothing:
-        """Nothing was kept."""
+        """Returns an empty history."""
         return self
 
     def before(self, first: np.ndarray) -> None:
-        """Nothing came before."""
+        """Returns None: nothing came before."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing."""
+        """Returns an empty dict."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Nothing to restore."""
+        """Does nothing."""

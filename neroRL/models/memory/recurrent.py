@@ -78,22 +78,22 @@ class RecurrentMemory(Memory):
     spread: Tensor
 
     def features(self, encoded: Tensor, readout: Readout) -> Tensor:  # noqa: ARG002
-        """The embedding and the input projection of the first layer."""
+        """Returns the embedding and the input projection of the first layer."""
         embedded = self.embedding(encoded)
         projected: Tensor = self.projections[0](embedded)
         return torch.cat((projected, embedded), dim=-1) if self._config.residual else projected
 
     def begin(self, count: int, generator: Generator, readout: Readout) -> RecurrentState:
-        """The initial state of each environment."""
+        """Returns the initial state of each environment."""
         return RecurrentState(self, count, generator, readout)
 
     def step(self, features: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
-        """One step of N environments, (N, F) and (N, S) to outputs (N, H) and states (N, S)."""
+        """Advances N environments: (N, F) and (N, S) to outputs (N, H) and states (N, S)."""
         output, after = self._run(features[None], states)
         return output[0], after
 
     def pieces(self, features: Tensor, pieces: Pieces, readout: Readout) -> Tensor:
-        """All steps of pieces; see the base class."""
+        """Returns all steps of pieces; see the base class."""
         states: Tensor = pieces.before
         if self._config.hidden_state_init == "learned" and self.resets:
             states = torch.where(pieces.starts[:, None], self.initial, states)
@@ -102,7 +102,7 @@ class RecurrentMemory(Memory):
         return readout(flat if pieces.steps is None else flat[pieces.steps])
 
     def initial_states(self, count: int, generator: Generator) -> Tensor:
-        """States at the start of episodes, shape (count, S); ``sample`` draws normal ones."""
+        """Returns states at the start of episodes, shape (count, S); ``sample`` draws them."""
         states = self.initial.detach().expand(count, -1)
         if self._config.hidden_state_init != "sample":
             return states
@@ -149,7 +149,7 @@ class StateHistory(NamedTuple):
     states: Tensor
 
     def before(self, first: np.ndarray) -> Tensor:
-        """The states before the pieces, shape (B, S)."""
+        """Returns the states before the pieces, shape (B, S)."""
         return self.states[on_device(first, self.states.device)]
 
 
@@ -157,7 +157,7 @@ class RecurrentState(MemoryState):
     """The states of N environments.
 
     Args:
-        memory: whose states they are.
+        memory: that the states belong to.
         count: N.
         generator: draws initial states.
         readout: of the memory's output.
@@ -173,22 +173,22 @@ class RecurrentState(MemoryState):
         self._kept: list[Tensor] = []
 
     def begin_rollout(self, steps: int) -> None:  # noqa: ARG002
-        """Forgets what was kept, not the states."""
+        """Starts an empty history, and keeps the states."""
         self._kept = []
 
     def step(self, features: Tensor) -> Tensor:
-        """One step; see the base class."""
+        """Advances all environments by one step; see the base class."""
         self._kept.append(self._states)
         output, self._states = self._memory.step(features, self._states)
         return self._readout(output)
 
     def look(self, features: Tensor, workers: np.ndarray) -> Tensor:
-        """Outputs of some environments; see the base class."""
+        """Computes outputs of some environments; see the base class."""
         states = self._states[on_device(workers, self._states.device)]
         return self._readout(self._memory.step(features, states)[0])
 
     def begin_episodes(self, workers: np.ndarray) -> None:
-        """Resets states, if the config says so."""
+        """Resets states if the config asks for it."""
         if self._memory.resets:
             self.forget(workers)
 
@@ -199,13 +199,13 @@ class RecurrentState(MemoryState):
         self._states[on_device(workers, states.device)] = states
 
     def end_rollout(self) -> StateHistory:
-        """The states before each step."""
+        """Returns the states before each step."""
         states = torch.stack(self._kept)
         self._memory.learn_initial_states(states)
         return StateHistory(states.flatten(0, 1))
 
     def state_dict(self) -> dict[str, Any]:
-        """The states."""
+        """Returns the states."""
         return {"states": self._states}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

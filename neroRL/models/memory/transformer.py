@@ -1,12 +1,12 @@
 """Episodic transformer memory: attends to a window of the episode's past.
 
-The form is that of Pleines et al. 2023, "Memory Gym: Towards Endless Tasks to Benchmark Memory
-Capabilities of Agents": the inputs of every block are remembered without their gradients; the
-current step asks, the steps before it in its episode answer.
+The model is that of Pleines et al. 2023, "Memory Gym: Towards Endless Tasks to Benchmark Memory
+Capabilities of Agents": the inputs of every block are remembered without gradients. The current
+step is the query, and the earlier steps of its episode are keys and values.
 
-A key and a value depend on one remembered step alone, not on who asks. So they are computed once:
-in a rollout, where the weights stand still, when the step is remembered; in a mini batch, once for
-all its steps, which attend to the columns of their environment under a mask instead of each to a
+A key and a value depend only on the remembered step, not on the query. So each is computed once: in
+a rollout when the step is remembered, as the weights do not change, and once in a mini batch. The
+steps of a mini batch attend to the columns of their environment under a mask, instead of each to a
 window of its own.
 
 Shapes: N environments, C columns (steps that are remembered), D numbers of a step (``embed_dim``),
@@ -34,16 +34,16 @@ from neroRL.models.memory.window import Past, Window
 class TransformerMemory(Memory):
     """Blocks of attention and a dense layer, behind a linear embedding.
 
-    A step's position is counted from the end of the longest episode: an episode of at most S steps
-    encodes its step t as S - 1 - t, by sinusoids, or has a table of S learned rows, of which step t
-    has row t. Where S is not known, sinusoids are of -t, and the table has W rows and goes round.
+    Positions are counted from the end of the longest episode, S steps: sinusoids encode step t as
+    S - 1 - t, and a learned table has S rows, with row t for step t. If S is not known, sinusoids
+    encode -t, and the table has W rows, which longer episodes use again from the first.
 
     Args:
         config: of the transformer.
         inputs: embedded for the first block; their ``max_episode_steps`` is S.
 
     Attributes:
-        window: W, how many steps are attended to at most.
+        window: W, the largest number of steps attended to.
     """
 
     name: ClassVar[str] = "transformer"
@@ -67,16 +67,16 @@ class TransformerMemory(Memory):
             self.positions = nn.Parameter(torch.randn(rows, config.embed_dim))
 
     def features(self, encoded: Tensor, readout: Readout) -> Tensor:  # noqa: ARG002
-        """The embedding, the input of the first block."""
+        """Returns the embedding, the input of the first block."""
         embedded: Tensor = self.embedding(encoded)
         return embedded
 
     def begin(self, count: int, generator: Generator, readout: Readout) -> Window:
-        """Nothing to remember yet."""
+        """Returns an empty window."""
         return Window(self, torch.empty(count, 0, device=generator.device), readout)
 
     def pieces(self, features: Tensor, pieces: Pieces, readout: Readout) -> Tensor:
-        """All steps of a mini batch; pieces have one step."""
+        """Computes the outputs of a mini batch; pieces have one step."""
         past: Past = pieces.before
         inputs = functional.embedding(pieces.indices[0], features)
 
@@ -120,11 +120,11 @@ class TransformerMemory(Memory):
         return all_inputs if encoding is None else [inputs + encoding for inputs in all_inputs]
 
     def keys_and_values(self, block: int, items: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of what a block remembers.
+        """Computes the keys and values of a block's remembered inputs.
 
         Args:
             block: its number.
-            items: what is kept of its inputs, shape (…, D).
+            items: its remembered inputs, shape (…, D).
             times: of the steps in their episodes, shape (…).
 
         Returns:

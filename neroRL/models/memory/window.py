@@ -1,4 +1,4 @@
-"""What a transformer remembers: windows of running episodes, and the history of a rollout.
+"""The steps that a transformer remembers: windows of running episodes, and a rollout's history.
 
 Shapes: N environments, T steps of a rollout, C columns (steps that are remembered), D numbers of a
 step, M steps of a mini batch, Q steps of the environment with the most of them, W the longest
@@ -26,11 +26,11 @@ class Past(NamedTuple):
     """The past that the steps of a mini batch attend to.
 
     Attributes:
-        items: what each block remembers, shape (N, C, D) each.
+        items: remembered inputs of each block, shape (N, C, D) each.
         times: of the columns in their episodes, shape (N, C).
         times_of_steps: of the steps in their episodes, shape (M,).
         places: position of each step among the queries, the flattened (N, Q), shape (M,).
-        mask: which columns a query attends to, shape (N, Q, C).
+        mask: True for the columns that a query attends to, shape (N, Q, C).
     """
 
     items: list[Tensor]
@@ -41,12 +41,13 @@ class Past(NamedTuple):
 
 
 class WindowHistory:
-    """The steps that a rollout remembered, and those that were carried into it.
+    """The remembered steps of a rollout, and the earlier ones that it started with.
 
     Args:
-        items: what each block remembers, shape (N, C, D) each; the rollout's T columns come last.
-        begins: the column in which the episode of each step begins, shape (T, N); negative where
-            that column is not remembered any more.
+        items: remembered inputs of each block, shape (N, C, D) each; the rollout's T columns come
+            last.
+        begins: the first column of each step's episode, shape (T, N); negative if that column is
+            no longer remembered.
         window: W.
     """
 
@@ -56,7 +57,7 @@ class WindowHistory:
         self._window = window
         columns = np.arange(items[0].shape[1])
         self._first_column = len(columns) - len(begins)
-        # The begins of carried columns are those of the first step: older episodes are not seen.
+        # Earlier columns have the begins of the first step: no step sees older episodes.
         of_columns = np.concatenate((np.repeat(begins[:1], self._first_column, axis=0), begins))
         self._times = np.maximum(columns[:, None] - of_columns, 0).T.copy()
 
@@ -90,7 +91,7 @@ class Window(MemoryState):
     """The remembered steps of N running episodes, with their keys and values.
 
     Args:
-        memory: whose it is.
+        memory: that the window belongs to.
         empty: of the memory's device, shape (N, 0).
         readout: of the memory's output.
     """
@@ -110,7 +111,7 @@ class Window(MemoryState):
         self._kept: list[np.ndarray] = []
 
     def begin_rollout(self, steps: int) -> None:
-        """Keeps what can still be seen, with the keys and values of today's weights."""
+        """Keeps the columns still in use, with keys and values of the current weights."""
         carried = self._carried()
         forgotten = self._column - carried
         self._begins = self._begins - forgotten
@@ -127,7 +128,7 @@ class Window(MemoryState):
             self._values[number] = torch.cat((values, room), dim=1)
 
     def step(self, features: Tensor) -> Tensor:
-        """One step; see the base class."""
+        """Advances all environments by one step; see the base class."""
         self._kept.append(self._begins)
         output, inputs = self._run(features, slice(None))
         times = on_device(self._column - self._begins, self._device)
@@ -140,21 +141,21 @@ class Window(MemoryState):
         return self._readout(output)
 
     def look(self, features: Tensor, workers: np.ndarray) -> Tensor:
-        """Outputs of some environments; see the base class."""
+        """Computes outputs of some environments; see the base class."""
         return self._readout(self._run(features, workers)[0])
 
     def begin_episodes(self, workers: np.ndarray) -> None:
-        """Hides what came before from the environments whose episodes begin."""
+        """Hides earlier columns from environments whose episodes begin."""
         self._begins = self._begins.copy()
         self._begins[workers] = self._column
 
     def end_rollout(self) -> WindowHistory:
-        """All that was remembered."""
+        """Returns the history of the rollout."""
         items = [items[:, : self._column] for items in self._items]
         return WindowHistory(items, np.stack(self._kept), self._memory.window)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the steps that can still be seen."""
+        """Returns the columns still in use."""
         first = self._column - self._carried()
         return {
             "items": [items[:, first : self._column].clone() for items in self._items],
@@ -162,13 +163,13 @@ class Window(MemoryState):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restores it."""
+        """Restores the window."""
         self._items = list(state["items"])
         self._column = self._items[0].shape[1]
         self._begins = np.array(state["begins"])
 
     def _carried(self) -> int:
-        """Counts the last columns that some running episode can still see."""
+        """Counts the last columns that some running episode still attends to."""
         return min(self._memory.window, self._column - int(self._begins.min()), self._column)
 
     def _run(self, features: Tensor, workers: np.ndarray | slice) -> tuple[Tensor, list[Tensor]]:
