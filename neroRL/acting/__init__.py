@@ -1,1 +1,1 @@
-"""What takes a step: the actor, the loop that rollouts and evaluations share, the evaluator."""
+"""Acting: the actor, the step loop that rollouts and evaluations share, the evaluator."""

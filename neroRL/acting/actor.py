@@ -1,4 +1,4 @@
-"""Chooses actions in several environments and carries what they remember."""
+"""Chooses actions in several environments and keeps their memory."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from neroRL.models.heads import split
 
 
 class Actor:
-    """Samples actions of N environments and carries what they remember.
+    """Samples actions of N environments and keeps their memory.
 
     Args:
         model: the network.
         num_envs: N.
-        generator: on the device of the model; everything random comes from it.
-        forgets: whether each episode starts with the state of a first one, whatever the config
-            keeps.
+        generator: of all random numbers, on the device of the model.
+        forgets: whether each episode starts with the initial state, whatever the config keeps.
 
     Attributes:
         model: the network.
         device: of the network.
-        state: what the environments remember.
+        state: the memory of the environments.
         starts: whether the next step starts an episode, shape (N,).
     """
 
@@ -40,7 +39,7 @@ class Actor:
         self._forgets = forgets
 
     def noise(self, steps: int) -> Tensor:
-        """Draws what sampling needs for some steps, shape (steps, N, …)."""
+        """Draws the noise for sampling some steps, shape (steps, N, …)."""
         count = len(self.starts)
         return self.model.distribution.noise(steps, count, self._generator, self._dtype)
 
@@ -58,11 +57,11 @@ class Actor:
         return self.model.distribution.sample(split(outputs)[0], noise), outputs
 
     def values(self, features: Tensor, workers: np.ndarray) -> Tensor:
-        """Values of observations that come next in some environments, shape (len(workers),)."""
+        """Computes the values of next observations, shape (len(workers),)."""
         return split(self.state.look(features, workers))[1]
 
     def begin_episodes(self, ended: np.ndarray) -> None:
-        """New episodes begin where one ended; ``ended`` has shape (N,)."""
+        """Starts new episodes in the environments where ``ended``, shape (N,), is True."""
         self.starts = ended
         if ended.any():
             begin = self.state.forget if self._forgets else self.state.begin_episodes

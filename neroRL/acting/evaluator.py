@@ -10,7 +10,7 @@ from neroRL.acting.steps import begin, steps
 from neroRL.environments.vector.interface import EpisodeEnd, VectorEnvironment
 from neroRL.models.actor_critic import ActorCritic
 
-# Noise is drawn, and features are kept, for so many steps at a time.
+# Number of steps for which noise is drawn and features are kept at a time.
 STEPS = 128
 
 
@@ -20,14 +20,14 @@ def evaluate(
 ) -> list[EpisodeEnd]:
     """Plays episodes in every environment, sampling from the policy.
 
-    Each episode starts with an empty memory, with ``reset_hidden_state: false`` too: what a policy
-    is worth on a seed does not depend on the seed played before.
+    Each episode starts with an empty memory, also with ``reset_hidden_state: false``, so the result
+    on a seed does not depend on the seed played before.
 
     Args:
         environment: made with the seeds to play; started here.
         model: the network.
-        episodes: how many each environment plays.
-        seed: of everything random in the policy and its memory.
+        episodes: number of episodes that each environment plays.
+        seed: of the policy's and the memory's random numbers.
 
     Returns:
         The episodes of all environments, in the order in which they ended.
@@ -43,7 +43,7 @@ def evaluate(
         for step in steps(environment, actor, features, STEPS):
             for episode in step.transition.episodes:
                 played[episode.worker] += 1
-                # A worker that is ahead of the others plays on; that does not count.
+                # A worker that is done early plays on; its further episodes do not count.
                 if played[episode.worker] <= episodes:
                     ended.append(episode)
             if played.min() >= episodes:

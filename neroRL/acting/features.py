@@ -14,13 +14,13 @@ FIRST_ROWS = 64
 
 
 class Features:
-    """A rollout's own table of observations, and what the network made of each.
+    """A rollout's own table of observations and their features.
 
-    Rows are numbered by first appearance, so that a rollout's numbers do not depend on which ids
-    the environment's table gave.
+    Rows are numbered by first appearance, so they do not depend on the ids of the environment's
+    table.
 
     Args:
-        model: its weights must stand still as long as this is used.
+        model: its weights must not change while this is used.
         table: the environment's.
         device: of the model.
 
@@ -40,7 +40,7 @@ class Features:
         self.length = 0
 
     def rows(self, ids: np.ndarray) -> np.ndarray:
-        """The rows of ids; computes the features that are not there yet."""
+        """Returns the rows of ids, and computes the features of new ones."""
         highest = int(ids.max())
         if highest >= len(self._row_of_id):
             grown = np.full(2 * (highest + 1), -1, np.int64)
@@ -53,18 +53,18 @@ class Features:
         return rows
 
     def at(self, rows: np.ndarray) -> Tensor:
-        """The features of rows, shape (len(rows), F)."""
+        """Returns the features of rows, shape (len(rows), F)."""
         assert self._computed is not None
         return self._computed[on_device(rows, self._device)]
 
     def observations(self) -> dict[str, np.ndarray]:
-        """The observations of all rows."""
+        """Returns the observations of all rows."""
         return self._table.at(np.concatenate(self._ids))
 
     def _first_of_each(self, ids: np.ndarray) -> np.ndarray:
-        """Ids without repetitions, in the order in which they appear."""
+        """Returns the distinct ids, in the order of their first appearance."""
         positions = np.arange(len(ids))
-        self._row_of_id[ids[::-1]] = positions[::-1]  # of equal ids the first one's is written last
+        self._row_of_id[ids[::-1]] = positions[::-1]  # the first of equal ids is written last
         first: np.ndarray = ids[self._row_of_id[ids] == positions]
         return first
 

@@ -17,11 +17,11 @@ class Step(NamedTuple):
     """One step of N environments.
 
     Attributes:
-        rows: of the observations acted on, in the rollout's own table, shape (N,).
+        rows: of the observations in the rollout's own table, shape (N,).
         starts: whether the step starts an episode, shape (N,).
         actions: shape (N, …).
         outputs: of the network, shape (N, O).
-        transition: what the environments gave.
+        transition: of the environments.
         ended: whether the episode ended with the step, shape (N,).
     """
 
@@ -34,15 +34,15 @@ class Step(NamedTuple):
 
 
 def begin(environment: VectorEnvironment, actor: Actor, count: int) -> Features:
-    """Prepares environments and memory for some steps with weights that stand still.
+    """Prepares environments and memory for some steps with constant weights.
 
     Args:
         environment: started.
-        actor: knows what the environments remember.
-        count: how many steps follow at most.
+        actor: of the environments.
+        count: largest number of steps.
 
     Returns:
-        The features of the rollout's observations, none of them computed yet.
+        An empty table of features.
     """
     environment.begin_rollout()
     actor.state.begin_rollout(count)
@@ -54,14 +54,14 @@ def steps(
 ) -> Iterator[Step]:
     """Acts in every environment, ``count`` times.
 
-    New episodes begin for the actor after the step that ended the old ones was yielded: until
-    then it still knows what happened in them.
+    A step that ends episodes is yielded before the actor starts the new ones, so its memory still
+    belongs to the old episodes.
 
     Args:
         environment: started.
-        actor: knows what the environments remember.
+        actor: of the environments.
         features: of :func:`begin`.
-        count: how many steps.
+        count: number of steps.
     """
     for noise in actor.noise(count):
         rows, starts = features.rows(environment.ids), actor.starts
