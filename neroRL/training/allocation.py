@@ -1,4 +1,4 @@
-"""How this process keeps memory that was freed."""
+"""Settings of the C library's memory allocator."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ MOST_KEPT = 256 * 2**20
 def keep_freed_memory() -> None:
     """Keeps the memory of freed tensors for the next ones.
 
-    glibc gives large blocks back to the system at once and gets new ones, which the system must
-    clear: of a mini batch's activations that would be each page, in each step of the optimiser.
-    Elsewhere than with glibc this does nothing.
+    By default glibc returns large blocks to the system at once, and the system clears the pages of
+    new ones. Every mini batch would pay for all pages of its activations. Without glibc this does
+    nothing.
     """
     if sys.platform != "linux":
         return

@@ -1,6 +1,6 @@
 """Mini batches: pieces of episodes, shuffled, and the distinct observations in them.
 
-Everything here is arithmetic on indices in numpy: on a GPU nothing has to be waited for.
+Everything here is arithmetic on indices in numpy, so nothing waits for a GPU.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from neroRL.training.rollout import Rollout
 
 
 class PieceIndex(NamedTuple):
-    """The places of a rollout's pieces; arrays of one entry a piece.
+    """The places of a rollout's pieces; arrays of one entry per piece.
 
     Attributes:
         worker: the environment.
@@ -34,7 +34,7 @@ class MiniBatch(NamedTuple):
 
     Attributes:
         rows: of the rollout's observations to compute, shape (R,).
-        indices: which of those each step has, shape (L, B).
+        indices: position of each step's observation in ``rows``, shape (L, B).
         steps: positions of the real steps in the flattened (L, B), shape (M,); None if all are.
         transitions: position of each real step in the flattened (T, N), shape (M,).
         first: position of each piece's first step in the flattened (T, N), shape (B,).
@@ -51,8 +51,8 @@ def cut_into_pieces(starts: np.ndarray, sequence_length: int) -> PieceIndex:
     """Cuts every episode of a rollout into pieces.
 
     Args:
-        starts: whether a step starts an episode, shape (T, N). The first step of a rollout starts
-            a piece, too.
+        starts: whether a step starts an episode, shape (T, N). The first step of a rollout also
+            starts a piece.
         sequence_length: longest piece; 0 or less leaves episodes whole.
 
     Returns:
@@ -79,7 +79,7 @@ def mini_batches(
     Args:
         rollout: the data.
         pieces: of the rollout.
-        count: number of mini batches; fewer where there are fewer pieces.
+        count: number of mini batches; there are fewer if there are fewer pieces.
         generator: on the CPU.
     """
     order = torch.randperm(len(pieces.first), generator=generator).numpy()

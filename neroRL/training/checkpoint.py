@@ -1,4 +1,4 @@
-"""Checkpoints: written as a whole or not at all, loaded without running what is in them."""
+"""Checkpoints: written atomically, and loaded without executing anything in them."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ PICKLES_OF_OLD_FILES = 4
 DIRECTORY = "checkpoints"
 _NAME = re.compile(r"(?P<run>.+)-(?P<update>\d+)\.pt")
 
-# What a training cannot change while it goes on, and what of that it can.
+# Config keys that must not change when a training resumes, and exceptions below them.
 _FIXED_SECTIONS = ("environment.", "model.", "sampler.")
 _FREE_KEYS = ("model.load_model", "model.model_path", "model.checkpoint_interval")
 _TOLD = ("trainer.", "evaluation.", "seed")
-# What changes nothing of what is trained: names, and where it runs.
+# Config keys that do not affect the training: names, and where it runs.
 _WITHOUT_EFFECT = (
     "run_id",
     "worker_id",
@@ -45,12 +45,12 @@ logger = logging.getLogger("neroRL.training")
 
 
 def checkpoint_path(directory: Path, run_id: str, update: int) -> Path:
-    """The file of a checkpoint: ``<directory>/checkpoints/<run-id>-<update>.pt``."""
+    """Returns the file of a checkpoint: ``<directory>/checkpoints/<run-id>-<update>.pt``."""
     return directory / DIRECTORY / f"{Path(run_id).name}-{update}.pt"
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes a checkpoint; what was there before stays until the new one is whole.
+    """Writes a checkpoint; the old file stays until the new one is whole.
 
     Args:
         path: the file; its directory is made.
@@ -66,7 +66,7 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
 
     Args:
         path: the file.
-        device: where its tensors are put, wherever they were saved.
+        device: of the loaded tensors.
 
     Raises:
         CheckpointError: it is missing, not whole, the original neroRL's, or holds more than
@@ -84,7 +84,7 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
             message = f"{path} holds pickled objects; only checkpoints of weights are loaded"
             raise CheckpointError(message) from None
         raise CheckpointError(f"{path} cannot be read, it may be cut off") from None
-    except Exception as error:  # torch raises nearly anything for bytes that mean nothing
+    except Exception as error:  # torch raises nearly anything for arbitrary bytes
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path} cannot be read, it may be cut off: {reason}") from None
     if isinstance(content, dict) and content.keys() >= KEYS_OF_THE_ORIGINAL:
@@ -95,7 +95,7 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
 
 
 def _is_pickled(path: Path) -> bool:
-    """Whether a file is a pickle, an archive of pickles, or neither: then it is damaged."""
+    """Returns whether a file is a pickle or an archive of pickles; others are damaged."""
     with path.open("rb") as file:
         return zipfile.is_zipfile(path) or file.read(1) == pickle.PROTO
 
@@ -108,7 +108,7 @@ def _of_the_original(path: Path) -> str:
 
 
 def _strings(path: Path) -> set[str]:
-    """The texts in a pickle, or in the one of an archive, read without running it."""
+    """Returns the strings in a pickle, or an archive's pickle, without executing it."""
     found: set[str] = set()
     unreadable = contextlib.suppress(ValueError, StopIteration, zipfile.BadZipFile)
     with unreadable, contextlib.ExitStack() as opened:
@@ -123,9 +123,9 @@ def _strings(path: Path) -> set[str]:
 
 
 def load_latest(directory: Path, device: torch.device) -> tuple[Path, dict[str, Any]] | None:
-    """Reads the last whole checkpoint of a job; None without one.
+    """Reads the last whole checkpoint of a job; None if there is none.
 
-    A checkpoint that cannot be read is reported, and the one before it is taken.
+    It reports a checkpoint that cannot be read, and tries the one before.
     """
     for path in reversed(checkpoints_of(directory)):
         try:
@@ -136,7 +136,7 @@ def load_latest(directory: Path, device: torch.device) -> tuple[Path, dict[str, 
 
 
 def checkpoints_of(directory: Path) -> list[Path]:
-    """The checkpoints of a job, by update."""
+    """Returns the checkpoints of a job, ordered by update."""
     found = [
         (int(match["update"]), path)
         for path in (directory / DIRECTORY).glob("*.pt")
@@ -155,7 +155,7 @@ def set_aside(directory: Path) -> Path:
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, str]:
-    """The keys that make two configs train something else, each with a line of both values."""
+    """Returns the keys in which two trainings differ, each with a line of both values."""
     changed = _changed(there, here)
     return {key: line for key, line in changed.items() if key not in _WITHOUT_EFFECT}
 
@@ -172,14 +172,14 @@ def _changed(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, str
 def check_config(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) -> list[str]:
     """Compares the config of a checkpoint with that of the training that continues it.
 
-    Another environment, network or batch makes another training; a change of what the trainer or
-    the evaluation does is allowed.
+    The environment, network and batch must not change; settings of the trainer and the evaluation
+    may.
 
     Returns:
-        What changed and is allowed to, each with both values.
+        The changes that are allowed, each with both values.
 
     Raises:
-        CheckpointError: with every key that must not differ.
+        CheckpointError: other keys differ; it lists them.
     """
     changed = _changed(there, here)
     refused = [key for key in changed if key.startswith(_FIXED_SECTIONS) and key not in _FREE_KEYS]
@@ -192,16 +192,16 @@ def check_config(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) 
 def check_continuation(
     content: Mapping[str, Any], config: Config, model: torch.nn.Module | None, path: Path
 ) -> list[str]:
-    """Checks that a training can go on from a checkpoint.
+    """Checks that a training can continue from a checkpoint.
 
     Args:
         content: of the checkpoint.
         config: of the training.
-        model: of the training, on any device; None where it is not known yet.
+        model: of the training, on any device; None if it is not known yet.
         path: of the checkpoint, for messages.
 
     Returns:
-        What changed in the config and is allowed to, each with both values.
+        The changes of the config that are allowed, each with both values.
 
     Raises:
         CheckpointError: it is of another training or network, or of an earlier version.
@@ -217,7 +217,7 @@ def check_continuation(
 
 
 def revision_problem(content: Mapping[str, Any]) -> str | None:
-    """Tells why a training cannot go on from a checkpoint's version; None where it can."""
+    """Returns why a training cannot continue from a checkpoint's version; None if it can."""
     if content.get("revision", 1) == REVISION:
         return None
     return "was saved by an earlier version, in which equal configs meant another network or task"

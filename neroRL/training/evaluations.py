@@ -1,4 +1,4 @@
-"""The evaluations of a training: when they are due, and what the last one found."""
+"""The evaluations of a training: their times, and the results of the last one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from neroRL.training.statistics import Summary, episode_summaries
 
 
 class Evaluations:
-    """Plays the seeds of the config every so many updates, and after the last one.
+    """Evaluates the policy at the config's interval, and after the last update.
 
     Args:
         config: of the training.
@@ -28,10 +28,10 @@ class Evaluations:
         self.summaries: dict[str, Summary] = {}
 
     def run_if_due(self, model: ActorCritic, update: int) -> dict[str, Summary]:
-        """Evaluates the policy after an update, if it is time to.
+        """Evaluates the policy after an update, if an evaluation is due.
 
         Returns:
-            Summaries of the episodes; empty when no evaluation was due.
+            Summaries of the episodes; empty if no evaluation was due.
         """
         config = self._config.evaluation
         last = update == self._config.trainer.updates
@@ -43,16 +43,16 @@ class Evaluations:
         return self.summaries
 
     def state_dict(self) -> dict[str, list[float]]:
-        """Returns the findings of the last evaluation, as plain Python."""
+        """Returns the results of the last evaluation, as plain Python."""
         return {name: list(summary) for name, summary in self.summaries.items()}
 
     def load_state_dict(self, state: Mapping[str, Sequence[float]]) -> None:
-        """Restores what the last evaluation found, unless there are no evaluations any more."""
+        """Restores the results of the last evaluation, unless evaluation is now off."""
         if self._environment is not None:
             self.summaries = {name: Summary(*value) for name, value in state.items()}
 
     def close(self) -> None:
-        """Closes their environments."""
+        """Closes the environments."""
         if self._environment is not None:
             self._environment.close()
 

@@ -1,4 +1,4 @@
-"""How large the gradient of each module is."""
+"""The norm of each module's gradient."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Signals that end a training after the current update, and those that end it at once.
+"""Handles signals that end a training, after the current update or at once.
 
-The first Ctrl-C or SIGTERM, or the signal with which a cluster announces that it takes a job off
-its node, lets the update end and a checkpoint be saved. A second Ctrl-C or SIGTERM ends at once.
+After the first Ctrl-C or SIGTERM, or a cluster's signal that it takes the node away, the training
+finishes its update and saves a checkpoint. A second Ctrl-C or SIGTERM ends it at once.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Handler = Callable[[int, FrameType | None], Any]
 
 
 class Requeued(SystemExit):
-    """The launcher ends this process to start the job again; that is no failure."""
+    """The launcher ends this process and starts the job again; this is no failure."""
 
 
 class Interruption:
-    """Whether someone asked the training to end.
+    """A request to end the training.
 
     Args:
         requeueing: the launcher's own handlers, by signal.
@@ -55,7 +55,7 @@ class Interruption:
             self._requeue = self._requeueing[signum], signum
         now = time.monotonic()
         if self.requested:
-            # A cluster and the sweep may both pass the same request on.
+            # A cluster and the sweep may both pass on the same request.
             if signum in SIGNALS and now - self._first > SECONDS_OF_ONE_REQUEST:
                 _interrupt(signum, frame)
             return
@@ -64,10 +64,10 @@ class Interruption:
         logger.warning("interrupted: saving after this update; once more ends at once")
 
     def end(self) -> NoReturn:
-        """Ends the training, now that it is saved.
+        """Ends the training after it is saved.
 
         Raises:
-            Requeued: by the launcher's handler, where its signal came.
+            Requeued: the launcher's handler raised it after its signal.
             Interrupted: otherwise.
         """
         if self._requeue is not None:
@@ -78,7 +78,7 @@ class Interruption:
 
 @contextlib.contextmanager
 def interruption() -> Iterator[Interruption]:
-    """Catches the signals while the block runs; outside of the main thread nothing changes."""
+    """Catches the signals while the block runs; does nothing outside the main thread."""
     requeueing = _requeueing()
     caught = Interruption(requeueing)
     with _handled(dict.fromkeys([*_heeded(), *requeueing], caught.handle)):
@@ -87,12 +87,12 @@ def interruption() -> Iterator[Interruption]:
         except KeyboardInterrupt as error:
             if not caught.requested or isinstance(error, Interrupted):
                 raise
-            raise Interrupted(caught.name) from error  # code that heeds the signal, too
+            raise Interrupted(caught.name) from error  # other code that handles the signal
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Tells signals that end a job from what its own code raises.
+    """Distinguishes signals that end a job from exceptions of its own code.
 
     Raises:
         Requeued: the launcher's own handler ended the process; a ``SystemExit`` is the job's.

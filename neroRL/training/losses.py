@@ -19,7 +19,7 @@ from neroRL.models.heads import split
 
 
 class Taken(NamedTuple):
-    """The knowledge an update has of steps that were taken.
+    """The recorded data of the steps of a mini batch.
 
     Attributes:
         actions: shape (M, …).
@@ -69,7 +69,7 @@ class Loss(NamedTuple):
 def ppo_loss(
     outputs: Tensor, distribution: Distribution, taken: Taken, coefficients: Coefficients
 ) -> Loss:
-    """The loss of a mini batch; differentiable in the outputs.
+    """Computes the loss of a mini batch, differentiable in the outputs.
 
     Args:
         outputs: of the network that is optimised, shape (M, O).
@@ -116,7 +116,7 @@ def _policy(
     coefficients: Coefficients,
     d_parameters: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Objective, entropy, divergence and clip fraction; writes the loss's gradient."""
+    """Computes objective, entropy, divergence and clip fraction; writes the loss's gradient."""
     evaluated = distribution.at(parameters, taken.actions)
     log_ratio = evaluated.log_probs - taken.log_probs
     ratio = log_ratio.exp()
@@ -125,7 +125,7 @@ def _policy(
     advantages = taken.advantages[:, None]
     free = ratio * advantages
     clipped = ratio.clamp(1.0 - clip_range, 1.0 + clip_range) * advantages
-    # Where the clipped objective is less, it is constant.
+    # The clipped objective is constant where it is the smaller one.
     d_log_probs = free * (free <= clipped) / -free.numel()
     evaluated.write_gradient(d_log_probs, -coefficients.beta / len(parameters), d_parameters)
     return (
@@ -137,7 +137,7 @@ def _policy(
 
 
 def _value(values: Tensor, taken: Taken, coefficients: Coefficients, d_values: Tensor) -> Tensor:
-    """The clipped squared error; writes the loss's gradient."""
+    """Computes the clipped squared error; writes the loss's gradient."""
     change = values - taken.values
     clip_range = coefficients.clip_range
     error = values - taken.returns

@@ -1,4 +1,4 @@
-"""Rollouts: acts in the environments and keeps what an update needs.
+"""Rollouts: acts in the environments and records the data of an update.
 
 Shapes: T steps, N environments, R rows of the rollout's own table of observations.
 """
@@ -30,13 +30,13 @@ class Rollout(NamedTuple):
     Attributes:
         observations: the rollout's own table, tensors of shape (R, …) or tables of fields.
         rows: of the observation of each step in that table, shape (T, N).
-        distinct: whether rows are shared by enough steps to compute each only once.
+        distinct: whether enough steps share rows to compute each row only once.
         starts: whether a step starts an episode, shape (T, N).
         actions: shape (T · N, …).
         log_probs: of the actions, shape (T · N, branches).
         values: shape (T · N,).
         advantages: shape (T · N,).
-        history: what the memory kept of the steps.
+        history: of the memory.
         episodes: the episodes that ended.
     """
 
@@ -62,13 +62,13 @@ class _Record:
         self.ended = np.empty((steps, num_envs), np.bool_)
         self.actions: list[Tensor] = []
         self.outputs: list[Tensor] = []
-        # Step, environments whose time was up, values of their last observations: read at the end,
-        # when a GPU need not be waited for.
+        # Step, environments at their time limit, values of their last observations: read at the end
+        # of the rollout, so that no step waits for a GPU.
         self.cut: list[tuple[int, np.ndarray, Tensor]] = []
         self.episodes: list[EpisodeEnd] = []
 
     def add(self, t: int, step: Step) -> None:
-        """Keeps step t."""
+        """Records step t."""
         self.rows[t], self.starts[t] = step.rows, step.starts
         self.rewards[t], self.ended[t] = step.transition.rewards, step.ended
         self.actions.append(step.actions)
@@ -98,7 +98,7 @@ def collect(
 
     Args:
         environment: started.
-        actor: acts, and knows what the environments remember.
+        actor: of the environments.
         count: T.
         config: discount and lambda, and whether a time limit bootstraps.
 

@@ -16,12 +16,12 @@ class Hyperparameters(NamedTuple):
 
 
 def decayed(schedule: ScheduleConfig, update: int, updates: int) -> float:
-    """A polynomial decay.
+    """Computes a polynomial decay.
 
     Args:
         schedule: from ``initial`` to ``final``.
         update: u, counted from 0.
-        updates: used where the schedule has no ``max_decay_steps``.
+        updates: used if the schedule has no ``max_decay_steps``.
 
     Returns:
         (initial - final) · (1 - u / max_decay_steps)^power + final, and ``final`` afterwards.
@@ -35,7 +35,7 @@ def decayed(schedule: ScheduleConfig, update: int, updates: int) -> float:
 
 
 def hyperparameters(config: TrainerConfig, update: int) -> Hyperparameters:
-    """The hyperparameters of an update, counted from 0."""
+    """Returns the hyperparameters of an update, counted from 0."""
     return Hyperparameters(
         decayed(config.learning_rate_schedule, update, config.updates),
         decayed(config.beta_schedule, update, config.updates),

@@ -14,7 +14,7 @@ from neroRL.models.actor_critic import ActorCritic
 from neroRL.training import checkpoint as checkpoints
 
 CPU = torch.device("cpu")
-# Shapes without numbers: a model on it costs neither memory nor time.
+# A device of shapes without numbers: a model on it costs neither memory nor time.
 META = torch.device("meta")
 
 
@@ -23,7 +23,7 @@ def check_files(config: Config, checkpoint: Path | None) -> None:
 
     Args:
         config: checked.
-        checkpoint: to go on from.
+        checkpoint: to continue from.
 
     Raises:
         CheckpointError: the checkpoint cannot be read, or is another training's.
@@ -41,8 +41,8 @@ def weight_problems(config: Config) -> list[Problem]:
     """Finds what keeps the weights of ``load_model`` from fitting the config's model.
 
     Args:
-        config: checked. Where its environments run in processes of their own, their shapes are not
-            known here, and the file is only read.
+        config: checked. If its environments run in processes of their own, their shapes are not
+            known yet, and the file is only read.
     """
     if not config.model.load_model:
         return []
@@ -58,7 +58,7 @@ def weight_problems(config: Config) -> list[Problem]:
 
 
 def _model(config: Config) -> ActorCritic | None:
-    """The config's model without numbers; None where its environment would have to start."""
+    """Returns the config's model without numbers; None if its environment would have to start."""
     shapes = specification(config.environment)
     if shapes is None:
         return None
@@ -68,6 +68,6 @@ def _model(config: Config) -> ActorCritic | None:
 
 @functools.lru_cache(maxsize=4)
 def _weights(path: Path, changed: int) -> dict[str, torch.Tensor]:  # noqa: ARG001 - part of the key
-    """The shapes of a checkpoint's weights; a sweep asks for the same file again and again."""
+    """Returns the shapes of a checkpoint's weights; cached, as all jobs of a sweep ask for it."""
     weights: dict[str, torch.Tensor] = checkpoints.load(path, META)["model"]
     return weights

@@ -14,12 +14,12 @@ from neroRL.training.schedules import Hyperparameters
 from neroRL.training.update import UpdateStatistics
 
 WINDOW = 100
-# What is summarised of every episode; what else an environment tells goes by its own name.
+# Summarised for every episode; further statistics of an environment keep their names.
 MEASURED = ("reward", "length", "success")
 
 
 class Summary(NamedTuple):
-    """Mean, least and greatest of some numbers, and their standard deviation."""
+    """Mean, minimum, maximum and standard deviation of some numbers."""
 
     mean: float
     min: float
@@ -34,7 +34,7 @@ def summarise(numbers: Sequence[float]) -> Summary:
 
 
 def episode_summaries(episodes: Iterable[EpisodeEnd]) -> dict[str, Summary]:
-    """Summaries of ``reward``, ``length``, ``success`` and others, as far as there are numbers."""
+    """Returns summaries of ``reward``, ``length``, ``success`` and other reported statistics."""
     episodes = list(episodes)
     numbers: dict[str, list[float]] = {
         "reward": [episode.reward for episode in episodes],
@@ -48,7 +48,7 @@ def episode_summaries(episodes: Iterable[EpisodeEnd]) -> dict[str, Summary]:
 
 
 def as_scalars(prefix: str, summaries: dict[str, Summary]) -> dict[str, float]:
-    """The tags of summaries: ``<prefix>/<name>_{mean,min,max}``."""
+    """Returns the tags of summaries: ``<prefix>/<name>_{mean,min,max}``."""
     return {
         f"{prefix}/{name}_{part}": getattr(summary, part)
         for name, summary in summaries.items()
@@ -57,7 +57,7 @@ def as_scalars(prefix: str, summaries: dict[str, Summary]) -> dict[str, float]:
 
 
 def update_scalars(done: UpdateStatistics, scheduled: Hyperparameters) -> dict[str, float]:
-    """The tags of an update and of the hyperparameters it was done with."""
+    """Returns the tags of an update and of the hyperparameters it was done with."""
     return {
         "episode/value_mean": done.value_mean,
         "episode/advantage_mean": done.advantage_mean,
@@ -77,7 +77,7 @@ def update_scalars(done: UpdateStatistics, scheduled: Hyperparameters) -> dict[s
 
 
 def not_finite(done: UpdateStatistics) -> list[str]:
-    """Names what an update tells that is not a finite number."""
+    """Returns the names of an update's statistics that are not finite."""
     numbers = {**done._asdict(), "module_norms": sum(done.module_norms.values())}
     return [name for name, value in numbers.items() if not math.isfinite(value)]
 
@@ -93,11 +93,11 @@ class RecentEpisodes:
         self._episodes.extend(episodes)
 
     def summaries(self) -> dict[str, Summary]:
-        """Summaries of reward, length, success and others; empty before the first episode ended."""
+        """Returns the summaries of all statistics; empty before the first episode ended."""
         return episode_summaries(self._episodes)
 
     def state_dict(self) -> list[list[Any]]:
-        """The episodes, as plain Python."""
+        """Returns the episodes, as plain Python."""
         return [list(episode) for episode in self._episodes]
 
     def load_state_dict(self, state: Iterable[Sequence[Any]]) -> None:

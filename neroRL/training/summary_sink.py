@@ -1,4 +1,4 @@
-"""Takes the statistics of a training while it runs."""
+"""The interface to which a training writes its statistics."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Protocol
 
 
 class SummarySink(Protocol):
-    """Takes the statistics of each update."""
+    """A receiver of the statistics of each update."""
 
     def begin(self, update: int) -> None:
-        """Training goes on after this update; what was recorded beyond it does not count."""
+        """Starts after this update; drops records of later updates."""
 
     def scalars(self, update: int, env_steps: int, values: Mapping[str, float]) -> None:
         """Records the values of an update, counted from 1."""
 
     def flush(self) -> None:
-        """Returns when what was recorded survives the end of this process."""
+        """Returns once the records would survive the end of this process."""

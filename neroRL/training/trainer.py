@@ -40,7 +40,7 @@ logger = logging.getLogger("neroRL.training")
 
 
 class Diverged(Exception):
-    """The loss or the weights are not finite any more."""
+    """The loss or the weights became infinite or NaN."""
 
 
 def train(
@@ -58,15 +58,14 @@ def train(
     Args:
         config: checked; its seed is 0 or more.
         directory: of the job; checkpoints go to ``checkpoints/`` in it.
-        checkpoint: continues from there.
+        checkpoint: to continue from.
         summaries: takes statistics after each update.
         on_update: called after each update.
         device: trains there; None leaves it to the config.
         began: when the job began, by ``time.perf_counter``; None for now.
 
     Returns:
-        What the training came to, as a job on its own: completed, or diverged when the loss was
-        not finite.
+        The result, as of a single training: completed, or diverged if the loss was not finite.
 
     Raises:
         CheckpointError: the checkpoint cannot be loaded, or does not fit.
@@ -118,7 +117,7 @@ class Trainer:
         self._update = config.trainer.resume_at
         self._env_steps = 0
         self._training_seconds = 0.0
-        self._wall_seconds = 0.0  # of the runs that this one continues
+        self._wall_seconds = 0.0  # of earlier runs that this one continues
         self.actor = Actor(self.model, self.environment.num_envs, self._policy_generator)
         if config.model.load_model:
             checkpoints.start_from(self.model, config.model.weights_file, self.device)
@@ -126,7 +125,7 @@ class Trainer:
     def run(
         self, summaries: SummarySink | None, on_update: Callable[[JobProgress], None] | None
     ) -> JobResult:
-        """Does all updates that are not done yet."""
+        """Runs all remaining updates."""
         config = self._config
         if self._env_steps == 0:
             self.environment.restart()
@@ -150,14 +149,14 @@ class Trainer:
                 due = last or self._update % config.model.checkpoint_interval == 0
                 if due or interrupted.requested:
                     if summaries is not None:
-                        summaries.flush()  # a run that continues here does not record it again
+                        summaries.flush()  # a continued run does not record it again
                     self.save()
                 if interrupted.requested and not last:
                     interrupted.end()
         return self._result(status, error)
 
     def save(self) -> None:
-        """Writes a checkpoint of everything the future depends on."""
+        """Writes a checkpoint of the complete state of the training."""
         path = checkpoints.checkpoint_path(self._directory, self._config.run_id, self._update)
         content = {
             "update": self._update,
@@ -182,7 +181,7 @@ class Trainer:
         logger.info("saved %s", path.name)
 
     def resume(self, path: Path) -> None:
-        """Continues from a checkpoint, equal bit for bit to not having stopped."""
+        """Continues from a checkpoint, equal bit for bit to an undisturbed training."""
         content = checkpoints.load(path, self.device)
         for line in checkpoints.check_continuation(content, self._config, self.model, path):
             logger.warning("changed since the checkpoint: %s", line)
@@ -221,7 +220,7 @@ class Trainer:
         self._opened.close()
 
     def _one_update(self) -> dict[str, float]:
-        """Does one update and returns its statistics.
+        """Runs one update and returns its statistics.
 
         Raises:
             Diverged: the loss or a gradient is not finite.

@@ -25,8 +25,8 @@ class UpdateStatistics(NamedTuple):
     """The statistics of an update.
 
     Attributes:
-        gradient_norm: global norm before clipping, like the losses, the entropy, the divergence
-            and the clip fraction a mean over all mini batches; see
+        gradient_norm: global norm before clipping. This, the losses, the entropy, the divergence
+            and the clip fraction are means over all mini batches; see
             :class:`~neroRL.training.losses.Loss`.
         value_mean: over the steps of the rollout.
         advantage_mean: over the steps of the rollout, before any normalisation.
@@ -49,7 +49,7 @@ class UpdateStatistics(NamedTuple):
 
 
 def make_optimizer(model: ActorCritic) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019), fused into one kernel over all parameters."""
+    """Makes AdamW (Loshchilov and Hutter 2019), with one fused kernel for all parameters."""
     return torch.optim.AdamW(model.parameters(), eps=1e-8, weight_decay=0.01, fused=True)
 
 
@@ -72,7 +72,7 @@ def update(
         generator: shuffles; on the CPU.
 
     Returns:
-        Statistics, read from the device once.
+        Statistics, which are read from the device only once.
     """
     parameters = list(model.parameters())
     for group in optimizer.param_groups:
@@ -121,7 +121,7 @@ def _statistics(
 
 
 def normalised(advantages: Tensor) -> Tensor:
-    """Shifts and scales to mean 0 and (unbiased) standard deviation 1; a single one stays."""
+    """Shifts and scales to mean 0 and (unbiased) standard deviation 1; a single value stays."""
     if len(advantages) < 2:
         return advantages
     return (advantages - advantages.mean()) / (advantages.std() + EPSILON)
