@@ -1,4 +1,4 @@
-"""Runs Hydra for every door: finds the primary config and checks it before anything is created."""
+"""Runs Hydra for every entry point, and checks the config before anything is created."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def run(
         check: called with the config of a single training, before anything is created.
 
     Returns:
-        The exit status: 0, or 1 where some job of a sweep failed.
+        The exit status: 0, or 1 if some job of a sweep failed.
 
     Raises:
         NeroRLError: bad input; nothing was created.
@@ -105,7 +105,7 @@ def _run(
 def _train_alone(
     main: Callable[[], object], directory: Path, passed: Sequence[str], *, is_new: bool
 ) -> None:
-    """Trains in a directory that no other process works in.
+    """Runs a single training in a directory that it holds alone.
 
     Raises:
         OutputError: the directory cannot be made, or another process holds it.
@@ -157,7 +157,7 @@ def _primary_file(args: argparse.Namespace) -> Path:
 
 
 def _arguments_for_hydra(args: argparse.Namespace, primary: Path) -> list[str]:
-    """The command line for Hydra, which refuses --multirun together with --cfg."""
+    """Returns the command line for Hydra, which refuses --multirun together with --cfg."""
     passed = ["--config-path", str(primary.parent), "--config-name", primary.stem]
     if args.config_dir:
         passed += ["--config-dir", args.config_dir]
@@ -190,8 +190,8 @@ def _check_single_run(
     """Checks a single training, and the place of its directory, before Hydra makes it.
 
     Returns:
-        The directory, and whether it is to be a new one: one that is named by the time is, even
-        if another training has started in the same second.
+        The directory, and whether it must be new. A directory named by the time must be, even if
+        another training started in the same second.
     """
     composed = _check_alone(primary, overrides, task, check)
     with known_to_hydra(composed):
@@ -206,7 +206,7 @@ def _check_alone(
     task: TaskFunction,
     check: Callable[[Config], None] | None = None,
 ) -> DictConfig:
-    """Returns the composed config of a single training, once it is checked; prints cautions."""
+    """Checks a single training and returns its composed config; prints cautions."""
     name = detect_task_name(*detect_calling_file_or_module_from_task_function(task)[:2])
     with hydra.initialize_config_dir(
         str(primary.parent), job_name=name, version_base=HYDRA_VERSION
@@ -233,7 +233,7 @@ def _is_named_by_time(composed: DictConfig) -> bool:
 
 @contextlib.contextmanager
 def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
-    """Gives Hydra its command line and has it raise errors instead of printing them."""
+    """Gives Hydra its command line, and makes it raise errors instead of printing them."""
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = [argv[0], *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -248,7 +248,7 @@ def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
 
 
 def _explained(error: Exception) -> str:
-    """The error's text, with near matches for a key that Hydra does not find."""
+    """Returns the error's text, with near matches for a key that Hydra does not find."""
     problem = composition_problem(error) if isinstance(error, HydraException) else None
     if problem is not None:
         return str(problem)

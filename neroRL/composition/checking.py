@@ -1,4 +1,4 @@
-"""The checks of a composed config, and where in files and overrides its values come from."""
+"""Checks composed configs, and finds the files and lines that their values come from."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MISSING = "???"
 _NO_VALUE = (
     f"has no value ({MISSING}); give it one in the config or on the command line, or sweep it"
 )
-# Interpolations of what Hydra tells each job of a sweep by itself.
+# Interpolations of values that Hydra gives each job of a sweep.
 _OF_ONE_JOB = re.compile(
     r"\$\{hydra:(?:job\.(?:num|id|override_dirname)|overrides|runtime\.output_dir|sweep\.subdir|"
     r"sweeper)[^}]*\}"
@@ -51,10 +51,10 @@ def plain(config: DictConfig) -> dict[str, Any]:
     """Resolves a composed config, without its ``hydra`` node, to plain Python.
 
     Args:
-        config: composed; where it has no ``hydra`` node, its job runs and Hydra knows it.
+        config: composed; without a ``hydra`` node, Hydra runs its job already and knows the node.
 
     Returns:
-        The values; ``???`` for one that is still to be given, and for what depends on it.
+        The values; ``???`` for missing values and those that depend on them.
 
     Raises:
         ConfigError: an interpolation does not resolve.
@@ -76,7 +76,7 @@ def plain(config: DictConfig) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def known_to_hydra(config: DictConfig) -> Iterator[None]:
-    """Has ``${hydra:…}`` read a composed config's ``hydra`` node while the block runs."""
+    """Makes ``${hydra:…}`` read a composed config's ``hydra`` node while the block runs."""
     known: Any = HydraConfig.instance()
     before = known.cfg
     if "hydra" in config:
@@ -88,7 +88,7 @@ def known_to_hydra(config: DictConfig) -> Iterator[None]:
 
 
 def _refuse_what_jobs_differ_in(config: DictConfig) -> None:
-    """Refuses interpolations of what Hydra tells each job by itself: it is not known before."""
+    """Refuses interpolations of values that only a running job of Hydra has."""
     found = [
         Problem(path, f"{written} is not known before the job runs; write a value, or a key's")
         for path, text in flat(_as_written(config)).items()
@@ -105,7 +105,7 @@ def _as_written(config: DictConfig) -> dict[str, Any]:
 
 
 def _resolved(node: Any) -> Any:
-    """Resolves what can be resolved, value by value."""
+    """Resolves a node value by value, as far as possible."""
     keys = list(node) if isinstance(node, DictConfig) else range(len(node))
     content = {}
     for key in keys:
@@ -122,13 +122,13 @@ def check(mapping: Mapping[str, Any], trials: Trials | None = None) -> Config:
 
     Args:
         mapping: a resolved config.
-        trials: where given, the environment is tried, too.
+        trials: if given, also tries the environment.
 
     Returns:
         The typed config.
 
     Raises:
-        ConfigError: with everything found wrong.
+        ConfigError: with all problems.
     """
     missing = [path for path, value in flat(mapping).items() if value == MISSING]
     if missing:
@@ -147,14 +147,14 @@ def check(mapping: Mapping[str, Any], trials: Trials | None = None) -> Config:
 @contextlib.contextmanager
 def trying() -> Iterator[Callable[[Mapping[str, Any]], Config]]:
     """Yields a :func:`check` that also tries environments, each distinct one once."""
-    from neroRL.environments.trial import Trials  # help needs no wrappers of environments
+    from neroRL.environments.trial import Trials  # keeps help fast
 
     with Trials() as trials:
         yield functools.partial(check, trials=trials)
 
 
 def check_device(device: str, where: str = "") -> None:
-    """Refuses a GPU where there is none; needs torch for that, and imports it only then.
+    """Refuses ``cuda`` on a machine without a GPU; imports torch only for that.
 
     Raises:
         ConfigError: the device is ``cuda`` and this machine has none.
@@ -169,7 +169,7 @@ def check_device(device: str, where: str = "") -> None:
 
 
 class Origin:
-    """Tells where the value of a key was written.
+    """The files and lines of a config's values.
 
     Args:
         primary: the primary config file.
@@ -181,7 +181,7 @@ class Origin:
         self._overrides = [override.lstrip("+~").split("=", 1)[0] for override in overrides]
 
     def where(self, path: str) -> str:
-        """``FILE:LINE`` of the key at a dotted path, or ``"command line"``."""
+        """Returns ``FILE:LINE`` of the key at a dotted path, or ``"command line"``."""
         if any(path == key or path.startswith(f"{key}.") for key in self._overrides):
             return COMMAND_LINE
         if self._document is None:
@@ -189,7 +189,7 @@ class Origin:
         return self._document.where(written_as(self._document, _split(path)))
 
     def located(self, problems: Iterable[Problem]) -> list[Problem]:
-        """The problems, with their place where they had none."""
+        """Adds the file and line to problems that have none."""
         return [
             problem if problem.where else Problem(problem.path, problem.message, where)
             for problem in problems
@@ -197,7 +197,7 @@ class Origin:
         ]
 
     def cautions(self, config: Config) -> list[Problem]:
-        """Finds what works but is most likely not meant, keys of older versions included."""
+        """Finds settings that are most likely mistakes, and keys of older versions."""
         found = [
             *cautions(config),
             *position_cautions(config),
@@ -216,7 +216,7 @@ def check_sections(mapping: Mapping[str, Any], origin: Origin) -> None:
     """Refuses a config in which a section or a schedule is no map.
 
     Raises:
-        ConfigError: with the place of each.
+        ConfigError: one is not; it names the file and line of each.
     """
     try:
         build(mapping)
@@ -235,7 +235,7 @@ def _maps(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def composition_problem(error: HydraException) -> Problem | None:
-    """Names the fault of an override that Hydra could not apply; None for any other error."""
+    """Returns the problem of an override that Hydra could not apply; None for other errors."""
     cause, text = error.__cause__, str(error)
     if not text.startswith(("Could not override", "Error merging override")):
         return None
@@ -258,7 +258,7 @@ def _readable(path: Path | None) -> Document | None:
     try:
         return read_document(path) if path is not None else None
     except NeroRLError:
-        return None  # its own error is raised by the composition
+        return None  # the composition raises the error
 
 
 def _split(path: str) -> tuple[str | int, ...]:

@@ -1,8 +1,8 @@
-"""Makes a choice of a config group, or of an environment type, hold beside a base config.
+"""Makes a choice of a config group, or of an environment type, win over the base config.
 
 Hydra merges an option of a group with the base config in the order of the defaults list, so a base
-config that says something about a recurrence turns ``model/memory=none`` into a recurrent policy.
-Here a chosen option is what it says, and the base config keeps its word about the rest.
+config with a recurrence would turn ``model/memory=none`` into a recurrent policy. Here the chosen
+option sets the values in which the group's options differ, and the base config keeps the rest.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from neroRL.config.checks import flat
 from neroRL.config.schema import MEMORIES
 
 ENVIRONMENT, TYPE, RESET_PARAMS = "environment", "environment.type", "environment.reset_params"
-# Where keys stand that only some choices of a sweep have.
+# Sections whose keys exist under some choices of a sweep only.
 CONDITIONAL = (f"{RESET_PARAMS}.", *(f"model.{name}." for name in MEMORIES))
 LAYER_TYPE = "model.recurrence.layer_type"
-# What tells memories, and environments, apart.
+# Keys that distinguish the memories, and the types of environments.
 EXCLUSIVE = frozenset({TYPE, LAYER_TYPE, *(f"model.{name}" for name in MEMORIES)})
 
 Flat = Mapping[str, Any]
@@ -30,11 +30,11 @@ def settled(
     base: Mapping[str, Any],
     declared: str | None,
 ) -> dict[str, Any]:
-    """Returns the values a chosen option has beside a base config, by their dotted paths.
+    """Returns the values of a chosen option beside a base config, by their dotted paths.
 
-    A value of the option holds where it tells the option from the others of its group, and where
-    it differs from the option that the base config has. Everywhere else the base config's word
-    holds: choosing ``lstm`` instead of ``gru`` changes the type of the layer and nothing else.
+    The option's value is used where it distinguishes the option from the others of its group, and
+    where it differs from the option of the base config. Otherwise the base config's value is used:
+    choosing ``lstm`` instead of ``gru`` changes only the type of the layer.
 
     Args:
         options: the contents of all options of the group, each as a part of a whole config.
@@ -73,7 +73,7 @@ def settled(
 
 
 def telling(options: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    """Returns the paths whose values tell the options of a group apart.
+    """Returns the paths in which the options of a group differ.
 
     Args:
         options: the contents of all options, each as a part of a whole config.
@@ -83,7 +83,7 @@ def telling(options: Sequence[Mapping[str, Any]]) -> frozenset[str]:
 
 
 def chooses_kind(options: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether the options of a group are memories or environments, of which a config has one."""
+    """Returns whether the options of a group are memories or environments."""
     return bool(_sections(options))
 
 
@@ -95,7 +95,7 @@ def with_type(kind: str, base: Mapping[str, Any]) -> dict[str, Any]:
         base: the whole base config, composed without the choice.
 
     Returns:
-        Those of the type, with the base config's values where both types share the default.
+        Those of the type, with the base config's values if both types share the default.
     """
     given = dict(complete(base)[ENVIRONMENT])
     params = given.pop("reset_params")
@@ -119,9 +119,9 @@ _ABSENT = _Absent()
 
 
 def _sections(options: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The beginnings of paths of which a config has one kind, and of which the options choose it.
+    """Returns the sections whose kind the options choose: the environment, or all memories.
 
-    A group whose options set a number of an environment or of a recurrence chooses no kind.
+    A group whose options only set numbers of an environment or a recurrence chooses no kind.
     """
     found: list[str] = []
     given = [flat(option) for option in options]
@@ -134,7 +134,7 @@ def _sections(options: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def _completed(option: Mapping[str, Any], sections: tuple[str, ...]) -> dict[str, Any]:
-    """The option's content, with the defaults it leaves out of the sections it chooses."""
+    """Returns the option's content, with the defaults it leaves out of the sections it chooses."""
     whole = complete(option)
     content = {key: dict(value) if isinstance(value, Mapping) else value
                for key, value in option.items()}  # fmt: skip
@@ -150,7 +150,7 @@ def _completed(option: Mapping[str, Any], sections: tuple[str, ...]) -> dict[str
 def _nearest(
     contents: Mapping[str, Flat], sections: tuple[str, ...], base: Flat, declared: str | None
 ) -> str | None:
-    """The option whose sections the base config has, chosen by its defaults list or written out."""
+    """Returns the option that the base config has, by its defaults list or by its values."""
     kinds = {
         name: {path: value for path, value in values.items() if path.startswith(sections)}
         for name, values in contents.items()
@@ -158,7 +158,7 @@ def _nearest(
     fitting = [name for name, values in kinds.items() if values and values.keys() <= base.keys()]
     if declared in fitting:
         return declared
-    # The more of an option's values a base config has, the nearer it is.
+    # The nearest option shares the most values with the base config.
     return max(
         fitting,
         key=lambda name: sum(_same(base[path], value) for path, value in kinds[name].items()),
@@ -167,7 +167,7 @@ def _nearest(
 
 
 def _telling(contents: Sequence[Flat], sections: tuple[str, ...]) -> frozenset[str]:
-    """Of the sections, what tells kinds apart; of other paths, those whose values differ."""
+    """Returns the keys that distinguish kinds, and the other paths whose values differ."""
     given = {path for values in contents for path in values}
     return frozenset(
         path

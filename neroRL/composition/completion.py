@@ -1,4 +1,4 @@
-"""Fills what a base config leaves out with the documented defaults."""
+"""Completes a base config with the documented defaults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from neroRL.errors import NeroRLError
 
 
 def defaults() -> dict[str, Any]:
-    """The documented default of every key, as a plain mapping."""
+    """Returns the documented default of every key, as a plain mapping."""
     return as_mapping(Config())
 
 
@@ -24,8 +24,8 @@ def complete(given: Mapping[str, Any]) -> dict[str, Any]:
         given: an incomplete config; unknown keys are kept for the checks to report.
 
     Returns:
-        A new mapping. A memory that is given gets its own defaults, and the reset parameters
-        those of the environment's type.
+        A new mapping. A given memory gets its own defaults, and the reset parameters get those
+        of the environment's type.
     """
     base = defaults()
     model = _section(given, "model")
@@ -46,7 +46,7 @@ def _reset_params(environment: dict[str, Any]) -> Any:
         known = {key: value for key, value in environment.items() if key in names}
         return registry.reset_params(EnvironmentConfig(**{**known, "reset_params": given}))
     except (NeroRLError, ValueError, TypeError):
-        return given  # wrong in a way that the checks explain
+        return given  # the checks report the problem
 
 
 def _merge(base: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

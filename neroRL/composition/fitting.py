@@ -1,4 +1,4 @@
-"""Whether a model suits its environment, as far as that can be told without building it."""
+"""Checks whether a model fits its environment, without building it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LENGTH, ENCODING = f"{TRANSFORMER}.memory_length", f"{TRANSFORMER}.positional_en
 
 
 def misfits(config: Config) -> list[Problem]:
-    """Finds what keeps the model from being built for the environment.
+    """Finds problems that keep the model from being built for the environment.
 
     Args:
         config: its environment is checked.
@@ -22,7 +22,7 @@ def misfits(config: Config) -> list[Problem]:
 
 
 def position_cautions(config: Config) -> list[Problem]:
-    """Tells how far a transformer sees and counts, where that follows from the environment."""
+    """Finds notices on a transformer's memory length and positions in this environment."""
     transformer = config.model.transformer
     if transformer is None:
         return []

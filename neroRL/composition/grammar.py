@@ -1,6 +1,6 @@
-"""Hydra's grammar of overrides, with functions that give what Hydra's documentation says.
+"""Hydra's grammar of overrides, with functions that work as Hydra's documentation says.
 
-Of Hydra 1.3's own, ``sort`` with ``reverse`` gives numbers that the range does not have, a cast
+In Hydra 1.3, ``sort`` with ``reverse`` gives numbers that the range does not have, a cast
 undoes ``shuffle``, ``sort`` does not undo it, a range of decimals drifts, strings in ``choice``
 lose their quotes, and ``shuffle`` of a list gives another list each time it is read.
 """
@@ -47,10 +47,10 @@ def parser(loader: ConfigLoader | None = None) -> OverridesParser:
 
 
 def parse_all(texts: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
-    """Parses overrides as they stand on a command line.
+    """Parses the overrides of a command line.
 
     Raises:
-        UsageError: one is malformed; it is named.
+        UsageError: an override is malformed; the message names it.
     """
     ours = parser(loader)
     found = []
@@ -61,7 +61,7 @@ def parse_all(texts: Sequence[str], loader: ConfigLoader | None = None) -> list[
             raise UsageError(f"{shortened(text)}: {_reason(error)}") from None
         except RecursionError:
             raise UsageError(f"{shortened(text)}: nested more than {DEEPEST} deep") from None
-        except ValueError as error:  # Python bounds the digits of an integer
+        except ValueError as error:  # Python limits the digits of an integer
             raise UsageError(f"{shortened(text)}: {str(error).split(';')[0]}") from None
         if len(override.get_key_element()) > LONGEST_NAME:  # it may be looked up as a file's
             raise UsageError(f"{shortened(text)}: keys have at most {LONGEST_NAME} characters")
@@ -74,14 +74,14 @@ def parse_all(texts: Sequence[str], loader: ConfigLoader | None = None) -> list[
 
 
 def elements(override: Override, most: int) -> list[Any]:
-    """Returns the values a sweep goes over, in order.
+    """Returns the values of a sweep, in order.
 
-    The order of ``shuffle`` depends on the text of the override alone: the same command gives the
-    same order again.
+    The order of ``shuffle`` depends only on the text of the override, so the same command has the
+    same order.
 
     Args:
         override: a sweep over choices or a range, parsed by :func:`parser`.
-        most: a longer range is not written out.
+        most: largest length of a range.
 
     Raises:
         UsageError: there are none, or too many.
@@ -123,12 +123,12 @@ class Range(RangeSweep):
             raise ValueError("the step of a range must not be 0")
 
     def count(self) -> int:
-        """Counts the numbers; there may be more than memory holds."""
+        """Counts the numbers, which may be more than fit into memory."""
         start, stop, step = self._exact()
         return max(math.ceil((stop - start) / step), 0)
 
     def values(self) -> list[Any]:
-        """Integers where start, stop and step are, else the floats nearest to the decimals."""
+        """Returns integers if start, stop and step are, else the floats nearest to the decimals."""
         start, _, step = self._exact()
         kind = int if all(isinstance(n, int) for n in (self.start, self.stop, self.step)) else float
         found = [kind(start + step * index) for index in range(self.count())]
@@ -160,7 +160,7 @@ def _shuffle(*args: Any, sweep: Any = None, list: Any = None) -> Any:
 
 
 def _keeping_order(cast: Callable[..., Any]) -> Callable[..., Any]:
-    """A cast that keeps what ``sort`` and ``shuffle`` said about its argument."""
+    """Returns a cast that keeps the order that ``sort`` and ``shuffle`` gave its argument."""
 
     def kept(*args: Any, value: Any = None) -> Any:
         given = _one_of(args, value)
@@ -185,7 +185,7 @@ def _is_sweep(value: Any) -> bool:
 
 
 def _holds_sweep(value: Any) -> bool:
-    """Whether a sweep stands inside a list, a map or another sweep, where none is unfolded."""
+    """Returns whether a sweep is inside a list, a map or another sweep, where none expands."""
     return any(_is_sweep(part) or _holds_sweep(part) for part in _parts(value))
 
 
@@ -202,7 +202,7 @@ def _parts(value: Any) -> Iterable[Any]:
 
 
 def _reason(error: OverrideParseException) -> str:
-    """The line of Hydra's message that says what is wrong."""
+    """Returns the line of Hydra's message that explains the error."""
     lines = [line for line in str(error).splitlines() if not line.startswith("See https://")]
     if lines[0].startswith(_LEXER):  # a caret in the next line points at the character
         character = lines[0][len(lines[1]) - 1 :][:1]

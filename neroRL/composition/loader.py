@@ -1,8 +1,8 @@
-"""Hydra's config loader with two additions: choices hold, and the jobs of a sweep are quick.
+"""Hydra's config loader with two additions: choices win over the base config, and speed.
 
 Hydra composes a job from scratch, about 40 ms each time. Jobs that choose the same config groups
-differ in values only, so one composition serves as their template: a copy of it with the values
-set is the very config that a composition from scratch gives.
+differ in values only, so one composition serves as their template. A copy of it with the values set
+equals a composition from scratch.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from neroRL.composition.choices import (
 )
 from neroRL.composition.overrides import override_key, parse
 
-# Keys that Hydra reads while it composes: overriding them takes a composition of its own.
+# Keys that Hydra reads while it composes; overriding them needs a separate composition.
 _READ_BY_COMPOSITION = ("hydra.searchpath", "hydra.job.env_copy", "hydra.job.config")
 
 
 @dataclass(frozen=True)
 class _Choosing:
-    """The choices that the overrides of one composition make.
+    """The choices in the overrides of one composition.
 
     Attributes:
         config_name: of the primary config.
@@ -59,7 +59,7 @@ class _Choosing:
 
 
 class ChoosingLoader(ConfigLoaderImpl):
-    """Hydra's loader, in which a chosen option holds; see :mod:`neroRL.composition.choices`."""
+    """Hydra's loader, in which choices win; see :mod:`neroRL.composition.choices`."""
 
     _choosing: _Choosing | None = None
 
@@ -90,7 +90,7 @@ class ChoosingLoader(ConfigLoaderImpl):
         return config
 
     def telling(self, group: str) -> frozenset[str]:
-        """Returns the paths that tell the options of a group apart; none for what is no group."""
+        """Returns the paths in which the options of a group differ; none for other keys."""
         return telling(list(_contents(_unread(self.repository), group).values()))
 
     def _choices(self, config_name: str, overrides: Sequence[str]) -> _Choosing:
@@ -119,7 +119,7 @@ class ChoosingLoader(ConfigLoaderImpl):
             return config
         unread = _unread(repo)
         groups = [(group, _contents(unread, group)) for group in choosing.options]
-        # A memory that is turned off stays off, whatever other choices say of it.
+        # A memory that is turned off stays off, whatever other choices set in it.
         for group, options in sorted(groups, key=lambda pair: chooses_kind(pair[1].values())):
             option = choosing.options[group]
             others = [f"{key}={value}" for key, value in choosing.options.items() if key != group]
@@ -135,7 +135,7 @@ class ChoosingLoader(ConfigLoaderImpl):
     def _without_choice(
         self, config_name: str, others: Sequence[str], group: str, repo: IConfigRepository
     ) -> tuple[dict[str, Any], str | None]:
-        """The config without the choice of a group, and which option it declares."""
+        """Returns the config without the choice of a group, and the option that it declares."""
         unread = _unread(repo)
         listed = create_defaults_list(
             repo=unread,
@@ -149,19 +149,19 @@ class ChoosingLoader(ConfigLoaderImpl):
 
 
 def _is_conditional(override: str) -> bool:
-    """Whether an override may apply to some jobs of a sweep only, so that jobs alone take it."""
+    """Returns whether an override may apply to some jobs only, so that only jobs take it."""
     return override_key(override).startswith(CONDITIONAL)
 
 
 @contextlib.contextmanager
 def choices_hold() -> Iterator[None]:
-    """Has Hydra compose with :class:`ChoosingLoader` while the block runs."""
+    """Makes Hydra compose with :class:`ChoosingLoader` while the block runs."""
     with mock.patch.object(hydra_main, "ConfigLoaderImpl", ChoosingLoader):
         yield
 
 
 def _unread(repo: IConfigRepository) -> CachingConfigRepository:
-    """The same files, to be read again: compositions change the configs a repository keeps."""
+    """Returns an empty cache of the same files; compositions change the cached configs."""
     return CachingConfigRepository(
         repo.delegate if isinstance(repo, CachingConfigRepository) else repo
     )
@@ -175,7 +175,7 @@ def _plain(config: DictConfig) -> dict[str, Any]:
 
 
 def _contents(repo: IConfigRepository, group: str) -> dict[str, dict[str, Any]]:
-    """The content of each option of a group; none for what is no group."""
+    """Returns the content of each option of a group; none for other keys."""
     names = repo.get_group_options(group, ObjectType.CONFIG)
     return {name: _content(repo, group, name) for name in names}
 
@@ -195,7 +195,7 @@ def _content(repo: IConfigRepository, group: str, option: str) -> dict[str, Any]
 
 
 def _write(config: DictConfig, values: Mapping[str, Any], base: Mapping[str, Any]) -> None:
-    """Sets the values of a chosen option, and removes what belongs to another type."""
+    """Sets the values of a chosen option, and removes those of another type."""
     with open_dict(config):
         for path, value in values.items():
             OmegaConf.update(config, path, value, merge=False, force_add=True)
@@ -248,13 +248,13 @@ class TemplateLoader:
         return config
 
     def is_group(self, key: str) -> bool:
-        """Whether an override's key chooses a config of a group."""
+        """Returns whether an override's key chooses a config of a group."""
         if key not in self._groups:
             self._groups[key] = bool(self._loader.get_group_options(key))
         return self._groups[key]
 
     def _is_choice(self, override: Override) -> bool:
-        """Whether an override decides which other keys there are."""
+        """Returns whether an override decides which other keys exist."""
         return override.key_or_group == TYPE or self.is_group(override.key_or_group)
 
     def _needs_composition(self, override: Override) -> bool:

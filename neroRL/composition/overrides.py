@@ -1,4 +1,4 @@
-"""Hydra overrides: writing values so that they arrive as they are, reading a command line."""
+"""Writes and reads values in Hydra's grammar of overrides."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from neroRL.composition.grammar import parser
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-# A key and a number, or two numbers and a slash: what is different in each job of a large grid.
+# A key and a number, or two numbers and a slash: the overrides that differ between jobs.
 _KEY = r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)"
 _NUMBER = re.compile(_KEY + r"=(-?(?:0|[1-9]\d*)(\.\d+)?(e[-+]?\d+)?)", re.ASCII)
 _DIRECTORY = re.compile(_KEY + r"=(\d+/\d+)", re.ASCII)
@@ -59,14 +59,14 @@ def value_text(value: Any) -> str:
 
 
 def plain_text(value: Any) -> str:
-    """Writes a value as :func:`value_text` does, without quotes where it reads the same."""
+    """Writes a value as :func:`value_text` does, but without needless quotes."""
     if isinstance(value, str) and _NEEDS_NO_QUOTES.fullmatch(value):
         return value if value.lower() not in _RESERVED else value_text(value)
     return value_text(value)
 
 
 def escaped(value: Any) -> Any:
-    """Plain Python with each ``${`` escaped: OmegaConf reads it as the text it is."""
+    """Escapes each ``${`` in plain Python, so that OmegaConf reads it as text."""
     if isinstance(value, str):
         return _INTERPOLATION.sub(lambda found: f"{2 * found[1]}\\${{", value)
     if isinstance(value, list):
@@ -84,7 +84,7 @@ def _key_text(key: object) -> str:
 
 @functools.lru_cache(maxsize=65536)
 def parse(text: str) -> Override:
-    """Parses one override, as Hydra does. The same choices recur in many jobs: results are kept."""
+    """Parses one override, as Hydra does; cached, since the same choices recur in many jobs."""
     value: int | float | str
     if number := _NUMBER.fullmatch(text):
         key, digits, fraction, exponent = number.groups()
@@ -103,12 +103,12 @@ def parse(text: str) -> Override:
 
 
 def override_key(text: str) -> str:
-    """The key an override sets, without the prefixes ``+`` and ``~``."""
+    """Returns the key an override sets, without the prefixes ``+`` and ``~``."""
     return text.split("=", 1)[0].lstrip("+~").split("@", 1)[0]
 
 
 def override_value(text: str) -> Any:
-    """The plain value an override sets; the name, for a choice of a config group."""
+    """Returns the plain value an override sets; the name, for a choice of a config group."""
     value = parse(text).value()
     if isinstance(value, DictConfig | ListConfig):
         return OmegaConf.to_container(value)

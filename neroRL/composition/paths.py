@@ -1,4 +1,4 @@
-"""Finds the files a user names: as paths, or below the shipped ``conf/``."""
+"""Finds the files that a user names, as paths or below the shipped ``conf/``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def find_config(name: str) -> Path:
             name in the shipped ``conf/``.
 
     Raises:
-        UsageError: there is no such file, or it is not called like a YAML file.
+        UsageError: there is no such file, or its name is not that of a YAML file.
     """
     path = _find(name, shipped_conf())
     if path.suffix not in SUFFIXES:
@@ -32,7 +32,7 @@ def find_tuning_file(name: str) -> Path:
     """Finds a tuning file: as :func:`find_config`, or by the name of a shipped one.
 
     Raises:
-        UsageError: there is no such file; tells where it was looked for.
+        UsageError: there is no such file; the message lists the places searched.
     """
     shipped = shipped_conf() / "tune" / f"{name}.yaml"
     if "/" not in name and is_file(shipped) and not Path(name).exists():

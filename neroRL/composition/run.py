@@ -1,6 +1,6 @@
 """Runs one composed job: Hydra's ``run_job`` without its six copies of the config.
 
-The files, the log, the callbacks and what the task sees are the same.
+The files, the log, the callbacks and the task's config are the same.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def run_composed(config: DictConfig, task: TaskFunction, context: HydraContext) 
 
     Args:
         config: composed, with its ``hydra`` node.
-        task: what the job does.
+        task: runs the job.
         context: has the callbacks.
 
     Returns:
-        What the task raised, if anything.
+        The exception of the task, if any.
     """
     hydra_config: Any = HydraConfig.instance()
     before = hydra_config.cfg
@@ -69,7 +69,7 @@ def _call(
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:
-    """A copy of the config without its ``hydra`` node, which is most of it and need not be copied.
+    """Returns a copy of the config without its ``hydra`` node, which is most of it.
 
     Copying by pickle is several times faster than OmegaConf's own copies.
     """
@@ -95,9 +95,9 @@ def _save(config: DictConfig, seen: DictConfig, directory: Path) -> None:
 
 
 def _raw(node: Any) -> Any:
-    """Returns the content of a node, its interpolations as they are written.
+    """Returns the content of a node, with interpolations unresolved.
 
-    The same as ``OmegaConf.to_container``, which looks at the flags of each value first.
+    This equals ``OmegaConf.to_container``, which is slower because it checks each value's flags.
     """
     value = node._value()
     if isinstance(value, dict):
@@ -107,12 +107,12 @@ def _raw(node: Any) -> Any:
     return value
 
 
-# By parent and key: what was dumped last, and its YAML.
+# The last content and its YAML, by parent and key.
 _dumped: dict[tuple[str | None, str], tuple[str, str]] = {}
 
 
 def _dump_sections(mapping: dict[str, Any], parent: str | None = None) -> str:
-    """Writes a mapping as YAML, section by section: most are as they were in the last job.
+    """Writes a mapping as YAML, and reuses the text of sections that equal the last job's.
 
     Args:
         mapping: the sections.

@@ -1,4 +1,4 @@
-"""Where Hydra finds neroRL's configs: YAML 1.2 files, and any neroRL config as the primary one.
+"""Hydra's access to neroRL's configs: YAML 1.2 files, and any neroRL config as the primary one.
 
 A search path of neroRL has three parts: the primary file alone, completed by the documented
 defaults; the directory it lies in; and the shipped ``conf/`` with its groups.
@@ -21,10 +21,10 @@ from neroRL.config.published import modernise
 from neroRL.errors import ConfigError, Problem
 
 DEFAULTS_NAME = "nerorl_defaults"
-# The group whose shipped files name what differs from the defaults of their type.
+# The group whose shipped files name only differences from the defaults of their type.
 ENVIRONMENT = "environment"
 _SWEEPER = {"override hydra/sweeper": "nerorl"}
-# Groups that a config without a defaults list chooses nothing of, and that can be chosen for it.
+# Groups that can be chosen for a config without a defaults list.
 _GROUPS = ("environment", "model/memory")
 _DIRECTORIES = {
     "run": {"dir": "runs/${run_id}/${now:%Y-%m-%d_%H-%M-%S}"},
@@ -33,7 +33,7 @@ _DIRECTORIES = {
 
 
 def shipped_conf() -> Path:
-    """The shipped ``conf/``: inside the package when installed, beside it in a checkout."""
+    """Returns the shipped ``conf/``: inside the package when installed, beside it in a checkout."""
     package = Path(__file__).resolve().parent.parent
     installed = package / "conf"
     return installed if installed.is_dir() else package.parent / "conf"
@@ -44,7 +44,7 @@ class FileSource(ConfigSource):
 
     @staticmethod
     def scheme() -> str:
-        """The scheme of this source's search path elements."""
+        """Returns the scheme of this source's search path elements."""
         return "nerorl"
 
     def load_config(self, config_path: str) -> ConfigResult:
@@ -56,19 +56,19 @@ class FileSource(ConfigSource):
         return self._result(content, document.text)
 
     def available(self) -> bool:
-        """Whether the directory exists."""
+        """Returns whether the directory exists."""
         return Path(self.path).is_dir()
 
     def is_group(self, config_path: str) -> bool:
-        """Whether a path names a subdirectory."""
+        """Returns whether a path names a subdirectory."""
         return (Path(self.path) / config_path).is_dir()
 
     def is_config(self, config_path: str) -> bool:
-        """Whether a path names a file."""
+        """Returns whether a path names a file."""
         return self._file(config_path).is_file()
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """Names of the configs and groups in a group."""
+        """Returns the names of the configs and groups in a group."""
         found: list[str] = []
         for path in (Path(self.path) / config_path).iterdir():
             relative = str(path.relative_to(self.path))
@@ -92,27 +92,27 @@ class FileSource(ConfigSource):
 
 
 class PrimarySource(FileSource):
-    """One file, the primary config, with what it leaves out filled in."""
+    """The primary config, completed with the defaults."""
 
     @staticmethod
     def scheme() -> str:
-        """The scheme of this source's search path elements."""
+        """Returns the scheme of this source's search path elements."""
         return "nerorl-primary"
 
     def available(self) -> bool:
-        """Whether the file exists."""
+        """Returns whether the file exists."""
         return Path(self.path).is_file()
 
     def is_group(self, config_path: str) -> bool:
-        """Only the root is a group."""
+        """Returns whether a path names the root, the only group."""
         return config_path == ""
 
     def is_config(self, config_path: str) -> bool:
-        """Whether a path names the primary config or the documented defaults."""
+        """Returns whether a path names the primary config or the documented defaults."""
         return config_path.removesuffix(".yaml") in (DEFAULTS_NAME, Path(self.path).stem)
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:  # noqa: ARG002
-        """Nothing: the directory's own source lists the file."""
+        """Returns nothing, since the directory's own source lists the file."""
         return []
 
     def load_config(self, config_path: str) -> ConfigResult:
@@ -126,7 +126,7 @@ class PrimarySource(FileSource):
 
 
 def primary_content(document: Document) -> dict[str, Any]:
-    """The content of a primary config as Hydra is to see it.
+    """Returns the content of a primary config for Hydra.
 
     Args:
         document: a neroRL config, complete or not, or a Hydra config with a ``defaults`` list.
@@ -136,7 +136,7 @@ def primary_content(document: Document) -> dict[str, Any]:
         with those defaults before its own.
 
     Raises:
-        ConfigError: the file is empty, no map, or asks for what does not exist any more.
+        ConfigError: the file is empty, no map, or asks for a feature that is not available.
     """
     if document.data is None:
         raise _not_a_config(document, "is empty")

@@ -1,4 +1,4 @@
-"""Tells the sweeps of a command line from the overrides that all jobs share."""
+"""Separates the sweeps of a command line from the overrides that all jobs share."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def split(
 ) -> tuple[list[str], list[KeySweep]]:
     """Separates overrides that all jobs share from sweeps.
 
-    As in Hydra, the last of several values of a key holds, and a single value on the command line
-    takes the place of what ``hydra.sweeper.params`` says.
+    As in Hydra, the last of several values of a key wins, and a single value on the command line
+    replaces one in ``hydra.sweeper.params``.
 
     Args:
         arguments: of the command line.
         params: sweeps and values that the config itself has, by key.
         loader: knows the choices of config groups, for ``glob``.
-        most_choices: a longer range is not written out.
+        most_choices: largest length of a range.
 
     Returns:
         The shared overrides and the sweeps, in order.
@@ -78,7 +78,7 @@ def split(
 
 
 def nested(key: str, other: str, groups: Collection[str]) -> bool:
-    """Whether two swept keys are one, or one is inside the other.
+    """Returns whether two swept keys are equal, or one is inside the other.
 
     Args:
         key: a dotted path, or the name of a config group.
@@ -97,7 +97,7 @@ def _key(override: Override) -> str:
 
 
 def _without_overridden(overrides: Iterable[Override]) -> list[Override]:
-    """Drops a sweep that a later single value overrides, and a value that a later sweep does."""
+    """Drops sweeps and values that a later override of the same key replaces."""
     kept: list[Override] = []
     for override in overrides:
         for earlier in list(kept):
