@@ -1,1 +1,1 @@
-"""Reads and writes what jobs and sweeps leave on disk."""
+"""Reads and writes the records of jobs and sweeps."""

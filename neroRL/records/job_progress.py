@@ -1,6 +1,6 @@
-"""Where a training stands, told through a small file in its job's directory.
+"""The progress of a training, in a small file in its job's directory.
 
-A file reaches whoever watches, wherever the job runs: in this process, in another, on a cluster.
+A file works wherever the job runs: in this process, in another, or on a cluster.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class JobProgress:
 
 
 class ProgressFile:
-    """Writes the progress of one job, not more often than a person can read.
+    """Writes the progress of one job, at most as often as a person can read.
 
     Args:
         directory: of the job.
@@ -49,24 +49,24 @@ class ProgressFile:
         self._began = time.time()
 
     def begin(self, updates: int) -> None:
-        """Tells that the job has begun; a job that is killed leaves the file behind."""
+        """Writes the file when the job begins; a killed job leaves it behind."""
         self.write(JobProgress(0, updates, 0, 0.0, None))
         self._written = -math.inf
 
     def write(self, progress: JobProgress) -> None:
-        """Writes where the job stands."""
+        """Writes the progress of the job."""
         now = time.monotonic()
         if now - self._written < SECONDS_BETWEEN:
             return
         self._written = now
         temporary = self._path.with_suffix(".new")
-        with contextlib.suppress(OSError):  # a display is not worth a training
+        with contextlib.suppress(OSError):  # a missing display must not fail a training
             content = {"began": self._began, **asdict(progress)}
             temporary.write_text(json.dumps(content), encoding="utf-8")
             os.replace(temporary, self._path)  # noqa: PTH105
 
     def leave(self) -> None:
-        """Leaves the file behind, as a killed job does, marked with the time of now."""
+        """Leaves the file behind, as a killed job does, with the current time."""
         with contextlib.suppress(OSError):
             os.utime(self._path)
 
@@ -76,7 +76,7 @@ class ProgressFile:
 
 
 def read_progress(directory: Path) -> JobProgress | None:
-    """Returns where a job stands; None when it has not begun, or has come to an end.
+    """Returns the progress of a job; None if it has not begun or has ended.
 
     >>> from tempfile import mkdtemp
     >>> job = Path(mkdtemp())
@@ -92,11 +92,11 @@ def read_progress(directory: Path) -> JobProgress | None:
 
 
 def seconds_worked(directory: Path, until: float | None = None) -> float:
-    """Returns for how many seconds a job worked whose process is gone.
+    """Returns the seconds that a job worked whose process has ended.
 
     Args:
         directory: of the job.
-        until: when it ended, in seconds since 1970; None for the last time it told its progress.
+        until: time of its end in seconds since 1970; None for its last report of progress.
     """
     path = directory / PROGRESS_FILE
     try:

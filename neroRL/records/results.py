@@ -1,4 +1,4 @@
-"""What a job leaves behind (``result.json``) and the table of a whole sweep (``results.csv``)."""
+"""The result of a job (``result.json``) and the table of a sweep (``results.csv``)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FAILED: Final = "failed"
 DIVERGED: Final = "diverged"
 STOPPED: Final = "stopped"
 STATUSES: tuple[Status, ...] = (COMPLETED, FAILED, DIVERGED, STOPPED)
-# Keys of a config that say where a job runs, and not what it trains.
+# Config keys of where a job runs, which do not affect what it trains.
 PLACE = ("run_id", "worker_id", "device", "threads")
 _BEFORE = ("permutation", "repetition", "seed", "status")
 _MEASURED = (
@@ -53,29 +53,29 @@ NUMBERS = (*_MEASURED, *_AFTER[: _AFTER.index("directory")])
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    """The outcome of one job, or of a training on its own.
+    """The outcome of one job, or of a single training.
 
     Attributes:
-        permutation: number of the grid point; 0 for a training on its own.
-        repetition: the lap, from 0.
-        seed: what the training was seeded with.
+        permutation: number of the grid point; 0 for a single training.
+        repetition: from 0.
+        seed: of the training.
         status: completed; failed with an error; diverged, the loss was not finite any more; or
             stopped early by a race.
         overrides: the swept keys, by dotted path, and their values.
-        objective: what the sweep compares; None when the training produced none.
-        reward_mean: mean return of the episodes the objective is taken from.
+        objective: compared by the sweep; None if no episode ended.
+        reward_mean: mean return of the episodes that the objective is taken from.
         reward_std: their standard deviation.
         length_mean: their mean length, in steps.
-        success_mean: the part of them that succeeded, where the environment tells.
-        statistics: means of the other numbers the environment tells, e.g. ``floor_mean``.
+        success_mean: fraction of them that succeeded, if the environment reports success.
+        statistics: means of the environment's other statistics, e.g. ``floor_mean``.
         updates: PPO updates done.
         env_steps: environment steps done.
-        wall_seconds: from the start of the job, that of its environments included; all runs of it
-            together.
+        wall_seconds: duration of the job, with the start of its environments, over all of its
+            runs.
         steps_per_second: environment steps over the time of rollout and optimisation.
         directory: the job's directory, relative to the sweep's.
-        error: what ended a failed or diverged job.
-        transient: whether a failed job is worth another try: the fault was not its config's.
+        error: that ended a failed or diverged job.
+        transient: whether the failure is not the config's fault, so that another try may help.
         threads: torch threads used; equal results need equal numbers.
         fingerprint: of the config the job trained.
         format: version of this format.
@@ -120,9 +120,9 @@ _ADAPTER = TypeAdapter(JobResult)
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
-    """Returns a digest of what a job trains: its resolved config and the meaning of its keys.
+    """Returns a digest of a job's resolved config and the version of its keys' meaning.
 
-    Where a job runs is no part of it.
+    Keys that only say where the job runs are left out.
     """
     kept = {key: value for key, value in config.items() if key not in PLACE}
     text = json.dumps([FORMAT, REVISION, kept], sort_keys=True, default=str)
@@ -132,8 +132,7 @@ def fingerprint(config: Mapping[str, Any]) -> str:
 def load_result(directory: Path) -> JobResult:
     """Returns a job's result.
 
-    Keys that this version does not know are left out, and those that an older version did not
-    write have their defaults.
+    Unknown keys are ignored, and keys that an older version did not write have their defaults.
 
     Args:
         directory: of the job.
@@ -154,7 +153,7 @@ def load_result(directory: Path) -> JobResult:
 
 
 def read_result(directory: Path) -> JobResult | None:
-    """Returns a job's result; None where there is none or it is not whole.
+    """Returns a job's result; None if it is missing or not whole.
 
     Args:
         directory: of the job.
@@ -174,7 +173,7 @@ def read_result(directory: Path) -> JobResult | None:
 
 
 def write_table(sweep: Path, keys: Sequence[str], results: Iterable[JobResult]) -> None:
-    """Writes ``results.csv``: one row a job, in the order of the results.
+    """Writes ``results.csv``: one row per job, in the order of the results.
 
     Args:
         sweep: the sweep's directory.
@@ -216,14 +215,14 @@ def table_of(
 
 
 def _finite(value: Any) -> Any:
-    """JSON has no NaN: a statistic that is none is null."""
+    """Replaces numbers that are not finite by None, since JSON has no NaN."""
     if isinstance(value, Mapping):
         return {key: _finite(below) for key, below in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table_cell(value: Any) -> Any:
-    """Returns a value as tables have it: empty for none, lists and truth values as in JSON."""
+    """Returns the cell of a value: empty for None, lists and booleans as in JSON."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
     if isinstance(value, bool | list | dict):

@@ -1,4 +1,4 @@
-"""The record of a sweep, ``sweep.yaml``: what it is, where it comes from, what it ran with."""
+"""The record of a sweep, ``sweep.yaml``: its grid, its command line, its versions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SweepRecord:
         axes: the swept keys and their choices, in grid order.
         seed: base seed, drawn if none was given.
         tune: path of the tuning file, if any.
-        repetitions: number of laps.
+        repetitions: number of trainings of each permutation.
         permutations: number of grid points.
         jobs: number of trainings.
         conditional: overrides of the command line that apply beside some choices only.
@@ -94,7 +94,7 @@ _ADAPTER = TypeAdapter(SweepRecord)
 
 
 def trial_id(sweep_id: str, permutation: int) -> str:
-    """Returns what TensorBoard calls a permutation, in this sweep and no other."""
+    """Returns TensorBoard's name of a permutation, which no other sweep has."""
     return f"{sweep_id}/{permutation}" if sweep_id else str(permutation)
 
 
@@ -140,7 +140,7 @@ def command_line() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions of what a result depends on."""
+    """Returns the versions of the packages that results depend on."""
     names = ("torch", "numpy", "gymnasium", "minigrid", "hydra-core")
     found = {"neroRL": __version__, "python": platform.python_version()}
     for name in names:

@@ -1,4 +1,4 @@
-"""A sweep as its files tell it: the one view that tables, reports and evaluations share."""
+"""Reads a sweep from its files: the one view that tables, reports and evaluations share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from neroRL.errors import OutputError, RecordError
 from neroRL.records.results import JobResult, load_result
 from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, read_record
 
-# Exists while the permutations of a sweep get other numbers.
+# Exists while the permutations of a sweep are renumbered.
 RENUMBERING_FILE = ".extension.json"
 CONFIRMATION = "confirmation"
 
@@ -37,12 +37,12 @@ class RecordedSweep:
 
     @property
     def jobs_a_lap(self) -> int:
-        """Counts the jobs of each lap."""
+        """Counts the jobs in each repetition of the grid."""
         return self.record.jobs // max(self.record.repetitions, 1)
 
 
 def read_sweep(directory: Path | str) -> RecordedSweep:
-    """Returns what the files of a sweep tell; nothing is written.
+    """Reads a sweep from its files; writes nothing.
 
     Args:
         directory: of the sweep, which may have been moved or copied there.
@@ -113,7 +113,7 @@ def jobs_in(directory: Path) -> list[tuple[int, int]]:
 
 
 def _numbers(directory: Path) -> Iterator[int]:
-    """The directories that are named by a number, as it is written for one."""
+    """Yields the numbers of the directories that are named by one."""
     with os.scandir(directory) as entries:
         for entry in entries:
             name = entry.name
