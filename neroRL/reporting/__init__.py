@@ -1,1 +1,1 @@
-"""What a person sees: TensorBoard summaries and a sweep's progress."""
+"""Reports to the user: TensorBoard, progress, ranking, summary."""

@@ -1,4 +1,4 @@
-"""Swept values as TensorBoard shows them: cells of its table of HParams, and names of runs."""
+"""Formats swept values for TensorBoard: cells of its HParams table, and names of runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from neroRL.config.documents import parse_scalar
 
 Cell = bool | float | str
 
-# Names of runs are names of directories: safe in every file system, and short enough for one.
+# Names of runs are names of directories, so they must be short and safe in every file system.
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.+-]+")
 LONGEST_NAME = 120
 
@@ -61,20 +61,20 @@ def cell(value: Any, *, as_text: bool) -> Cell:
 
 
 def _text(value: Any) -> str:
-    """The value as YAML has it: a string that would read as something else is quoted."""
+    """Returns the YAML text of a value; strings that look like something else are quoted."""
     if isinstance(value, str):
         plain = parse_scalar(value) == value and not value.startswith(("'", "[", "{"))
         return value if plain else f"'{value}'"
     if isinstance(value, float) and math.isfinite(value) and value == int(value):
-        value = int(value)  # a number has one text, however it was written
+        value = int(value)  # equal numbers have equal texts
     return json.dumps(value, ensure_ascii=False)
 
 
 def run_name(values: Mapping[str, Any]) -> str:
     """Returns a name that shows swept values, for the directory of a run's events.
 
-    Sections are left out where the rest of a key tells it from the other keys. A name of too many
-    values tells how many it leaves out.
+    Keys are shortened as long as they stay distinct. A name of too many values ends with the number
+    of those that it leaves out.
 
     Args:
         values: of the swept keys, in grid order.

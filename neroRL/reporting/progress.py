@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs: a bar on a terminal, plain lines elsewhere."""
+"""Displays a running sweep: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class SweepStatus:
 
     Attributes:
         total: number of jobs.
-        ended: how many jobs ended with each status, earlier runs of the sweep included.
+        ended: number of jobs with each status, with those of earlier runs of the sweep.
         skipped: jobs that were done before this run of the sweep.
-        running: where the jobs that are training stand, by their directory.
-        best: the permutation that is best so far.
+        running: progress of the running jobs, by their directory.
+        best: the best permutation so far.
         elapsed_seconds: since this run of the sweep began.
     """
 
@@ -48,7 +48,7 @@ class SweepStatus:
 
     @property
     def seconds_left(self) -> float | None:
-        """Estimate from this run's share of work done; None before there is any."""
+        """The estimated time left, from the speed of this run; None before any progress."""
         begun = sum(job.update / job.updates for job in self.running.values() if job.updates)
         worked = self.done - self.skipped + begun
         left = self.total - self.done - begun
@@ -62,7 +62,7 @@ class ProgressDisplay(Protocol):
         """Begins to show a sweep of ``total`` jobs."""
 
     def update(self, status: SweepStatus) -> None:
-        """Shows where the sweep stands."""
+        """Shows the state of the sweep."""
 
     def job_finished(self, result: JobResult) -> None:
         """Shows a job that ended."""
@@ -72,7 +72,7 @@ class ProgressDisplay(Protocol):
 
 
 def make_display(stream: TextIO) -> ProgressDisplay:
-    """A bar where the stream is a terminal, else plain lines."""
+    """Returns a bar if the stream is a terminal, else plain lines."""
     return TerminalDisplay(stream) if stream.isatty() else PlainDisplay(stream)
 
 
@@ -134,12 +134,12 @@ class PlainDisplay:
         self._total = 0
 
     def start(self, total: int) -> None:
-        """Says how many jobs there are."""
+        """Prints the number of jobs."""
         self._total = total
         self._print(f"sweep of {total} jobs")
 
     def update(self, status: SweepStatus) -> None:
-        """Prints where the sweep stands, if nothing was printed for a while."""
+        """Prints the state of the sweep if nothing was printed for a while."""
         self._finished = status.done
         if time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._print(status_line(status))
@@ -149,7 +149,7 @@ class PlainDisplay:
         self._print(finished_line(result))
 
     def stop(self, status: SweepStatus) -> None:
-        """Prints where the sweep stands at its end."""
+        """Prints the final state of the sweep."""
         self._print(status_line(status))
 
     def _print(self, line: str) -> None:
@@ -173,7 +173,7 @@ def status_line(status: SweepStatus) -> str:
 
 
 def running_lines(status: SweepStatus) -> list[str]:
-    """Describes the first of the running jobs, a line each."""
+    """Describes the first running jobs, one line each."""
     shown = itertools.islice(status.running.items(), MOST_JOBS_SHOWN)
     return [_running_line(directory, job) for directory, job in shown]
 
@@ -187,7 +187,7 @@ def _running_line(directory: str, job: JobProgress) -> str:
 
 
 def best_line(best: Standing) -> str:
-    """Which permutation is best so far, in one line."""
+    """Describes the best permutation so far in one line."""
     runs = f", {best.runs} runs" if best.runs > 1 else ""
     line = f"best {best.iqm:.3g} in permutation {best.permutation}{runs}"
     return f"{line}: {best.values()}" if best.overrides else line
@@ -202,7 +202,7 @@ def finished_line(result: JobResult) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Hours, minutes and seconds, as far as they matter."""
+    """Returns hours, minutes and seconds, as far as they matter."""
     whole = round(seconds)
     hours, minutes = whole // 3600, whole % 3600 // 60
     if hours:

@@ -1,4 +1,4 @@
-"""How sure a ranking is: intervals, ties with the best, and the repetitions that would decide.
+"""Ranks permutations with intervals, ties with the best, and the repetitions still needed.
 
 Everything is computed from the objectives alone, with a fixed seed: the same results give the same
 ranking.
@@ -39,8 +39,8 @@ class Ranked:
         rank: from 1; None for a permutation without a completed repetition that counts.
         standing: its objectives and their interquartile mean.
         interval: bootstrap interval of that mean; None with fewer than two repetitions.
-        tied_with_best: whether the best is not shown to be better.
-        jobs: how many of its jobs ended with each status, those that do not count included.
+        tied_with_best: whether it may be as good as the best.
+        jobs: number of its jobs with each status, including those that do not count.
         env_steps: environment steps of all its jobs.
         wall_seconds: duration of all its jobs.
     """
@@ -72,14 +72,14 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Ranking:
-    """The permutations of a sweep, best first, and how sure their order is.
+    """The permutations of a sweep, best first, and the certainty of their order.
 
     Attributes:
         rows: all permutations with a result.
-        metric: what is compared.
+        metric: the number compared.
         confidence: of intervals and ties, between 0 and 1.
-        more_repetitions: how many more would most likely tell the best two apart; 0 if they are,
-            None if that cannot be said.
+        more_repetitions: number that would most likely separate the best two; 0 if they are
+            separated, None if it cannot be estimated.
     """
 
     rows: Sequence[Ranked]
@@ -89,12 +89,12 @@ class Ranking:
 
     @property
     def best(self) -> Ranked | None:
-        """The first of them, if any has completed a repetition."""
+        """The best permutation, if any has completed a repetition."""
         return self.rows[0] if self.rows and self.rows[0].rank is not None else None
 
     @property
     def tied(self) -> list[int]:
-        """The permutations that the best is not shown to be better than, its own included."""
+        """The permutations that may be as good as the best, and the best itself."""
         return [row.standing.permutation for row in self.rows if row.tied_with_best]
 
 
@@ -108,8 +108,8 @@ def rank(
 
     Args:
         results: of the sweep, in any order.
-        jobs_a_lap: how many jobs a lap of the sweep has.
-        metric: what is compared, a number of the results; more is better.
+        jobs_a_lap: number of jobs in each repetition of the grid.
+        metric: the number of the results to compare; more is better.
         confidence: of intervals and ties, between 0 and 1.
     """
     compared = standings(results, jobs_a_lap, metric)
@@ -134,9 +134,9 @@ def rank(
 def bootstrap_interval(samples: Values, confidence: float) -> Values:
     """Returns percentile intervals of interquartile means (Efron 1979), a row for each sample.
 
-    A resample's trimmed mean is a weighted sum of the sample's sorted values, and the weights
-    depend on the drawn positions alone: all samples share them, and one matrix product makes all
-    means.
+    The trimmed mean of a resample is a weighted sum of the sample's sorted values. The weights
+    depend only on the drawn positions, so all samples share them, and one matrix product computes
+    all means.
 
     Args:
         samples: of shape (samples, values), at least two values each.
@@ -161,7 +161,7 @@ def bootstrap_interval(samples: Values, confidence: float) -> Values:
 
 
 def ties(table: Values, level: float) -> list[bool]:
-    """Returns for each permutation whether the first one is not shown to be better.
+    """Returns for each permutation whether it may be as good as the first one.
 
     Tests the differences of objectives of the same repetition, which had the same seed, by the
     one-sided paired t-test. A permutation that shares fewer than two repetitions with the first is
@@ -171,7 +171,9 @@ def ties(table: Values, level: float) -> list[bool]:
         table: objectives of shape (permutations, repetitions), NaN where there is none.
         level: of each test.
     """
-    from scipy.special import stdtr  # a quarter of a second that a sweep's start does without
+    from scipy.special import (
+        stdtr,
+    )  # importing it takes a quarter of a second, which would delay the start of a sweep
 
     if not len(table):
         return []
@@ -188,19 +190,19 @@ def ties(table: Values, level: float) -> list[bool]:
 
 
 def repetitions_missing(differences: Values, level: float) -> int | None:
-    """Returns how many more repetitions would most likely show that a difference is none by chance.
+    """Returns the number of further repetitions that would most likely show a difference.
 
-    They are enough with a probability of 80 % if the mean and the spread of the differences stay
-    as they are: the mean is then as many standard errors from zero as the two quantiles of
-    Student's t, of the level and of that probability, are together.
+    They suffice with a probability of 80 % if the mean and the spread of the differences stay the
+    same. The mean is then as many standard errors from zero as the sum of two quantiles of
+    Student's t: that of the level and that of the probability.
 
     Args:
         differences: of the objectives of two permutations, by repetition; NaN where there is none.
         level: of the test.
 
     Returns:
-        0 if it is shown already; None with fewer than two differences, or when the mean is not
-        above zero, or when it would take more than ten thousand.
+        0 if the test shows it already. None with fewer than two differences, if the mean is not
+        above zero, or if it would take more than ten thousand.
     """
     from scipy.special import stdtrit
 
@@ -228,7 +230,7 @@ def _table(compared: Sequence[Standing]) -> Values:
 
 
 def _intervals(table: Values, confidence: float) -> list[tuple[float, float] | None]:
-    """The interval of each row; permutations with as many repetitions are computed together."""
+    """Returns the interval of each row; rows with equally many values share a computation."""
     known = np.isfinite(table)
     runs = known.sum(axis=1)
     found: list[tuple[float, float] | None] = [None] * len(table)

@@ -1,4 +1,4 @@
-"""The files that carry a ranking on: ``ranking.csv`` and ``best.yaml``."""
+"""Writes the files of a ranking: ``ranking.csv`` and ``best.yaml``."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ REPORT, RANKING_FILE, BEST_FILE = "report", "ranking.csv", "best.yaml"
 
 
 class Written(NamedTuple):
-    """The files that were written of a ranking.
+    """The written files of a ranking.
 
     Attributes:
         table: the ranking.
         best: the config of the best permutation, if there is one.
-        warning: why there is none although there is a best permutation.
+        warning: the reason if a best permutation has no config.
     """
 
     table: Path
@@ -71,7 +71,7 @@ def write_files(
 
 
 def write_table(path: Path, ranking: Ranking, keys: Sequence[str]) -> None:
-    """Writes a ranking as a table, a row a permutation.
+    """Writes a ranking as a table, one row per permutation.
 
     Args:
         path: of the file; its directory is made if it is missing.

@@ -1,10 +1,10 @@
-"""Which permutation is best: the one meaning of it, for displays, tables and reports.
+"""Finds the best permutation, by one definition for displays, tables and reports.
 
 Permutations are compared, never single jobs, by the interquartile mean of their objectives (Agarwal
 et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice"). Two rules
-keep luck out. A lap counts once all of its jobs have ended, so that a permutation gains nothing
-by being early; the first lap counts from its first job. And a permutation with fewer completed
-repetitions, because some failed, diverged or were stopped, comes after all with more.
+keep luck out. A repetition of the grid counts once all of its jobs have ended, so a permutation
+gains nothing by being early; the first one counts from its first job. And a permutation with fewer
+completed repetitions, because some failed, diverged or were stopped, ranks below all with more.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Standing:
     Attributes:
         permutation: number of the grid point.
         overrides: its swept keys and their values.
-        objectives: what is compared of its completed repetitions that count, by repetition.
+        objectives: of its completed repetitions that count, by repetition.
         iqm: their interquartile mean.
     """
 
@@ -40,7 +40,7 @@ class Standing:
 
     @property
     def runs(self) -> int:
-        """Counts the repetitions that have a number."""
+        """Counts the repetitions that have an objective."""
         return len(self.objectives)
 
     def values(self) -> str:
@@ -58,8 +58,8 @@ def standings(
 
     Args:
         results: of a sweep, in any order; at most one for each job.
-        jobs_a_lap: how many jobs a lap of the sweep has.
-        metric: what is compared, a number of the results; more is better.
+        jobs_a_lap: number of jobs in each repetition of the grid.
+        metric: the number of the results to compare; more is better.
     """
     laps = laps_that_count(results, jobs_a_lap)
     objectives: dict[int, dict[int, float]] = {}
@@ -82,7 +82,7 @@ def standings(
 
 
 def laps_that_count(results: Sequence[JobResult], jobs_a_lap: int) -> int:
-    """Returns the number of the first laps whose jobs have all ended, however; at least 1."""
+    """Returns the number of first repetitions whose jobs have all ended; at least 1."""
     ended = Counter(result.repetition for result in results)
     laps = 0
     while jobs_a_lap and ended[laps] >= jobs_a_lap:

@@ -1,4 +1,4 @@
-"""What a sweep came to, as text: the ranking of its permutations, and what failed."""
+"""Prints the outcome of a sweep: the ranking of its permutations, and the failed jobs."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def print_summary(
     *,
     retries: bool = True,
 ) -> None:
-    """Prints counts, the ranking and what failed.
+    """Prints the counts, the ranking and the failed jobs.
 
     Args:
         results: of all jobs that ended.
         ranking: of their permutations.
         sweep: the sweep's directory, as the user gave it.
-        stream: where to.
+        stream: to print to.
         retries: whether the same command tries failed jobs again.
     """
     console = _console(stream)
@@ -110,7 +110,7 @@ def _interval(row: Ranked) -> str:
 
 
 def _print_command_for_one(results: Sequence[JobResult], sweep: str, console: Console) -> None:
-    """Tells how to train one failed job alone; one that never began has no config for it."""
+    """Prints the command that trains one failed job alone, if a failed job has a config."""
     for result in results:
         config = f"{sweep}/{result.directory}/.hydra/config.yaml"
         if result.status == FAILED and Path(config).is_file():
@@ -120,14 +120,14 @@ def _print_command_for_one(results: Sequence[JobResult], sweep: str, console: Co
 
 
 def print_written(written: Written, stream: TextIO) -> None:
-    """Prints where a ranking was written, and how to train its best permutation again."""
+    """Prints the files of a ranking, and how to train its best permutation again."""
     print(f"ranking: {written.table}", file=stream)
     if written.best is not None:
         print(f"best:    ntrain --config={shlex.quote(str(written.best))}", file=stream)
 
 
 def certainty(ranking: Ranking) -> list[str]:
-    """Returns how sure the first place of a ranking is, a sentence a line."""
+    """Returns sentences on the certainty of a ranking's first place, one per line."""
     best, share = ranking.best, f"{100 * ranking.confidence:g} %"
     if best is None or len(ranking.rows) == 1:
         return []
@@ -153,7 +153,7 @@ def certainty(ranking: Ranking) -> list[str]:
 
 
 def _table(rows: Sequence[Ranked], ranking: Ranking) -> Table:
-    """The rows, with the columns that their numbers of repetitions allow."""
+    """Makes the table of rows, with the columns that their numbers of repetitions allow."""
     repeated = any(row.interval for row in rows)
     spread = [f"{100 * ranking.confidence:g} % interval", "mean", "std", "tied"] if repeated else []
     table = Table("permutation", "runs", "iqm", *spread, "values")

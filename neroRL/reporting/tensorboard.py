@@ -1,8 +1,8 @@
 """TensorBoard event files: learning curves of a job, and a sweep as one table of HParams.
 
-The table has one description of its columns, at the root of the sweep, and in each run the values
-with its permutation as the trial: TensorBoard averages the runs of a trial. A run is called like
-its directory, which is called like its values.
+The columns of the table are described once, at the root of the sweep. Each run has its values, and
+its permutation as the trial; TensorBoard averages the runs of a trial. A run has the name of its
+directory, which shows its values.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from neroRL.reporting.cells import Cell, cell, keys_shown_as_text
 SUMMARIES = "summaries"
 EVENT_FILES = "events.out.tfevents.*"
 ENV_STEPS = "time/env_steps"
-# TensorBoard has boxes to tick for fewer values than this, and a regular expression for more.
+# TensorBoard shows check boxes for fewer values than this, and a regular expression for more.
 MOST_BOXES = 10
 
 
 class Summaries:
     """Writes the event file of one job.
 
-    What earlier tries of the job recorded stays, but not how they ended.
+    Records of earlier tries of the job stay, except how these ended.
 
     Args:
         directory: of the job's summaries; made if it is missing.
@@ -51,10 +51,10 @@ class Summaries:
         self._writer = EventFileWriter(str(directory / name))
 
     def begin(self, update: int) -> None:
-        """Has TensorBoard drop what a run that was cut off recorded beyond an update.
+        """Makes TensorBoard drop what an interrupted run recorded after an update.
 
         Args:
-            update: the last one that counts; training goes on after it.
+            update: the last one that counts.
         """
         start = SessionLog(status=SessionLog.START)
         self._add(Event(session_log=start, step=update + 1))
@@ -74,7 +74,7 @@ class Summaries:
         self._add(Event(summary=Summary(value=recorded), step=update))
 
     def flush(self) -> None:
-        """Returns when everything recorded so far is in the file."""
+        """Returns once everything recorded so far is in the file."""
         self._writer.flush()
 
     def hparams(self, values: Mapping[str, Cell], trial_id: str) -> None:
@@ -90,7 +90,7 @@ class Summaries:
         """Records how the job ended and closes the file.
 
         Args:
-            success: None for a job that has not ended, but goes on another time.
+            success: None for a job that has not ended and will continue.
         """
         if success is not None:
             status = api_pb2.STATUS_SUCCESS if success else api_pb2.STATUS_FAILURE
@@ -109,7 +109,7 @@ class Summaries:
 def write_sweep_hparams(
     root: Path, axes: Mapping[str, Sequence[Any]], metrics: Sequence[str]
 ) -> None:
-    """Describes the columns of a sweep's table, in place of another description.
+    """Writes the columns of a sweep's table, and removes earlier descriptions.
 
     Args:
         root: of the sweep.
@@ -134,7 +134,7 @@ def write_sweep_hparams(
 
 
 def _domain(column: Sequence[Cell]) -> hparams.Domain:
-    """Boxes to tick for the values of a column; bounds, where it has too many numbers for that."""
+    """Returns the values of a column, for check boxes, or the bounds of many numbers."""
     distinct = list(dict.fromkeys(column))
     if len(distinct) >= MOST_BOXES and not isinstance(distinct[0], bool | str):
         return hparams.RealInterval(min(distinct), max(distinct))
@@ -180,9 +180,9 @@ def _gather(directory: Path, name: str) -> None:
 
 
 def _forget_tries(directory: Path) -> None:
-    """Removes from event files that the job was tried, and how that ended: it is tried again.
+    """Removes the start and end of earlier tries from event files.
 
-    TensorBoard keeps the first such records of a run, so a failed job would stay one for ever.
+    TensorBoard keeps the first such records of a run, so a failed job would stay failed forever.
     """
     marks = [SESSION_START_INFO_TAG.encode(), SESSION_END_INFO_TAG.encode()]
     for path in directory.glob(EVENT_FILES):
