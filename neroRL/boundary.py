@@ -1,6 +1,6 @@
-"""The frame around every command: whatever happens inside ends in one line and an exit status.
+"""The frame around every command: every error ends in one line and an exit status.
 
-It is there before anything else is imported.
+It is in place before anything else is imported.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def guarded(door: Callable[[], int]) -> int:
     """
     with lasting():
         status = _status(door)
-    # An interrupt that came while text was executed, as dataclasses do when they are imported,
-    # makes Python end with the signal itself, until text is executed again.
+    # After an interrupt within exec(), which dataclasses use when they are imported, Python ends
+    # with the signal itself, until the next exec().
     exec("")
     return status
 
@@ -59,7 +59,7 @@ def _status(door: Callable[[], int]) -> int:
             _check_working_directory()
             _allow_open_files()
             return door()
-    except TransientError as error:  # the machine's fault, met while training
+    except TransientError as error:  # a fault of the machine during a training
         return _told(described(error), Exit.FAILED)
     except NeroRLError as error:
         return _told(str(error), Exit.BAD_INPUT)
@@ -73,7 +73,7 @@ def _status(door: Callable[[], int]) -> int:
             return end.code or Exit.WELL
         print(end.code, file=sys.stderr)
         return Exit.FAILED
-    except BrokenPipeError:  # who asked for the output has seen enough of it
+    except BrokenPipeError:  # the reader has closed the pipe
         return Exit.WELL
     except Exception as error:
         return _told(_unforeseen(error), Exit.FAILED)
@@ -85,7 +85,7 @@ def _told(text: str, status: int) -> int:
 
 
 def _unforeseen(error: Exception) -> str:
-    """Tells what happened, what to do, and where the traceback is, for who has to mend it."""
+    """Returns the error, what to do about it, and the file of its traceback."""
     if isinstance(error, OSError) and error.strerror:
         happened = ": ".join(str(part) for part in (error.filename, error.strerror) if part)
     else:
@@ -97,7 +97,7 @@ def _unforeseen(error: Exception) -> str:
 
 
 def _remedy(error: BaseException | None) -> list[str]:
-    """Tells what to do about an error; empty where that is not known."""
+    """Returns advice on an error; empty if there is none."""
     if isinstance(error, RecursionError):
         return ["something is nested too deeply"]
     if isinstance(error, MemoryError):
@@ -107,7 +107,7 @@ def _remedy(error: BaseException | None) -> list[str]:
 
 
 def _keep_traceback(error: Exception) -> list[Path]:
-    """Writes the traceback among the temporary files, or here; empty where neither is possible."""
+    """Writes the traceback to the temporary or working directory; empty if both fail."""
     name = f"nerorl-error-{datetime.now():%Y-%m-%d_%H-%M-%S}-{os.getpid()}.txt"
     for directory in (tempfile.gettempdir, Path.cwd):
         with contextlib.suppress(OSError):
@@ -126,7 +126,7 @@ def _check_working_directory() -> None:
 
 
 def _allow_open_files() -> None:
-    """Asks for as many open files as this process may have; a sweep has pipes to its workers."""
+    """Raises the limit of open files to its maximum; a sweep has pipes to its workers."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with contextlib.suppress(OSError, ValueError):

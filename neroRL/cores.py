@@ -1,4 +1,4 @@
-"""The cores of this machine, and how many of them a training uses."""
+"""The cores of this machine, and the number that a training uses."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ _share: int | None = None
 
 
 def available_cores() -> int:
-    """Cores this process may run on."""
+    """Returns the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def set_share(threads: int) -> None:
-    """Sets what ``threads: auto`` means in this process, one of several that share the cores."""
+    """Sets the threads of ``threads: auto`` in this process, one of several on the machine."""
     global _share
     _share = threads
 

@@ -22,8 +22,7 @@ def own_device(device: torch.device) -> Iterator[torch.device]:
         device: where a config trains. What is no choice among several GPUs stays what it is.
 
     Yields:
-        The device to use: where there are several GPUs, the one ``cuda:<i>`` that fewest jobs of
-        this machine use.
+        The device to use; of several GPUs, the one with the fewest jobs on this machine.
     """
     count = torch.cuda.device_count() if device.type == "cuda" and device.index is None else 0
     if count <= 1:
@@ -41,6 +40,6 @@ def _safe(name: str) -> str:
 
 
 def names_of_gpus(count: int) -> list[str]:
-    """Names of the visible GPUs that are equal in all processes of this machine."""
+    """Returns names of the visible GPUs that are equal in all processes of this machine."""
     visible = [name.strip() for name in os.environ.get(VISIBLE_DEVICES, "").split(",")]
     return visible if len(visible) == count and all(visible) else [str(i) for i in range(count)]

@@ -1,6 +1,6 @@
-"""Errors a user can cause, each with the sentence that explains it.
+"""Errors that a user can cause, each with a sentence that explains it.
 
-Everything a user can get wrong ends in a :class:`NeroRLError`. The entry points print its text,
+Every mistake of a user raises a :class:`NeroRLError`. The entry points print its text,
 without a traceback, and leave with exit status 2.
 """
 
@@ -15,7 +15,7 @@ class NeroRLError(Exception):
     """Base of all errors that a user's input can cause."""
 
 
-# Longer ones are shortened in messages, and not compared with others: that takes the product of
+# Longer names are shortened in messages and not compared with others, which takes the product of
 # their lengths.
 LONGEST_NAME = 200
 
@@ -26,7 +26,7 @@ class Problem:
 
     Attributes:
         path: dotted path of the key, e.g. ``trainer.gamma``; empty for the whole document.
-        message: what is wrong, what is allowed, and where possible what was meant.
+        message: what is wrong, what is allowed, and if possible what was meant.
         where: ``FILE:LINE`` of the key, empty when unknown.
     """
 
@@ -42,7 +42,7 @@ class ConfigError(NeroRLError):
     """A configuration, tuning file or override that cannot work.
 
     Args:
-        problems: everything that is wrong, not only the first thing.
+        problems: all of them, not only the first.
     """
 
     def __init__(self, problems: Iterable[Problem]) -> None:
@@ -54,7 +54,7 @@ class ConfigError(NeroRLError):
 
 
 class FailedError(Exception):
-    """A command failed in what it had begun: exit status 1, and no second traceback."""
+    """A command failed after it had begun: exit status 1, and no second traceback."""
 
 
 class UsageError(NeroRLError):
@@ -106,13 +106,13 @@ class Interrupted(KeyboardInterrupt):
 
 
 class PortError(TransientError):
-    """No network port is free, or one that was is not any more."""
+    """No network port is free, or a leased one was taken."""
 
 
 class BrokenEnvironmentError(Exception):
-    """An environment gave what it must not: not of its own spaces, or numbers that are not finite.
+    """An environment returned values outside its own spaces, or numbers that are not finite.
 
-    It is no fault of the input, which was checked: the training that meets it fails.
+    The input was checked and is not at fault; the training fails.
     """
 
 
@@ -126,7 +126,7 @@ def described(error: BaseException) -> str:
 
 
 def shortened(value: object) -> str:
-    """Returns the text of a value as messages show it: of a very long one, both ends."""
+    """Returns the text of a value for messages; of a very long one, both ends."""
     text = str(value)
     return text if len(text) <= LONGEST_NAME else f"{text[:100]}…{text[-97:]}"
 
@@ -134,7 +134,7 @@ def shortened(value: object) -> str:
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """Returns ``"; did you mean X or Y?"`` for the candidates nearest to ``name``, or ``""``."""
     candidates = list(dict.fromkeys(candidates))
-    if name in candidates or len(name) > LONGEST_NAME:  # what is wrong is not its spelling
+    if name in candidates or len(name) > LONGEST_NAME:  # the spelling is not the problem
         return ""
     near = difflib.get_close_matches(name, candidates, n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(near)}?" if near else ""

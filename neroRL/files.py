@@ -15,19 +15,19 @@ from neroRL.errors import OutputError, UsageError, shortened
 
 # Linux allows 107 bytes; multiprocessing adds two names of its own.
 LONGEST_PLACE_OF_SOCKETS = 70
-# What ``replacing`` calls its temporary files.
+# The names of the temporary files of ``replacing``.
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Opens a temporary file beside ``path`` that takes its place when the block ends well.
+    """Opens a temporary file beside ``path``, which replaces it if the block succeeds.
 
     Args:
         path: the file to write; its directory exists.
 
     Yields:
-        The temporary file. When the block raises, it is removed and ``path`` is what it was.
+        The temporary file. If the block raises, it is removed and ``path`` stays as it was.
     """
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -43,7 +43,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def expanded(path: str) -> Path:
-    """The path, with ``~`` replaced by the home directory.
+    """Returns the path, with ``~`` replaced by the home directory.
 
     Raises:
         UsageError: there is no such home directory.
@@ -57,7 +57,7 @@ def expanded(path: str) -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Whether a path names a file; a path that no file can have names none."""
+    """Returns whether a path names a file; False for a path that no file can have."""
     with contextlib.suppress(OSError, ValueError):
         return path.is_file()
     return False
@@ -65,7 +65,7 @@ def is_file(path: Path) -> bool:
 
 @contextlib.contextmanager
 def short_temporary_directory() -> Iterator[None]:
-    """Uses ``/tmp`` for temporary files while the block runs, where sockets need a shorter name.
+    """Uses ``/tmp`` for temporary files while the block runs, if sockets need a shorter name.
 
     Raises:
         OutputError: there is no temporary directory.
@@ -85,7 +85,7 @@ def short_temporary_directory() -> Iterator[None]:
 
 
 def check_place(directory: Path) -> None:
-    """Checks that a directory exists or could be made, and written to.
+    """Checks that a directory is, or could be made, writable.
 
     Raises:
         OutputError: it is a file, lies below one, is not writable, or no directory can have its
@@ -104,10 +104,10 @@ def check_place(directory: Path) -> None:
 
 
 def make_directory(directory: Path) -> None:
-    """Makes a directory, and those above it, where they are missing.
+    """Makes a directory and its parents, as far as they are missing.
 
     Raises:
-        OutputError: that is not possible here.
+        OutputError: it cannot be made.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -117,13 +117,13 @@ def make_directory(directory: Path) -> None:
 
 
 def make_new_directory(directory: Path) -> Path:
-    """Makes a directory that nobody else has: ``<name>``, or ``<name>-1``, ``<name>-2``, ….
+    """Makes a new directory: ``<name>``, or else ``<name>-1``, ``<name>-2``, ….
 
     Returns:
         The directory.
 
     Raises:
-        OutputError: none can be made here.
+        OutputError: none can be made.
     """
     make_directory(directory.parent)
     for number in itertools.count():
@@ -144,7 +144,7 @@ def reason_of(error: Exception) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replaces a text file as a whole."""
+    """Replaces a text file atomically."""
     with replacing(path) as file:
         file.write(text.encode())
 
@@ -156,7 +156,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Removes the temporary files of writers that were killed; none may be at work."""
+    """Removes the temporary files of killed writers, while no writer is active."""
     for path in directory.glob(".*"):
         if _TEMPORARY.fullmatch(path.name) and path.is_file():
             path.unlink(missing_ok=True)

@@ -31,7 +31,7 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(Exit.BAD_INPUT)
 
     def parse(self, arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-        """The flags, and what is Hydra's."""
+        """Returns the flags, and the arguments for Hydra."""
         parsed, passed = self.parse_known_args(list(arguments))
         hydra_flags = [text for text in passed if text.startswith("-")]
         known = [option for action in self._actions for option in action.option_strings]
@@ -83,7 +83,7 @@ def tune_arguments(arguments: Sequence[str]) -> list[str]:
     root = flags.out.resolve()
     if not (root / flags.run_id).resolve().is_relative_to(root):
         parser.error(f"argument --run-id: {flags.run_id} is a link that leaves {flags.out}")
-    # Configs are written to --out itself, a sweep's jobs below a directory of its run-id.
+    # Configs go to --out itself, jobs to a directory of the run-id below it.
     directory = str(flags.out if flags.generate_only else flags.out / flags.run_id)
     own = {
         "hydra.sweeper.tune": flags.tune,
@@ -142,7 +142,7 @@ def train_arguments(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
 
 
 def equivalent_command(arguments: Sequence[str]) -> str:
-    """The ``python train.py`` line that does the same."""
+    """Returns the equivalent ``python train.py`` line."""
     return f"python train.py {shlex.join(arguments)}"
 
 
@@ -169,7 +169,7 @@ def _config(parser: _Parser, name: str) -> list[str]:
 
 
 def _overrides(own: dict[str, object], passed: Sequence[str]) -> list[str]:
-    """Overrides of the flags; one given after the flags takes their place."""
+    """Returns the overrides of the flags; one given after them replaces a flag's."""
     given = {override_key(text) for text in passed}
     return [f"{key}={plain_text(value)}" for key, value in own.items() if key not in given]
 

@@ -45,16 +45,16 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Identity:
-    """Which job this is.
+    """The place of a job in its sweep.
 
     Attributes:
         directory: of the job.
         shown_directory: relative to the sweep's.
         permutation: number of the grid point; 0 for a single training.
-        repetition: the lap.
+        repetition: from 0.
         swept: the swept keys and their values.
         shown_as_text: swept keys that are text in TensorBoard.
-        trial: what TensorBoard calls the permutation; no other sweep has the same.
+        trial: TensorBoard's name of the permutation, unique to the sweep.
     """
 
     directory: Path
@@ -67,26 +67,26 @@ class Identity:
 
 
 def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
-    """Trains as the config says and writes ``result.json``.
+    """Trains a composed config and writes ``result.json``.
 
     Args:
         composed: by Hydra, which also knows the job's directory.
-        checkpoint: continues from there; otherwise from the job's own last one, if it has any.
+        checkpoint: to continue from; None for the job's own last one, if any.
 
     Returns:
-        The objective; NaN where the training gave none.
+        The objective; NaN if there is none.
 
     Raises:
         JobFailedError: the job called ``sys.exit``, or raised ``KeyboardInterrupt``.
         Interrupted: a signal asked the job to end; a checkpoint is saved if it has begun.
         Requeued: the launcher takes the job off its node and starts it again.
-        Exception: whatever ended the training; it is recorded as the job's result before.
+        Exception: any other error of the training, recorded as the job's result.
     """
     identity = _identity(composed)
     mapping = plain(composed)
-    if HydraConfig.get().mode != RunMode.MULTIRUN:  # a person looks at it
+    if HydraConfig.get().mode != RunMode.MULTIRUN:  # a single training, which a person watches
         keep_tracebacks_off_the_console()
-    # An environment may leave the working directory; the next job of this process begins in it.
+    # An environment may change the working directory, in which the next job of this process starts.
     with contextlib.chdir("."), waited_for(identity.directory) as waited, interruptible():
         for directory in (identity.directory, identity.directory / checkpoints.DIRECTORY):
             remove_leftovers(directory)
@@ -122,7 +122,7 @@ def _run(config: Config, mark: str, identity: Identity, checkpoint: Path | None)
         raise
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         logger.exception("the job failed")
-        with contextlib.suppress(OSError):  # on a full disk the error itself tells why
+        with contextlib.suppress(OSError):  # on a full disk the error itself explains it
             failed = _failed(config, identity, mark, error)
             worked = time.perf_counter() - began
             dataclasses.replace(failed, wall_seconds=worked).write(identity.directory)
@@ -136,7 +136,7 @@ def _run(config: Config, mark: str, identity: Identity, checkpoint: Path | None)
 
 @contextlib.contextmanager
 def _own_ports(config: Config) -> Iterator[Config]:
-    """The config with worker ids whose ports this job has for itself, if it needs any."""
+    """Yields the config with worker ids whose ports this job has leased, if it needs any."""
     if not registry.environment_type(config.environment.type).uses_ports:
         yield config
         return
@@ -176,10 +176,10 @@ def _train(
 
 
 def _own_checkpoint(identity: Identity, config: Config) -> Path | None:
-    """The last whole checkpoint of a job that was cut off.
+    """Returns the last whole checkpoint of an interrupted job.
 
-    A job is what its config says, so checkpoints of another config are set aside; a single
-    training may go on for more updates.
+    Checkpoints of another config are set aside; only a single training may continue with more
+    updates.
     """
     found = checkpoints.load_latest(identity.directory, CPU)
     if found is None:
@@ -202,7 +202,7 @@ def _own_checkpoint(identity: Identity, config: Config) -> Path | None:
 
 
 def _drawn_seed(directory: Path, checkpoint: Path | None) -> int:
-    """The seed of the checkpoint to continue from, else a new one."""
+    """Returns the seed of the checkpoint to continue from, else a new one."""
     if checkpoint is not None:
         return int(checkpoints.load(checkpoint, CPU)["config"]["seed"])
     found = checkpoints.load_latest(directory, CPU)
@@ -214,7 +214,7 @@ def _drawn_seed(directory: Path, checkpoint: Path | None) -> int:
 
 
 def _from_where_it_started(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """The config with its paths made absolute, where Hydra has changed the working directory."""
+    """Makes the config's paths absolute if Hydra has changed the working directory."""
     moved = {
         key: dict(value) if isinstance(value, dict) else value for key, value in mapping.items()
     }
@@ -237,7 +237,7 @@ def _identity(composed: DictConfig) -> Identity:
     known = hydra.sweeper.get("job")
     if known is not None and known.permutation >= 0:  # swept by neroRL
         swept = _swept(composed, list(known["keys"]))
-        if "seed" in swept:  # the choice, of which every lap has its own
+        if "seed" in swept:  # the choice plus the repetition
             swept["seed"] -= known.repetition
         trial = trial_id(known.sweep, known.permutation)
         as_text = list(known.shown_as_text)

@@ -1,7 +1,7 @@
-"""Things of this machine that one process uses at a time, or that processes share evenly.
+"""Leases of things that one process uses at a time, or that processes share evenly.
 
-A lease is a locked file. The operating system unlocks it when its holder ends, however it does,
-so a crash leaves nothing behind and no daemon has to watch.
+A lease is a locked file. The operating system unlocks it when its holder ends in any way, so a
+crash leaves nothing behind and no daemon is needed.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from filelock import FileLock, Timeout
 
 from neroRL.errors import OutputError
 
-# Where leases may be, the first usable place counts. TMPDIR comes last: clusters give each job
-# one of its own, in which no other job of the machine would look.
+# Places for leases; the first usable one is taken. TMPDIR comes last: clusters give each job its
+# own, in which other jobs would not look.
 PLACES: tuple[str | None, ...] = ("/tmp", f"/run/user/{os.getuid()}", None)
 
 
@@ -34,7 +34,7 @@ class Lease:
         self._lock = lock
 
     def release(self) -> None:
-        """Lets others have it."""
+        """Releases the thing for others."""
         self._lock.release()
 
 
@@ -45,7 +45,7 @@ def try_lease(name: str) -> Lease | None:
         name: of the thing, e.g. ``port-5007``; equal for all processes of this user.
 
     Returns:
-        The lease; None where another one, of this process or of another, holds it.
+        The lease; None if this or another process holds it.
 
     Raises:
         OutputError: no place for leases can be written to.
@@ -59,7 +59,7 @@ def try_lease(name: str) -> Lease | None:
 
 
 def share(names: Sequence[str]) -> tuple[int, Lease]:
-    """Leases a place at the one of several things that fewest use.
+    """Leases the one of several things that has the fewest users.
 
     Args:
         names: of the things, none the beginning of another and a dash.
@@ -97,7 +97,7 @@ def _lock(name: str) -> FileLock:
 
 
 def _directory() -> Path:
-    """The directory of this user's leases, which nobody else can write to."""
+    """Returns the directory of this user's leases, to which nobody else can write."""
     for place in PLACES:
         directory = Path(place or tempfile.gettempdir(), f"nerorl-leases-{os.getuid()}")
         with contextlib.suppress(OSError):
@@ -109,7 +109,7 @@ def _directory() -> Path:
 
 
 def _is_private(directory: Path) -> bool:
-    """Whether a directory is this user's own, and no link that another one has put there."""
+    """Returns whether a directory is this user's own, and not another user's link."""
     found = directory.lstat()
     return (
         stat.S_ISDIR(found.st_mode)

@@ -1,6 +1,6 @@
-"""Directories that one process works in at a time.
+"""Locks of directories, in which only one process works at a time.
 
-The lock is a file that the operating system unlocks when its holder ends, however it does.
+The lock is a file that the operating system unlocks when its holder ends in any way.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def held(directory: Path, what: str) -> Iterator[None]:
 
     Args:
         directory: exists.
-        what: works in it: "sweep" or "training".
+        what: "sweep" or "training", for the message.
 
     Raises:
-        OutputError: another process holds it; it is named.
+        OutputError: another process holds it; the message names that process.
     """
     try:
         lock = _acquired(directory, wait=False)
@@ -44,10 +44,10 @@ def held(directory: Path, what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def waited_for(directory: Path) -> Iterator[bool]:
-    """Holds a directory while the block runs, when no other process does any more.
+    """Waits until no other process holds a directory, and holds it while the block runs.
 
     Yields:
-        Whether there was someone to wait for.
+        Whether another process held it.
     """
     waited = False
     try:
@@ -71,11 +71,11 @@ def _acquired(directory: Path, *, wait: bool) -> FileLock:
 
 @contextlib.contextmanager
 def _noted(directory: Path, lock: FileLock) -> Iterator[None]:
-    """Notes who holds the directory, for others to name."""
+    """Writes the holder of a directory to its lock file, for messages of others."""
     holder = directory / HOLDER_FILE
     since = datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        with contextlib.suppress(OSError):  # a full disk keeps nobody from working on
+        with contextlib.suppress(OSError):  # a full disk must not stop the work
             holder.write_text(f"process {os.getpid()} on {platform.node()} since {since}\n")
         yield
     finally:

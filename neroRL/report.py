@@ -1,4 +1,4 @@
-"""Says which permutation of a sweep won and how sure that is: the entry point ``nreport``."""
+"""Ranks the permutations of a sweep: the entry point ``nreport``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from neroRL.reporting.summary import print_confirmation, print_summary, print_wr
 
 
 def main() -> int:
-    """Reports on each sweep of the command line, running or unfinished ones too."""
+    """Reports on each sweep of the command line; they may be running or unfinished."""
     return guarded(_report_all)
 
 
@@ -36,8 +36,8 @@ def report(directory: Path, out: Path | None, metric: str, confidence: float) ->
 
     Args:
         directory: of the sweep.
-        out: where to write; None for the sweep's own directory.
-        metric: what is compared.
+        out: directory to write to; None for the sweep's own.
+        metric: the number to compare.
         confidence: of intervals and ties.
 
     Raises:
@@ -69,7 +69,7 @@ def report(directory: Path, out: Path | None, metric: str, confidence: float) ->
 
 
 def _places(sweeps: list[str], out: str | None) -> dict[Path, Path | None]:
-    """Finds where the report of each sweep goes; None for its own directory."""
+    """Returns the directory of each sweep's report; None for the sweep's own."""
     directories = [expanded(name) for name in sweeps]
     if out is None:
         return dict.fromkeys(directories)

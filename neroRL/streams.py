@@ -1,4 +1,4 @@
-"""Standard input, output and error as commands need them, whatever they were started with."""
+"""Prepares standard input, output and error for commands, however they were started."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from typing import Any, TextIO, cast
 
 
 class LastingStream:
-    """A text stream that outlives its reader: what nobody can read any more is dropped.
+    """A text stream that outlives its reader: text that cannot be written is dropped.
 
-    A training is worth more than what it prints: it goes on when the other end of a pipe is gone,
-    or the disk under a log is full.
+    A training continues when the other end of a pipe is closed or the disk of a log is full.
 
     Args:
-        stream: on a file descriptor; everything else is asked of it.
+        stream: on a file descriptor; handles everything else.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -39,7 +38,7 @@ class LastingStream:
         self.write("".join(lines))
 
     def flush(self) -> None:
-        """Hands on what was written."""
+        """Flushes the stream."""
         with self._dropping():
             self.stream.flush()
 
@@ -56,8 +55,7 @@ class LastingStream:
 def open_descriptors() -> None:
     """Opens ``/dev/null`` in the place of standard streams that are closed.
 
-    Otherwise the next file that is opened would take their number, and whatever is printed would
-    end up in it.
+    Otherwise the next opened file would take their number, and printed text would end up in it.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
@@ -70,7 +68,7 @@ def open_descriptors() -> None:
 
 
 def never_fail_to_encode() -> None:
-    """Has characters that a terminal does not know written as escapes, such as ``\\xe4``."""
+    """Writes characters that a terminal cannot show as escapes, such as ``\\xe4``."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
@@ -90,7 +88,7 @@ class _OneLine(logging.Formatter):
 
 
 def keep_tracebacks_off_the_console() -> None:
-    """Has log handlers write tracebacks to files only."""
+    """Makes log handlers write tracebacks to files only."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler) and not hasattr(handler, "baseFilename"):
             handler.setFormatter(_OneLine(handler.formatter))
@@ -113,7 +111,7 @@ def lasting() -> Iterator[None]:
 
 @contextlib.contextmanager
 def as_data() -> Iterator[None]:
-    """Makes standard output what the command is run for: it ends with its reader, in UTF-8.
+    """Makes standard output data for other programs: UTF-8, and an error once the reader ends.
 
     Raises:
         BrokenPipeError: nobody reads any more.

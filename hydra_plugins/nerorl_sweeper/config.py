@@ -11,14 +11,14 @@ from neroRL.sweep.options import SweepOptions
 
 @dataclass
 class JobIdentity:
-    """Which job of a sweep a config belongs to."""
+    """The job of a sweep that a config belongs to."""
 
     permutation: int = -1
     repetition: int = -1
     keys: list[str] = field(default_factory=list)
     """The swept keys, in grid order."""
     shown_as_text: list[str] = field(default_factory=list)
-    """Those whose choices are of several types, which TensorBoard cannot compare."""
+    """Swept keys with choices of several types, which TensorBoard cannot compare."""
     sweep: str = ""
     """The sweep's id."""
 
@@ -29,7 +29,7 @@ class NeroRLSweeperConf(SweepOptions):
 
     _target_: str = "hydra_plugins.nerorl_sweeper.nerorl_sweeper.NeroRLSweeper"
     job: JobIdentity = field(default_factory=JobIdentity)
-    """Set by the sweeper for each job: which one of which sweep it is."""
+    """Set by the sweeper for each job."""
 
 
 ConfigStore.instance().store(

@@ -68,7 +68,7 @@ class NeroRLSweeper(Sweeper):
 
 
 def _weight_problems(config: Config) -> list[Problem]:
-    """Problems of the weights a job starts from; torch is imported only if there are any."""
+    """Finds problems of the weights that a job starts from; imports torch only if it has any."""
     if not config.model.load_model:
         return []
     from neroRL.training.starting import weight_problems
