@@ -1,4 +1,4 @@
-"""What a type of environment has to provide; a new one is a subclass and a registry line."""
+"""The base class of environment types; a new one is a subclass and a registry line."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Parameter:
 
     Attributes:
         default: the documented default, which also gives the type.
-        low: least value allowed.
-        high: greatest value allowed.
-        choices: the values allowed, where they are few.
+        low: smallest allowed value.
+        high: largest allowed value.
+        choices: the allowed values, if they are few.
     """
 
     default: Any
@@ -32,7 +32,7 @@ class Parameter:
     choices: tuple[Any, ...] | None = None
 
     def problem(self, value: Any) -> str | None:
-        """Tells why a value is not allowed; None where it is."""
+        """Returns why a value is not allowed; None if it is."""
         kind = type(self.default)
         if kind is float and type(value) is int:
             kind = int
@@ -51,7 +51,7 @@ _NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a s
 
 SEEDS = {"start-seed": Parameter(0, low=0), "num-seeds": Parameter(100, low=1)}
 LAST_SEED = 2**63 - 1
-"""The greatest seed that numpy draws."""
+"""The largest seed that numpy draws."""
 
 MINIGRID_IDS = ("MiniGrid-", "BabyAI-")
 _TYPES_OF_IDS = {
@@ -62,7 +62,7 @@ _TYPES_OF_IDS = {
 
 
 def depends_on_history(config: EnvironmentConfig) -> bool:
-    """Whether wrappers make observations of more than the environment's current state."""
+    """Returns whether observations depend on more than the environment's current state."""
     appended = config.last_action_to_obs or config.last_reward_to_obs or config.positional_encoding
     return appended or config.obs_stacks > 1 or config.frame_skip > 1
 
@@ -75,11 +75,11 @@ class EnvironmentType(ABC):
     any_parameters: ClassVar[bool] = False
     """Whether the environment has reset parameters that the type does not know."""
     in_processes: ClassVar[bool] = False
-    """Whether each environment runs in a process of its own, at the same time as the others."""
+    """Whether each environment runs in its own process, in parallel with the others."""
     uses_ports: ClassVar[bool] = False
     """Whether each environment needs a network port, 5005 + its worker id."""
     last_seed: ClassVar[int] = LAST_SEED
-    """The greatest seed an episode can have."""
+    """The largest seed of an episode."""
     reward_scale: ClassVar[float] = 1.0
     """The learner, and ``last_reward_to_obs``, see rewards divided by it; statistics do not."""
 
@@ -89,12 +89,12 @@ class EnvironmentType(ABC):
 
         Args:
             config: a checked config whose reset parameters are complete.
-            worker_id: differs between all environments that run at a time.
+            worker_id: unique among environments that run at the same time.
 
         Returns:
             An environment as :func:`~neroRL.environments.specification.specification_of` expects
-            it. Where an episode has succeeded or not, the info of its last step says so under
-            ``success``; further numbers of an episode, by name, are under ``statistics``.
+            it. The info of an episode's last step may have ``success``, and further numbers by name
+            under ``statistics``.
         """
 
     def make_batch(
@@ -113,22 +113,22 @@ class EnvironmentType(ABC):
         return None
 
     def max_episode_steps(self, config: EnvironmentConfig) -> int | None:  # noqa: ARG002
-        """Steps after which an episode ends; None where only the environment itself may tell."""
+        """Returns the length of the longest episode; None if only the environment may know it."""
         return None
 
     @abstractmethod
     def check_name(self, config: EnvironmentConfig) -> list[Problem]:
-        """Finds what is wrong with the name, installed packages included."""
+        """Finds problems of the name, and missing packages."""
 
     def is_foreign(self, config: EnvironmentConfig) -> bool:  # noqa: ARG002 - for those that are
-        """Whether a config names code that may do anything, and is tried in a process of its own.
+        """Returns whether a config names a user's code, which is tried in a separate process.
 
         See :class:`neroRL.environments.trial.Trials`.
         """
         return False
 
     def check(self, config: EnvironmentConfig) -> list[Problem]:
-        """Finds what keeps a config from working, without making an environment."""
+        """Finds problems of a config without making an environment."""
         return [
             *self.check_name(config),
             *self.check_parameters(config),
@@ -169,17 +169,17 @@ class EnvironmentType(ABC):
         return found
 
     def cautions(self, config: EnvironmentConfig) -> list[Problem]:  # noqa: ARG002 - to override
-        """Finds what works but is most likely not meant."""
+        """Finds settings that work but are most likely mistakes."""
         return []
 
     def reset_params(self, config: EnvironmentConfig) -> dict[str, Any]:
-        """The reset parameters, with the documented defaults of those not given."""
+        """Returns the reset parameters, completed with the documented defaults."""
         defaults = {key: known.default for key, known in {**SEEDS, **self.parameters}.items()}
         return {**defaults, **config.reset_params}
 
 
 def unknown_name(name: str, known: list[str], what: str) -> Problem:
-    """The problem of a name that is none of the known ones, with what was meant perhaps."""
+    """Returns the problem of an unknown name, with the nearest known ones."""
     return Problem("environment.name", f"{name} is no {what}{_other_type(name, known)}")
 
 

@@ -1,6 +1,6 @@
-"""Images: how environments give them, and operations on them.
+"""Layouts of environments' images, and operations on images.
 
-Below this module an image has shape (height, width, channels) and is uint8 from 0 to 255, or
+Outside this module an image has shape (height, width, channels) and is uint8 from 0 to 255, or
 float32 from 0 to 1.
 """
 
@@ -14,10 +14,10 @@ from gymnasium import spaces
 
 from neroRL.environments.specification import image_space
 
-# Greatest values of float images: those up to 255 are divided by it.
+# Largest values of float images; images up to 255 are divided by it.
 _FLOAT_MAXIMA = (1.0, 255.0)
 _BYTE_MAXIMUM = 255
-# OpenCV shrinks images of no more channels.
+# OpenCV resizes images of at most this many channels.
 _MOST_CHANNELS = 4
 
 
@@ -41,7 +41,7 @@ class ImageLayout:
         return image_space(*self.shape, np.uint8 if self.maximum is None else np.float32)
 
     def image(self, given: np.ndarray) -> np.ndarray:
-        """The environment's image with its channels last.
+        """Returns the environment's image with its channels last.
 
         Args:
             given: as the environment's space says; may be a buffer that the environment reuses.
@@ -57,11 +57,11 @@ class ImageLayout:
 
 
 def image_layout(space: spaces.Box) -> ImageLayout | None:
-    """Tells whether a Box is an image, and how it is laid out.
+    """Returns the layout of a Box that is an image.
 
     An image has two or three dimensions of uint8 from 0 to 255, or three dimensions of floats from
-    0 to 1 or from 0 to 255. Its channels are the first dimension where that is smaller than both
-    others, else the last one.
+    0 to 1 or from 0 to 255. The channels are its first dimension if that is smaller than both
+    others, else its last.
 
     Returns:
         The layout; None for a Box that is no image.
@@ -89,12 +89,12 @@ def image_layout(space: spaces.Box) -> ImageLayout | None:
 
 
 def gray(image: np.ndarray) -> np.ndarray:
-    """One channel of luma (ITU-R BT.601), shape (height, width, 1)."""
+    """Converts an image to luma (ITU-R BT.601), shape (height, width, 1)."""
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[:, :, None]
 
 
 def resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The image scaled, averaging over the area of the new pixels."""
+    """Returns the image scaled, averaging over the area of the new pixels."""
     parts = [
         cv2.resize(
             image[:, :, first : first + _MOST_CHANNELS],

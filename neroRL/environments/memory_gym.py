@@ -48,7 +48,7 @@ class MemoryGym(EnvironmentType):
         return MemoryGymEnvironment(gymnasium.make(name, disable_env_checker=True), name, config)
 
     def max_episode_steps(self, config: EnvironmentConfig) -> int | None:
-        """Steps of the longest episode, which the environments tell after a reset only."""
+        """Computes the length of the longest episode; environments know it after a reset only."""
         environment = _class(config)
         options = _options(config, environment.default_reset_parameters)
         params = environment.process_reset_params(options)
@@ -61,7 +61,7 @@ class MemoryGym(EnvironmentType):
         return steps
 
     def check_name(self, config: EnvironmentConfig) -> list[Problem]:
-        """Refuses unknown ids, and says how to install the package."""
+        """Refuses unknown ids; says how to install a missing package."""
         if importlib.util.find_spec("memory_gym") is None:
             message = f"MemoryGym needs a package that is not installed: {INSTALL}"
             return [Problem("environment.type", message)]
@@ -127,14 +127,14 @@ class MemoryGymEnvironment(RegisteredEnvironment):
 
 
 def _class(config: EnvironmentConfig) -> Any:
-    """The class of a registered environment."""
+    """Returns the class of a registered environment."""
     entry_point = gymnasium.spec(_full_name(config.name)).entry_point
     assert isinstance(entry_point, str)
     return gymnasium.envs.registration.load_env_creator(entry_point)
 
 
 def _options(config: EnvironmentConfig, defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """The environment's own options.
+    """Returns the environment's own options.
 
     Choices an episode draws from are lists; the package's first versions knew one number instead.
     """
@@ -146,7 +146,7 @@ def _options(config: EnvironmentConfig, defaults: Mapping[str, Any]) -> dict[str
 
 
 def _full_name(name: str) -> str:
-    """The registered id; its version may be left out."""
+    """Returns the registered id; its version may be left out."""
     _register()
     return name if name in gymnasium.registry else f"{name}-v0"
 

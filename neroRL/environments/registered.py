@@ -71,7 +71,7 @@ class Registered(EnvironmentType):
         return [Problem(NAME, message)]
 
     def is_foreign(self, config: EnvironmentConfig) -> bool:
-        """Whether the id names a module, whose code is not known."""
+        """Returns whether the id names a module, whose code is not known."""
         return ":" in config.name
 
 
@@ -136,7 +136,7 @@ class RegisteredEnvironment(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]
         return self._sorted(given[0]), {}
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Takes one choice a branch.
+        """Takes one choice per branch.
 
         Raises:
             BrokenEnvironmentError: the observation is not of the environment's own space.
@@ -165,7 +165,7 @@ class RegisteredEnvironment(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]
         return observation
 
     def _part(self, parts: Any, key: str) -> np.ndarray:
-        """One part of an observation, as an array of its space's shape and kind of numbers."""
+        """Returns one part of an observation, with its space's shape and kind of numbers."""
         box = self._boxes[key]
         shown = f"observation {key}" if key else "observation"
         if not isinstance(parts, Mapping) or key not in parts:
@@ -196,7 +196,7 @@ def _offset(space: spaces.Space[Any]) -> np.ndarray:
 
 
 def _boxes(space: spaces.Space[Any], name: str) -> dict[str, spaces.Box]:
-    """The parts of an observation; a Box alone is the part with the empty name."""
+    """Returns the parts of an observation; a Box alone is the part with the empty name."""
     parts = space.spaces if isinstance(space, spaces.Dict) else {"": space}
     others = [key for key, part in parts.items() if not isinstance(part, spaces.Box)]
     if others:
@@ -207,14 +207,14 @@ def _boxes(space: spaces.Space[Any], name: str) -> dict[str, spaces.Box]:
 
 
 def _joined(boxes: Sequence[spaces.Box]) -> spaces.Box:
-    """The space of the vector that joins some Boxes."""
+    """Returns the space of the vector that joins some Boxes."""
     low = np.concatenate([box.low.reshape(-1) for box in boxes])
     high = np.concatenate([box.high.reshape(-1) for box in boxes])
     return spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
 
 
 def _shown(given: Any) -> str:
-    """Describes in few words what an environment gave."""
+    """Describes a returned value in few words."""
     if isinstance(given, tuple):
         return f"a tuple of {len(given)}"
     if isinstance(given, Mapping):

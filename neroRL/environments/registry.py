@@ -73,7 +73,7 @@ def cautions(environment: EnvironmentConfig) -> list[Problem]:
 
 
 def reset_params(environment: EnvironmentConfig) -> dict[str, Any]:
-    """The reset parameters with the documented defaults of the type filled in.
+    """Returns the reset parameters with the documented defaults of the type filled in.
 
     Raises:
         ConfigError: there is no such type.

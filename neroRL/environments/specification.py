@@ -72,7 +72,7 @@ def told_max_episode_steps(environment: SingleEnvironment) -> int | None:
 
 
 def observation_space(boxes: Mapping[str, spaces.Space[Any]]) -> spaces.Space[Observation]:
-    """The Dict space of an observation's parts."""
+    """Returns the Dict space of an observation's parts."""
     space: Any = spaces.Dict(dict(boxes))
     typed: spaces.Space[Observation] = space
     return typed
@@ -81,10 +81,10 @@ def observation_space(boxes: Mapping[str, spaces.Space[Any]]) -> spaces.Space[Ob
 def image_space(
     height: int, width: int, channels: int, dtype: type[np.uint8 | np.float32] = np.uint8
 ) -> spaces.Box:
-    """The space of an image of 8 bits, from 0 to 255, or of floats from 0 to 1."""
+    """Returns the space of an image of 8 bits, from 0 to 255, or of floats from 0 to 1."""
     return spaces.Box(0, 255 if dtype is np.uint8 else 1, (height, width, channels), dtype)
 
 
 def vector_space(length: int) -> spaces.Box:
-    """The space of a vector of any numbers."""
+    """Returns the space of a vector of any numbers."""
     return spaces.Box(-np.inf, np.inf, (length,), np.float32)

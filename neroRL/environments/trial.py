@@ -198,7 +198,7 @@ def _wrong(array: np.ndarray | None, box: spaces.Space[Any]) -> str | None:
 
 
 def _shown(error: BaseException) -> str:
-    """The error in a line, with the place in code that belongs to no library."""
+    """Returns the error in a line, with the place in code that belongs to no library."""
     text = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
     frames = traceback.extract_tb(error.__traceback__)
     places = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]

@@ -22,7 +22,7 @@ MOST_ANGLE, MOST_POSITION = 12 * 2 * math.pi / 360, 2.4
 
 
 def dynamics(states: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One step of Gymnasium's CartPole (Barto, Sutton and Anderson 1983).
+    """Computes one step of Gymnasium's CartPole (Barto, Sutton and Anderson 1983).
 
     Args:
         states: position, velocity, angle, angular velocity, float64 of shape (4, N).
@@ -53,7 +53,7 @@ class BatchedCartPole(BatchedEnvironment):
     Args:
         environment: for the spaces.
         name: id of the environment.
-        masked: which numbers of the state read 0.
+        masked: the numbers of the state that read 0.
         seeds: the episodes' seeds, for each environment.
         reward_scales: rewards are divided by each in turn.
     """
@@ -77,7 +77,7 @@ class BatchedCartPole(BatchedEnvironment):
         self._states = np.zeros((4, self.num_envs))
 
     def begin_rollout(self) -> None:
-        """Empties the table but for the current observations."""
+        """Removes all but the current observations from the table."""
         super().begin_rollout()
         self.table.clear()
         self.ids = self._current_ids(np.arange(self.num_envs))
@@ -109,9 +109,9 @@ class BatchedCartPole(BatchedEnvironment):
 
 @functools.cache
 def equals_gymnasium(name: str, num_envs: int) -> bool:
-    """Whether this processor computes the batch as Gymnasium computes single environments.
+    """Returns whether this processor computes the batch as Gymnasium computes single environments.
 
-    Sine and cosine of many numbers may be rounded otherwise than those of one.
+    Sine and cosine of an array may be rounded differently from those of a number.
     """
     real: Any = gymnasium.make(name, disable_env_checker=True).unwrapped
     if type(real).__module__ != "gymnasium.envs.classic_control.cartpole":

@@ -1,4 +1,4 @@
-"""CartPole, with its velocities masked if asked for: then only memory solves it.
+"""CartPole, optionally with masked velocities, which only a policy with memory solves.
 
 As in the original, the learner sees rewards divided by 100: a value of 100 would drown the policy
 in the layers that both share.
@@ -50,7 +50,7 @@ class CartPole(EnvironmentType):
         single: SingleEnvironment,
         seeds: Sequence[EpisodeSeeds],
     ) -> VectorEnvironment | None:
-        """Steps all environments as arrays where observations are functions of the state."""
+        """Makes a batch if observations are functions of the state; see the base class."""
         if depends_on_history(config) or not equals_gymnasium(config.name, len(seeds)):
             return None
         masked = VELOCITIES if self.reset_params(config)["mask-velocity"] else []

@@ -20,17 +20,17 @@ class Grids(Protocol):
     """N grids that take actions; the caller knows when an episode's time is up."""
 
     def begin(self, worker: int, seed: int) -> int:
-        """Begins an episode in one grid; returns the step at which the grid itself gives up."""
+        """Begins an episode in one grid; returns the grid's own time limit in steps."""
 
     def prepare(self, actions: np.ndarray) -> None:
-        """Makes ready for actions, shape (N,), that :meth:`move` may do next.
+        """Prepares for actions, shape (N,), of the next :meth:`move`.
 
         Raises:
             UntabledError: they cannot be looked up.
         """
 
     def move(self, actions: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Does an action in every grid.
+        """Takes an action in every grid.
 
         Args:
             actions: shape (N,).
@@ -41,17 +41,17 @@ class Grids(Protocol):
         """
 
     def play(self, worker: int, action: int, step: int) -> float:
-        """Does an action in one grid, the given step of its episode; returns the reward.
+        """Takes an action in one grid at the given step of its episode; returns the reward.
 
         Raises:
             UntabledError: it cannot be looked up.
         """
 
     def views(self, workers: np.ndarray) -> np.ndarray:
-        """Numbers of the views of some grids."""
+        """Returns the numbers of the views of some grids."""
 
     def begin_rollout(self) -> None:
-        """Views that no grid sees at the moment may go."""
+        """Allows to forget views that no grid sees at the moment."""
 
     def close(self) -> None:
         """Frees what the grids hold."""
@@ -97,7 +97,7 @@ class LookedUpGrids:
         return float(_reward(np.array(step), self._max_steps[worker])) if succeeded else 0.0
 
     def views(self, workers: np.ndarray) -> np.ndarray:
-        """Numbers of the views of some grids."""
+        """Returns the numbers of the views of some grids."""
         numbers: np.ndarray = self._transitions.view_ids[self._states[workers]]
         return numbers
 
@@ -141,11 +141,11 @@ class RealGrids:
         return self._step(worker, action)[0]
 
     def views(self, workers: np.ndarray) -> np.ndarray:
-        """Numbers of the views of some environments."""
+        """Returns the numbers of the views of some environments."""
         return np.array([self._table.add(self._seen[worker]) for worker in workers.tolist()])
 
     def begin_rollout(self) -> None:
-        """Forgets all views; asking for those of now adds them again."""
+        """Forgets all views; current ones are added again when they are asked for."""
         self._table.clear()
 
     def close(self) -> None:
@@ -160,5 +160,5 @@ class RealGrids:
 
 
 def _reward(steps: np.ndarray, max_steps: np.ndarray) -> np.ndarray:
-    """MiniGrid's reward of success after some steps of an episode."""
+    """Returns MiniGrid's reward of success after some steps of an episode."""
     return np.asarray(1 - 0.9 * (steps / max_steps))

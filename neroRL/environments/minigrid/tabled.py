@@ -1,4 +1,4 @@
-"""Steps many MiniGrid environments at once by looking their transitions up."""
+"""Steps many MiniGrid environments at once, from a lookup table."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from neroRL.environments.vector.interface import EpisodeSeeds, Transition
 class TabledEnvironment(BatchedEnvironment):
     """N MiniGrid environments of one transition table, equal to real ones stepped one by one.
 
-    When the environment turns out to be no table, real ones are put into the same states and
-    take over; observations keep their numbers.
+    If the environment turns out not to fit a table, real ones take over in the same states;
+    observations keep their numbers.
 
     Args:
         environment: for the spaces.
@@ -55,11 +55,11 @@ class TabledEnvironment(BatchedEnvironment):
 
     @property
     def is_tabled(self) -> bool:
-        """Whether transitions are looked up; False once real environments have taken over."""
+        """Returns whether the table is used; False once real environments have taken over."""
         return isinstance(self._grids, LookedUpGrids)
 
     def advance(self, actions: np.ndarray) -> Transition:
-        """Does one action in every environment; see the base class."""
+        """Takes one action in every environment; see the base class."""
         try:
             self._grids.prepare(actions[:, 0])
         except UntabledError:
@@ -67,7 +67,7 @@ class TabledEnvironment(BatchedEnvironment):
         return super().advance(actions)
 
     def begin_rollout(self) -> None:
-        """Forgets what is not needed any more."""
+        """Forgets views and observations that are no longer needed."""
         super().begin_rollout()
         self._grids.begin_rollout()
         self.ids = self._current_ids(np.arange(self.num_envs))
@@ -103,7 +103,7 @@ class TabledEnvironment(BatchedEnvironment):
 
     def _take_over(self, state: Mapping[str, Any]) -> np.ndarray:
         """Puts real environments into the states of the tabled ones."""
-        # Other jobs of this process go on with the views of the table.
+        # Other jobs of this process still use the views of the table.
         self.table.views = self.table.views.copy()
         self._grids = RealGrids(
             [self._make_real().unwrapped for _ in range(self.num_envs)], self.table.views

@@ -1,9 +1,8 @@
 """MiniGrid as a table: (state, action) to (state, outcome), filled on demand by the real package.
 
-A MiniGrid episode is deterministic, and its seeds are few: the same states come again and again,
-in all environments of a job and in all jobs of a sweep. What cannot be a table is refused: an
-environment that draws random numbers in ``step``, one whose rewards follow another rule, one with
-too many states.
+MiniGrid episodes are deterministic and have few seeds, so the same states recur in all environments
+of a job and in all jobs of a sweep. Some environments cannot be a table: those that draw random
+numbers in ``step``, those whose rewards follow another rule, and those with too many states.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ import numpy as np
 
 FIRST_STATES = 1024
 MOST_LIVE_WORLDS = 128
-# A table that grows beyond this does not pay for its memory.
+# A larger table is not worth its memory.
 MOST_STATES = 2_000_000
 MOST_WORLD_BYTES = 128 * 2**20
 UNKNOWN = -1
 TERMINATED, SUCCESS = 1, 2  # bits of an outcome
 
-# What moves at almost every step, and what is no part of the world.
+# Attributes that change at almost every step, or are no part of the world.
 _POSE = ("agent_pos", "agent_dir", "step_count")
 _NO_WORLD = (*_POSE, "_np_random", "_np_random_seed", "action_space", "observation_space", "spec")
 
@@ -35,7 +34,7 @@ class UntabledError(Exception):
 
 
 def can_be_tabled(env: gymnasium.Env[Any, Any]) -> bool:
-    """Whether an environment is one of the package's own, whose steps are known to be pure."""
+    """Returns whether an environment is the package's own, whose steps are known to be pure."""
     module = type(env.unwrapped).__module__
     return module.startswith("minigrid.envs.") and "babyai" not in module
 
@@ -52,7 +51,7 @@ class Views:
         self._ids: dict[bytes, int] = {}
 
     def add(self, view: np.ndarray) -> int:
-        """The number of a view, shape (view size, view size, 3); a new one where it is new."""
+        """Returns the number of a view, shape (view size, view size, 3), and adds a new one."""
         key = view.tobytes()
         number = self._ids.get(key)
         if number is None:
@@ -67,7 +66,7 @@ class Views:
         return views
 
     def copy(self) -> Views:
-        """The same views under the same numbers."""
+        """Returns the same views under the same numbers."""
         copied = Views(self._array.shape[1])
         copied._array, copied._ids = self._array.copy(), dict(self._ids)
         return copied
@@ -85,9 +84,9 @@ class TransitionTable:
         actions: number of actions.
 
     Attributes:
-        next_states: shape (states, actions); -1 where the transition was not needed yet.
+        next_states: shape (states, actions); -1 for transitions not needed so far.
         outcomes: shape (states, actions); bits TERMINATED and SUCCESS.
-        view_ids: the view that is observed in a state, shape (states,).
+        view_ids: number of each state's view, shape (states,).
         views: the views.
     """
 
@@ -109,7 +108,7 @@ class TransitionTable:
         self._initial: dict[int, tuple[int, int]] = {}
 
     def initial_state(self, seed: int) -> tuple[int, int]:
-        """The state after a reset with a seed, and the step at which the environment gives up."""
+        """Returns the state after a reset with a seed, and the environment's own time limit."""
         if seed not in self._initial:
             self._env.reset(seed=seed)
             state = self._state()
@@ -117,7 +116,7 @@ class TransitionTable:
         return self._initial[seed]
 
     def fill(self, states: np.ndarray, actions: np.ndarray) -> None:
-        """Computes those of some transitions that are not there yet.
+        """Computes the missing ones of some transitions.
 
         Raises:
             UntabledError: the environment cannot be a table after all.
@@ -136,7 +135,7 @@ class TransitionTable:
         if reward != 0.0:
             if reward != self._env._reward():
                 raise UntabledError("a reward that is no reward of success")
-            # Is it the same rule at another step of the episode?
+            # Check the rule of the reward at another step of the episode.
             later, _ = self._step(state, action, 1)
             if later != self._env._reward() or later == reward:
                 raise UntabledError("a reward that does not depend on the step as usual")
@@ -167,7 +166,7 @@ class TransitionTable:
         self._env.step_count = step_count
 
     def _state(self) -> int:
-        """The number of the state in which the real environment is."""
+        """Returns the number of the state in which the real environment is."""
         x, y = self._env.agent_pos
         key = (self._world(), int(x), int(y), int(self._env.agent_dir))
         state = self._states.get(key)
@@ -180,7 +179,7 @@ class TransitionTable:
         return state
 
     def _world(self) -> int:
-        """The number of everything in the real environment but the agent's pose."""
+        """Returns the number of everything in the real environment but the agent's pose."""
         live = {key: value for key, value in self._env.__dict__.items() if key not in _NO_WORLD}
         raw = pickle.dumps(live, pickle.HIGHEST_PROTOCOL)
         digest = hashlib.blake2b(raw, digest_size=16).digest()
@@ -226,5 +225,5 @@ class ViewTable:
         self._observations_of = observations_of
 
     def at(self, ids: np.ndarray) -> dict[str, np.ndarray]:
-        """The observations of some views, shape (len(ids), …) each."""
+        """Returns the observations of some views, shape (len(ids), …) each."""
         return self._observations_of(self.views[ids])

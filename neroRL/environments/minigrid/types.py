@@ -53,7 +53,7 @@ class _MinigridType(EnvironmentType):
         return [unknown_name(config.name, known, "registered MiniGrid id")]
 
     def check_parameters(self, config: EnvironmentConfig) -> list[Problem]:
-        """Refuses views without a middle, too."""
+        """Also refuses views without a middle."""
         found = super().check_parameters(config)
         view_size = config.reset_params.get("view-size", 3)
         if isinstance(view_size, int) and view_size % 2 == 0:
@@ -67,7 +67,7 @@ class _MinigridType(EnvironmentType):
         single: SingleEnvironment,
         seeds: Sequence[EpisodeSeeds],
     ) -> VectorEnvironment | None:
-        """Looks transitions up where observations are functions of the view alone."""
+        """Makes a lookup table if observations are functions of the view; see the base class."""
         if depends_on_history(config) or not can_be_tabled(single):
             return None
         assert isinstance(single.action_space, spaces.MultiDiscrete)
@@ -99,7 +99,7 @@ class _MinigridType(EnvironmentType):
 
 @functools.lru_cache(maxsize=4)
 def _transitions(name: str, view_size: int, actions: int) -> TransitionTable:
-    """The table that all environments of an id share in a process."""
+    """Returns the table that all environments of an id share in a process."""
     return TransitionTable(_make_plain(name, view_size), actions)
 
 
@@ -163,7 +163,7 @@ class MinigridView(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]):
 
     @abstractmethod
     def observation_of(self, view: np.ndarray) -> Observation:
-        """The observation of a view, shape (view size, view size, 3): type, colour, state."""
+        """Returns the observation of a view, shape (view size, view size, 3)."""
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -173,7 +173,7 @@ class MinigridView(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]):
         return self.observation_of(encoded["image"]), {}
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Does one of MiniGrid's actions."""
+        """Takes one of MiniGrid's actions."""
         encoded, reward, terminated, truncated, _ = self.env.step(int(action[0]))
         info = {"success": float(reward) > 0.0} if terminated or truncated else {}
         return self.observation_of(encoded["image"]), float(reward), terminated, truncated, info
@@ -195,7 +195,7 @@ class MinigridImage(MinigridView):
         self.observation_space = observation_space({VISUAL: image_space(side, side, 3)})
 
     def observation_of(self, view: np.ndarray) -> Observation:
-        """The picture of a view; must not be written to."""
+        """Returns the picture of a view; must not be written to."""
         return {VISUAL: self._renderer.frame(view)}
 
 
@@ -213,7 +213,7 @@ class MinigridOneHot(MinigridView):
         self.observation_space = observation_space({VECTOR: vector_space(length)})
 
     def observation_of(self, view: np.ndarray) -> Observation:
-        """The one-hot vector of a view."""
+        """Returns the one-hot vector of a view."""
         return {VECTOR: one_hot(view)}
 
 

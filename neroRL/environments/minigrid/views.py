@@ -47,7 +47,7 @@ class ViewRenderer:
         self._most_frames = max(MOST_FRAME_BYTES // (self.side * self.side * 3), 1)
 
     def frame(self, view: np.ndarray) -> np.ndarray:
-        """The picture of a view, uint8 of shape (height, width, channels), not writeable."""
+        """Returns the image of a view, uint8 of shape (height, width, channels), read-only."""
         key = view.tobytes()
         frame = self._frames.get(key)
         if frame is None:
@@ -75,12 +75,12 @@ def renderer(
     grayscale: bool = False,
     size: tuple[int, int] | None = None,
 ) -> ViewRenderer:
-    """The renderer that all environments of a process share; see :class:`ViewRenderer`."""
+    """Returns the renderer that all environments of a process share; see :class:`ViewRenderer`."""
     return ViewRenderer(view_size, tile_size, grayscale, size)
 
 
 def one_hot(views: np.ndarray) -> np.ndarray:
-    """One-hot vectors of views: 6 classes a cell, any other object all zeros.
+    """Returns one-hot vectors of views: 6 classes per cell, all zeros for other objects.
 
     Args:
         views: shape (…, view size, view size, 3).

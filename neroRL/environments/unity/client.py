@@ -70,7 +70,7 @@ class UnityClient:
 
     @property
     def behaviors(self) -> Mapping[str, Any]:
-        """The behaviours there are; complete after the first reset."""
+        """The behaviours of the scene; complete after the first reset."""
         specs: Mapping[str, Any] = self._unity.behavior_specs
         return specs
 
@@ -90,7 +90,7 @@ class UnityClient:
         self._talk(self._unity.step)
 
     def steps(self, behavior: str) -> tuple[Any, Any]:
-        """The agents that wait for a decision, and those whose episode has ended."""
+        """Returns the agents that wait for a decision, and those whose episode has ended."""
         decisions, ended = self._unity.get_steps(behavior)
         return decisions, ended
 

@@ -95,7 +95,7 @@ class ObstacleTower(UnityExecutable):
             raise
 
     def max_episode_steps(self, config: EnvironmentConfig) -> int | None:  # noqa: ARG002
-        """The number of steps that neroRL has always counted positions from."""
+        """Returns the number of steps that neroRL has always counted positions from."""
         return MAX_EPISODE_STEPS
 
     def cautions(self, config: EnvironmentConfig) -> list[Problem]:
@@ -158,7 +158,7 @@ class Tower(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarray])
 
 
 def with_status(image: np.ndarray, keys: int, time: float) -> np.ndarray:
-    """The image with bars on top: yellow where a key is held, green as long as time is left.
+    """Draws bars on top of the image: yellow for each key, green for the time left.
 
     Args:
         image: uint8 of shape (height, width, 3).
@@ -177,11 +177,11 @@ def with_status(image: np.ndarray, keys: int, time: float) -> np.ndarray:
 def _check_spaces(env: SingleEnvironment) -> None:
     assert isinstance(env.observation_space, spaces.Dict)
     assert isinstance(env.action_space, spaces.MultiDiscrete)
-    observed, actions = env.observation_space.spaces, tuple(env.action_space.nvec.tolist())
-    vector = observed.get(VECTOR)
+    parts, actions = env.observation_space.spaces, tuple(env.action_space.nvec.tolist())
+    vector = parts.get(VECTOR)
     long_enough = vector is not None and vector.shape is not None and vector.shape[0] > FLOOR
-    if actions != TOWER_ACTIONS or VISUAL not in observed or not long_enough:
-        shown = ", ".join(f"{key} {space.shape}" for key, space in observed.items())
+    if actions != TOWER_ACTIONS or VISUAL not in parts or not long_enough:
+        shown = ", ".join(f"{key} {space.shape}" for key, space in parts.items())
         message = (
             f"is no Obstacle Tower of version 4: it has actions {actions} and observes {shown}"
         )

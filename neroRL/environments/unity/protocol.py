@@ -24,7 +24,7 @@ _DESCRIPTOR = re.compile(r"serialized_pb=_b\(('(?:[^'\\\n]|\\.)*')\)")
 
 
 def is_installed() -> bool:
-    """Whether mlagents-envs is there."""
+    """Returns whether mlagents-envs is there."""
     return importlib.util.find_spec("mlagents_envs") is not None
 
 

@@ -96,7 +96,7 @@ class Unity(UnityExecutable):
 
 
 def executable(name: str) -> Path:
-    """The executable a name means: its path, with or without Unity's suffix.
+    """Returns the executable a name means: its path, with or without Unity's suffix.
 
     Raises:
         ConfigError: there is none, or it cannot be executed.
@@ -186,7 +186,7 @@ class UnityScene(gymnasium.Env[Observation, np.ndarray]):
         self._client.close()
 
     def _begin(self) -> Any:
-        """The first decision of an episode."""
+        """Returns the first decision of an episode."""
         decisions, _ = self._answer()
         for _ in range(MOST_SILENT_STEPS):
             if len(decisions):
@@ -196,7 +196,7 @@ class UnityScene(gymnasium.Env[Observation, np.ndarray]):
         raise EnvironmentCrashError(f"{self._path} starts no episode")
 
     def _answer(self) -> tuple[Any, Any]:
-        """The agent's next decision, or its end."""
+        """Returns the agent's next decision, or its end."""
         for _ in range(MOST_SILENT_STEPS):
             decisions, ended = self._client.steps(self._behavior)
             if len(decisions) > 1 or len(ended) > 1:

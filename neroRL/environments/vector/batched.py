@@ -64,7 +64,7 @@ class BatchedEnvironment(VectorEnvironment):
         """Does actions in one environment, whose episode has just begun."""
 
     def _success(self, reward: float) -> float | None:  # noqa: ARG002 - for those that can tell
-        """Whether an episode that ended with a reward has succeeded."""
+        """Returns whether an episode that ended with a reward has succeeded."""
         return None
 
     def restart(self) -> None:
@@ -104,7 +104,7 @@ class BatchedEnvironment(VectorEnvironment):
         self._history = self._history[len(self._history) - kept :]
 
     def state_dict(self) -> dict[str, Any]:
-        """Seeds and actions of the running episodes, from which they can be played again."""
+        """Returns seeds and actions of the running episodes, for their replay."""
         played = [
             [[int(actions[worker])] for actions in self._history[len(self._history) - steps :]]
             for worker, steps in enumerate(self._steps.tolist())

@@ -75,7 +75,7 @@ class ChildProcess:
 
 @contextlib.contextmanager
 def connected(descriptor: int) -> Iterator[Connection]:
-    """The child's end of the connection; the process group ends with it, or with the parent.
+    """Yields the child's end of the connection; its process group ends with it or the parent.
 
     Args:
         descriptor: of the connection.

@@ -82,11 +82,11 @@ class EpisodeSeeds:
         self._played = 0
 
     def restart(self) -> None:
-        """Explicit seeds are played from the first again; drawn ones go on."""
+        """Starts explicit seeds from the first again; drawn seeds continue."""
         self._played = 0
 
     def next(self) -> int:
-        """The seed of the next episode."""
+        """Returns the seed of the next episode."""
         if self._explicit is None:
             if self._start == UNLIMITED:
                 return UNLIMITED
@@ -96,7 +96,7 @@ class EpisodeSeeds:
         return seed
 
     def state_dict(self) -> dict[str, Any]:
-        """The state, as plain Python."""
+        """Returns the state, as plain Python."""
         return {"generator": self._generator.bit_generator.state, "played": self._played}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -143,11 +143,11 @@ class VectorEnvironment(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]
 
     @abstractmethod
     def begin_rollout(self) -> None:
-        """Called before each rollout: observations that it does not need may go from the table."""
+        """Starts a rollout; may drop observations that it does not need from the table."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Everything the future depends on, as plain Python."""
+        """Returns everything that later steps depend on, as plain Python."""
 
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:

@@ -15,7 +15,7 @@ class NumberedObservations(Protocol):
     """Observations by id."""
 
     def at(self, ids: np.ndarray) -> dict[str, np.ndarray]:
-        """The observations of some ids, shape (len(ids), …) each."""
+        """Returns the observations of some ids, shape (len(ids), …) each."""
 
 
 class ObservationTable:
@@ -77,7 +77,7 @@ class ObservationTable:
         return ids
 
     def at(self, ids: np.ndarray) -> dict[str, np.ndarray]:
-        """The observations of some ids, shape (len(ids), …) each."""
+        """Returns the observations of some ids, shape (len(ids), …) each."""
         return {key: array[: self.length][ids] for key, array in self._arrays.items()}
 
     def _append(self, observation: Observation) -> int:

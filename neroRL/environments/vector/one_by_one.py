@@ -114,7 +114,7 @@ class OneByOneEnvironment(VectorEnvironment):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """Seeds of the running episodes and of those to come."""
+        """Returns the seeds of the running episodes and of those to come."""
         return {
             "seeds": [seeds.state_dict() for seeds in self._seeds],
             "episode_seeds": list(self._episode_seeds),
@@ -130,7 +130,7 @@ class OneByOneEnvironment(VectorEnvironment):
         return np.ones(self.num_envs, np.bool_)
 
     def _sharing_pays(self) -> bool:
-        """Whether equal observations share ids in rollouts to come."""
+        """Returns whether equal observations share ids in rollouts to come."""
         many_differ = self.table.length > MOST_DISTINCT * self._added
         return self.table.distinct and not (self._added and many_differ)
 

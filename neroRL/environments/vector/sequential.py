@@ -40,7 +40,7 @@ class SequentialEnvironment(OneByOneEnvironment):
         self._episode_actions: list[list[list[int]]] = [[] for _ in environments]
 
     def state_dict(self) -> dict[str, Any]:
-        """Seeds and actions of the running episodes, and marks of where these have led."""
+        """Returns seeds and actions of the running episodes, and digests of their states."""
         played = [list(actions) for actions in self._episode_actions]
         marks = [self._fingerprint(worker) for worker in range(self.num_envs)]
         return {**super().state_dict(), "episode_actions": played, "fingerprints": marks}
@@ -106,7 +106,7 @@ class SequentialEnvironment(OneByOneEnvironment):
         return mark is None or mark == self._fingerprint(worker)
 
     def _fingerprint(self, worker: int) -> str:
-        """A mark of an environment's current observation and of its episode's reward."""
+        """Returns a mark of an environment's current observation and of its episode's reward."""
         digest = hashlib.blake2b(self._returns[worker].tobytes(), digest_size=FINGERPRINT_BYTES)
         for array in self.table.at(self.ids[worker : worker + 1]).values():
             digest.update(array.tobytes())

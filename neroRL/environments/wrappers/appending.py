@@ -36,10 +36,10 @@ class Appending(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarr
 
     @abstractmethod
     def appended(self) -> np.ndarray:
-        """The numbers that belong to the current observation, float32."""
+        """Returns the numbers that belong to the current observation, float32."""
 
     def with_appended(self, observation: Observation) -> Observation:
-        """The observation with the numbers appended."""
+        """Returns the observation with the numbers appended."""
         numbers = self.appended()
         if VECTOR in observation:
             numbers = np.concatenate((observation[VECTOR], numbers))
@@ -62,7 +62,7 @@ class LastAction(Appending):
         self._last = np.zeros(self._length, np.float32)
 
     def appended(self) -> np.ndarray:
-        """The one-hot last action."""
+        """Returns the one-hot last action."""
         return self._last
 
     def reset(
@@ -93,7 +93,7 @@ class LastReward(Appending):
         self._last = 0.0
 
     def appended(self) -> np.ndarray:
-        """The last reward."""
+        """Returns the last reward."""
         return np.array([self._last], np.float32)
 
     def reset(

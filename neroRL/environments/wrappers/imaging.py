@@ -29,10 +29,10 @@ class _Imaging(gymnasium.ObservationWrapper[Observation, np.ndarray, Observation
 
     @abstractmethod
     def image(self, image: np.ndarray) -> np.ndarray:
-        """The changed image, uint8 or float32 of shape (height, width, channels)."""
+        """Returns the changed image, uint8 or float32 of shape (height, width, channels)."""
 
     def observation(self, observation: Observation) -> Observation:
-        """The observation with the changed image."""
+        """Returns the observation with the changed image."""
         return {**observation, VISUAL: self.image(observation[VISUAL])}
 
 
@@ -48,7 +48,7 @@ class Grayscale(_Imaging):
         super().__init__(env, height, width, 1)
 
     def image(self, image: np.ndarray) -> np.ndarray:
-        """The gray image."""
+        """Returns the gray image."""
         return images.gray(image)
 
 
@@ -66,7 +66,7 @@ class Resize(_Imaging):
         self._size = (width, height)
 
     def image(self, image: np.ndarray) -> np.ndarray:
-        """The scaled image."""
+        """Returns the scaled image."""
         return images.resized(image, *self._size)
 
 

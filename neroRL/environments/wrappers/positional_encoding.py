@@ -43,7 +43,7 @@ class PositionalEncoding(Appending):
         self._step = 0
 
     def appended(self) -> np.ndarray:
-        """The encoded step."""
+        """Returns the encoded step."""
         return sinusoid(self._step)
 
     def reset(

@@ -21,5 +21,5 @@ class RewardNormalization(gymnasium.RewardWrapper[Observation, np.ndarray]):
         self._maximum = maximum
 
     def reward(self, reward: float) -> float:  # type: ignore[override]
-        """The reward divided by the maximum."""
+        """Returns the reward divided by the maximum."""
         return reward / self._maximum

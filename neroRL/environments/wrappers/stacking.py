@@ -55,7 +55,7 @@ class Stacking(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarra
 
 
 def _copied(observation: Observation) -> Observation:
-    """A copy: an environment may write its next observation over this one."""
+    """Returns a copy: an environment may write its next observation over this one."""
     return {key: array.copy() for key, array in observation.items()}
 
 
