@@ -37,11 +37,10 @@ class SweepRecord:
         permutations: number of grid points.
         jobs: number of trainings.
         conditional: overrides of the command line that apply beside some choices only.
-        drawn_seeds: what was drawn for the choices -1, -2, … of a swept seed.
-        id: tells this sweep from all others, wherever it is copied to; empty in the records of
-            older versions.
-        command: the command line that ran the sweep last.
-        versions: of neroRL, Python, and the packages a result depends on.
+        drawn_seeds: the seeds drawn for the choices -1, -2, … of a swept seed.
+        id: unique to this sweep and its copies; empty in records of older versions.
+        command: the last command line of the sweep.
+        versions: of neroRL, Python, and the packages that results depend on.
         hardware: of the machine that ran the sweep last; empty in the records of older versions.
     """
 

@@ -22,10 +22,10 @@ class RecordedSweep:
 
     Attributes:
         directory: of the sweep.
-        record: what the sweep is.
-        results: of the jobs that ended, lap after lap, in the order of the grid.
-        damaged: results that cannot be read, or lie where they do not belong, each with the
-            reason; ``results`` leaves them out.
+        record: of the sweep.
+        results: of the jobs that ended, by repetition, then in the order of the grid.
+        damaged: a message for each result that cannot be read or is in the wrong directory;
+            ``results`` leaves these out.
         confirmation: of the best permutations, on other seeds; None if there is none.
     """
 

@@ -128,7 +128,7 @@ def write_best(path: Path, sweep: Path, best: Ranked, results: Sequence[JobResul
 def best_config(sweep: Path, best: Ranked, results: Sequence[JobResult]) -> dict[str, Any]:
     """Returns the complete config of the best permutation.
 
-    It is the config of its first repetition that counts, with the seed that the first lap has.
+    It is the config of its first repetition that counts, with the seed of repetition 0.
 
     Args:
         sweep: the sweep's directory.

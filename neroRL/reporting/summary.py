@@ -74,7 +74,7 @@ def print_confirmation(confirmed: Ranking, tuned: Ranking, seeds: str, stream: T
         confirmed: the ranking of these permutations on those seeds.
         tuned: the ranking that they were chosen by.
         seeds: as text.
-        stream: where to.
+        stream: to print to.
     """
     console = _console(stream)
     ranked = [row for row in confirmed.rows if row.rank is not None]
@@ -98,7 +98,7 @@ def print_confirmation(confirmed: Ranking, tuned: Ranking, seeds: str, stream: T
 
 
 def _console(stream: TextIO) -> Console:
-    # Values are a user's text, in which [x] is no markup.
+    # Values are the user's text, so [x] is not markup.
     width = None if stream.isatty() else 160
     return Console(
         file=stream, highlight=False, markup=False, emoji=False, width=width, soft_wrap=True

@@ -26,7 +26,7 @@ def describe(plan: SweepPlan, record: SweepRecord, results: Iterable[JobResult])
 
 
 def conclude(plan: SweepPlan, jobs: JobPlan, results: Sequence[JobResult]) -> Ranking:
-    """Prints what the sweep came to, and writes its ranking and its best config."""
+    """Prints the outcome of a sweep, and writes its ranking and its best config."""
     ranking = rank(results, len(jobs.valid))
     retries = plan.options.retry_failed
     print_summary(results, ranking, str(plan.directory), sys.stdout, retries=retries)

@@ -34,8 +34,8 @@ def standing(plan: SweepPlan, jobs: JobPlan, directory: Path, asked: int) -> Sta
     """Reads the results of a sweep's jobs.
 
     Args:
-        plan: what is asked for now.
-        jobs: those of the sweep, with laps that only an earlier command asked for.
+        plan: of the current command.
+        jobs: of the sweep, with the repetitions that only an earlier command asked for.
         directory: in which the jobs have theirs.
         asked: how many of the jobs, from the first, are asked for now.
     """

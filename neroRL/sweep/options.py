@@ -61,8 +61,8 @@ class SweepOptions:
     fail_fast: bool = False
     """Whether the first failed job stops the sweep; under other launchers, after its batch."""
     extend: bool = False
-    """Whether choices or keys may have been added to a sweep that is continued: finished
-    permutations are kept by their values."""
+    """Whether a continued sweep may have additional choices or keys; finished permutations are
+    kept."""
     confirm: int = 0
     """How many of the best permutations are trained again when the sweep is done, on seeds that no
     tuning job had."""

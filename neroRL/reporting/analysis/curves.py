@@ -134,7 +134,7 @@ def _files(job: Path) -> list[Path]:
 
 
 def _events(files: Sequence[Path]) -> Iterator[Event]:
-    """The events of files, one after the other in the order they were begun."""
+    """Yields the events of files, one after the other in the order they were begun."""
     begun = []
     for path in files:
         first = next(_records(path), None)
@@ -151,7 +151,7 @@ def _events(files: Sequence[Path]) -> Iterator[Event]:
 
 
 def _records(path: Path) -> Iterator[bytes]:
-    """The records of a file, up to one that is not whole (it may be being written).
+    """Yields the records of a file, up to one that is not whole (it may be being written).
 
     TensorBoard's own reader computes checksums in Python, which takes many times as long. The
     format is TFRecord: a length of 8 bytes and its checksum of 4, the content, its checksum of 4.

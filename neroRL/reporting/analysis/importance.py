@@ -74,7 +74,7 @@ def importance(observed: Observations, marginals: Sequence[Marginal]) -> Importa
 
 
 def _full_grid(observed: Observations) -> Values | None:
-    """The values of shape (choices of each axis …, repetitions); None if some have none."""
+    """Returns the values of shape (choices of each axis …, repetitions); None if some have none."""
     shape = tuple(len(axis.choices) for axis in observed.axes)
     if math.prod(shape) > len(observed.permutations) or (observed.levels == ABSENT).any():
         return None

@@ -108,14 +108,14 @@ def _entries(observed: Observations, index: int) -> tuple[Levels, Levels, Values
 
 
 def _depends(other: Levels, choices: Levels) -> bool:
-    """Whether an axis applies beside some of the choices, and never beside others."""
+    """Returns whether an axis applies beside some of the choices, and never beside others."""
     total = np.bincount(choices)
     applies = np.bincount(choices, other != ABSENT)[total > 0]
     return bool(applies.size) and applies.min() == 0 < applies.max()
 
 
 def _compared(blocks: Levels, choices: Levels) -> NDArrayBool:
-    """The entries of the largest set of choices that blocks connect with each other."""
+    """Returns the entries of the largest set of choices that blocks connect with each other."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 

@@ -131,7 +131,7 @@ def short_names(keys: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def _in_order(choices: Sequence[str], texts: Sequence[str | None]) -> tuple[str, ...]:
-    """The choices that permutations have, in the order of the search space."""
+    """Returns the choices that permutations have, in the order of the search space."""
     present = dict.fromkeys(text for text in texts if text is not None)
     listed = [choice for choice in dict.fromkeys(choices) if choice in present]
     return tuple(dict.fromkeys([*listed, *present]))

@@ -285,7 +285,7 @@ def _shares(found: Importance) -> Table:
 
 
 def _beyond(found: Importance) -> float:
-    """The shares of the axes and pairs that have no bar of their own."""
+    """Returns the shares of the axes and pairs that have no bar of their own."""
     alone = sorted((share.share for share in found.alone), reverse=True)[MOST_AXES:]
     pairs = sorted((share.share for share in found.pairs), reverse=True)[MOST_PAIR_SHARES:]
     return sum(alone) + sum(pairs)

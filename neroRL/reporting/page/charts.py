@@ -182,7 +182,7 @@ def drawn_range(curves: Sequence[Curve]) -> tuple[float, float]:
 
 
 def _curves_table(analysis: Analysis) -> Table:
-    """The curves at quarters of their length."""
+    """Returns the curves at quarters of their length."""
     head = ["permutation", "repetitions", "at 25 %", "at 50 %", "at 75 %", "at the end", "interval"]
     return Table(
         "Mean reward along the training",
@@ -202,7 +202,7 @@ def _curves_table(analysis: Analysis) -> Table:
 
 
 def _at(curve: Curve, share: float) -> float:
-    """The value at the last point within a share of the steps."""
+    """Returns the value at the last point within a share of the steps."""
     within = curve.steps <= share * curve.steps[-1]
     return float(curve.mean[max(int(within.sum()) - 1, 0)])
 

@@ -106,7 +106,7 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
 
 
 def _filters(analysis: Analysis) -> list[dict[str, Any]]:
-    """The axes of which the page lets choices be picked."""
+    """Returns the axes of which the page lets choices be picked."""
     return [
         {"index": index, "name": axis.name, "choices": list(axis.choices)[:MOST_OPTIONS]}
         for index, axis in enumerate(analysis.observed.axes)

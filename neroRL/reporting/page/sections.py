@@ -236,7 +236,7 @@ def _beside(analysis: Analysis) -> list[Section]:
 
 
 def _means(analysis: Analysis, name: str) -> list[float | None]:
-    """The mean of a number over the completed jobs of each ranked permutation."""
+    """Returns the mean of a number over the completed jobs of each ranked permutation."""
     told: dict[int, list[float]] = {}
     for result in analysis.sweep.results:
         value = result.number(name)
