@@ -38,6 +38,7 @@ from neroRL.composition.choices import (
     with_type,
 )
 from neroRL.composition.overrides import override_key, parse
+from neroRL.errors import UsageError
 
 # Keys that Hydra reads while it composes; overriding them needs a separate composition.
 _READ_BY_COMPOSITION = ("hydra.searchpath", "hydra.job.env_copy", "hydra.job.config")
@@ -71,7 +72,12 @@ class ChoosingLoader(ConfigLoaderImpl):
         from_shell: bool = True,
         validate_sweep_overrides: bool = True,
     ) -> DictConfig:
-        """Composes a config; see Hydra's ``ConfigLoader.load_configuration``."""
+        """Composes a config; see Hydra's ``ConfigLoader.load_configuration``.
+
+        Raises:
+            UsageError: an override chooses no config of its group by name.
+        """
+        self._check_choices(overrides)
         held_back = []
         if run_mode == RunMode.MULTIRUN:
             held_back = [text for text in overrides if _is_conditional(text)]
@@ -92,6 +98,16 @@ class ChoosingLoader(ConfigLoaderImpl):
     def telling(self, group: str) -> frozenset[str]:
         """Returns the paths in which the options of a group differ; none for other keys."""
         return telling(list(_contents(_unread(self.repository), group).values()))
+
+    def _check_choices(self, overrides: Sequence[str]) -> None:
+        for override in map(parse, overrides):
+            key = override.key_or_group
+            if override.is_sweep_override() or override.is_delete() or not self._is_group(key):
+                continue
+            if not isinstance(override.value(), str | list):
+                known = ", ".join(self.get_group_options(key))
+                message = f"{key} is a group of configs; expected one of {known}"
+                raise UsageError(f"{override.input_line}: {message}")
 
     def _choices(self, config_name: str, overrides: Sequence[str]) -> _Choosing:
         options: dict[str, str] = {}

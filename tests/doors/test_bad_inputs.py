@@ -245,6 +245,11 @@ FLAG_CASES = {
     "not called like YAML": (["--config=bare.txt"], ["bare.txt", "does not end with .yaml"]),
     "malformed override": (["trainer.gamma=[0.9"], ["trainer.gamma=[0.9"]),
     "unknown group": (["environment=minigird"], ["minigird"]),
+    "no name of a group's config": (
+        ["environment=3"],
+        ["environment=3: environment is a group of configs; expected one of cartpole"],
+    ),
+    "no config of a group": (["tune=null"], ["tune=null: tune is a group of configs"]),
     "max jobs": (["hydra.sweeper.max_jobs=3"], ["48", "max_jobs allows 3"]),
     "unknown policy": (["hydra.sweeper.on_invalid=ignore"], ["on_invalid", "error or skip"]),
     "key swept twice": (
