@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from neroRL.boundary import guarded
@@ -13,8 +15,10 @@ from neroRL.files import check_place, expanded
 from neroRL.records.exits import Exit
 from neroRL.records.results import NUMBERS, JobResult
 from neroRL.records.sweeps import read_sweep
+from neroRL.reporting.comparison import Reported, print_comparison
+from neroRL.reporting.live import PORT, keep_current, serving
 from neroRL.reporting.ranking import CONFIDENCE, rank
-from neroRL.reporting.ranking_files import REPORT, write_files
+from neroRL.reporting.ranking_files import REPORT, REPORT_FILE, write_files
 from neroRL.reporting.summary import print_confirmation, print_summary, print_written
 
 
@@ -26,12 +30,40 @@ def main() -> int:
 def _report_all() -> int:
     arguments = _parser().parse_args()
     places = _places(arguments.sweeps, arguments.out)
-    for sweep, place in places.items():
-        report(sweep, place, arguments.metric, arguments.confidence)
+
+    def report_all() -> bool:
+        found = [
+            report(sweep, place, arguments.metric, arguments.confidence)
+            for sweep, place in places.items()
+        ]
+        if len(found) > 1:
+            print_comparison(found, sys.stdout)
+        return any(one.sweep.has_jobs_left for one in found)
+
+    if arguments.serve:
+        pages = [(out or sweep / REPORT) / REPORT_FILE for sweep, out in places.items()]
+        _serve(report_all, list(places), pages, arguments.port)
+    elif arguments.watch:
+        keep_current(report_all, list(places))
+    else:
+        report_all()
     return Exit.WELL
 
 
-def report(directory: Path, out: Path | None, metric: str, confidence: float) -> None:
+def _serve(
+    report_all: Callable[[], bool], sweeps: Sequence[Path], pages: Sequence[Path], port: int
+) -> None:
+    """Keeps reports current and serves them, until Ctrl-C."""
+    running = threading.Event()
+    running.set()
+    with serving(pages, port, running.is_set) as address, contextlib.suppress(KeyboardInterrupt):
+        print(f"serving: {address} until Ctrl-C", flush=True)
+        keep_current(report_all, sweeps)
+        running.clear()
+        threading.Event().wait()
+
+
+def report(directory: Path, out: Path | None, metric: str, confidence: float) -> Reported:
     """Prints the ranking of a sweep and writes its files.
 
     Args:
@@ -66,6 +98,7 @@ def report(directory: Path, out: Path | None, metric: str, confidence: float) ->
         print_confirmation(confirmed, ranking, sweep.confirmation.record.seeds, sys.stdout)
     for problem in [*sweep.damaged, *([written.warning] if written.warning else [])]:
         print(f"warning: {problem}", file=sys.stderr)
+    return Reported(sweep, ranking, confirmed)
 
 
 def _places(sweeps: list[str], out: str | None) -> dict[Path, Path | None]:
@@ -105,6 +138,15 @@ def _parser() -> argparse.ArgumentParser:
         type=_confidence,
         default=CONFIDENCE,
         help=f"of intervals and ties [default: {CONFIDENCE}]",
+    )
+    parser.add_argument(
+        "--watch", action="store_true", help="report again as jobs end, until all have ended"
+    )
+    parser.add_argument(
+        "--serve", action="store_true", help="the same, with the page on 127.0.0.1 until Ctrl-C"
+    )
+    parser.add_argument(
+        "--port", metavar="<n>", type=int, default=PORT, help=f"of --serve [default: {PORT}]"
     )
     return parser
 

@@ -36,6 +36,12 @@ class RecordedSweep:
     confirmation: RecordedSweep | None = None
 
     @property
+    def has_jobs_left(self) -> bool:
+        """Whether some job of the sweep or of its confirmation has not ended."""
+        below = self.confirmation is not None and self.confirmation.has_jobs_left
+        return len(self.results) < self.record.jobs or below
+
+    @property
     def jobs_a_lap(self) -> int:
         """Counts the jobs in each repetition of the grid."""
         return self.record.jobs // max(self.record.repetitions, 1)

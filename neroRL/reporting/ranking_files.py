@@ -21,6 +21,7 @@ from neroRL.records.results import STATUSES, JobResult, table_cell
 from neroRL.reporting.ranking import OBJECTIVE, Ranked, Ranking
 
 REPORT, RANKING_FILE, BEST_FILE = "report", "ranking.csv", "best.yaml"
+REPORT_FILE = "report.html"
 
 
 class Written(NamedTuple):

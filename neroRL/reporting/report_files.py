@@ -11,9 +11,9 @@ from neroRL.errors import ConfigError
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.analysis.analysis import analyse
 from neroRL.reporting.figures import FIGURES, write_figures
-from neroRL.reporting.page.page import REPORT_FILE, write_page
+from neroRL.reporting.page.page import write_page
 from neroRL.reporting.ranking import Ranking
-from neroRL.reporting.ranking_files import Written, best_config
+from neroRL.reporting.ranking_files import REPORT_FILE, Written, best_config
 
 
 def write_report(

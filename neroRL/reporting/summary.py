@@ -35,7 +35,7 @@ def print_summary(
         stream: to print to.
         retries: whether the same command tries failed jobs again.
     """
-    console = _console(stream)
+    console = console_for(stream)
     counts = {status: sum(result.status == status for result in results) for status in STATUSES}
     shown = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     console.print(f"{len(results)} jobs: {shown or 'none'}")
@@ -76,7 +76,7 @@ def print_confirmation(confirmed: Ranking, tuned: Ranking, seeds: str, stream: T
         seeds: as text.
         stream: to print to.
     """
-    console = _console(stream)
+    console = console_for(stream)
     ranked = [row for row in confirmed.rows if row.rank is not None]
     if not ranked:
         console.print("Confirmation: no job has completed.")
@@ -89,7 +89,7 @@ def print_confirmation(confirmed: Ranking, tuned: Ranking, seeds: str, stream: T
     best = tuned.best.standing.permutation if tuned.best else None
     for row in ranked:
         if row.standing.permutation == best:
-            interval = f" ({_interval(row)})" if row.interval else ""
+            interval = f" ({interval_text(row)})" if row.interval else ""
             told = f"{row.standing.iqm:.4g}{interval}"
             console.print(
                 f"Report {told} for permutation {best}, the best of the sweep: it was not chosen "
@@ -97,7 +97,8 @@ def print_confirmation(confirmed: Ranking, tuned: Ranking, seeds: str, stream: T
             )
 
 
-def _console(stream: TextIO) -> Console:
+def console_for(stream: TextIO) -> Console:
+    """Returns a console that prints values as they are, whatever is in them."""
     # Values are the user's text, so [x] is not markup.
     width = None if stream.isatty() else 160
     return Console(
@@ -105,7 +106,8 @@ def _console(stream: TextIO) -> Console:
     )
 
 
-def _interval(row: Ranked) -> str:
+def interval_text(row: Ranked) -> str:
+    """Returns the bounds of a permutation's interval; empty if it has none."""
     return " to ".join(f"{bound:.4g}" for bound in row.interval or ())
 
 
@@ -162,6 +164,11 @@ def _table(rows: Sequence[Ranked], ranking: Ranking) -> Table:
         cells = [str(standing.permutation), str(standing.runs), f"{standing.iqm:.4g}"]
         if repeated:
             std = "" if row.std is None else f"{row.std:.2g}"
-            cells += [_interval(row), f"{row.mean:.4g}", std, "yes" if row.tied_with_best else "no"]
+            cells += [
+                interval_text(row),
+                f"{row.mean:.4g}",
+                std,
+                "yes" if row.tied_with_best else "no",
+            ]
         table.add_row(*cells, standing.values())
     return table

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from neroRL.records.results import COMPLETED, JobResult
+from neroRL.records.sweep_record import SweepRecord
+from neroRL.records.sweeps import RecordedSweep, read_sweep
 from neroRL.reporting.analysis.observations import Observations, observe
 from neroRL.reporting.ranking import Ranking, rank
 
@@ -57,3 +60,25 @@ def landscape(
     truth = np.array([height(point) for point in points])[:, None]
     seeds = random.normal(size=(1, repetitions)) * noise
     return points, truth + seeds + random.normal(size=(len(points), repetitions)) * noise
+
+
+def sweep_of(
+    directory: Path, axes: Axes, values: np.ndarray, failed: Sequence[JobResult] = (), **told: Any
+) -> RecordedSweep:
+    """A sweep on disk; repetitions that are NaN have no job."""
+    points = grid(axes)
+    repetitions = max(values.shape[1], 1)
+    SweepRecord(
+        base={"trainer": {"updates": 10}, "environment": {"name": "Cart & Pole"}},
+        axes=axes,
+        seed=1,
+        tune="space.yaml",
+        repetitions=repetitions,
+        permutations=len(points),
+        jobs=len(points) * repetitions,
+        **told,
+    ).write(directory)
+    for result in [*jobs(points, values, wall_seconds=60.0, env_steps=1000), *failed]:
+        (directory / result.directory).mkdir(parents=True)
+        result.write(directory / result.directory)
+    return read_sweep(directory)

@@ -9,34 +9,12 @@ import numpy as np
 import pytest
 
 from neroRL.records.results import FAILED, JobResult
-from neroRL.records.sweep_record import SweepRecord
-from neroRL.records.sweeps import read_sweep
 from neroRL.reporting.ranking import rank
 from neroRL.reporting.ranking_files import Written
 from neroRL.reporting.report_files import write_report
-from tests.reporting.landscapes import grid, jobs
+from tests.reporting.landscapes import grid, jobs, sweep_of
 
 EVIL = "</script><script>window.evil=1</script><b onclick='x'>\"&amp;${evil}$x_1$"
-
-
-def sweep_of(directory, axes, values, failed=(), **told):
-    """A sweep on disk; repetitions that are NaN have no job."""
-    points = grid(axes)
-    repetitions = max(values.shape[1], 1)
-    SweepRecord(
-        base={"trainer": {"updates": 10}, "environment": {"name": "Cart & Pole"}},
-        axes=axes,
-        seed=1,
-        tune="space.yaml",
-        repetitions=repetitions,
-        permutations=len(points),
-        jobs=len(points) * repetitions,
-        **told,
-    ).write(directory)
-    for result in [*jobs(points, values, wall_seconds=60.0, env_steps=1000), *failed]:
-        (directory / result.directory).mkdir(parents=True)
-        result.write(directory / result.directory)
-    return read_sweep(directory)
 
 
 def page_of(sweep, out, confirmation=None):

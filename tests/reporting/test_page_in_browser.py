@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from neroRL.reporting.tensorboard import SUMMARIES, Summaries
-from tests.reporting.test_page import page_of, sweep_of
+from tests.reporting.landscapes import sweep_of
+from tests.reporting.test_page import page_of
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [

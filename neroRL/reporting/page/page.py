@@ -19,7 +19,6 @@ from neroRL.reporting.page.parts import ACCENT, PALETTE, Section
 from neroRL.reporting.page.sections import sections
 from neroRL.reporting.ranking import Ranking
 
-REPORT_FILE = "report.html"
 _HERE = Path(__file__).parent
 MOST_OPTIONS = 200
 

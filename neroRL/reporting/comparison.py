@@ -1,0 +1,135 @@
+"""Sweeps side by side: what the best permutation of each reached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+import numpy as np
+from rich.table import Table
+
+from neroRL.config.checks import flat
+from neroRL.records.results import PLACE
+from neroRL.records.sweeps import RecordedSweep
+from neroRL.reporting.ranking import Ranked, Ranking
+from neroRL.reporting.summary import console_for, interval_text
+
+# Keys that change what is trained, and not what the objective measures.
+_SECTIONS = ("environment", "evaluation")
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A sweep and its rankings.
+
+    Attributes:
+        sweep: as its files tell it.
+        ranking: of its permutations.
+        confirmed: ranking of the best ones on fresh seeds, if there is one.
+    """
+
+    sweep: RecordedSweep
+    ranking: Ranking
+    confirmed: Ranking | None = None
+
+    @property
+    def best(self) -> Ranked | None:
+        """The best permutation, with its numbers on fresh seeds where it has some."""
+        best = self.ranking.best
+        if best is None or self.confirmed is None:
+            return best
+        number = best.standing.permutation
+        ranked = (row for row in self.confirmed.rows if row.rank is not None)
+        return next((row for row in ranked if row.standing.permutation == number), best)
+
+
+def print_comparison(reported: Sequence[Reported], stream: TextIO) -> None:
+    """Prints the best permutations of several sweeps, and how far apart the first two are.
+
+    Args:
+        reported: the sweeps, at least two.
+        stream: where to.
+    """
+    console = console_for(stream)
+    console.print("Side by side, the best permutation of each sweep:")
+    table = Table("sweep", "permutation", "runs", "seeds", "iqm", "interval", "values")
+    for one in reported:
+        table.add_row(str(one.sweep.directory), *_cells(one))
+    console.print(table, soft_wrap=False)
+    for other in reported[1:]:
+        for line in _differences(reported[0], other):
+            console.print(line)
+
+
+def difference_interval(ours: Ranked, theirs: Ranked, confidence: float) -> tuple[float, float]:
+    """Returns Welch's interval of the difference of two means (Welch 1947).
+
+    Args:
+        ours: the minuend, with at least two repetitions.
+        theirs: the subtrahend, with at least two repetitions.
+        confidence: of the interval.
+    """
+    from scipy import stats
+
+    samples = [list(row.standing.objectives.values()) for row in (ours, theirs)]
+    test = stats.ttest_ind(*samples, equal_var=False)
+    low, high = test.confidence_interval(confidence)
+    return float(low), float(high)
+
+
+def probability_of_improvement(ours: Ranked, theirs: Ranked) -> float:
+    """Returns how likely a run of one permutation does better than one of another.
+
+    Equal runs count half (Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the
+    Statistical Precipice", section 4.3).
+    """
+    first, second = (np.array(list(row.standing.objectives.values())) for row in (ours, theirs))
+    difference = first[:, None] - second[None, :]
+    return float(((difference > 0.0) + 0.5 * (difference == 0.0)).mean())
+
+
+def _cells(one: Reported) -> list[str]:
+    best = one.best
+    if best is None:
+        return ["none", "0", "", "", "", ""]
+    standing = best.standing
+    seeds = "tuning" if best is one.ranking.best else "fresh"
+    iqm, interval = f"{standing.iqm:.4g}", interval_text(best)
+    return [
+        str(standing.permutation), str(standing.runs), seeds, iqm, interval, standing.values()
+    ]  # fmt: skip
+
+
+def _differences(first: Reported, other: Reported) -> list[str]:
+    names = f"{first.sweep.directory} and {other.sweep.directory}"
+    ours, theirs = first.best, other.best
+    lines = []
+    if ours is not None and theirs is not None:
+        better = 100.0 * probability_of_improvement(ours, theirs)
+        told = f"{names}: a run of the first one's best does better with a chance of {better:.0f} %"
+        if ours.standing.runs > 1 and theirs.standing.runs > 1:
+            share = first.ranking.confidence
+            low, high = difference_interval(ours, theirs, share)
+            told += f"; the means differ by {low:.4g} to {high:.4g} (Welch's {100 * share:g} %)"
+        lines.append(f"{told}.")
+        if ours is first.ranking.best or theirs is other.ranking.best:
+            lines.append("Numbers of tuning seeds are too good by selection; confirm both sweeps.")
+    differing = _measured_differently(first.sweep, other.sweep)
+    if differing:
+        lines.append(
+            f"warning: {names} differ in {', '.join(differing)}; their objectives may not be "
+            "comparable"
+        )
+    return lines
+
+
+def _measured_differently(first: RecordedSweep, other: RecordedSweep) -> list[str]:
+    """The keys of environment and evaluation in which two base configs differ."""
+    ours, theirs = flat(first.record.base), flat(other.record.base)
+    swept = {*first.record.axes, *other.record.axes, *PLACE}
+    return [
+        key
+        for key in dict.fromkeys([*ours, *theirs])
+        if key.startswith(_SECTIONS) and key not in swept and ours.get(key) != theirs.get(key)
+    ]

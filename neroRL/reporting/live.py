@@ -1,0 +1,103 @@
+"""Keeps the reports of sweeps current while they run, and serves them on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from neroRL.errors import UsageError
+from neroRL.records.sweeps import RecordedSweep, read_sweep
+
+HOST = "127.0.0.1"
+PORT = 8000
+SECONDS_BETWEEN = 2.0
+SECONDS_TO_REFRESH = 10
+
+
+def keep_current(report: Callable[[], bool], sweeps: Sequence[Path]) -> None:
+    """Reports again whenever jobs of a sweep have ended, until none are left.
+
+    Args:
+        report: reports on all sweeps, and tells whether jobs are left.
+        sweeps: their directories.
+    """
+    told: list[object] = []
+    left = True
+    while left:
+        began = time.monotonic()
+        found = [_ended(read_sweep(sweep)) for sweep in sweeps]
+        if found != told:
+            told, left = found, report()
+        # A large sweep takes a while: no more than a tenth of the time goes there.
+        if left:
+            time.sleep(max(SECONDS_BETWEEN, 9.0 * (time.monotonic() - began)))
+
+
+def _ended(sweep: RecordedSweep | None) -> object:
+    """What a report tells of the jobs of a sweep: equal if a report would be."""
+    if sweep is None:
+        return None
+    jobs = [(job.permutation, job.repetition, job.status, job.objective) for job in sweep.results]
+    return sweep.record, jobs, sweep.damaged, _ended(sweep.confirmation)
+
+
+@contextlib.contextmanager
+def serving(pages: Sequence[Path], port: int, changing: Callable[[], bool]) -> Iterator[str]:
+    """Serves pages on 127.0.0.1 while the block runs, and yields their address.
+
+    Args:
+        pages: the files, which may change; one alone is served as ``/``, several below a list.
+        port: of the server; 0 picks a free one.
+        changing: tells whether browsers should ask again.
+
+    Raises:
+        UsageError: the port cannot be used.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = _content(pages, self.path)
+            self.send_response(HTTPStatus.NOT_FOUND if content is None else HTTPStatus.OK)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Cache-Control", "no-store")
+            if changing():
+                self.send_header("Refresh", str(SECONDS_TO_REFRESH))
+            self.end_headers()
+            self.wfile.write(b"not found" if content is None else content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keeps the console for the ranking."""
+
+    try:
+        server = ThreadingHTTPServer((HOST, port), Handler)
+    except (OSError, OverflowError) as error:
+        message = f"--port: {port} cannot be used ({error}); --port=0 picks a free one"
+        raise UsageError(message) from error
+    thread = threading.Thread(target=server.serve_forever, name="report-server", daemon=True)
+    with server:
+        thread.start()
+        try:
+            yield f"http://{HOST}:{server.server_address[1]}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _content(pages: Sequence[Path], path: str) -> bytes | None:
+    """The page of an address; None if there is none."""
+    if path == "/" and len(pages) > 1:
+        names = (page.resolve().parent.parent.name for page in pages)
+        links = (f'<li><a href="/{i}">{html.escape(name)}</a>' for i, name in enumerate(names))
+        return f"<!doctype html><title>Sweeps</title><ul>{''.join(links)}</ul>".encode()
+    number = "0" if path == "/" else path.removeprefix("/")
+    if not number.isdecimal() or int(number) >= len(pages):
+        return None
+    with contextlib.suppress(OSError):  # it is being written for the first time
+        return pages[int(number)].read_bytes()
+    return None

@@ -1,0 +1,111 @@
+"""``nreport --watch`` and ``--serve`` beside a sweep that goes on, and two sweeps side by side."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+
+from tests.doors.sweeps import PROJECT, wait_for
+from tests.reporting.landscapes import sweep_of
+
+
+@pytest.fixture
+def running(tmp_path):
+    """A sweep of two jobs, of which one has ended, and what ends the other."""
+    sweep = tmp_path / "run"
+    sweep.mkdir()
+    sweep_of(sweep, {"a.b": [1, 2]}, np.array([[1.0], [2.0]]))
+    result = sweep / "1/0/result.json"
+    text = result.read_text()
+    result.unlink()
+
+    def end() -> None:
+        result.with_suffix(".new").write_text(text)
+        result.with_suffix(".new").rename(result)
+
+    return sweep, end
+
+
+def _start(sweep, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "neroRL.report", str(sweep), *arguments],
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _rows(sweep) -> int:
+    path = sweep / "report/ranking.csv"
+    return len(path.read_text().splitlines()) - 1 if path.exists() else 0
+
+
+def test_watching_ends_with_the_sweep(running):
+    sweep, end = running
+    process = _start(sweep, "--watch")
+    wait_for(lambda: (sweep / "report/report.html").exists() and _rows(sweep) == 1)
+    end()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert _rows(sweep) == 2
+    assert "1 of 2 jobs have ended" in output
+    assert "2 of 2 jobs have ended" in output
+
+
+def test_the_page_is_served_while_the_sweep_runs(running):
+    sweep, end = running
+    process = _start(sweep, "--serve", "--port=0")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if address := re.match(r"serving: (http://127\.0\.0\.1:\d+/)", line):
+            break
+    else:
+        pytest.fail("it did not serve")
+
+    def page():
+        try:
+            with urllib.request.urlopen(address[1]) as answer:
+                return answer.headers, answer.read().decode()
+        except urllib.error.HTTPError:  # not written yet
+            return {}, ""
+
+    wait_for(lambda: "Permutation 0" in page()[1])
+    assert page()[0]["Refresh"]
+    end()
+    wait_for(lambda: "Permutation 1" in page()[1] and "Refresh" not in page()[0])
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{address[1]}../sweep.yaml")
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+
+
+def test_a_port_that_is_taken_is_refused(running, door):
+    sweep, _ = running
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        outcome = door("nreport", [str(sweep), "--serve", f"--port={taken.getsockname()[1]}"])
+    assert outcome.status == 2
+    assert "--port=0 picks a free one" in outcome.err
+
+
+def test_two_sweeps_side_by_side(tmp_path, door):
+    for name, mean in (("a", 0.0), ("b", 5.0)):
+        (tmp_path / name).mkdir()
+        values = np.random.default_rng(0).normal(mean, 1.0, size=(2, 5))
+        sweep_of(tmp_path / name, {"a.b": [1, 2]}, values)
+    outcome = door("nreport", ["a", "b"])
+    assert outcome.status == 0, outcome.err
+    assert "a and b: a run of the first one's best does better with a chance of 0 %" in outcome.out
+    assert (tmp_path / "b/report/report.html").exists()
