@@ -103,6 +103,7 @@ def test_more_repetitions_are_more_laps(door, finished):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.slow
 def test_a_key_can_be_added(door, finished, tmp_path):
     """Finished permutations have the base config's value of it."""
     space = tmp_path / "space.yaml"

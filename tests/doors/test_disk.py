@@ -29,6 +29,7 @@ def small_disk(tmp_path):
     pytest.skip("needs the right to mount a file system")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("long")
 def test_a_full_disk_loses_nothing(command, small_disk, tmp_path):
     """Case 44: checkpoints and results that are there stay whole, and the sweep continues."""

@@ -96,7 +96,10 @@ def ending(tiny, tmp_path, monkeypatch):
     return write
 
 
-@pytest.mark.parametrize("when", ["starting", "training", "saving"])
+@pytest.mark.parametrize(
+    "when",
+    ["training", *(pytest.param(name, marks=pytest.mark.slow) for name in ("starting", "saving"))],
+)
 def test_every_job_is_accounted_for_under_its_own_name(ending, tmp_path, when):
     ending(when=when)
     process = start(tmp_path, *ARGUMENTS, "hydra.sweeper.n_jobs=2")
@@ -207,7 +210,16 @@ gymnasium.register("Waiting-v0", Waiting)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGSEGV])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        *(
+            pytest.param(other, marks=pytest.mark.slow)
+            for other in (signal.SIGINT, signal.SIGKILL, signal.SIGSEGV)
+        ),
+    ],
+)
 def test_an_idle_worker_that_ends_takes_no_job_with_it(tiny, tmp_path, number):
     (tmp_path / "waiting_environment.py").write_text(WAITING)
     environment = "type: CartPole\n  name: CartPole-v1"

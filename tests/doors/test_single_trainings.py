@@ -35,6 +35,7 @@ def _model(job: Path) -> dict[str, torch.Tensor]:
     return torch.load(job / "checkpoints/run-2.pt", weights_only=True)["model"]
 
 
+@pytest.mark.slow
 def test_trainings_that_start_at_the_same_time(door, tiny, tmp_path):
     """The time of their start is the year here, so that all start at the same one."""
     seeds = range(1, 5)

@@ -52,7 +52,9 @@ def test_fail_fast_stops_the_sweep(command, failing, tmp_path):
 
 
 @pytest.mark.usefixtures("long")
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_an_interrupted_sweep_continues_bit_for_bit(command, tmp_path, number):
     process = start(tmp_path, *ARGUMENTS)
     wait_for(lambda: list(tmp_path.glob("out/run/*/0/checkpoints/run-*.pt")))

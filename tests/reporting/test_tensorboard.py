@@ -196,6 +196,7 @@ beta_schedule:
 DECAY = "trainer.beta_schedule.max_decay_steps"
 
 
+@pytest.mark.slow
 def test_sweeps_below_one_directory_are_told_apart(door, tiny, tmp_path):
     """Real ones, with equal and with other axes, one of them extended and renumbered."""
     (tmp_path / "space.yaml").write_text(SPACE)

@@ -175,7 +175,10 @@ class _LastFirst(Schedule):
     "runner",
     [
         ["hydra.sweeper.n_jobs=1"],
-        ["hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "hydra.sweeper.max_batch_size=1"],
+        pytest.param(
+            ["hydra/launcher=joblib", "hydra.launcher.n_jobs=1", "hydra.sweeper.max_batch_size=1"],
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["pool", "launcher"],
 )
