@@ -17,6 +17,7 @@ from neroRL.records.results import NUMBERS, JobResult
 from neroRL.records.sweeps import read_sweep
 from neroRL.reporting.comparison import Reported, print_comparison
 from neroRL.reporting.live import PORT, keep_current, serving
+from neroRL.reporting.optuna_study import write_study
 from neroRL.reporting.ranking import CONFIDENCE, rank
 from neroRL.reporting.ranking_files import REPORT, REPORT_FILE, write_files
 from neroRL.reporting.summary import print_confirmation, print_summary, print_written
@@ -30,6 +31,9 @@ def main() -> int:
 def _report_all() -> int:
     arguments = _parser().parse_args()
     places = _places(arguments.sweeps, arguments.out)
+
+    if arguments.optuna and len(places) > 1:
+        raise UsageError("--optuna: one sweep at a time becomes a study")
 
     def report_all() -> bool:
         found = [
@@ -47,6 +51,10 @@ def _report_all() -> int:
         keep_current(report_all, list(places))
     else:
         report_all()
+    if arguments.optuna:
+        study = expanded(arguments.optuna)
+        write_study(study, read_sweep(next(iter(places))), arguments.metric)
+        print(f"study:   optuna-dashboard sqlite:///{study}")
     return Exit.WELL
 
 
@@ -138,6 +146,9 @@ def _parser() -> argparse.ArgumentParser:
         type=_confidence,
         default=CONFIDENCE,
         help=f"of intervals and ties [default: {CONFIDENCE}]",
+    )
+    parser.add_argument(
+        "--optuna", metavar="<file>", help="also write the sweep as an Optuna study (SQLite)"
     )
     parser.add_argument(
         "--watch", action="store_true", help="report again as jobs end, until all have ended"

@@ -1,0 +1,48 @@
+"""A sweep as an Optuna study, read back by Optuna."""
+
+from __future__ import annotations
+
+import numpy as np
+import optuna
+from optuna.trial import TrialState
+
+from neroRL.records.results import FAILED, STOPPED, JobResult
+from tests.reporting.landscapes import sweep_of
+
+AXES = {"a.rate": [0.1, 0.2], "b.memory": [None, "gru"], "c.sizes": [[8, 8], [16]]}
+
+
+def test_optuna_reads_every_job(tmp_path, door):
+    directory = tmp_path / "run"
+    directory.mkdir()
+    values = np.random.default_rng(0).normal(size=(8, 2))
+    values[6:] = np.nan
+    rest = {"a.rate": 0.2, "b.memory": "gru"}
+    ended = [
+        JobResult(6, 0, 0, FAILED, {**rest, "c.sizes": [8, 8]}, directory="6/0", error="no luck"),
+        JobResult(7, 0, 0, STOPPED, {**rest, "c.sizes": [16]}, objective=1.0, directory="7/0"),
+    ]
+    sweep_of(directory, AXES, values, ended, id="run-1")
+    outcome = door("nreport", ["run", "--optuna=studies/run.db"])
+    assert outcome.status == 0, outcome.err
+    storage = f"sqlite:///{tmp_path}/studies/run.db"
+    study = optuna.load_study(study_name="run-1", storage=storage)
+    assert study.direction.name == "MAXIMIZE"
+    states = [trial.state for trial in study.trials]
+    assert states.count(TrialState.COMPLETE) == 12
+    told = {(t.user_attrs["permutation"], t.user_attrs["repetition"]): t for t in study.trials}
+    for (permutation, repetition), value in np.ndenumerate(values[:6]):
+        assert told[permutation, repetition].value == value
+    assert told[1, 0].params == {"a.rate": 0.1, "b.memory": "null", "c.sizes": "[16]"}
+    assert told[6, 0].state is TrialState.FAIL
+    assert told[6, 0].user_attrs["error"] == "no luck"
+    assert told[7, 0].state is TrialState.PRUNED
+    best = np.unravel_index(np.nanargmax(values), values.shape)
+    assert study.best_trial.user_attrs["permutation"] == best[0]
+    importance = optuna.importance.get_param_importances(
+        study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
+    )
+    assert set(importance) == set(AXES)
+    again = door("nreport", ["run", "--optuna=studies/run.db"])
+    assert again.status == 2
+    assert "nothing is overwritten" in again.err
