@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-import numpy as np
 from rich.table import Table
 
 from neroRL.config.checks import flat
 from neroRL.records.results import PLACE
 from neroRL.records.sweeps import RecordedSweep
-from neroRL.reporting.ranking import Ranked, Ranking
+from neroRL.reporting.analysis.comparisons import probabilities
+from neroRL.reporting.ranking import Ranked, Ranking, confirmed_best, objectives_table
 from neroRL.reporting.summary import console_for, interval_text
 
 # Keys that change what is trained, and not what the objective measures.
@@ -36,12 +36,7 @@ class Reported:
     @property
     def best(self) -> Ranked | None:
         """The best permutation, with its numbers on fresh seeds where it has some."""
-        best = self.ranking.best
-        if best is None or self.confirmed is None:
-            return best
-        number = best.standing.permutation
-        ranked = (row for row in self.confirmed.rows if row.rank is not None)
-        return next((row for row in ranked if row.standing.permutation == number), best)
+        return confirmed_best(self.ranking, self.confirmed) or self.ranking.best
 
 
 def print_comparison(reported: Sequence[Reported], stream: TextIO) -> None:
@@ -78,17 +73,6 @@ def difference_interval(ours: Ranked, theirs: Ranked, confidence: float) -> tupl
     return float(low), float(high)
 
 
-def probability_of_improvement(ours: Ranked, theirs: Ranked) -> float:
-    """Returns how likely a run of one permutation does better than one of another.
-
-    Equal runs count half (Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the
-    Statistical Precipice", section 4.3).
-    """
-    first, second = (np.array(list(row.standing.objectives.values())) for row in (ours, theirs))
-    difference = first[:, None] - second[None, :]
-    return float(((difference > 0.0) + 0.5 * (difference == 0.0)).mean())
-
-
 def _cells(one: Reported) -> list[str]:
     best = one.best
     if best is None:
@@ -106,7 +90,8 @@ def _differences(first: Reported, other: Reported) -> list[str]:
     ours, theirs = first.best, other.best
     lines = []
     if ours is not None and theirs is not None:
-        better = 100.0 * probability_of_improvement(ours, theirs)
+        runs, others = objectives_table([ours.standing]), objectives_table([theirs.standing])
+        better = 100.0 * probabilities(runs[0], others)[0]
         told = f"{names}: a run of the first one's best does better with a chance of {better:.0f} %"
         if ours.standing.runs > 1 and theirs.standing.runs > 1:
             share = first.ranking.confidence

@@ -83,7 +83,7 @@ def _empty(text: str) -> Figure:
 
 
 def _ranking(analysis: Analysis) -> Figure:
-    rows = [row for row in analysis.ranking.rows[:MOST_RANKED] if row.rank is not None]
+    rows = analysis.ranking.ranked[:MOST_RANKED]
     if not rows:
         return _empty("No permutation is ranked.")
     figure = Figure(figsize=(5.5, 0.7 + 0.22 * len(rows)))

@@ -88,6 +88,11 @@ class Ranking:
     more_repetitions: int | None
 
     @property
+    def ranked(self) -> list[Ranked]:
+        """The permutations with a rank."""
+        return [row for row in self.rows if row.rank is not None]
+
+    @property
     def best(self) -> Ranked | None:
         """The best permutation, if any has completed a repetition."""
         return self.rows[0] if self.rows and self.rows[0].rank is not None else None
@@ -113,7 +118,7 @@ def rank(
         confidence: of intervals and ties, between 0 and 1.
     """
     compared = standings(results, jobs_a_lap, metric)
-    table = _table(compared)
+    table = objectives_table(compared)
     intervals = _intervals(table, confidence)
     level = (1.0 - confidence) / max(len(compared) - 1, 1)  # Bonferroni
     tied = ties(table, level)
@@ -129,6 +134,19 @@ def rank(
     rows += [_row(None, one, None, False, jobs[one.permutation]) for one in unranked]
     more = repetitions_missing(table[0] - table[1], level) if len(table) > 1 else None
     return Ranking(rows, metric, confidence, more)
+
+
+def confirmed_best(ranking: Ranking, confirmation: Ranking | None) -> Ranked | None:
+    """Returns the best permutation of a sweep with its numbers on fresh seeds, if it has any.
+
+    Args:
+        ranking: of the tuning jobs.
+        confirmation: of the best permutations on fresh seeds.
+    """
+    if ranking.best is None or confirmation is None:
+        return None
+    number = ranking.best.standing.permutation
+    return next((row for row in confirmation.ranked if row.standing.permutation == number), None)
 
 
 def bootstrap_interval(samples: Values, confidence: float) -> Values:
@@ -220,8 +238,8 @@ def repetitions_missing(differences: Values, level: float) -> int | None:
     return int(enough.argmax()) + 1 if enough.any() else None
 
 
-def _table(compared: Sequence[Standing]) -> Values:
-    """Objectives of shape (permutations, repetitions), NaN where there is none."""
+def objectives_table(compared: Sequence[Standing]) -> Values:
+    """Returns objectives of shape (permutations, repetitions), NaN where there is none."""
     width = max((max(one.objectives) + 1 for one in compared), default=0)
     table = np.full((len(compared), width), np.nan)
     for row, one in zip(table, compared, strict=True):

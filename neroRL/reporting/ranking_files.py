@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,11 +31,13 @@ class Written(NamedTuple):
         table: the ranking.
         best: the config of the best permutation, if there is one.
         warning: the reason if a best permutation has no config.
+        config: of the best permutation, written or not.
     """
 
     table: Path
     best: Path | None = None
     warning: str | None = None
+    config: Mapping[str, Any] | None = None
 
 
 def write_files(
@@ -58,15 +60,17 @@ def write_files(
     """
     table, path = (out or sweep / REPORT) / RANKING_FILE, (out or sweep) / BEST_FILE
     write_table(table, ranking, keys)
+    config = warning = None
+    if ranking.best is not None:
+        try:
+            config = best_config(sweep, ranking.best, results)
+        except ConfigError as error:
+            warning = f"no {path}: {error}"
     if out is None and ranking.metric != OBJECTIVE:
-        return Written(table)
-    try:
-        if ranking.best is not None:
-            write_best(path, sweep, ranking.best, results)
-            return Written(table, path)
-        warning = None
-    except ConfigError as error:
-        warning = f"no {path}: {error}"
+        return Written(table, config=config)
+    if ranking.best is not None and config is not None:
+        write_best(path, ranking.best, config)
+        return Written(table, path, config=config)
     path.unlink(missing_ok=True)  # one of an earlier ranking may be of another permutation
     return Written(table, None, warning)
 
@@ -110,20 +114,16 @@ def _values(row: Ranked, keys: Sequence[str]) -> list[Any]:
     ]
 
 
-def write_best(path: Path, sweep: Path, best: Ranked, results: Sequence[JobResult]) -> None:
+def write_best(path: Path, best: Ranked, config: Mapping[str, Any]) -> None:
     """Writes the complete config of the best permutation, for ``ntrain --config``.
 
     Args:
         path: of the file.
-        sweep: the sweep's directory.
         best: the permutation.
-        results: of the sweep.
-
-    Raises:
-        ConfigError: the job's config is missing, damaged, or only makes sense inside the job.
+        config: of it.
     """
     head = f"# permutation {best.standing.permutation}: {best.standing.values()}\n"
-    write_text(path, head + dump_yaml(escaped(best_config(sweep, best, results))))
+    write_text(path, head + dump_yaml(escaped(config)))
 
 
 def best_config(sweep: Path, best: Ranked, results: Sequence[JobResult]) -> dict[str, Any]:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neroRL.errors import ConfigError
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.analysis.analysis import analyse
 from neroRL.reporting.figures import FIGURES, write_figures
 from neroRL.reporting.page.page import write_page
 from neroRL.reporting.ranking import Ranking
-from neroRL.reporting.ranking_files import REPORT_FILE, Written, best_config
+from neroRL.reporting.ranking_files import REPORT_FILE, Written
 
 
 def write_report(
@@ -36,13 +35,7 @@ def write_report(
         The path of the page.
     """
     analysis = analyse(sweep, ranking)
-    config = None
-    if ranking.best is not None:
-        try:
-            config = best_config(sweep.directory, ranking.best, sweep.results)
-        except ConfigError:  # written.warning tells why
-            config = None
     page = directory / REPORT_FILE
-    write_page(page, analysis, written.best, config, confirmation)
+    write_page(page, analysis, written.best, written.config, confirmation)
     write_figures(directory / FIGURES, analysis)
     return page

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from neroRL.records.results import COMPLETED, FAILED, STATUSES, TABLE_FILE, JobResult
-from neroRL.reporting.ranking import TRUSTED_RUNS, Ranked, Ranking
+from neroRL.reporting.ranking import TRUSTED_RUNS, Ranked, Ranking, confirmed_best
 from neroRL.reporting.ranking_files import Written
 
 MOST_ROWS = 10
@@ -39,7 +39,7 @@ def print_summary(
     counts = {status: sum(result.status == status for result in results) for status in STATUSES}
     shown = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     console.print(f"{len(results)} jobs: {shown or 'none'}")
-    ranked = [row for row in ranking.rows if row.rank is not None]
+    ranked = ranking.ranked
     if ranked:
         console.print(f"{ranking.metric} of the best permutations, over their repetitions:")
         console.print(_table(ranked[:MOST_ROWS], ranking), soft_wrap=False)
@@ -77,7 +77,7 @@ def print_confirmation(confirmed: Ranking, tuned: Ranking, seeds: str, stream: T
         stream: to print to.
     """
     console = console_for(stream)
-    ranked = [row for row in confirmed.rows if row.rank is not None]
+    ranked = confirmed.ranked
     if not ranked:
         console.print("Confirmation: no job has completed.")
         return
@@ -86,15 +86,14 @@ def print_confirmation(confirmed: Ranking, tuned: Ranking, seeds: str, stream: T
     if ranked[0].standing.runs > 1:
         for line in certainty(confirmed):
             console.print(line)
-    best = tuned.best.standing.permutation if tuned.best else None
-    for row in ranked:
-        if row.standing.permutation == best:
-            interval = f" ({interval_text(row)})" if row.interval else ""
-            told = f"{row.standing.iqm:.4g}{interval}"
-            console.print(
-                f"Report {told} for permutation {best}, the best of the sweep: it was not chosen "
-                "by these results."
-            )
+    best = confirmed_best(tuned, confirmed)
+    if best is not None:
+        interval = f" ({interval_text(best)})" if best.interval else ""
+        console.print(
+            f"Report {best.standing.iqm:.4g}{interval} for permutation "
+            f"{best.standing.permutation}, the best of the sweep: it was not chosen by these "
+            "results."
+        )
 
 
 def console_for(stream: TextIO) -> Console:

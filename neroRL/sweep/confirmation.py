@@ -71,7 +71,7 @@ def prepare(plan: SweepPlan, sweep: SweepRecord, ranking: Ranking) -> Confirmati
     """
     directory = confirmation_of(plan.directory)
     earlier = read_record(directory)
-    best = [row.standing.permutation for row in ranking.rows if row.rank is not None]
+    best = [row.standing.permutation for row in ranking.ranked]
     chosen = {*best[: plan.options.confirm], *permutations_with_jobs(directory)}
     repetitions = max(plan.options.confirm_repetitions, earlier.repetitions if earlier else 0)
     record = replace(

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from neroRL.reporting.analysis.comparisons import probabilities
 from neroRL.reporting.comparison import (
     Reported,
     difference_interval,
     print_comparison,
-    probability_of_improvement,
 )
 from neroRL.reporting.ranking import rank
 from tests.reporting.landscapes import grid, jobs, sweep_of
@@ -35,7 +35,7 @@ def test_two_sweeps_are_compared_by_their_best(tmp_path):
     assert first.best is not None
     assert second.best is not None
     pairs = [(a > b) + 0.5 * (a == b) for a in ours for b in theirs]
-    assert probability_of_improvement(first.best, second.best) == pytest.approx(np.mean(pairs))
+    assert probabilities(ours, theirs[None]) == pytest.approx([np.mean(pairs)])
     # Welch's interval, by the formula.
     a, b = ours.var(ddof=1) / 6, theirs.var(ddof=1) / 6
     freedom = (a + b) ** 2 / (a**2 / 5 + b**2 / 5)
@@ -46,6 +46,7 @@ def test_two_sweeps_are_compared_by_their_best(tmp_path):
     stream = io.StringIO()
     print_comparison([first, second], stream)
     assert f"{first.best.standing.iqm:.4g}" in stream.getvalue()
+    assert f"does better with a chance of {100.0 * np.mean(pairs):.0f} %" in stream.getvalue()
     assert "too good by selection" in stream.getvalue()
 
 

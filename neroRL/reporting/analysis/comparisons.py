@@ -13,7 +13,7 @@ from neroRL.reporting.analysis.observations import ABSENT, Axis, Levels, Observa
 
 @dataclass(frozen=True)
 class Pair:
-    """What permutations reached by the choices of two axes.
+    """A table of the means by the choices of two axes.
 
     Attributes:
         first: the rows.
@@ -55,19 +55,26 @@ def _pair(observed: Observations, one: int, two: int) -> Pair:
 def probabilities_of_improvement(observed: Observations) -> Sequence[float]:
     """Returns how likely a run of the best permutation does better than one of each other.
 
-    All pairs of runs are compared, equal ones count half (Agarwal et al. 2021, "Deep Reinforcement
-    Learning at the Edge of the Statistical Precipice", section 4.3, for one task).
-
     Args:
         observed: permutations and what they reached, best first.
 
     Returns:
         One probability for each permutation after the first.
     """
-    if not len(observed.values):
-        return []
-    best = np.sort(observed.values[0][np.isfinite(observed.values[0])])
-    others = observed.values[1:]
+    return probabilities(observed.values[0], observed.values[1:]) if len(observed.values) else []
+
+
+def probabilities(runs: Values, others: Values) -> list[float]:
+    """Returns how likely a run does better than one of each other permutation.
+
+    All pairs of runs are compared, equal ones count half (Agarwal et al. 2021, "Deep Reinforcement
+    Learning at the Edge of the Statistical Precipice", section 4.3, for one task).
+
+    Args:
+        runs: of a permutation, of shape (repetitions,); NaN where there is none.
+        others: of the others, of shape (permutations, repetitions); NaN where there is none.
+    """
+    best = np.sort(runs[np.isfinite(runs)])
     known = np.isfinite(others)
     above = len(best) - np.searchsorted(best, others, side="right")
     equal = len(best) - np.searchsorted(best, others, side="left") - above

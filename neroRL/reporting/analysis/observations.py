@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neroRL.reporting.cells import cell
-from neroRL.reporting.ranking import Ranking
+from neroRL.reporting.ranking import Ranking, objectives_table
 
 ABSENT = -1
 
@@ -84,11 +84,7 @@ def observe(ranking: Ranking, axes: Mapping[str, Sequence[Any]]) -> Observations
         ranking: of the sweep.
         axes: the swept keys and their choices, in grid order.
     """
-    standings = [row.standing for row in ranking.rows if row.rank is not None]
-    width = max((max(one.objectives) + 1 for one in standings), default=0)
-    values = np.full((len(standings), width), np.nan)
-    for row, one in zip(values, standings, strict=True):
-        row[list(one.objectives)] = list(one.objectives.values())
+    standings = [row.standing for row in ranking.ranked]
     columns: list[tuple[tuple[str, ...], tuple[str, ...], Levels]] = []
     for key, choices in axes.items():
         texts = [text_of(one.overrides[key]) if key in one.overrides else None for one in standings]
@@ -107,7 +103,7 @@ def observe(ranking: Ranking, axes: Mapping[str, Sequence[Any]]) -> Observations
         levels=np.stack(levels_of_all, axis=1)
         if levels_of_all
         else np.zeros((len(standings), 0), np.int64),
-        values=values,
+        values=objectives_table(standings),
     )
 
 

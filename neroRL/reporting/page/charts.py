@@ -21,7 +21,6 @@ from neroRL.reporting.page.parts import (
     number,
     span,
 )
-from neroRL.reporting.ranking import Ranked
 
 MOST_RANKED = 30
 MOST_POINTS = 1000
@@ -36,14 +35,9 @@ def description(figure: go.Figure) -> dict[str, Any]:
     return content
 
 
-def ranked(analysis: Analysis) -> list[Ranked]:
-    """Returns the rows that have a rank."""
-    return [row for row in analysis.ranking.rows if row.rank is not None]
-
-
 def ranking_chart(analysis: Analysis) -> Chart:
     """Draws the interquartile mean of the best permutations with its interval."""
-    rows, metric = ranked(analysis), analysis.ranking.metric
+    rows, metric = analysis.ranking.ranked, analysis.ranking.metric
     shown = rows[:MOST_RANKED]
     figure = go.Figure()
     for tied, colour, name in ((True, ACCENT, "tied with the best"), (False, MUTED, "worse")):
@@ -97,7 +91,7 @@ def _told(analysis: Analysis, row: int) -> str:
 
 def ranking_table(analysis: Analysis) -> Table:
     """Returns the ranking as a table."""
-    rows = ranked(analysis)
+    rows = analysis.ranking.ranked
     confidence = f"{100 * analysis.ranking.confidence:g} % interval"
     improvement = [None, *analysis.improvement]
     return Table(
@@ -267,7 +261,7 @@ def scatter_chart(
         title: of the other number.
         across: that number for each ranked row; rows without one are left out.
     """
-    rows, metric = ranked(analysis), analysis.ranking.metric
+    rows, metric = analysis.ranking.ranked, analysis.ranking.metric
     points = [(x, i) for i, x in enumerate(across[:MOST_POINTS]) if x is not None]
     figure = go.Figure()
     figure.add_scatter(

@@ -17,7 +17,7 @@ from neroRL.reporting.ranking import Ranking
 def sections(analysis: Analysis, confirmation: Ranking | None = None) -> list[Section]:
     """Returns the sections that the numbers of a sweep allow, in order."""
     found = [] if confirmation is None else [_confirmation(confirmation)]
-    if charts.ranked(analysis):
+    if analysis.ranking.ranked:
         found += [_ranking(analysis), _curves(analysis), *_axes(analysis), *_beside(analysis)]
     found += [_cost(analysis), _endings(analysis)]
     return found
@@ -48,7 +48,7 @@ def _confirmation(confirmed: Ranking) -> Section:
 
 
 def _ranking(analysis: Analysis) -> Section:
-    rows = charts.ranked(analysis)
+    rows = analysis.ranking.ranked
     confidence = f"{100 * analysis.ranking.confidence:g} %"
     texts = [
         f"Each dot is the interquartile mean of a permutation over its repetitions, its line the "
@@ -77,7 +77,7 @@ def _curves(analysis: Analysis) -> Section:
     if not analysis.curves:
         text = "The event files of these jobs are not here, so there are no curves."
         return Section("curves", "Learning curves", [text])
-    total = len(charts.ranked(analysis))
+    total = len(analysis.ranking.ranked)
     texts = [
         "Mean training reward over environment steps, and its Student's t interval over "
         "repetitions. The best six of those chosen are in colour."
@@ -127,7 +127,7 @@ def _axes(analysis: Analysis) -> list[Section]:
             notes=[
                 note
                 for note in [
-                    left_out(axis_charts.MOST_LINES, len(charts.ranked(analysis)), "permutations"),
+                    left_out(axis_charts.MOST_LINES, len(analysis.ranking.ranked), "permutations"),
                     left_out(axis_charts.MOST_AXES, len(analysis.observed.axes), "axes"),
                 ]
                 if note
@@ -242,14 +242,14 @@ def _means(analysis: Analysis, name: str) -> list[float | None]:
         value = result.number(name)
         if value is not None and result.status == "completed":
             told.setdefault(result.permutation, []).append(value)
-    numbers = [row.standing.permutation for row in charts.ranked(analysis)]
+    numbers = [row.standing.permutation for row in analysis.ranking.ranked]
     return [float(np.mean(told[one])) if one in told else None for one in numbers]
 
 
 def _cost(analysis: Analysis) -> Section:
     costs = analysis.costs
     shown = []
-    if charts.ranked(analysis):
+    if analysis.ranking.ranked:
         minutes = [None if v is None else v / 60.0 for v in _means(analysis, "wall_seconds")]
         shown = [charts.scatter_chart(analysis, "cost-chart", "minutes a job", minutes)]
     return Section("cost", "Cost", ["What the jobs took.", *_saved(costs)], shown, [_sums(costs)])

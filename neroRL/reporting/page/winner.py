@@ -14,7 +14,7 @@ from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.analysis.observations import text_of
 from neroRL.reporting.page.parts import MOST_ROWS, Table, left_out, number, span
-from neroRL.reporting.ranking import Ranking
+from neroRL.reporting.ranking import Ranking, confirmed_best
 from neroRL.reporting.summary import certainty
 
 _NO_DIFFERENCE = (*PLACE, "seed")
@@ -48,11 +48,8 @@ def headline(ranking: Ranking, confirmation: Ranking | None) -> Headline:
     """
     if ranking.best is None:
         return Headline("No permutation is ranked yet.", "No completed job has a result.", [])
-    best = ranking.best
-    for row in confirmation.rows if confirmation is not None else ():
-        if row.rank is not None and row.standing.permutation == best.standing.permutation:
-            best = row
-    confirmed = best is not ranking.best
+    confirmed = confirmed_best(ranking, confirmation)
+    best = confirmed or ranking.best
     told = confirmation if confirmation is not None and confirmed else ranking
     standing = best.standing
     interval = f", {100 * told.confidence:g} % interval {span(best.interval)}"
