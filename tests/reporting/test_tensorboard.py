@@ -284,15 +284,13 @@ def test_events_of_older_versions_become_part_of_the_run(tmp_path):
     assert content.count(b"session_end_info") == 1
 
 
-@pytest.fixture(params=["false", "auto"])
-def any_loader(request, tmp_path):
-    """A server with TensorBoard's own reader of event files, and one with its faster one."""
-    with _tensorboard(tmp_path, request.param) as address:
-        yield address
+@pytest.mark.parametrize("load_fast", ["false", "auto"])
+def test_a_job_that_was_cut_off_is_one_curve_and_one_session(tmp_path, load_fast):
+    """Killed after update 5 and continued from 3, then failed after 6 and continued from there.
 
-
-def test_a_job_that_was_cut_off_is_one_curve_and_one_session(tmp_path, any_loader):
-    """Killed after update 5 and continued from 3, then failed after 6 and continued from there."""
+    Both of TensorBoard's readers of event files start when all of it is written: a server that has
+    seen the failure keeps it.
+    """
     write_sweep_hparams(tmp_path, {"trainer.gamma": [0.9]}, METRICS)
     for begin, end, success in ((0, 5, "killed"), (3, 6, False), (6, 8, True)):
         summaries = Summaries(tmp_path / "0/0/summaries", "gamma=0.9")
@@ -302,19 +300,20 @@ def test_a_job_that_was_cut_off_is_one_curve_and_one_session(tmp_path, any_loade
             summaries.scalars(update, update, {"episode/reward_mean": float(begin)})
         summaries.close(success=None if success == "killed" else success)
         time.sleep(1.1)  # files are read in the order of their seconds
-    points = _eventually(
-        lambda: _get(
-            f"{any_loader}/data/plugin/scalars/scalars"
-            "?run=0/0/summaries/gamma%3D0.9&tag=episode/reward_mean&format=json"
-        ),
-        lambda answer: len(answer) == 8,
-    )
-    assert [step for _, step, _ in points] == list(range(1, 9))
-    assert [value for _, _, value in points] == [0.0] * 3 + [3.0] * 3 + [6.0] * 2
-    table = _eventually(
-        lambda: _table(any_loader),
-        lambda answer: "STATUS_SUCCESS" in str(answer),  # the last record may not be loaded yet
-    )
+    with _tensorboard(tmp_path, load_fast) as server:
+        points = _eventually(
+            lambda: _get(
+                f"{server}/data/plugin/scalars/scalars"
+                "?run=0/0/summaries/gamma%3D0.9&tag=episode/reward_mean&format=json"
+            ),
+            lambda answer: len(answer) == 8,
+        )
+        assert [step for _, step, _ in points] == list(range(1, 9))
+        assert [value for _, _, value in points] == [0.0] * 3 + [3.0] * 3 + [6.0] * 2
+        table = _eventually(
+            lambda: _table(server),
+            lambda answer: "STATUS_SUCCESS" in str(answer),  # the last record may not be loaded yet
+        )
     ((session,),) = [group["sessions"] for group in table.values()]
     assert session["status"] == "STATUS_SUCCESS"
 
