@@ -14,7 +14,7 @@ from neroRL.errors import OutputError, UsageError, did_you_mean
 from neroRL.files import check_place, expanded
 from neroRL.records.exits import Exit
 from neroRL.records.results import NUMBERS, JobResult
-from neroRL.records.sweeps import read_sweep
+from neroRL.records.sweeps import RecordedSweep, read_sweep
 from neroRL.reporting.comparison import Reported, print_comparison
 from neroRL.reporting.live import PORT, keep_current, serving
 from neroRL.reporting.optuna_study import write_study
@@ -31,26 +31,27 @@ def main() -> int:
 def _report_all() -> int:
     arguments = _parser().parse_args()
     places = _places(arguments.sweeps, arguments.out)
-
     if arguments.optuna and len(places) > 1:
         raise UsageError("--optuna: one sweep at a time becomes a study")
 
-    def report_all() -> bool:
+    def report_all(sweeps: Sequence[RecordedSweep]) -> None:
         found = [
             report(sweep, place, arguments.metric, arguments.confidence)
-            for sweep, place in places.items()
+            for sweep, place in zip(sweeps, places.values(), strict=True)
         ]
         if len(found) > 1:
             print_comparison(found, sys.stdout)
-        return any(one.sweep.has_jobs_left for one in found)
 
     if arguments.serve:
-        pages = [(out or sweep / REPORT) / REPORT_FILE for sweep, out in places.items()]
+        pages = [
+            (path.resolve().name, (out or path / REPORT) / REPORT_FILE)
+            for path, out in places.items()
+        ]
         _serve(report_all, list(places), pages, arguments.port)
     elif arguments.watch:
         keep_current(report_all, list(places))
     else:
-        report_all()
+        report_all([read_sweep(path) for path in places])
     if arguments.optuna:
         study = expanded(arguments.optuna)
         write_study(study, read_sweep(next(iter(places))), arguments.metric)
@@ -59,7 +60,10 @@ def _report_all() -> int:
 
 
 def _serve(
-    report_all: Callable[[], bool], sweeps: Sequence[Path], pages: Sequence[Path], port: int
+    report_all: Callable[[Sequence[RecordedSweep]], None],
+    sweeps: Sequence[Path],
+    pages: Sequence[tuple[str, Path]],
+    port: int,
 ) -> None:
     """Keeps reports current and serves them, until Ctrl-C."""
     running = threading.Event()
@@ -71,21 +75,21 @@ def _serve(
         threading.Event().wait()
 
 
-def report(directory: Path, out: Path | None, metric: str, confidence: float) -> Reported:
+def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: float) -> Reported:
     """Prints the ranking of a sweep and writes its files.
 
     Args:
-        directory: of the sweep.
+        sweep: as its files tell it.
         out: directory to write to; None for the sweep's own.
         metric: the number to compare.
         confidence: of intervals and ties.
 
     Raises:
-        NeroRLError: the directory holds no sweep, or the report cannot be made or written.
+        NeroRLError: the metric is none of the sweep's, or the report cannot be written.
     """
     from neroRL.reporting.report_files import write_report  # plotting libraries take a second
 
-    sweep = read_sweep(directory)
+    directory = sweep.directory
     _check_metric(metric, sweep.results)
     check_place(out or directory)
     ranking = rank(sweep.results, sweep.jobs_a_lap, metric, confidence)
@@ -104,7 +108,8 @@ def report(directory: Path, out: Path | None, metric: str, confidence: float) ->
     print(f"report:  {page}")
     if sweep.confirmation is not None and confirmed is not None:
         print_confirmation(confirmed, ranking, sweep.confirmation.record.seeds, sys.stdout)
-    for problem in [*sweep.damaged, *([written.warning] if written.warning else [])]:
+    damaged = [*sweep.damaged, *(sweep.confirmation.damaged if sweep.confirmation else [])]
+    for problem in [*damaged, *([written.warning] if written.warning else [])]:
         print(f"warning: {problem}", file=sys.stderr)
     return Reported(sweep, ranking, confirmed)
 

@@ -20,39 +20,35 @@ SECONDS_BETWEEN = 2.0
 SECONDS_TO_REFRESH = 10
 
 
-def keep_current(report: Callable[[], bool], sweeps: Sequence[Path]) -> None:
+def keep_current(report: Callable[[Sequence[RecordedSweep]], None], sweeps: Sequence[Path]) -> None:
     """Reports again whenever jobs of a sweep have ended, until none are left.
 
     Args:
-        report: reports on all sweeps, and tells whether jobs are left.
+        report: reports on sweeps as their files tell them.
         sweeps: their directories.
     """
-    told: list[object] = []
-    left = True
-    while left:
+    told: list[RecordedSweep] = []
+    while True:
         began = time.monotonic()
-        found = [_ended(read_sweep(sweep)) for sweep in sweeps]
+        found = [read_sweep(sweep) for sweep in sweeps]
         if found != told:
-            told, left = found, report()
+            report(found)
+            told = found
+        if not any(sweep.has_jobs_left for sweep in found):
+            return
         # A large sweep takes a while: no more than a tenth of the time goes there.
-        if left:
-            time.sleep(max(SECONDS_BETWEEN, 9.0 * (time.monotonic() - began)))
-
-
-def _ended(sweep: RecordedSweep | None) -> object:
-    """What a report tells of the jobs of a sweep: equal if a report would be."""
-    if sweep is None:
-        return None
-    jobs = [(job.permutation, job.repetition, job.status, job.objective) for job in sweep.results]
-    return sweep.record, jobs, sweep.damaged, _ended(sweep.confirmation)
+        time.sleep(max(SECONDS_BETWEEN, 9.0 * (time.monotonic() - began)))
 
 
 @contextlib.contextmanager
-def serving(pages: Sequence[Path], port: int, changing: Callable[[], bool]) -> Iterator[str]:
+def serving(
+    pages: Sequence[tuple[str, Path]], port: int, changing: Callable[[], bool]
+) -> Iterator[str]:
     """Serves pages on 127.0.0.1 while the block runs, and yields their address.
 
     Args:
-        pages: the files, which may change; one alone is served as ``/``, several below a list.
+        pages: names and files, which may change; one alone is served as ``/``, several below a
+            list.
         port: of the server; 0 picks a free one.
         changing: tells whether browsers should ask again.
 
@@ -89,15 +85,14 @@ def serving(pages: Sequence[Path], port: int, changing: Callable[[], bool]) -> I
             thread.join()
 
 
-def _content(pages: Sequence[Path], path: str) -> bytes | None:
-    """The page of an address; None if there is none."""
+def _content(pages: Sequence[tuple[str, Path]], path: str) -> bytes | None:
+    """Returns the page of an address; None if there is none."""
     if path == "/" and len(pages) > 1:
-        names = (page.resolve().parent.parent.name for page in pages)
-        links = (f'<li><a href="/{i}">{html.escape(name)}</a>' for i, name in enumerate(names))
+        links = (f'<li><a href="/{i}">{html.escape(name)}</a>' for i, (name, _) in enumerate(pages))
         return f"<!doctype html><title>Sweeps</title><ul>{''.join(links)}</ul>".encode()
     number = "0" if path == "/" else path.removeprefix("/")
     if not number.isdecimal() or int(number) >= len(pages):
         return None
     with contextlib.suppress(OSError):  # it is being written for the first time
-        return pages[int(number)].read_bytes()
+        return pages[int(number)][1].read_bytes()
     return None

@@ -9,13 +9,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neroRL.records.results import JobResult, Status
+from neroRL.records.results import COMPLETED, JobResult, Status
 from neroRL.reporting.standing import CUT, Standing, standings
 
 OBJECTIVE = "objective"
@@ -49,7 +49,7 @@ class Ranked:
     standing: Standing
     interval: tuple[float, float] | None
     tied_with_best: bool
-    jobs: Mapping[Status, int]
+    jobs: Counter[Status]
     env_steps: int
     wall_seconds: float
 
@@ -96,6 +96,11 @@ class Ranking:
     def best(self) -> Ranked | None:
         """The best permutation, if any has completed a repetition."""
         return self.rows[0] if self.rows and self.rows[0].rank is not None else None
+
+    @property
+    def incomplete(self) -> int:
+        """Counts the jobs that ended without completing."""
+        return sum(row.jobs.total() - row.jobs[COMPLETED] for row in self.rows)
 
     @property
     def tied(self) -> list[int]:

@@ -78,6 +78,8 @@ def print_confirmation(confirmed: Ranking, tuned: Ranking, seeds: str, stream: T
     """
     console = console_for(stream)
     ranked = confirmed.ranked
+    if confirmed.incomplete:
+        console.print(incomplete_confirmation(confirmed))
     if not ranked:
         console.print("Confirmation: no job has completed.")
         return
@@ -94,6 +96,16 @@ def print_confirmation(confirmed: Ranking, tuned: Ranking, seeds: str, stream: T
             f"{best.standing.permutation}, the best of the sweep: it was not chosen by these "
             "results."
         )
+
+
+def incomplete_confirmation(confirmed: Ranking) -> str:
+    """Returns a sentence about the jobs of a confirmation that did not complete."""
+    count = confirmed.incomplete
+    jobs = "1 job of the confirmation" if count == 1 else f"{count} jobs of the confirmation"
+    return (
+        f"{jobs} did not complete, and the numbers leave them out; confirmation/{TABLE_FILE} has "
+        "the reasons."
+    )
 
 
 def console_for(stream: TextIO) -> Console:

@@ -14,6 +14,8 @@ import urllib.request
 import numpy as np
 import pytest
 
+from neroRL.records.results import FAILED, JobResult
+from neroRL.reporting.live import serving
 from tests.doors.sweeps import PROJECT, wait_for
 from tests.reporting.landscapes import sweep_of
 
@@ -98,6 +100,36 @@ def test_a_port_that_is_taken_is_refused(running, door):
         outcome = door("nreport", [str(sweep), "--serve", f"--port={taken.getsockname()[1]}"])
     assert outcome.status == 2
     assert "--port=0 picks a free one" in outcome.err
+
+
+def test_several_pages_are_listed_by_the_names_of_their_sweeps(tmp_path):
+    pages = [("a<b", tmp_path / "out/one.html"), ("c", tmp_path / "out/two.html")]
+    (tmp_path / "out").mkdir()
+    for name, path in pages:
+        path.write_text(f"page of {name}")
+    with serving(pages, 0, lambda: False) as address:
+        with urllib.request.urlopen(address) as answer:
+            listed = answer.read().decode()
+        with urllib.request.urlopen(f"{address}1") as answer:
+            assert answer.read() == b"page of c"
+    assert re.findall(r'<a href="/(\d)">(.*?)</a>', listed) == [("0", "a&lt;b"), ("1", "c")]
+
+
+def test_damage_and_failures_of_a_confirmation_are_told(tmp_path, door):
+    sweep, below = tmp_path / "run", tmp_path / "run/confirmation"
+    below.mkdir(parents=True)
+    sweep_of(sweep, {"a.b": [1, 2]}, np.array([[1.0] * 3, [2.0, 2.1, 2.2]]))
+    failed = JobResult(1, 1, 7, FAILED, {"a.b": 2}, directory="1/1", error="no luck")
+    values = np.full((2, 3), np.nan)
+    values[1, 0] = values[1, 2] = 1.5
+    sweep_of(below, {"a.b": [1, 2]}, values, [failed])
+    (below / "1/2/result.json").write_text("{")
+    outcome = door("nreport", ["run"])
+    assert "1 job of the confirmation did not complete" in outcome.out
+    assert "1 job of the confirmation did not complete" in (
+        (sweep / "report/report.html").read_text()
+    )
+    assert "run/confirmation/1/2/result.json is damaged" in outcome.err
 
 
 def test_two_sweeps_side_by_side(tmp_path, door):

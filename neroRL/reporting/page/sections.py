@@ -12,6 +12,7 @@ from neroRL.reporting.analysis.importance import Importance
 from neroRL.reporting.page import axis_charts, charts
 from neroRL.reporting.page.parts import MOST_ROWS, Section, Table, left_out, number, span
 from neroRL.reporting.ranking import Ranking
+from neroRL.reporting.summary import incomplete_confirmation
 
 
 def sections(analysis: Analysis, confirmation: Ranking | None = None) -> list[Section]:
@@ -38,11 +39,12 @@ def _confirmation(confirmed: Ranking) -> Section:
         for row in confirmed.rows
     ]
     text = "The best permutations, trained again on seeds that no tuning job had."
+    texts = [text, incomplete_confirmation(confirmed)] if confirmed.incomplete else [text]
     note = left_out(MOST_ROWS, len(rows), "permutations", "confirmation/results.csv")
     return Section(
         "confirmation",
         "Confirmation",
-        [text],
+        texts,
         tables=[Table("Results on fresh seeds", head, rows[:MOST_ROWS], note)],
     )
 
