@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Any, TextIO
 
 from rich.table import Table
 
 from neroRL.config.checks import flat
-from neroRL.records.results import PLACE
+from neroRL.config.objective import EVALUATE, changes_objective
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.analysis.comparisons import probabilities
 from neroRL.reporting.ranking import Ranked, Ranking, confirmed_best, objectives_table
 from neroRL.reporting.summary import console_for, interval_text
-
-# Keys that change what is trained, and not what the objective measures.
-_SECTIONS = ("environment", "evaluation")
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ def _differences(first: Reported, other: Reported) -> list[str]:
         lines.append(f"{told}.")
         if ours is first.ranking.best or theirs is other.ranking.best:
             lines.append("Numbers of tuning seeds are too good by selection; confirm both sweeps.")
-    differing = _measured_differently(first.sweep, other.sweep)
+    differing = _measured_differently(first, other)
     if differing:
         lines.append(
             f"warning: {names} differ in {', '.join(differing)}; their objectives may not be "
@@ -109,12 +106,18 @@ def _differences(first: Reported, other: Reported) -> list[str]:
     return lines
 
 
-def _measured_differently(first: RecordedSweep, other: RecordedSweep) -> list[str]:
-    """The keys of environment and evaluation in which two base configs differ."""
-    ours, theirs = flat(first.record.base), flat(other.record.base)
-    swept = {*first.record.axes, *other.record.axes, *PLACE}
+def _measured_differently(first: Reported, other: Reported) -> list[str]:
+    """Returns the keys in which the bests' configs differ and that change the objective."""
+    ours, theirs = _settings(first), _settings(other)
+    evaluates = bool(ours.get(EVALUATE) or theirs.get(EVALUATE))
     return [
         key
         for key in dict.fromkeys([*ours, *theirs])
-        if key.startswith(_SECTIONS) and key not in swept and ours.get(key) != theirs.get(key)
+        if ours.get(key) != theirs.get(key) and changes_objective(key, evaluates=evaluates)
     ]
+
+
+def _settings(one: Reported) -> dict[str, Any]:
+    """Returns the values of the best permutation's config, by dotted path."""
+    best = one.ranking.best
+    return {**flat(one.sweep.record.base), **(best.standing.overrides if best else {})}

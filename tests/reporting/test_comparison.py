@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,3 +69,28 @@ def test_sweeps_without_a_result_have_no_difference(tmp_path):
     print_comparison([first, second], stream)
     assert "none" in stream.getvalue()
     assert "chance" not in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("axes", "base", "warned"),
+    [
+        ({"a.b": [1, 2]}, {"environment": {"name": "Cart & Pole"}}, False),
+        ({"a.b": [1, 2]}, {"environment": {"name": "Other"}}, True),
+        ({"environment.name": ["Cart & Pole", "Other"]}, {"environment": {"name": "x"}}, True),
+        ({"environment.name": ["Other", "Cart & Pole"]}, {"environment": {"name": "x"}}, False),
+        (
+            {"a.b": [1, 2]},
+            {"environment": {"name": "Cart & Pole", "reset_params": {"view-size": 3}}},
+            False,
+        ),
+    ],
+)
+def test_objectives_that_measure_something_else_are_told(tmp_path, axes, base, warned):
+    """What counts are the configs of the bests, here those of the second choices."""
+    first = _reported(tmp_path / "a", [[1.0, 1.1], [2.0, 2.1]])
+    (tmp_path / "b").mkdir()
+    sweep = sweep_of(tmp_path / "b", axes, np.array([[1.0, 1.1], [2.0, 2.1]]))
+    sweep = replace(sweep, record=replace(sweep.record, base=base))
+    stream = io.StringIO()
+    print_comparison([first, Reported(sweep, rank(sweep.results, 2))], stream)
+    assert ("differ in environment.name" in stream.getvalue()) == warned
