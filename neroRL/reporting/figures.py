@@ -69,7 +69,7 @@ def _short(text: str) -> str:
 
 
 def _names(analysis: Analysis) -> str:
-    """What stands beside a permutation's number."""
+    """Names the values beside a permutation's number."""
     names = ", ".join(axis.name for axis in analysis.observed.axes)
     return f"permutation: {names}"[:_LONGEST_TITLE]
 

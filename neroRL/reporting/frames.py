@@ -48,7 +48,7 @@ class SweepFrames:
 
     @functools.cached_property
     def curves(self) -> pandas.DataFrame:
-        """What jobs told TensorBoard: one row for each update, one column for each tag.
+        """The scalars that jobs told TensorBoard: one row for each update, one column for each tag.
 
         The index has the levels ``permutation``, ``repetition`` and ``update``. The event files
         are read when the curves are first asked for; those of running jobs, too.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from neroRL.composition.overrides import value_text
+from neroRL.composition.overrides import escaped, value_text
 from neroRL.errors import ConfigError, Problem
 from neroRL.files import make_directory, remove_leftovers
 from neroRL.records.sweep_record import SweepRecord, read_record
@@ -84,7 +84,7 @@ def prepare(plan: SweepPlan, sweep: SweepRecord, ranking: Ranking) -> Confirmati
     make_directory(directory)
     remove_leftovers(directory)
     record.write(directory)
-    place = f"hydra.sweep.dir={value_text(str(directory))}"
+    place = f"hydra.sweep.dir={value_text(escaped(str(directory)))}"
     return Confirmation(directory, record, plan.jobs_of(record, sorted(chosen), [place]))
 
 

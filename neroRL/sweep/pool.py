@@ -240,13 +240,11 @@ class WorkerPool:
 
 
 def _received(worker: _Worker) -> Done | None:
-    try:
+    with contextlib.suppress(EOFError, OSError):  # of a worker that died; its exit code tells how
         if worker.tasks.poll():
             done = worker.tasks.recv()
             assert isinstance(done, Done)
             return done
-    except (EOFError, OSError):
-        pass
     return None
 
 

@@ -17,7 +17,7 @@ FREE_STARTS = 2
 
 
 class End(Enum):
-    """How a try of a job ended."""
+    """The end of a try of a job."""
 
     FINISHED = "it has a result"
     FAILED = "an error that another try would meet again"

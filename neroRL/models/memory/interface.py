@@ -24,7 +24,7 @@ Readout = Callable[[Tensor], Tensor]
 
 
 class Inputs(NamedTuple):
-    """What a memory is built for.
+    """The surroundings that a memory is built for.
 
     Attributes:
         size: E.

@@ -20,7 +20,7 @@ MOST_CHOICES_OF_PAIRS = 30
 
 @dataclass(frozen=True)
 class Analysis:
-    """What a sweep came to.
+    """All numbers of a report.
 
     Attributes:
         sweep: as its files tell it.

@@ -41,7 +41,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Observations:
-    """What the ranked permutations reached, best first.
+    """The ranked permutations as arrays, best first.
 
     Attributes:
         axes: those with at least two choices among these permutations.

@@ -212,7 +212,7 @@ def _importance(analysis: Analysis, found: Importance) -> Section:
 
 
 def _beside(analysis: Analysis) -> list[Section]:
-    """What stands beside the ranking: comparisons with the best, and success."""
+    """Returns the sections of comparisons with the best, and of success."""
     found = []
     if analysis.improvement:
         best = analysis.observed.permutations[0]
