@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import PROJECT
+from tests.copies import copy_project, run_in
 
 PAGE = (PROJECT / "docs/add_environment.md").read_text()
 FILES = re.findall(r"^`(\S+)`\n\n```\w+\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -24,10 +21,7 @@ TRAIN, SWEEP = re.findall(r"^```\n(python train.py .*)\n```", PAGE, re.MULTILINE
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy with the environment added."""
-    for name in ("neroRL", "hydra_plugins", "conf", "train.py"):
-        source = PROJECT / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, tmp_path / name)
+    copy_project(tmp_path)
     assert [name for name, _ in FILES] == [
         "neroRL/environments/corridor.py",
         "conf/environment/corridor.yaml",
@@ -39,36 +33,24 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _run(project: Path, command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *command.split()[1:]],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": str(project)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
 def _results(project: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in project.glob("**/result.json")]
 
 
 def test_the_added_environment_is_learned(project):
-    done = _run(project, f"{TRAIN} seed=1 threads=1")
+    done = run_in(project, f"{TRAIN} seed=1 threads=1")
     assert done.returncode == 0, done.stderr
     (result,) = _results(project)
     assert (result["status"], result["updates"]) == ("completed", 15)
     assert result["reward_mean"] > 0.6  # at random it is 0.5
     command, message = REFUSED.split("\n")
-    refused = _run(project, command)
+    refused = run_in(project, command)
     assert refused.returncode == 2
     assert message in refused.stderr
 
 
 @pytest.mark.slow
 def test_its_parameters_are_tuned(project):
-    done = _run(project, SWEEP)
+    done = run_in(project, SWEEP)
     assert done.returncode == 0, done.stderr
     assert [result["status"] for result in _results(project)] == ["completed"] * 4

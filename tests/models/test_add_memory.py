@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
-from tests.conftest import PROJECT, TINY
+from tests.conftest import TINY
+from tests.copies import copy_project, run_in
 
 CLASS = '''\
 """A trace: the sum of the episode's features, older ones decayed."""
@@ -114,10 +111,7 @@ BASE = TINY.replace("sampler:", "  recurrence: {layer_type: gru, hidden_state_si
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy with the memory added."""
-    for name in ("neroRL", "hydra_plugins", "conf", "train.py"):
-        source = PROJECT / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy
-        copy(source, tmp_path / name)
+    copy_project(tmp_path)
     (tmp_path / "neroRL/models/memory/toy.py").write_text(CLASS)
     (tmp_path / "conf/model/memory/toy.yaml").write_text("# @package model\ntoy:\n  decay: 0.75\n")
     for name, insertions in CHANGES.items():
@@ -131,21 +125,9 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _run(project: Path, command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *command.split()],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": str(project)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
 def test_the_added_memory_is_chosen_tuned_and_trained(project):
     """One sweep: its own default, a key of it as an axis, and no memory beside it."""
-    done = _run(
+    done = run_in(
         project,
         "train.py -m --config-path=. --config-name=base.yaml hydra.sweep.dir=out "
         "hydra.sweeper.n_jobs=1 hydra.sweeper.duplicates=drop trainer.updates=1 "

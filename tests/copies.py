@@ -1,0 +1,33 @@
+"""Copies of the project, to which tests add what the docs say a person would add."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import PROJECT
+
+
+def copy_project(directory: Path) -> Path:
+    """Copies what runs to a directory."""
+    for name in ("neroRL", "hydra_plugins", "conf", "train.py"):
+        source = PROJECT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, directory / name)
+    return directory
+
+
+def run_in(project: Path, command: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command of Python, ``python …``, in a copy, with the copy's packages."""
+    return subprocess.run(
+        [sys.executable, *command.removeprefix("python ").split()],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(project)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
