@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from neroRL.train import main as train_main
 
@@ -71,6 +72,13 @@ def door(
     yield call
     # Hydra's handlers write to streams that end with the test.
     logging.getLogger().handlers.clear()
+
+
+@pytest.fixture
+def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Lets one test at a time use ports, of all processes that run the tests."""
+    with FileLock(tmp_path_factory.getbasetemp().parent / "ports.lock"):
+        yield
 
 
 @pytest.fixture

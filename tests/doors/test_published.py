@@ -157,6 +157,7 @@ def test_works(name, dry_run):
     environment.close()
 
 
+@pytest.mark.usefixtures("ports")
 @pytest.mark.parametrize("name", UNITY)
 def test_works_with_an_executable(name, dry_run, tmp_path):
     behaviour = TOWER if name.startswith("otc") else Behaviour()

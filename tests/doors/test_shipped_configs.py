@@ -9,6 +9,8 @@ from neroRL.composition.source import shipped_conf
 from neroRL.records.results import read_result
 from tests.environments.unity_peer import TOWER, Behaviour, living, records, write_peer
 
+pytestmark = pytest.mark.usefixtures("ports")
+
 CONFIGS = sorted(path.stem for path in shipped_conf().glob("*.yaml"))
 SPACES = sorted(path.stem for path in (shipped_conf() / "tune").glob("*.yaml"))
 SMALL = [

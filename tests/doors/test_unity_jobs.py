@@ -25,6 +25,8 @@ from neroRL.training import evaluations, rollout, trainer
 from tests.conftest import TINY
 from tests.environments.unity_peer import TOWER, Behaviour, living, records, write_peer
 
+pytestmark = pytest.mark.usefixtures("ports")
+
 ARGUMENTS = ["--config=unity.yaml", "--tune=space.yaml", "--run-id=run", "--out=out"]
 FIRST_PORT = 5005 + 100
 DOOR = "import sys; from neroRL.{} import {} as door; sys.exit(door())"

@@ -14,11 +14,14 @@ from neroRL.environments.unity.ports import leased_worker_ids
 from neroRL.errors import PortError, TransientError
 from neroRL.leases import try_lease
 
+pytestmark = pytest.mark.usefixtures("ports")
+
 FIRST = 31000
 
 HOLD = """
 import sys
 from neroRL.environments.unity.ports import leased_worker_ids
+
 with leased_worker_ids(int(sys.argv[1]), 3) as first:
     print(first, flush=True)
     sys.stdin.read()

@@ -24,6 +24,8 @@ from neroRL.errors import (
 )
 from tests.environments.unity_peer import TOWER, Behaviour, living, records, write_peer
 
+pytestmark = pytest.mark.usefixtures("ports")
+
 WORKER_ID = 26000
 Make = Callable[..., SingleEnvironment]
 
