@@ -1,8 +1,8 @@
 """Tries environments before a training starts: makes each, resets it and takes one step.
 
-Known environments are tried in this process. A Gymnasium id that names a module runs code that may
-do anything, so it is tried in a process of its own: it may hang, print, change the directory or
-end its process, and nothing of it stays.
+Known environments are tried in this process. A Gymnasium id that names a module runs a user's code,
+which may hang, print, change the directory or end its process. So it is tried in a separate
+process, and none of that affects this one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NAME, PARAMETERS = "environment.name", "environment.reset_params"
 SECONDS_UNTIL_TOLD = 5.0
 LIMIT = "NERORL_TRIAL_SECONDS"
 DEFAULT_LIMIT = 120.0
-# Files that hold no code of a user.
+# Files that contain no user's code.
 _LIBRARIES = (
     *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
     str(Path(__file__).resolve().parents[1]),
@@ -42,7 +42,7 @@ _LIBRARIES = (
 class Trials:
     """Tries environments, each distinct config once.
 
-    A context manager: at its end the process ends in which foreign environments were tried.
+    A context manager: leaving it ends the process that tried foreign environments.
     """
 
     def __init__(self) -> None:
@@ -61,11 +61,11 @@ class Trials:
         self._end_process()
 
     def problems(self, config: EnvironmentConfig) -> list[Problem]:
-        """Finds what keeps an environment from taking a step.
+        """Returns the problems that keep an environment from taking a step.
 
         Args:
-            config: an environment whose type and parameters are right. One that runs as a process
-                of its own, like Unity's, is not started.
+            config: an environment whose type and parameters are valid. One that runs in a
+                separate process, like Unity's, is not started.
         """
         key = repr(config)
         if key not in self._found:
@@ -101,15 +101,15 @@ class Trials:
 
 
 def main(descriptor: int) -> None:
-    """Tries environments for a parent that sends their configs, until it is gone.
+    """Tries the environments whose configs the parent sends, until the parent is gone.
 
     Args:
-        descriptor: of a connection.
+        descriptor: file descriptor of the connection to the parent.
     """
     with connected(descriptor) as parent:
         while True:
             config = parent.recv()
-            with contextlib.chdir("."):  # what one does to it concerns no other
+            with contextlib.chdir("."):  # undoes a change of directory
                 parent.send(try_out(config, BaseException))
 
 
@@ -118,7 +118,7 @@ def try_out(config: EnvironmentConfig, caught: type[BaseException] = Exception) 
 
     Args:
         config: the environment.
-        caught: of what it raises, the part that is a problem.
+        caught: the errors that count as problems; others are raised.
     """
     params = registry.reset_params(config)
     seed = params["start-seed"] + params["num-seeds"] - 1
@@ -146,11 +146,11 @@ def try_out(config: EnvironmentConfig, caught: type[BaseException] = Exception) 
 
 
 class _Watched(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarray]):
-    """Holds what an environment gives against its spaces.
+    """Checks observations against the environment's spaces, and that rewards are finite.
 
     Args:
         env: the environment, without the wrappers of the config.
-        name: of the environment, for messages.
+        name: the environment's name, for messages.
     """
 
     def __init__(self, env: SingleEnvironment, name: str) -> None:
@@ -181,7 +181,7 @@ class _Watched(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarra
 
 
 def _wrong(array: np.ndarray | None, box: spaces.Space[Any]) -> str | None:
-    """Tells why an array is not of a space; None where it is."""
+    """Returns why an array is not in a space; None if it is."""
     assert isinstance(box, spaces.Box)
     if array is None:
         return "is missing"
@@ -198,7 +198,7 @@ def _wrong(array: np.ndarray | None, box: spaces.Space[Any]) -> str | None:
 
 
 def _shown(error: BaseException) -> str:
-    """Returns the error in a line, with the place in code that belongs to no library."""
+    """Returns the error in one line, with the last place in the user's own code."""
     text = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(": ")
     frames = traceback.extract_tb(error.__traceback__)
     places = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]

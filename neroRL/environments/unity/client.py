@@ -1,7 +1,8 @@
-"""A Unity executable and the conversation with it, by ML-Agents.
+"""Starts a Unity executable and talks to it through ML-Agents.
 
-ML-Agents starts the executable in a session of its own, where it outlives a killed parent, and
-notices its end late. Here it stays in the caller's process group, and its end is noticed at once.
+ML-Agents would start the executable in its own session, where it outlives a killed parent, and
+would notice late that it has ended. Here it stays in the caller's process group, and its end is
+noticed at once.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from mlagents_envs.side_channel.environment_parameters_channel import (  # noqa:
 
 POLL_SECONDS = 0.1
 SECONDS_TO_QUIT = 10.0
-# As in ML-Agents' own training: time runs as fast as frames can be computed.
+# As in ML-Agents' own training: simulated time runs as fast as frames can be computed.
 ENGINE = {"time_scale": 20.0, "target_frame_rate": -1, "capture_frame_rate": 60}
 
 
@@ -52,9 +53,9 @@ class UnityClient:
     """A running Unity executable.
 
     Args:
-        executable: the file.
-        worker_id: its port is 5005 + worker id.
-        timeout: seconds Unity may take to start, and for each answer.
+        executable: path of the executable.
+        worker_id: Unity connects to port 5005 + ``worker_id``.
+        timeout: seconds that Unity may take to start, and for each answer.
 
     Raises:
         PortError: the port is taken.
@@ -70,7 +71,7 @@ class UnityClient:
 
     @property
     def behaviors(self) -> Mapping[str, Any]:
-        """The behaviours of the scene; complete after the first reset."""
+        """Returns the behaviours of the scene, which are complete after the first reset."""
         specs: Mapping[str, Any] = self._unity.behavior_specs
         return specs
 
@@ -81,16 +82,20 @@ class UnityClient:
         self._talk(self._unity.reset)
 
     def step(self, behavior: str, action: np.ndarray) -> None:
-        """Does one choice a branch, for the one agent there is."""
+        """Takes one action with the only agent.
+
+        Args:
+            action: the choice of each branch, integers of shape (branches,).
+        """
         self._unity.set_actions(behavior, ActionTuple(discrete=action.reshape(1, -1)))
         self._talk(self._unity.step)
 
     def wait(self) -> None:
-        """Lets Unity go on without an action, until its next message."""
+        """Lets Unity continue without an action until its next message."""
         self._talk(self._unity.step)
 
     def steps(self, behavior: str) -> tuple[Any, Any]:
-        """Returns the agents that wait for a decision, and those whose episode has ended."""
+        """Returns the agents that wait for an action, and those whose episode has ended."""
         decisions, ended = self._unity.get_steps(behavior)
         return decisions, ended
 
@@ -107,7 +112,7 @@ class UnityClient:
 
 
 class _Unity(UnityEnvironment):  # type: ignore[misc]
-    """ML-Agents' environment; the executable is started when the server already listens."""
+    """ML-Agents' environment, which starts the executable once its server listens."""
 
     def __init__(
         self, executable: Path, worker_id: int, timeout: float, channels: list[Any]
@@ -117,7 +122,7 @@ class _Unity(UnityEnvironment):  # type: ignore[misc]
         self._communicator: Any = None
         self._process: subprocess.Popen[bytes] | None = None
         try:
-            # Scenes that ignore the parameter ``seed`` differ by this one between workers.
+            # In scenes that ignore the parameter ``seed``, only this seed differs between workers.
             super().__init__(
                 base_port=self.port, seed=worker_id, timeout_wait=timeout, side_channels=channels
             )
@@ -155,7 +160,7 @@ class _Unity(UnityEnvironment):  # type: ignore[misc]
         self.quit()
 
     def quit(self) -> None:
-        """Ends the conversation and the process; more than once does nothing."""
+        """Ends the conversation and the process; later calls do nothing."""
         self._loaded = False
         communicator, self._communicator = self._communicator, None
         process, self._process = self._process, None
@@ -171,13 +176,13 @@ class _Unity(UnityEnvironment):  # type: ignore[misc]
 
 
 class _Communicator(RpcCommunicator):  # type: ignore[misc]
-    """ML-Agents' server on a port that no other process can listen on at the same time."""
+    """ML-Agents' server, on a port that no other process can share."""
 
     def create_server(self) -> None:
         """Listens on the port.
 
         Raises:
-            PortError: it is taken.
+            PortError: the port is taken.
         """
         self.server = grpc.server(ThreadPoolExecutor(10), options=(("grpc.so_reuseport", 0),))
         self.unity_to_external = UnityToExternalServicerImplementation()
@@ -192,9 +197,9 @@ class _Communicator(RpcCommunicator):  # type: ignore[misc]
         self.is_open = True
 
     def close(self) -> None:
-        """Answers Unity's call with the request to quit, and ends the server.
+        """Answers Unity's call with a request to quit, and stops the server.
 
-        ML-Agents cancels the call before the answer is out when the machine is busy.
+        ML-Agents' own version cancels the call before the answer is sent if the machine is busy.
         """
         if not self.is_open:
             return
@@ -221,7 +226,7 @@ class _Communicator(RpcCommunicator):  # type: ignore[misc]
         """Waits for Unity's message.
 
         Raises:
-            EnvironmentTimeoutError: there is none.
+            EnvironmentTimeoutError: no message came in time.
             EnvironmentCrashError: Unity has ended.
         """
         deadline = time.monotonic() + self.timeout_wait

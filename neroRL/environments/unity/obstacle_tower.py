@@ -1,4 +1,4 @@
-"""Obstacle Tower (Juliani et al. 2019), version 4: the Unity executable, without its package."""
+"""Environment type for Obstacle Tower 4 (Juliani et al. 2019); its Python package is not needed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from neroRL.errors import ConfigError, Problem
 # The tower's own branches: forward and backward, rotate, jump, left and right.
 TOWER_ACTIONS = (3, 3, 2, 3)
 BRANCHES = [2, 3, 2]
-# Forward, rotate, jump. Jumping is a choice only while rotating.
+# Forward, rotate, jump. Jumping is possible only while rotating.
 FLAT = np.array(
     [
         (forward, rotate, jump)
@@ -38,24 +38,24 @@ KEYS = slice(0, 6)
 TIME, FLOOR = 6, 7
 MOST_TIME = 10000.0
 LAST_TOWER_SEED = 99999
-# What the original tells to transformers; a tower gives more time for each floor.
+# The original's value for transformers; a real episode can be longer, as floors add time.
 MAX_EPISODE_STEPS = 2560
 RANDOM = -1
 
 
 @dataclass(frozen=True)
 class Switch(Parameter):
-    """A reset parameter that is on or off, as a boolean or as the number that the tower takes."""
+    """A reset parameter that is on or off, given as a boolean or as 0 or 1, as the tower does."""
 
     def problem(self, value: Any) -> str | None:
-        """Tells why a value is not allowed; None where it is."""
+        """Returns why a value is not allowed; None if it is."""
         if isinstance(value, bool | int | float) and value in (0, 1):
             return None
         return f"{value!r} is not allowed; expected true, false, 1 or 0"
 
 
 class ObstacleTower(UnityExecutable):
-    """The tower's executable; each episode's seed is that of its tower."""
+    """The tower's executable; the seed of an episode generates its tower."""
 
     last_seed: ClassVar[int] = LAST_TOWER_SEED
     parameters: ClassVar = {
@@ -80,8 +80,8 @@ class ObstacleTower(UnityExecutable):
         """Starts the tower; see the base class.
 
         Raises:
-            ConfigError: the executable is no Obstacle Tower.
-            TransientError: it did not start.
+            ConfigError: the executable is not an Obstacle Tower.
+            TransientError: the executable did not start.
         """
         params = self.reset_params(config)
         retro, flat = params.pop("retro-vis-obs"), params.pop("flat-action-space")
@@ -95,11 +95,11 @@ class ObstacleTower(UnityExecutable):
             raise
 
     def max_episode_steps(self, config: EnvironmentConfig) -> int | None:  # noqa: ARG002
-        """Returns the number of steps that neroRL has always counted positions from."""
+        """Returns the episode length from which the original neroRL computes positions."""
         return MAX_EPISODE_STEPS
 
     def cautions(self, config: EnvironmentConfig) -> list[Problem]:
-        """Warns of a tower that is chosen in vain."""
+        """Warns if ``tower-seed`` is set, which has no effect."""
         seed = config.reset_params.get("tower-seed", RANDOM)
         if seed == RANDOM:
             return []
@@ -111,15 +111,15 @@ class ObstacleTower(UnityExecutable):
 
 
 class Tower(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarray]):
-    """Observes keys and time as a vector, or drawn into the image; does not stride or go back.
+    """Shows keys and time as a vector or in the image, and leaves out backward and sideways steps.
 
     Args:
         env: the tower's scene.
-        retro: whether keys and time are drawn into the image, instead of the vector.
-        flat: whether there is one branch of the 10 actions instead of three branches.
+        retro: whether keys and time are drawn into the image instead of given as a vector.
+        flat: whether there is one branch of 10 actions instead of three branches.
 
     Raises:
-        ConfigError: the scene is no Obstacle Tower.
+        ConfigError: the scene is not an Obstacle Tower.
     """
 
     def __init__(self, env: SingleEnvironment, *, retro: bool, flat: bool) -> None:
@@ -136,12 +136,12 @@ class Tower(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarray])
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Starts an episode in a tower of its own."""
+        """Starts an episode in a new tower."""
         observation, info = self.env.reset(seed=seed, options=options)
         return self._changed(observation), info
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Does an action; at an episode's end the info has the floor it came to."""
+        """Takes an action; the info of an episode's last step has the floor that it reached."""
         branches = FLAT[action[0]] if self._flat else action
         observation, reward, terminated, truncated, info = self.env.step(np.append(branches, 0))
         if terminated or truncated:
@@ -158,12 +158,12 @@ class Tower(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarray])
 
 
 def with_status(image: np.ndarray, keys: int, time: float) -> np.ndarray:
-    """Draws bars on top of the image: yellow for each key, green for the time left.
+    """Returns the image with bars at its top: yellow if a key is held, green for the time left.
 
     Args:
         image: uint8 of shape (height, width, 3).
-        keys: how many are held.
-        time: left, from 0 to 1.
+        keys: number of keys held.
+        time: time left, from 0 to 1.
     """
     shown = image.copy()
     width = image.shape[1]

@@ -1,4 +1,4 @@
-"""Blocks of network ports, each for one job of this machine at a time."""
+"""Leases blocks of network ports, each to one job of this machine at a time."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ logger = logging.getLogger("neroRL.environments")
 
 @contextlib.contextmanager
 def leased_worker_ids(first: int, count: int) -> Iterator[int]:
-    """Leases the ports of worker ids that follow each other; worker id i has port 5005 + i.
+    """Leases the ports of consecutive worker ids; worker id i has port 5005 + i.
 
-    Every port of the block is leased by this process alone and bound by none. Where one is not
-    free, the block begins behind it.
+    Only this process leases the block's ports, and no process listens on them. If a port is not
+    free, the block starts after it.
 
     Args:
-        first: least worker id.
-        count: how many.
+        first: smallest worker id.
+        count: number of worker ids.
 
     Yields:
         The first worker id of the block, which is released at the end.
 
     Raises:
-        PortError: no block fits before the ports end.
+        PortError: no block of this size is free up to the last port.
     """
     leases: list[Lease] = []
     try:
-        # Searches that overlap would take ports out of each other's blocks.
+        # Searches at the same time would take ports out of each other's blocks.
         with one_at_a_time("ports"):
             start = _lease_block(first, count, leases)
         port = FIRST_UNITY_PORT + start
@@ -44,7 +44,7 @@ def leased_worker_ids(first: int, count: int) -> Iterator[int]:
 
 
 def _lease_block(first: int, count: int, leases: list[Lease]) -> int:
-    """Fills ``leases`` with those of the first block that is free; returns where it starts."""
+    """Fills ``leases`` with the leases of the first free block; returns its first worker id."""
     start = first
     while len(leases) < count:
         if FIRST_UNITY_PORT + start + count - 1 > LAST_PORT:
@@ -70,7 +70,7 @@ def _free_port(port: int) -> Lease | None:
 
 def _can_be_bound(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # A port whose last connection has just ended is free; one that is listened on is not.
+        # With this option, a port whose last connection has just ended counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""Unity ML-Agents: an executable with one agent, whose actions are discrete."""
+"""Environment types for Unity ML-Agents: executables with one agent and discrete actions."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ TIMEOUT = "NERORL_UNITY_SECONDS"
 DEFAULT_TIMEOUT = 60.0
 # Parameters are sent as float32, which holds these integers exactly.
 LAST_SEED = 2**24
-# Messages in a row without a decision, before the scene counts as broken.
+# Consecutive messages without a request for an action after which the scene counts as broken.
 MOST_SILENT_STEPS = 10_000
 
 
 class UnityExecutable(EnvironmentType):
-    """An executable made with Unity: one process and one network port for each environment."""
+    """A Unity executable; each environment has its own process and network port."""
 
     uses_ports: ClassVar[bool] = True
     in_processes: ClassVar[bool] = True
 
     def check_name(self, config: EnvironmentConfig) -> list[Problem]:
-        """Refuses a missing package, and files that are not there or cannot be executed."""
+        """Refuses a missing package, and a file that does not exist or is not executable."""
         if not protocol.is_installed():
             message = f"{config.type} needs a package that is not installed: {INSTALL}"
             return [Problem("environment.type", message)]
@@ -82,7 +82,7 @@ class Unity(UnityExecutable):
         return UnityScene(executable(config.name), worker_id, parameters)
 
     def check_parameters(self, config: EnvironmentConfig) -> list[Problem]:
-        """Checks the seeds; other parameters may have any name, and are numbers."""
+        """Checks the seeds; other parameters may have any name and must be numbers."""
         found = super().check_parameters(config)
         for key, value in config.reset_params.items():
             if key in SEEDS or isinstance(value, bool | int | float):
@@ -96,10 +96,10 @@ class Unity(UnityExecutable):
 
 
 def executable(name: str) -> Path:
-    """Returns the executable a name means: its path, with or without Unity's suffix.
+    """Returns the path of the executable that a name means, with or without Unity's suffix.
 
     Raises:
-        ConfigError: there is none, or it cannot be executed.
+        ConfigError: there is no such file, or it is not executable.
     """
     path = Path(name).expanduser().absolute()
     candidates = [path, *(path.with_name(path.name + suffix) for suffix in (".x86_64", ".x86"))]
@@ -125,13 +125,13 @@ class UnityScene(gymnasium.Env[Observation, np.ndarray]):
     """The one agent of a Unity scene.
 
     Args:
-        path: of the executable.
-        worker_id: its port is 5005 + worker id.
-        parameters: the scene's environment parameters, sent at each reset.
-        seed_parameter: the parameter that takes an episode's seed.
+        path: path of the executable.
+        worker_id: Unity connects to port 5005 + ``worker_id``.
+        parameters: the scene's environment parameters, which are sent at each reset.
+        seed_parameter: name of the parameter for the episode's seed.
 
     Raises:
-        ConfigError: there is more than one agent, or spaces are not supported.
+        ConfigError: the scene has more than one agent, or spaces that are not supported.
         TransientError: Unity did not start.
     """
 
@@ -149,7 +149,7 @@ class UnityScene(gymnasium.Env[Observation, np.ndarray]):
         self._seed_parameter = seed_parameter
         self._client: UnityClient = UnityClient(path, worker_id, _timeout())
         try:
-            # Some scenes tell their behaviours with the first observations only.
+            # Some scenes name their behaviours only with the first observations.
             self._client.reset(self._parameters)
             self._behavior, behavior = self._only_behavior()
             self._image, self._vectors = self._sorted(behavior.observation_specs)
@@ -166,13 +166,17 @@ class UnityScene(gymnasium.Env[Observation, np.ndarray]):
         seed: int | None = None,
         options: dict[str, Any] | None = None,  # noqa: ARG002 - Gymnasium's signature
     ) -> tuple[Observation, dict[str, Any]]:
-        """Starts an episode; all parameters are sent, and the seed among them."""
+        """Starts an episode and sends all parameters, including the seed."""
         seeds = {} if seed is None else {self._seed_parameter: float(seed)}
         self._client.reset({**seeds, **self._parameters})
         return self._observation(self._begin().obs), {}
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Takes one choice a branch; an episode that Unity interrupts is truncated."""
+        """Takes one action; an episode that Unity interrupts counts as truncated.
+
+        Args:
+            action: the choice of each branch, integers of shape (branches,).
+        """
         self._client.step(self._behavior, action)
         decisions, ended = self._answer()
         steps = ended if len(ended) else decisions
@@ -186,7 +190,7 @@ class UnityScene(gymnasium.Env[Observation, np.ndarray]):
         self._client.close()
 
     def _begin(self) -> Any:
-        """Returns the first decision of an episode."""
+        """Returns the first request for an action in an episode."""
         decisions, _ = self._answer()
         for _ in range(MOST_SILENT_STEPS):
             if len(decisions):
@@ -196,7 +200,7 @@ class UnityScene(gymnasium.Env[Observation, np.ndarray]):
         raise EnvironmentCrashError(f"{self._path} starts no episode")
 
     def _answer(self) -> tuple[Any, Any]:
-        """Returns the agent's next decision, or its end."""
+        """Returns the agent's next request for an action, or the end of its episode."""
         for _ in range(MOST_SILENT_STEPS):
             decisions, ended = self._client.steps(self._behavior)
             if len(decisions) > 1 or len(ended) > 1:
@@ -215,7 +219,7 @@ class UnityScene(gymnasium.Env[Observation, np.ndarray]):
         return next(iter(behaviors.items()))
 
     def _sorted(self, specs: Any) -> tuple[int | None, list[int]]:
-        """Places of the image and of the vectors among the observations."""
+        """Returns the positions of the image and of the vectors among the observations."""
         images = [place for place, spec in enumerate(specs) if len(spec.shape) == 3]
         vectors = [place for place, spec in enumerate(specs) if len(spec.shape) == 1]
         if len(images) > 1:

@@ -1,1 +1,1 @@
-"""Several environments that step together: the interface and its implementations."""
+"""Vector environments: the interface and its implementations."""

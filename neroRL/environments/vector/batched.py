@@ -1,4 +1,4 @@
-"""Environments that step together as arrays."""
+"""The base class of vector environments that step as arrays."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from neroRL.environments.vector.interface import (
 
 
 class BatchedEnvironment(VectorEnvironment):
-    """N environments as arrays of N: seeds, time limits, statistics and states to restore.
+    """Steps N environments as arrays of length N.
 
-    A subclass knows the dynamics. Its states are those of
-    :class:`~neroRL.environments.vector.sequential.SequentialEnvironment`: seeds, and actions since.
+    This class keeps seeds, time limits and statistics, and saves and restores states; a subclass
+    knows the dynamics. A state consists of the seeds and the actions since, as in
+    :class:`~neroRL.environments.vector.sequential.SequentialEnvironment`.
 
     Args:
-        environment: for the spaces.
-        seeds: the episodes' seeds, for each environment.
+        environment: an environment with the same spaces.
+        seeds: the seeds of each environment's episodes.
         most_steps: time limit of an episode.
-        reward_scales: rewards are divided by each in turn.
+        reward_scales: numbers by which rewards are divided, one after the other.
     """
 
     def __init__(
@@ -44,27 +45,34 @@ class BatchedEnvironment(VectorEnvironment):
         self._steps = np.zeros(self.num_envs, np.int64)
         self._rewards = np.zeros(self.num_envs)
         self._episode_seeds = [0] * self.num_envs
-        # Actions of all environments, one array a step, as far back as an episode began.
+        # One array of all environments' actions for each step, since the oldest running episode.
         self._history: list[np.ndarray] = []
 
     @abstractmethod
     def _begin(self, worker: int, seed: int) -> None:
-        """Puts one environment into the first state of an episode."""
+        """Puts one environment into the initial state of an episode."""
 
     @abstractmethod
     def _move(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Does actions, shape (N,); returns rewards and terminations. ``_steps`` is counted."""
+        """Takes one action in every environment; ``_steps`` already counts it.
+
+        Args:
+            actions: integers, shape (N,).
+
+        Returns:
+            Rewards and terminations, shape (N,) each.
+        """
 
     @abstractmethod
     def _current_ids(self, workers: np.ndarray) -> np.ndarray:
-        """Ids of the current observations of some environments."""
+        """Returns the ids of some environments' current observations."""
 
     @abstractmethod
     def _replay(self, worker: int, actions: Sequence[int]) -> None:
-        """Does actions in one environment, whose episode has just begun."""
+        """Takes a sequence of actions in one environment, whose episode has just begun."""
 
-    def _success(self, reward: float) -> float | None:  # noqa: ARG002 - for those that can tell
-        """Returns whether an episode that ended with a reward has succeeded."""
+    def _success(self, reward: float) -> float | None:  # noqa: ARG002 - for subclasses
+        """Returns whether an episode whose last step gave this reward was a success, if known."""
         return None
 
     def restart(self) -> None:
@@ -75,7 +83,7 @@ class BatchedEnvironment(VectorEnvironment):
         self.ids = self._current_ids(np.arange(self.num_envs))
 
     def advance(self, actions: np.ndarray) -> Transition:
-        """Does one action in every environment; see the base class."""
+        """Takes one action in every environment; see the base class."""
         action = actions[:, 0]
         self._steps += 1
         rewards, terminations = self._move(action)
@@ -104,7 +112,7 @@ class BatchedEnvironment(VectorEnvironment):
         self._history = self._history[len(self._history) - kept :]
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns seeds and actions of the running episodes, for their replay."""
+        """Returns the seeds and actions that replay the running episodes."""
         played = [
             [[int(actions[worker])] for actions in self._history[len(self._history) - steps :]]
             for worker, steps in enumerate(self._steps.tolist())
@@ -117,7 +125,7 @@ class BatchedEnvironment(VectorEnvironment):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
-        """Plays the running episodes again, up to where they were; see the base class."""
+        """Replays the running episodes up to where they were; see the base class."""
         played = [[action for (action,) in actions] for actions in state["episode_actions"]]
         longest = max(len(actions) for actions in played)
         self._history = [np.zeros(self.num_envs, np.int64) for _ in range(longest)]

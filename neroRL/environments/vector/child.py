@@ -1,7 +1,7 @@
-"""A Python process of its own and the connection to it, seen from both ends.
+"""Both ends of the connection between this process and a child that runs Python.
 
-The child leads a process group. Whatever runs in it joins the group and ends with it: when the
-parent says so, when the parent is gone, and when the parent ends the group.
+The child leads a process group, which everything that it starts joins. The group ends when the
+parent asks for it, when the parent kills it, and when the parent is gone.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ _START = (
 
 
 class ChildProcess:
-    """Runs ``main(descriptor)`` of a module, where the descriptor is that of a connection.
+    """Runs a module's ``main(descriptor)`` in a child; the descriptor is that of a connection.
 
-    A plain child, unlike one of multiprocessing, may be started from any process, be it itself a
+    Unlike a process of multiprocessing, a plain child can be started from any process, also from a
     worker of a pool, and leaves no server process behind.
 
     Args:
-        module: its full name; found with this process's ``sys.path``.
-        name: of the process, for messages.
-        quiet: whether what it writes to standard output goes to standard error.
+        module: full name of the module, which is found with this process's ``sys.path``.
+        name: the process's name in messages.
+        quiet: whether its standard output goes to standard error.
 
     Attributes:
-        connection: to the child.
+        connection: the parent's end of the connection.
     """
 
     def __init__(self, module: str, name: str, *, quiet: bool = False) -> None:
@@ -53,7 +53,7 @@ class ChildProcess:
             )
 
     def end(self, seconds: float) -> None:
-        """Waits some seconds for the end, then ends the process and all that it has started."""
+        """Waits some seconds for the end, then kills the process and everything it started."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -64,7 +64,7 @@ class ChildProcess:
         self.connection.close()
 
     def end_shown(self) -> str:
-        """Says how the process has ended, once its connection is closed."""
+        """Returns in words how the process ended, once its connection is closed."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(SECONDS_TO_END)
         status = self._process.returncode
@@ -75,12 +75,12 @@ class ChildProcess:
 
 @contextlib.contextmanager
 def connected(descriptor: int) -> Iterator[Connection]:
-    """Yields the child's end of the connection; its process group ends with it or the parent.
+    """Yields the child's end of the connection; then, or if the parent ends, ends the group.
 
     Args:
-        descriptor: of the connection.
+        descriptor: file descriptor of the connection.
     """
-    # A scheduler's signal reaches all processes; the parent saves and ends this one then.
+    # A scheduler signals all processes. The parent saves its state first, and then ends this one.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -94,7 +94,7 @@ def connected(descriptor: int) -> Iterator[Connection]:
 
 
 def _end_with_parent() -> None:
-    """Waits for the end of standard input, which only the parent holds, and ends the group."""
+    """Ends the group when standard input ends; only the parent has its other end."""
     with contextlib.suppress(OSError):
         os.read(STANDARD_INPUT, 1)
     os.killpg(0, signal.SIGKILL)

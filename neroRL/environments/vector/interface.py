@@ -1,4 +1,4 @@
-"""Several environments behind Gymnasium's vector interface, observations numbered."""
+"""The interface of vector environments: Gymnasium's, with numbered observations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from neroRL.environments.vector.observation_table import NumberedObservations
 
 # Largest share of distinct observations at which computing each only once still pays.
 MOST_DISTINCT = 0.75
-# The first seed of environments that are to choose seeds themselves, and the seed they are told.
+# As the first seed: environments choose their seeds themselves. They are reset with this seed.
 UNLIMITED = -1
 
 
@@ -26,11 +26,11 @@ class EpisodeEnd(NamedTuple):
     """An episode that ended.
 
     Attributes:
-        worker: which environment.
-        reward: sum of the rewards, as the environment gave them.
+        worker: number of the environment.
+        reward: sum of the rewards as the environment gave them.
         length: number of steps.
-        success: 1.0 or 0.0 where the environment tells, else None.
-        others: further numbers the environment tells, by name.
+        success: 1.0 or 0.0 if the environment reports it, else None.
+        others: further numbers that the environment reports, by name.
     """
 
     worker: int
@@ -47,8 +47,8 @@ class Transition(NamedTuple):
         rewards: float32, shape (N,).
         terminations: bool, shape (N,).
         truncations: bool, shape (N,).
-        final_ids: shape (N,); id of an ended episode's last observation, -1 elsewhere. None
-            when no episode ended.
+        final_ids: ids of the ended episodes' last observations, shape (N,); -1 for the other
+            environments. None if no episode ended.
         episodes: the episodes that ended.
     """
 
@@ -60,13 +60,13 @@ class Transition(NamedTuple):
 
 
 class EpisodeSeeds:
-    """The seeds a worker's episodes are reset with.
+    """The seeds with which one environment's episodes are reset.
 
     Args:
-        generator: draws them from [start, start + count).
-        start: first seed; ``UNLIMITED`` leaves them to the environment.
+        generator: draws the seeds from [start, start + count).
+        start: first seed; with ``UNLIMITED`` the environment chooses its seeds.
         count: number of seeds.
-        explicit: played in turn instead, where given.
+        explicit: seeds to use one after the other instead.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class EpisodeSeeds:
         self._played = 0
 
     def restart(self) -> None:
-        """Starts explicit seeds from the first again; drawn seeds continue."""
+        """Starts again from the first explicit seed; drawn seeds continue."""
         self._played = 0
 
     def next(self) -> int:
@@ -96,7 +96,7 @@ class EpisodeSeeds:
         return seed
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the state, as plain Python."""
+        """Returns the state, as plain Python objects."""
         return {"generator": self._generator.bit_generator.state, "played": self._played}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -106,15 +106,15 @@ class EpisodeSeeds:
 
 
 class VectorEnvironment(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
-    """N environments that are reset as soon as their episode ends.
+    """N environments, each of which is reset as soon as its episode ends.
 
-    Training reads :attr:`ids` and :attr:`table` and calls :meth:`advance`; :meth:`reset` and
-    :meth:`step` are Gymnasium's view of the same.
+    Training reads :attr:`ids` and :attr:`table` and calls :meth:`advance`. :meth:`reset` and
+    :meth:`step` do the same through Gymnasium's interface.
 
     Attributes:
         specification: shapes of observations and actions.
         table: the observations.
-        ids: of the current observations in the table, shape (N,).
+        ids: the table's ids of the current observations, shape (N,).
     """
 
     table: NumberedObservations
@@ -135,7 +135,7 @@ class VectorEnvironment(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]
 
     @abstractmethod
     def advance(self, actions: np.ndarray) -> Transition:
-        """Does one action in every environment.
+        """Takes one action in every environment.
 
         Args:
             actions: integers, shape (N, branches).
@@ -147,14 +147,14 @@ class VectorEnvironment(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Returns everything that later steps depend on, as plain Python."""
+        """Returns everything that later steps depend on, as plain Python objects."""
 
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
         """Restores a state.
 
         Returns:
-            Whether an environment started its episode again instead, bool of shape (N,).
+            Whether each environment started its episode again instead, bool of shape (N,).
         """
 
     def reset(
@@ -170,7 +170,7 @@ class VectorEnvironment(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]
     def step(
         self, actions: np.ndarray
     ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        """Does one action in every environment; see Gymnasium's ``AutoresetMode.SAME_STEP``."""
+        """Takes one action in every environment; see Gymnasium's ``AutoresetMode.SAME_STEP``."""
         moved = self.advance(actions)
         infos: dict[str, Any] = {}
         if moved.final_ids is not None:

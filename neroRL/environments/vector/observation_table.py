@@ -1,4 +1,4 @@
-"""Observations with numbers, their ids: what is seen again gets the id it had."""
+"""Tables that number observations; the number, an id, can be shared by equal observations."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class NumberedObservations(Protocol):
 
 
 class ObservationTable:
-    """An append-only table of observations, which are numbered in their order.
+    """An append-only table that numbers observations in the order in which they come.
 
     Args:
         specification: shapes of the observations.
-        distinct: whether equal observations share an id. Finding them costs a hash each, which
-            does not pay where nearly all differ.
+        distinct: whether equal observations share an id. This costs a hash for each, which does
+            not pay if nearly all differ.
     """
 
     def __init__(self, specification: EnvironmentSpec, *, distinct: bool = True) -> None:
@@ -49,10 +49,10 @@ class ObservationTable:
         }
 
     def add(self, observation: Observation) -> int:
-        """Returns the id of an observation, a new one unless an equal one is there.
+        """Returns the id of an observation, which is new unless the table has an equal one.
 
         Args:
-            observation: arrays of the table's shapes; copied.
+            observation: arrays of the table's shapes; they are copied.
         """
         if not self.distinct:
             return self._append(observation)
@@ -67,7 +67,7 @@ class ObservationTable:
         return new_id
 
     def extend(self, observations: dict[str, np.ndarray]) -> np.ndarray:
-        """Appends observations, shape (count, …) each, returns their ids."""
+        """Appends observations, shape (count, …) each, and returns their ids."""
         count = len(next(iter(observations.values())))
         ids = np.arange(self.length, self.length + count)
         self._reserve(self.length + count)

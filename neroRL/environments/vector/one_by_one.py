@@ -1,4 +1,4 @@
-"""Environments that are stepped one by one, in this process or in others."""
+"""The base class of vector environments that step one by one, in this process or in others."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Step = tuple[Observation, Any, bool, bool, Mapping[str, Any]]
 
 
 class OneByOneEnvironment(VectorEnvironment):
-    """Single environments, whose observations go to the table one by one.
+    """Steps single environments and adds their observations to the table one by one.
 
     Args:
-        environment: for the spaces.
-        seeds: the episodes' seeds, for each environment.
-        name: of the environment, for messages.
+        environment: an environment with the same spaces.
+        seeds: the seeds of each environment's episodes.
+        name: the environment's name, for messages.
     """
 
     table: ObservationTable
@@ -52,18 +52,18 @@ class OneByOneEnvironment(VectorEnvironment):
 
     @abstractmethod
     def _reset_some(self, workers: Sequence[int], seeds: Sequence[int]) -> Iterator[Observation]:
-        """Resets some environments with a seed each.
+        """Resets some environments, each with its seed.
 
         Yields:
-            The first observations, which the next environment may write its own over.
+            Their first observations. The next environment may overwrite the arrays.
         """
 
     @abstractmethod
     def _step_all(self, actions: np.ndarray) -> Iterator[Step]:
-        """Does an action in every environment.
+        """Takes an action in every environment.
 
         Yields:
-            What each gave, which the next environment may write its own over.
+            Each environment's result. The next environment may overwrite the arrays.
         """
 
     def restart(self) -> None:
@@ -74,7 +74,7 @@ class OneByOneEnvironment(VectorEnvironment):
         self._start_episodes(range(self.num_envs))
 
     def advance(self, actions: np.ndarray) -> Transition:
-        """Does one action in every environment; see the base class.
+        """Takes one action in every environment; see the base class.
 
         Raises:
             BrokenEnvironmentError: a reward or an observation is not finite.
@@ -103,7 +103,7 @@ class OneByOneEnvironment(VectorEnvironment):
         return Transition(rewards, terminations, truncations, final_ids, episodes)
 
     def begin_rollout(self) -> None:
-        """Empties the table but for the current observations."""
+        """Removes all but the current observations from the table."""
         self.table.distinct = self._sharing_pays()
         self._added = 0
         current = self.table.at(self.ids)
@@ -114,7 +114,7 @@ class OneByOneEnvironment(VectorEnvironment):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the seeds of the running episodes and of those to come."""
+        """Returns the seeds of the running episodes, and the state that gives later ones."""
         return {
             "seeds": [seeds.state_dict() for seeds in self._seeds],
             "episode_seeds": list(self._episode_seeds),
@@ -122,7 +122,7 @@ class OneByOneEnvironment(VectorEnvironment):
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
-        """Starts the running episodes again, with the seeds they had; see the base class."""
+        """Starts the running episodes again with their seeds; see the base class."""
         for seeds, kept in zip(self._seeds, state["seeds"], strict=True):
             seeds.load_state_dict(kept)
         self.table.distinct, self._added = state["distinct"], 0
@@ -130,7 +130,7 @@ class OneByOneEnvironment(VectorEnvironment):
         return np.ones(self.num_envs, np.bool_)
 
     def _sharing_pays(self) -> bool:
-        """Returns whether equal observations share ids in rollouts to come."""
+        """Returns whether equal observations should share ids in later rollouts."""
         many_differ = self.table.length > MOST_DISTINCT * self._added
         return self.table.distinct and not (self._added and many_differ)
 
@@ -148,7 +148,7 @@ class OneByOneEnvironment(VectorEnvironment):
             self._add(worker, first)
 
     def _add(self, worker: int, observation: Observation) -> int:
-        """Makes an observation the current one of an environment; returns its id."""
+        """Makes an observation the environment's current one, and returns its id."""
         for array in observation.values():
             if array.dtype != np.uint8 and not _is_finite(array):
                 wrong = array[~np.isfinite(array)]
@@ -177,5 +177,5 @@ class OneByOneEnvironment(VectorEnvironment):
 
 
 def _is_finite(array: np.ndarray) -> bool:
-    # The quickest look at all numbers of a small array; where it overflows, the slower one tells.
+    # The quickest check of a small array. If it overflows, the slower one decides.
     return math.isfinite(np.vdot(array, array)) or bool(np.isfinite(array).all())

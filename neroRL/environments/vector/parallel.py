@@ -1,4 +1,4 @@
-"""Steps environments at the same time, each in a process of its own."""
+"""Steps environments in parallel, each in its own process."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ WORKER = "neroRL.environments.vector.worker"
 
 
 class ParallelEnvironment(OneByOneEnvironment):
-    """Steps environments at the same time, each in a process of its own.
+    """Steps environments in parallel, each in its own process.
 
-    For environments that wait for something else than this process: a game engine, a server. How
-    they came to their state is not kept, so a restored state starts their episodes again.
+    This is for environments that wait for another program, such as a game engine or a server.
+    Their actions are not kept, so restoring a state starts their episodes again.
 
     Args:
-        makers: each makes an environment, in its process.
-        seeds: the episodes' seeds, for each environment.
-        name: of the environment, for messages.
+        makers: functions that make one environment each, called in its process.
+        seeds: the seeds of each environment's episodes.
+        name: the environment's name, for messages.
 
     Raises:
-        Exception: what a maker raised, its traceback in the process as the cause.
+        Exception: the error of a maker. Its cause is the traceback in the environment's process.
     """
 
     def __init__(
@@ -92,24 +92,24 @@ class WorkerProcess(ChildProcess):
 
     Args:
         make: makes the environment.
-        number: of the worker, for messages.
+        number: the worker's number, for messages.
     """
 
     def __init__(self, make: Callable[[], SingleEnvironment], number: int) -> None:
         super().__init__(WORKER, f"the process of environment worker {number}")
-        with contextlib.suppress(OSError):  # the first answer tells
+        with contextlib.suppress(OSError):  # receive() reports the error
             self.connection.send_bytes(cloudpickle.dumps(make))
 
     def send(self, method: str, *positional: Any, **named: Any) -> None:
-        """Asks for a method of the environment."""
-        with contextlib.suppress(OSError):  # the answer tells
+        """Asks the process to call a method of its environment."""
+        with contextlib.suppress(OSError):  # receive() reports the error
             self.connection.send((method, positional, named))
 
     def receive(self) -> Any:
         """Waits for the answer.
 
         Raises:
-            Exception: what the environment raised.
+            Exception: the error that the environment raised.
             EnvironmentCrashError: the process has ended.
         """
         try:
@@ -121,7 +121,7 @@ class WorkerProcess(ChildProcess):
         return answer
 
     def ask_to_end(self) -> None:
-        """Asks to close the environment and end."""
+        """Asks the process to close its environment and end."""
         self.send("close")
 
 
@@ -129,7 +129,7 @@ class WorkerTraceback(Exception):
     """The traceback of an error in an environment's process, as text.
 
     Args:
-        text: of the traceback.
+        text: the traceback.
     """
 
     def __init__(self, text: str) -> None:

@@ -21,12 +21,12 @@ logger = logging.getLogger("neroRL.environments")
 class SequentialEnvironment(OneByOneEnvironment):
     """Steps environments one after the other in this process.
 
-    An environment's process, pipe and pickle cost more than a step of most.
+    For most environments a step takes less time than sending it to another process would.
 
     Args:
         environments: at least one.
-        seeds: the episodes' seeds, for each environment.
-        name: of the environments, for messages.
+        seeds: the seeds of each environment's episodes.
+        name: the environment's name, for messages.
     """
 
     def __init__(
@@ -40,19 +40,19 @@ class SequentialEnvironment(OneByOneEnvironment):
         self._episode_actions: list[list[list[int]]] = [[] for _ in environments]
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns seeds and actions of the running episodes, and digests of their states."""
+        """Returns the running episodes' seeds, actions and fingerprints."""
         played = [list(actions) for actions in self._episode_actions]
         marks = [self._fingerprint(worker) for worker in range(self.num_envs)]
         return {**super().state_dict(), "episode_actions": played, "fingerprints": marks}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
-        """Plays the running episodes again, up to where they were.
+        """Replays the running episodes up to where they were.
 
-        An episode that goes another way than it did, as those of an environment that draws random
-        numbers of its own, starts again.
+        An episode starts again if its replay ends differently, for example because the environment
+        draws random numbers that its seed does not determine.
 
         Returns:
-            Whether an environment started its episode again, bool of shape (N,).
+            Whether each environment started its episode again, bool of shape (N,).
         """
         super().load_state_dict(state)
         marks = state.get("fingerprints", [None] * self.num_envs)
@@ -87,10 +87,15 @@ class SequentialEnvironment(OneByOneEnvironment):
             yield self.environments[worker].step(action)
 
     def _replay(self, worker: int, actions: Sequence[Sequence[int]], mark: str | None) -> bool:
-        """Does actions in an environment whose episode has just begun.
+        """Takes a sequence of actions in an environment whose episode has just begun.
+
+        Args:
+            worker: number of the environment.
+            actions: the choices of each branch, for each step.
+            mark: fingerprint of the state that the actions led to, if it was saved.
 
         Returns:
-            Whether they led where they had led before, as far as the mark can tell.
+            Whether they led to the same state again.
         """
         for action in actions:
             observation, reward, terminated, truncated, _ = self.environments[worker].step(
@@ -106,7 +111,7 @@ class SequentialEnvironment(OneByOneEnvironment):
         return mark is None or mark == self._fingerprint(worker)
 
     def _fingerprint(self, worker: int) -> str:
-        """Returns a mark of an environment's current observation and of its episode's reward."""
+        """Returns a digest of an environment's current observation and its episode's reward."""
         digest = hashlib.blake2b(self._returns[worker].tobytes(), digest_size=FINGERPRINT_BYTES)
         for array in self.table.at(self.ids[worker : worker + 1]).values():
             digest.update(array.tobytes())

@@ -1,4 +1,4 @@
-"""A process that runs one environment, for a parent that steps many of them at a time."""
+"""The child's side of a parallel environment: a process that runs one environment."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from neroRL.environments.vector.child import connected
 
 
 class Spaces(NamedTuple):
-    """The first answer: what the environment observes and what it can do."""
+    """The first answer: the environment's observation space and action space."""
 
     observation: Any
     action: Any
 
 
 class Failure(NamedTuple):
-    """The answer to what raised an error.
+    """The answer to a call that raised an error.
 
     Attributes:
-        error: pickled.
-        traceback: as text.
+        error: the error, pickled.
+        traceback: its traceback as text.
     """
 
     error: bytes
@@ -36,11 +36,12 @@ class Failure(NamedTuple):
 
 
 def main(descriptor: int) -> None:
-    """Runs an environment until the parent has no more for it to do.
+    """Runs an environment until the parent asks it to end.
 
     Args:
-        descriptor: of a connection. The parent sends a pickled function that makes the
-            environment, then a method's name, its positional and its keyword arguments at a time.
+        descriptor: file descriptor of a connection. The parent first sends a pickled function
+            that makes the environment. For each call it then sends the method's name, positional
+            arguments and keyword arguments.
     """
     with connected(descriptor) as parent:
         cv2.setNumThreads(1)  # the workers share the cores

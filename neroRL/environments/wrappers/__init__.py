@@ -1,1 +1,1 @@
-"""Wrappers of single environments, one for each key of the ``environment`` section."""
+"""Wrappers of single environments, chosen by the keys of the ``environment`` section."""

@@ -1,4 +1,4 @@
-"""Appends numbers to the vector observation."""
+"""Wrappers that append numbers to the vector observation."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from neroRL.environments.specification import (
 
 
 class Appending(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarray]):
-    """Appends numbers to the vector observation, or makes them the vector where there is none.
+    """Appends numbers to the vector observation, or adds one if the environment has none.
 
     Args:
         env: the environment.
-        length: how many numbers.
+        length: number of appended numbers.
     """
 
     def __init__(self, env: SingleEnvironment, length: int) -> None:
@@ -36,7 +36,7 @@ class Appending(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarr
 
     @abstractmethod
     def appended(self) -> np.ndarray:
-        """Returns the numbers that belong to the current observation, float32."""
+        """Returns the numbers to append to the current observation, float32."""
 
     def with_appended(self, observation: Observation) -> Observation:
         """Returns the observation with the numbers appended."""
@@ -74,7 +74,7 @@ class LastAction(Appending):
         return self.with_appended(observation), info
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Does an action and remembers it."""
+        """Takes an action and remembers it."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._last = np.zeros(self._length, np.float32)
         self._last[self._first_of_branch + action] = 1.0
@@ -105,7 +105,7 @@ class LastReward(Appending):
         return self.with_appended(observation), info
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Does an action and remembers its reward."""
+        """Takes an action and remembers its reward."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._last = float(reward)
         return self.with_appended(observation), float(reward), terminated, truncated, info

@@ -1,4 +1,4 @@
-"""Remembers each episode's rewards as the environment gave them, before any is scaled."""
+"""A wrapper that sums each episode's rewards before other wrappers scale them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class EpisodeStatistics(gymnasium.Wrapper[Observation, np.ndarray, Observation, 
         return self.env.reset(seed=seed, options=options)
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Does an action."""
+        """Takes an action."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._reward += float(reward)
         self._length += 1

@@ -1,4 +1,4 @@
-"""Repeats each action."""
+"""A wrapper that repeats each action."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class FrameSkip(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarr
 
     Args:
         env: the environment.
-        frame_skip: how often an action is done.
+        frame_skip: number of steps for which each action is repeated.
     """
 
     def __init__(self, env: SingleEnvironment, frame_skip: int) -> None:
@@ -23,7 +23,7 @@ class FrameSkip(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarr
         self._frame_skip = frame_skip
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Does an action ``frame_skip`` times."""
+        """Takes an action ``frame_skip`` times."""
         total = 0.0
         for _ in range(self._frame_skip):
             observation, reward, terminated, truncated, info = self.env.step(action)

@@ -1,4 +1,4 @@
-"""Changes the image of each observation: grayscale and size."""
+"""Wrappers that change the image of each observation: grayscale and size."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Grayscale(_Imaging):
 
 
 class Resize(_Imaging):
-    """Scales images, averaging over the area of the new pixels.
+    """Scales images; each new pixel is the mean of the area that it covers.
 
     Args:
         env: an environment with an image.

@@ -1,4 +1,4 @@
-"""Tells the agent how far the episode is."""
+"""A wrapper that adds the position in the episode to the vector observation."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def sinusoid(step: int) -> np.ndarray:
     """Encodes a step of an episode as sines and cosines (Vaswani et al. 2017, section 3.5).
 
     Args:
-        step: from 0.
+        step: position in the episode; the first is 0.
 
     Returns:
-        float32 of shape (16,): sin(step / 10000^(2i/16)) at 2i, the cosine at 2i + 1. Must not be
-        written to.
+        float32 of shape (16,): sin(step / 10000^(2i/16)) at 2i, the cosine at 2i + 1. Do not
+        change it; it is cached.
     """
     angles = step / WAVELENGTH ** (np.arange(0, LENGTH, 2) / LENGTH)
     return np.stack((np.sin(angles), np.cos(angles)), axis=1).reshape(-1).astype(np.float32)
 
 
 class PositionalEncoding(Appending):
-    """Appends the encoded step to the vector, or makes it the vector where there is none.
+    """Appends the encoded step to the vector observation, or adds one if there is none.
 
     Args:
         env: the environment.
@@ -55,7 +55,7 @@ class PositionalEncoding(Appending):
         return self.with_appended(observation), info
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Does an action."""
+        """Takes an action."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._step += 1
         return self.with_appended(observation), float(reward), terminated, truncated, info

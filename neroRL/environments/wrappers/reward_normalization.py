@@ -1,4 +1,4 @@
-"""Divides rewards by their maximum."""
+"""A wrapper that divides rewards by the largest possible reward."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from neroRL.environments.specification import Observation, SingleEnvironment
 
 
 class RewardNormalization(gymnasium.RewardWrapper[Observation, np.ndarray]):
-    """Divides rewards by the greatest that is expected.
+    """Divides rewards by the largest reward.
 
     Args:
         env: the environment.
-        maximum: the greatest reward; positive.
+        maximum: the largest reward; positive.
     """
 
     def __init__(self, env: SingleEnvironment, maximum: float) -> None:

@@ -1,4 +1,4 @@
-"""Stacks the most recent observations."""
+"""A wrapper that stacks the most recent observations."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from neroRL.environments.specification import Observation, SingleEnvironment
 
 
 class Stacking(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarray]):
-    """Joins the last observations along their last axis, oldest first.
+    """Joins the most recent observations along their last axis, oldest first.
 
     At the start of an episode the first observation fills the stack.
 
     Args:
         env: the environment.
-        stacks: how many observations.
+        stacks: number of observations.
     """
 
     _stacks: int
@@ -42,7 +42,7 @@ class Stacking(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarra
         return self._stacked(), info
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Does an action."""
+        """Takes an action."""
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._recent.append(_copied(observation))
         return self._stacked(), float(reward), terminated, truncated, info
@@ -55,7 +55,7 @@ class Stacking(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarra
 
 
 def _copied(observation: Observation) -> Observation:
-    """Returns a copy: an environment may write its next observation over this one."""
+    """Returns a copy, since an environment may overwrite its observations."""
     return {key: array.copy() for key, array in observation.items()}
 
 
