@@ -1,4 +1,4 @@
-"""The page on adding an environment, done step by step in a copy of the project."""
+"""Follows the page on adding an environment in a copy of the project."""
 
 from __future__ import annotations
 

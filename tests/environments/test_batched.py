@@ -1,4 +1,4 @@
-"""Environments that step together equal the real ones stepped one by one."""
+"""Compares environments that step as arrays with the real ones, stepped one by one."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_some_minigrid_ids(name, type_):
     )
     env = _assert_equal(config, 200)
     assert isinstance(env, TabledEnvironment)
-    # Obstacles move at random: real environments have taken over.
+    # Obstacles move at random, so no table fits and the real environments step.
     assert env.is_tabled is ("Dynamic" not in name)
 
 
@@ -100,7 +100,7 @@ def test_every_minigrid_id(name, view_size):
     _assert_equal(EnvironmentConfig(type="MinigridVec", name=name, reset_params=params), 1500)
 
 
-def test_images_with_wrappers_of_the_table():
+def test_images_with_wrappers():
     config = EnvironmentConfig(
         type="Minigrid",
         name="MiniGrid-DoorKey-5x5-v0",
@@ -112,7 +112,7 @@ def test_images_with_wrappers_of_the_table():
     _assert_equal(config, 150)
 
 
-def test_history_takes_the_ordinary_path():
+def test_observations_that_depend_on_history_use_the_real_environments():
     config = EnvironmentConfig(
         type="MinigridVec", name="MiniGrid-MemoryS7-v0", last_action_to_obs=True
     )
@@ -134,13 +134,13 @@ def test_cartpole(masked, normalization):
     np.testing.assert_array_equal(learned, np.float32(1.0 / 100.0 / (normalization or 1)))
 
 
-def test_cartpole_takes_the_ordinary_path_where_rounding_differs(monkeypatch):
+def test_cartpole_uses_the_real_environments_if_rounding_differs(monkeypatch):
     monkeypatch.setattr("neroRL.environments.cartpole.types.equals_gymnasium", lambda *_: False)
     config = EnvironmentConfig(type="CartPole", name="CartPole-v1")
     assert isinstance(make_vector(config, 2, 0), SequentialEnvironment)
 
 
-def test_a_table_that_grows_too_large_is_left(monkeypatch):
+def test_a_table_that_grows_too_large_is_abandoned(monkeypatch):
     monkeypatch.setattr(transition_table, "MOST_STATES", 60)
     monkeypatch.setattr(
         "neroRL.environments.minigrid.types._transitions",

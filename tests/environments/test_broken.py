@@ -1,4 +1,4 @@
-"""Environments that give what they must not fail their training, and say where."""
+"""Environments that break their contract fail the training with an error that names the place."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _config(gives: str) -> dict:
         ("shape", ["the observation has shape (1,); its space has (3,)"]),
     ],
 )
-def test_what_is_not_finite_or_not_of_the_space_ends_the_training(gives, pieces, tmp_path):
+def test_values_that_are_not_finite_or_outside_the_space_end_the_training(gives, pieces, tmp_path):
     with pytest.raises(BrokenEnvironmentError) as raised:
         train(build(_config(gives)), tmp_path / "job")
     for piece in ["breaking_environment:Breaking-v0", *pieces]:
@@ -98,7 +98,7 @@ def test_what_is_not_finite_or_not_of_the_space_ends_the_training(gives, pieces,
 
 @pytest.mark.usefixtures("module")
 def test_large_numbers_are_finite():
-    """Their squares are not, in the 32 bits they have."""
+    """The check must not square them, since the squares overflow 32-bit floats."""
     env = make_vector(build(_config("large observation")).environment, 2, seed=0)
     env.restart()
     with np.errstate(all="raise"):
@@ -108,7 +108,7 @@ def test_large_numbers_are_finite():
 
 
 @pytest.mark.usefixtures("module")
-def test_the_job_has_failed_and_its_hyperparameters_are_not_blamed(door, tmp_path):
+def test_the_job_counts_as_failed_and_not_as_diverged(door, tmp_path):
     config = tmp_path / "broken.yaml"
     config.write_text(json.dumps(_config("reward")))
     space = tmp_path / "space.yaml"
@@ -124,7 +124,7 @@ def test_the_job_has_failed_and_its_hyperparameters_are_not_blamed(door, tmp_pat
 
 
 class _Apart(gymnasium.Env):
-    """Gives a reward that is no number in its second step."""
+    """Returns a reward that is NaN in its second step."""
 
     observation_space = spaces.Dict({"vector": spaces.Box(-1, 1, (1,), np.float32)})
     action_space = spaces.MultiDiscrete([2])
@@ -139,7 +139,7 @@ class _Apart(gymnasium.Env):
         return {"vector": np.zeros(1, np.float32)}, reward, False, False, {}
 
 
-def test_environments_in_processes_are_watched_too():
+def test_environments_in_processes_are_checked_too():
     seeds = [EpisodeSeeds(np.random.default_rng(worker), 7, 1) for worker in range(2)]
     env = ParallelEnvironment([_Apart, _Apart], seeds, "scene")
     try:
@@ -153,7 +153,7 @@ def test_environments_in_processes_are_watched_too():
 
 
 class _Naming(_Apart):
-    """Calls a number of its own like one that every episode has."""
+    """Reports a statistic under a name that every episode already has."""
 
     def step(self, action):
         observation, _, _, _, _ = super().step(action)
@@ -162,7 +162,7 @@ class _Naming(_Apart):
         return observation, 3.0, True, False, info
 
 
-def test_an_environments_own_numbers_cannot_stand_for_the_reward():
+def test_an_environments_statistics_cannot_replace_the_reward():
     seeds = [EpisodeSeeds(np.random.default_rng(0), 7, 1)]
     env = SequentialEnvironment([_Naming()], seeds, "scene")
     env.restart()

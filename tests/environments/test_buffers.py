@@ -1,4 +1,4 @@
-"""An environment may write every observation over the one before: what is kept is a copy."""
+"""Environments may overwrite their observations, so everything that is kept must be a copy."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _config(parts, fresh, wrappers) -> EnvironmentConfig:
 
 @pytest.mark.parametrize("wrappers", WRAPPERS)
 @pytest.mark.parametrize("parts", PARTS, ids="+".join)
-def test_single_environments_observe_the_same(parts, wrappers):
+def test_single_environments_give_the_same_observations(parts, wrappers):
     reusing, fresh = (
         make_single(_config(parts, each, WRAPPERS[wrappers]), 0) for each in (False, True)
     )
@@ -81,7 +81,7 @@ def test_single_environments_observe_the_same(parts, wrappers):
     for seed, action in enumerate(actions):
         for key in theirs:
             np.testing.assert_array_equal(ours[key], theirs[key])
-        # One after the other: both draw into the same arrays.
+        # Both draw into the same arrays, so each observation is copied before the next is drawn.
         ours, *_ = reusing.step(action)
         ours = {key: array.copy() for key, array in ours.items()}
         theirs, _, terminated, truncated, _ = fresh.step(action)
@@ -92,7 +92,7 @@ def test_single_environments_observe_the_same(parts, wrappers):
 
 @pytest.mark.parametrize("wrappers", WRAPPERS)
 @pytest.mark.parametrize("parts", PARTS, ids="+".join)
-def test_vectors_of_them_observe_the_same(parts, wrappers):
+def test_vector_environments_give_the_same_observations(parts, wrappers):
     reusing, fresh = (
         make_vector(_config(parts, each, WRAPPERS[wrappers]), 3, seed=2) for each in (False, True)
     )

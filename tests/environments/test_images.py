@@ -1,4 +1,4 @@
-"""Images arrive as images, however an environment lays them out, and behind every wrapper."""
+"""Images of every layout reach the network as images, with and without wrappers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from neroRL.training.trainer import train
 
 
 class Camera(gymnasium.Env):
-    """Shows random images of a space in one buffer, which it writes over at each step."""
+    """Draws random images of a space into one buffer, which it overwrites at each step."""
 
     action_space = spaces.Discrete(2)
 
@@ -70,7 +70,7 @@ def _config(shape, kind, **rest) -> EnvironmentConfig:
 
 
 def _expected(seed: int, steps: int, shape, kind, arranged) -> list[np.ndarray]:
-    """The images of an episode, arranged by hand."""
+    """Returns the images of an episode with their channels moved by hand."""
     dtype, high, divisor = KINDS[kind]
     camera = Camera(shape, dtype, high)
     images = [camera.reset(seed=seed)[0].copy()]
@@ -103,7 +103,7 @@ def test_an_image_has_its_channels_last(layout, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("layout", ["colours last", "colours first", "four frames first"])
-def test_gray_small_stacked_images(layout, kind):
+def test_images_are_converted_resized_and_stacked(layout, kind):
     shape, arranged = LAYOUTS[layout]
     config = _config(shape, kind, grayscale=True, resize_vis_obs=[25, 20], obs_stacks=3)
     env = make_single(config, 0)
@@ -121,7 +121,7 @@ def test_gray_small_stacked_images(layout, kind):
         seen = env.step(np.array([1]))[0]["visual"]
 
 
-def test_twelve_channels_shrink_like_one():
+def test_twelve_channels_are_resized_like_one():
     shape, arranged = LAYOUTS["twelve channels first"]
     env = make_single(_config(shape, "uint8", resize_vis_obs=[10, 9]), 0)
     image = _expected(1, 0, shape, "uint8", arranged)[0]
@@ -143,14 +143,14 @@ def test_twelve_channels_shrink_like_one():
         ((2, 3, 4, 5), np.uint8, 255),
     ],
 )
-def test_what_is_no_image_is_a_vector(shape, dtype, high):
+def test_every_other_box_is_a_vector(shape, dtype, high):
     env = RegisteredEnvironment(Camera(shape, dtype, high), "Camera-v0")
     specification = specification_of(env)
     assert (specification.visual, specification.vector) == (None, int(np.prod(shape)))
 
 
 class _Parts(gymnasium.Env):
-    """A Dict whose space and whose observations name their parts in different orders."""
+    """Has a Dict space whose parts stand in another order than in the observations."""
 
     action_space = spaces.Discrete(2)
     observation_space = spaces.Dict(
@@ -191,7 +191,7 @@ def test_parts_are_joined_in_the_order_of_their_space():
     ("layout", "kind", "channels"),
     [("colours first", "uint8", 3), ("gray", "uint8", 1), ("colours last", "float32", 3)],
 )
-def test_the_trained_network_convolves_them(layout, kind, channels, tmp_path):
+def test_a_trained_network_has_convolutions_for_them(layout, kind, channels, tmp_path):
     shape, _ = LAYOUTS[layout]
     config = build(
         {

@@ -1,4 +1,4 @@
-"""Memory Gym without a display, next to others of its kind in one process."""
+"""Compares Memory Gym with the real package; no display, several environments in one process."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ TOLD = {
 
 
 @pytest.mark.parametrize("name", TOLD)
-def test_an_episode_tells_what_the_real_package_tells(name):
+def test_an_episode_reports_the_statistics_of_the_real_package(name):
     config = EnvironmentConfig(type="MemoryGym", name=name, reset_params={"num-seeds": 5})
     env = make_vector(config, 1, seed=0)
     env.reset()
@@ -125,8 +125,8 @@ def test_options_are_checked_and_used():
         assert len(env.environments[0].unwrapped._commands) == count
 
 
-def test_one_number_is_a_choice_of_one():
-    """As in the options of the package's first versions."""
+def test_a_single_number_means_a_list_of_one():
+    """The package's first versions took such numbers."""
     config = EnvironmentConfig(type="MemoryGym", name="MortarMayhem-Grid")
     config.reset_params = {"command_count": 4, "explosion_delay": 3}
     assert registry.check(config) == []

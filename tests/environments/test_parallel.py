@@ -1,4 +1,4 @@
-"""Environments in processes: equal to those stepped here; errors arrive, and nothing stays."""
+"""Tests environments in processes: equal steps, errors that reach the parent, no leftovers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CONFIG = EnvironmentConfig(
 
 
 class Moody(gymnasium.Env):
-    """Fails as it is told, at the third step; leaves a child behind."""
+    """Fails in the chosen way at the third step, and leaves a child process behind."""
 
     observation_space = spaces.Dict({"vector": vector_space(1)})
     action_space = spaces.MultiDiscrete([2])
@@ -129,7 +129,7 @@ def test_a_restored_state_starts_the_running_episodes_again():
             first.step(np.full((2, 1), 2))
         assert second.load_state_dict(first.state_dict()).all()
         np.testing.assert_array_equal(second.table.at(second.ids)["vector"], began)
-        for _ in range(12):  # the next episodes are those that would have come
+        for _ in range(12):  # later episodes have the seeds that they would have had
             second.step(np.full((2, 1), 2))
         for _ in range(7):
             first.step(np.full((2, 1), 2))
@@ -148,7 +148,7 @@ def test_a_restored_state_starts_the_running_episodes_again():
         ("exit", EnvironmentCrashError, "environment worker 1 ended with status 4", None),
     ],
 )
-def test_errors_arrive_with_their_traceback(tmp_path, how, error, message, cause):
+def test_errors_reach_the_parent_with_their_traceback(tmp_path, how, error, message, cause):
     env = _moody(tmp_path, "", how)
     try:
         env.restart()

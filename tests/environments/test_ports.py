@@ -1,4 +1,4 @@
-"""Blocks of ports: disjoint between processes, around taken ports, given back."""
+"""Tests blocks of ports: they never overlap, avoid taken ports, and are released."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ with leased_worker_ids(int(sys.argv[1]), 3) as first:
 """
 
 
-def test_blocks_are_disjoint_and_given_back():
+def test_blocks_are_disjoint_and_released():
     with leased_worker_ids(FIRST, 4) as one, leased_worker_ids(FIRST, 3) as other:
         assert (one, other) == (FIRST, FIRST + 4)
         with leased_worker_ids(FIRST + 100, 2) as third:
@@ -68,7 +68,7 @@ def test_a_taken_port_is_skipped(address):
             assert first == FIRST
 
 
-def test_the_end_of_all_ports_is_an_error_that_passes():
+def test_running_out_of_ports_is_a_transient_error():
     last = 65535 - 5005
     with leased_worker_ids(last - 1, 2) as first:
         assert first == last - 1
@@ -80,7 +80,7 @@ def test_the_end_of_all_ports_is_an_error_that_passes():
     lease.release()
 
 
-def test_searches_that_begin_together_leave_no_gaps():
+def test_simultaneous_searches_leave_no_gaps():
     together = threading.Barrier(4)
     found: list[list[int]] = [[] for _ in range(4)]
 

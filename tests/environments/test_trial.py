@@ -1,4 +1,4 @@
-"""Before a training starts, its environment is made, reset and stepped once."""
+"""Tests that an environment is made, reset and stepped once before a training starts."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ NAME = "odd_environment:Odd-v0"
 
 @pytest.fixture
 def odd(tmp_path, monkeypatch):
-    """A module whose environment is odd, and the working directory beside it."""
+    """Writes a module whose environment is odd, and changes to its directory."""
     (tmp_path / "odd_environment.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -122,7 +122,7 @@ def _problems(config: EnvironmentConfig):
         ("reward", "step", "step() gave a reward of inf"),
     ],
 )
-def test_what_an_environment_does_is_told(odd, odd_thing, of, message):
+def test_faults_of_an_environment_are_reported(odd, odd_thing, of, message):
     (problem,) = _problems(_config(odd=odd_thing, of=of))
     assert problem.path == "environment.name"
     assert problem.message.startswith(NAME)
@@ -132,7 +132,7 @@ def test_what_an_environment_does_is_told(odd, odd_thing, of, message):
 
 
 @pytest.mark.parametrize("odd_thing", ["nothing", "print", "chdir", "float64"])
-def test_what_does_no_harm_is_no_problem(odd, odd_thing, capfd):
+def test_harmless_oddities_are_not_reported(odd, odd_thing, capfd):
     for of in ("made", "reset", "step"):
         assert _problems(_config(odd=odd_thing, of=of)) == []
     assert Path.cwd() == odd
@@ -178,7 +178,7 @@ def test_a_module_that_cannot_be_imported(odd, text, message):
     assert message in problem.message
 
 
-def test_one_that_hangs_is_named_and_given_up(odd, monkeypatch, capfd):
+def test_an_environment_that_hangs_is_named_and_given_up(odd, monkeypatch, capfd):
     monkeypatch.setattr(trial, "SECONDS_UNTIL_TOLD", 0.1)
     monkeypatch.setenv(trial.LIMIT, "1.5")
     with Trials() as trials:
@@ -202,7 +202,7 @@ def test_each_distinct_config_is_made_once(odd):
 
 
 def test_gymnasiums_own_ids_take_their_arguments():
-    """CarRacing is discrete only with an argument; the package it needs may be missing."""
+    """Uses a stand-in for CarRacing, which needs an argument to be discrete, and a package."""
     lake = EnvironmentConfig(type="Gymnasium", name="CliffWalking-v1")
     (problem,) = _problems(lake)
     assert "only a Box or a Dict of Boxes" in problem.message
@@ -252,7 +252,7 @@ def test_an_id_of_another_type(type_, name, path, message, monkeypatch):
     assert message in problem.message
 
 
-def test_an_installed_package_is_not_asked_for(monkeypatch):
+def test_an_installed_package_is_named_without_a_command_to_install_it(monkeypatch):
     monkeypatch.setattr("neroRL.environments.registered.importlib.util.find_spec", lambda _: True)
     (problem,) = registry.check(EnvironmentConfig(type="Gymnasium", name="ALE/Pong-v5"))
     assert problem.message == "ALE/Pong-v5 is registered by ale_py; name it ale_py:ALE/Pong-v5"
@@ -276,7 +276,7 @@ def test_generated_levels_need_a_package(monkeypatch):
         ("Gymnasium", "Acrobot-v1"),
     ],
 )
-def test_known_environments_are_tried_here(type_, name, monkeypatch):
+def test_known_environments_are_tried_in_this_process(type_, name, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("a process was started")
 
@@ -285,7 +285,7 @@ def test_known_environments_are_tried_here(type_, name, monkeypatch):
     assert _problems(config) == []
 
 
-def test_what_wraps_an_environment_is_tried_with_it(monkeypatch):
+def test_wrappers_are_tried_with_the_environment(monkeypatch):
     class Short(gymnasium.Env):
         observation_space = spaces.Dict({"vector": vector_space(2)})
         action_space = spaces.MultiDiscrete([2])
@@ -313,7 +313,7 @@ def _tune(odd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_a_dry_run_of_one_that_prints_is_yaml(odd):
+def test_a_dry_run_is_valid_yaml_even_if_the_environment_prints(odd):
     space = "hyperparameters:\n  environment.reset_params.size: [1, 2]\n"
     (odd / "space.yaml").write_text(space)
     done = _tune(
@@ -331,8 +331,8 @@ def test_a_dry_run_of_one_that_prints_is_yaml(odd):
     assert (odd / "made.txt").read_text().split() == ["1", "2"]
 
 
-def test_a_sweep_of_one_that_leaves_the_directory_stays_in_it(odd):
-    """And so do the later jobs of the same process."""
+def test_a_sweep_keeps_its_directory_even_if_the_environment_changes_it(odd):
+    """Later jobs of the same worker process write to the sweep's directory, too."""
     (odd / "space.yaml").write_text(
         "hyperparameters:\n  environment.reset_params.size: [1, 2, 3]\n"
     )
@@ -347,7 +347,7 @@ def test_a_sweep_of_one_that_leaves_the_directory_stays_in_it(odd):
     assert [str(path) for path in results] == [f"out/run/{n}/0/result.json" for n in range(3)]
 
 
-def test_a_broken_one_is_told_before_anything_is_created(odd):
+def test_a_broken_environment_is_reported_before_anything_is_created(odd):
     (odd / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n")
     done = _tune(odd, "+environment.reset_params.odd=raise", "+environment.reset_params.of=step")
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""Each environment type equals the real package, step for step."""
+"""Compares each environment type with the real package, step by step."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_cartpole_rewards_are_hundredths_for_the_learner_and_raw_in_statistics(w
 
 
 class _Sorted(gymnasium.Env):
-    """An image and two vectors, multi-discrete actions that do not start at 0."""
+    """Has an image, two vectors, and multi-discrete actions that do not start at 0."""
 
     observation_space = spaces.Dict(
         {
@@ -205,7 +205,7 @@ def test_unsuitable_ids_are_named(name, message):
     assert message in problem.message
 
 
-def test_arguments_the_id_does_not_know_are_named():
+def test_arguments_that_the_id_does_not_take_are_named():
     config = EnvironmentConfig(type="Gymnasium", name="CartPole-v1", reset_params={"sutton": 1})
     assert registry.check(config) == []
     (problem,) = try_out(config)
@@ -240,4 +240,4 @@ def test_vector_workers_draw_their_own_seeds():
     assert runs[0] == runs[1] != runs[2]
     assert {seed for row in runs[0] for seed in row} == {7, 8, 9}
     columns = list(zip(*runs[0], strict=True))
-    assert len(set(columns)) == 3  # every worker its own
+    assert len(set(columns)) == 3  # each worker has its own

@@ -1,4 +1,4 @@
-"""Unity environments against a peer that speaks ML-Agents' protocol."""
+"""Tests Unity environments with a peer that plays Unity's side of ML-Agents' protocol."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Make = Callable[..., SingleEnvironment]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    """Makes one environment of a peer, without a process between."""
+    """Makes one environment of a peer in this process."""
     made: list[SingleEnvironment] = []
 
     def start(behaviour: Behaviour, type_: str = "Unity", **rest) -> SingleEnvironment:
@@ -115,7 +115,7 @@ def test_a_time_limit_of_the_scene_truncates(make):
     assert ends == [(False, False), (False, False), (False, True)]
 
 
-def test_messages_without_a_decision_are_waited_for(make, tmp_path):
+def test_messages_without_a_request_for_an_action_are_skipped(make, tmp_path):
     env = make(Behaviour(silent_steps=3))
     env.reset(seed=0)
     for _ in range(4):
@@ -152,7 +152,7 @@ def test_unsupported_scenes_are_named(make, tmp_path, behaviour, message):
         (Behaviour(start_status=3), EnvironmentCrashError, "31005 ended with status 3"),
     ],
 )
-def test_faults_at_the_start_may_pass(make, tmp_path, monkeypatch, behaviour, error, message):
+def test_faults_at_the_start_are_transient(make, tmp_path, monkeypatch, behaviour, error, message):
     monkeypatch.setenv("NERORL_UNITY_SECONDS", "0.5" if behaviour.start_seconds else "20")
     monkeypatch.setattr("neroRL.environments.unity.client.SECONDS_TO_QUIT", 0.1)
     with pytest.raises(error, match=message):
@@ -280,7 +280,7 @@ def test_themes_of_the_tower_are_sent_as_floats(make, tmp_path):
         assert [reset[f"use-{theme}"] for theme in THEMES] == [1.0, 0.0, 1.0, 1.0, 0.0]
 
 
-def test_a_tower_chosen_in_vain_is_warned_of(door, tmp_path):
+def test_a_tower_seed_without_effect_is_warned_of(door, tmp_path):
     name = write_peer(tmp_path / "peer", TOWER)
     (tmp_path / "base.yaml").write_text(
         f"environment:\n  type: ObstacleTower\n  name: {name}\n"
@@ -327,14 +327,13 @@ def test_status_bars():
     assert (image == 9).all()
 
 
-def test_another_scene_is_no_obstacle_tower(make):
+def test_another_scene_is_refused_as_an_obstacle_tower(make):
     with pytest.raises(ConfigError, match="is no Obstacle Tower of version 4"):
         make(Behaviour(), "ObstacleTower")
 
 
 @pytest.mark.parametrize("type_", ["Unity", "ObstacleTower"])
 def test_a_missing_package_names_the_command(monkeypatch, type_):
-    """BAD_INPUTS 27."""
     monkeypatch.setattr(protocol.importlib.util, "find_spec", lambda name: None)
     (problem,) = registry.check(EnvironmentConfig(type=type_, name="anything"))
     assert problem.path == "environment.type"

@@ -1,4 +1,4 @@
-"""Episodes that cannot be played again start again; all others go on where they were."""
+"""After a resume, episodes that cannot be replayed start again; all others continue."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from neroRL.environments.factory import make_vector
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.trainer import Trainer, train
 
-# What stands for the randomness of the machine: no seed sets it.
+# Stands for the randomness of the machine, which no seed determines.
 UNSEEDED = np.random.default_rng()
 LENGTH = {"steps": 2000}
 
 
 class Drifting(gymnasium.Env):
-    """Observes its step and a random number; draws what it is told to without its seed.
+    """Observes its step and a random number; draws one quantity without using its seed.
 
     Args:
-        unseeded: ``length`` of the episode, ``observation`` or ``reward``; nothing if empty.
-        only: the seed of the only episodes that do; all where it is negative.
+        unseeded: this quantity: ``length`` of the episode, ``observation`` or ``reward``; empty
+            for none.
+        only: the only episode seed for which it does so; negative for all.
     """
 
     observation_space = spaces.Box(-9999, 9999, (2,), np.float32)
@@ -90,7 +91,7 @@ def _warnings(caplog) -> list[str]:
 
 
 @pytest.mark.parametrize("unseeded", ["length", "observation", "reward"])
-def test_a_training_continues_and_says_so(unseeded, tmp_path, caplog, monkeypatch):
+def test_a_training_continues_and_reports_the_restart(unseeded, tmp_path, caplog, monkeypatch):
     config = _training(unseeded=unseeded)
     train(config, tmp_path)
     monkeypatch.setitem(LENGTH, "steps", 5)
@@ -104,7 +105,7 @@ def test_a_training_continues_and_says_so(unseeded, tmp_path, caplog, monkeypatc
     assert "environments 0, 1, 2, 3 start again" in message
 
 
-def test_a_seeded_one_continues_bit_for_bit(tmp_path, caplog):
+def test_a_seeded_environment_continues_bit_for_bit(tmp_path, caplog):
     config = _training()
     train(config, tmp_path)
     checkpoint = checkpoints.checkpoint_path(tmp_path, "default", 3)
@@ -120,7 +121,7 @@ def test_a_seeded_one_continues_bit_for_bit(tmp_path, caplog):
     assert first["environment"] == second["environment"]
 
 
-def test_only_the_episodes_that_went_another_way_start_again():
+def test_only_episodes_whose_replay_differs_start_again():
     params = {"unseeded": "reward", "only": 11, "start-seed": 10, "num-seeds": 4}
     config = EnvironmentConfig(**_environment(**params))
     first = make_vector(config, 8, seed=0)
@@ -140,8 +141,8 @@ def test_only_the_episodes_that_went_another_way_start_again():
     np.testing.assert_array_equal(played, np.where(drifts, 0, 10))
 
 
-def test_a_state_without_marks_is_taken_as_it_is():
-    """As checkpoints had none before there were marks."""
+def test_a_state_without_fingerprints_is_accepted():
+    """Older checkpoints have none."""
     config = EnvironmentConfig(**_environment())
     first, second = (make_vector(config, 2, seed=seed) for seed in (0, 1))
     first.restart()
@@ -153,7 +154,7 @@ def test_a_state_without_marks_is_taken_as_it_is():
     assert second.state_dict() == first.state_dict()
 
 
-def test_memory_begins_anew_where_episodes_do(tmp_path):
+def test_the_memory_starts_again_with_the_episode(tmp_path):
     params = {"unseeded": "reward", "only": 11, "start-seed": 10, "num-seeds": 4}
     config = _training(**params)
     trainer = Trainer(config, tmp_path)

@@ -1,4 +1,4 @@
-"""The vector interface: Gymnasium's conventions, numbered observations, restored states."""
+"""Tests the vector interface: Gymnasium's conventions, numbered observations, restored states."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_every_worker_plays_the_given_seeds():
     assert all(seeds[:4] == [4, 9, 4, 9] for seeds in played)
 
 
-def test_equal_observations_share_a_row():
+def test_equal_observations_share_an_id():
     table = ObservationTable(EnvironmentSpec((2, 2, 3), "uint8", 1, (2,)))
     image = np.zeros((2, 2, 3), np.uint8)
     first = table.add({"visual": image, "vector": np.array([1], np.float32)})
@@ -118,13 +118,13 @@ def test_equal_observations_share_a_row():
     third = table.add({"visual": image.copy(), "vector": np.array([1], np.float32)})
     assert (first, second, third) == (0, 1, 0)
     np.testing.assert_array_equal(table.at(np.array([1, 0]))["vector"], [[2], [1]])
-    image += 1  # what the table gives are copies
+    image += 1  # the table returns copies
     assert table.at(np.array([0]))["visual"].sum() == 0
     for number in range(200):
         assert table.add({"visual": image, "vector": np.array([number], np.float32)}) == 2 + number
 
 
-def test_sharing_rows_stops_by_itself_where_observations_differ():
+def test_sharing_ids_stops_by_itself_if_observations_differ():
     for name, shared in (("cartpole", False), ("one-hot", True)):
         env = make_vector(ENVIRONMENTS[name], 4, seed=0)
         env.reset()

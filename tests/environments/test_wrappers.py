@@ -1,4 +1,4 @@
-"""Each wrapper changes what it says and nothing else."""
+"""Tests that each wrapper makes the change that it documents and no other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from neroRL.environments.wrappers.stacking import Stacking
 
 
 class Counting(gymnasium.Env):
-    """Observes the step as an image and a vector; rewards 1, 2, 3, …; ends after 5 steps."""
+    """Shows the step as an image and a vector, gives rewards 1, 2, 3, …, and ends after 5 steps."""
 
     action_space = spaces.MultiDiscrete([3, 2])
 
@@ -61,7 +61,7 @@ def test_last_action_is_one_hot_for_each_branch():
     np.testing.assert_array_equal(env.reset()[0]["vector"], [0, -1, 0, 0, 0, 0, 0])
 
 
-def test_last_reward_becomes_the_vector_where_there_is_none():
+def test_last_reward_becomes_the_vector_if_there_is_none():
     env = LastReward(Counting(parts=("visual",)))
     np.testing.assert_array_equal(env.reset()[0]["vector"], [0])
     env.step(ACTION)
@@ -90,7 +90,7 @@ def test_resize_averages_over_areas():
 
 @pytest.mark.parametrize("step", [0, 1, 7, 511, 4000])
 def test_sinusoid(step):
-    """The original's numbers: computed one by one in double precision, kept in single."""
+    """Compares with the original's way: one number at a time, in double precision, then rounded."""
     encoded = sinusoid(step)
     assert (encoded.dtype, encoded.shape) == (np.float32, (16,))
     for index in range(8):
@@ -106,7 +106,7 @@ def test_positional_encoding_is_appended_to_the_vector(parts):
     assert env.observation_space["vector"].shape == (own + 16,)
     observation, expected = env.reset()[0], plain.reset()[0]
     for step in range(6):
-        if step == 5:  # an episode later
+        if step == 5:  # in the next episode
             observation, expected, step = env.reset()[0], plain.reset()[0], 0
         np.testing.assert_array_equal(observation["vector"][own:], sinusoid(step))
         np.testing.assert_array_equal(observation["vector"][:own], expected.get("vector", []))

@@ -1,9 +1,9 @@
-"""Plays Unity's side of ML-Agents' protocol, and writes down what it was told.
+"""Plays Unity's side of ML-Agents' protocol and records the messages that it gets.
 
-:func:`write_peer` makes an executable of it. Beside the executable lie ``peer.json``, how it
-behaves (see :class:`Behaviour`), and ``records/``, a file for each process with one JSON a line.
-Environment parameters of these names, sent at a reset, make it fail: ``crash-at``, ``hang-at``,
-``wrong-at`` and ``quit-at`` say at which step of an episode.
+:func:`write_peer` makes an executable of it. Beside the executable are ``peer.json``, which says
+how it behaves (see :class:`Behaviour`), and ``records/``, which has a file of JSON lines for each
+process. It fails at a step of an episode that these environment parameters name: ``crash-at``,
+``hang-at``, ``wrong-at`` and ``quit-at``.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Behaviour:
     """How a peer behaves.
 
     Attributes:
-        names: of the behaviours.
-        agents: how many each behaviour has.
+        names: names of the behaviours.
+        agents: number of agents of each behaviour.
         images: shapes of the visual observations, 1 or 3 channels.
         vectors: lengths of the vector observations: step of the episode, seed, total of actions, 0.
         branches: choices of the action branches.
@@ -40,10 +40,10 @@ class Behaviour:
         ends_at: step that terminates an episode; 0 for none.
         cut_at: step that interrupts an episode; 0 for none.
         start_seconds: time before it connects.
-        start_status: ends with this status instead of connecting, if not None.
+        start_status: exit status with which it ends instead of connecting; None to connect.
         tower: whether the first vector is that of Obstacle Tower, whose floor is 3 at the end.
-        silent_steps: messages without an agent, before each that has one.
-        ignores_quit: whether it has to be killed.
+        silent_steps: number of messages without an agent before each one that has an agent.
+        ignores_quit: whether it keeps running when it is asked to quit.
     """
 
     names: list[str] = field(default_factory=lambda: ["Agent?team=0"])
@@ -88,14 +88,14 @@ def write_peer(directory: Path, behaviour: Behaviour | None = None) -> Path:
 
 
 def records(path: Path) -> list[list[dict[str, Any]]]:
-    """What the peers of an executable wrote down, a list for each process, in order of start."""
+    """Returns the records of an executable's peers: a list for each process, in order of start."""
     files = [file.read_text().splitlines() for file in path.parent.glob("records/*.jsonl")]
     read = [[json.loads(line) for line in lines] for lines in files if lines]
     return sorted(read, key=lambda events: events[0]["time"])
 
 
 def living(path: Path) -> list[int]:
-    """Ids of the peers of an executable, and of workers, that still run."""
+    """Returns the process ids of an executable's peers and their workers that still run."""
     found = []
     for events in records(path):
         for number in (events[0]["pid"], events[0]["parent"]):
@@ -109,7 +109,7 @@ def living(path: Path) -> list[int]:
 
 
 def main() -> None:
-    """What the executable does: ``peer.x86_64 --mlagents-port PORT``."""
+    """Runs the executable: ``peer.x86_64 --mlagents-port PORT``."""
     directory = Path(sys.argv[0]).resolve().parent
     behaviour = Behaviour(**json.loads((directory / "peer.json").read_text()))
     port = int(sys.argv[sys.argv.index("--mlagents-port") + 1])
@@ -274,7 +274,7 @@ class _Peer:
 
 
 def _png(height: int, width: int, pixel: int) -> bytes:
-    """An RGB image whose rows get darker to the right, starting from one shade."""
+    """Returns a PNG of an RGB image that gets darker to the right, starting from one shade."""
     row = bytes([0] + [max(pixel - x % 7, 0) for x in range(width) for _ in range(3)])
 
     def chunk(kind: bytes, body: bytes) -> bytes:

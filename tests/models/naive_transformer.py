@@ -8,15 +8,15 @@ import torch
 
 
 def naive_features(memory, embedded, past):
-    """What the memory makes of one step.
+    """Computes the memory's output for one step.
 
     Args:
         memory: the transformer.
-        embedded: its embedding, shape (D,).
-        past: of each earlier step of the episode, the inputs of all blocks.
+        embedded: the step's embedding, shape (D,).
+        past: the inputs of all blocks at each earlier step of the episode.
 
     Returns:
-        The features (D,) and the inputs of all blocks at this step.
+        The output, shape (D,), and the inputs of all blocks at this step.
     """
     config = memory._config
     time = len(past)
@@ -33,7 +33,7 @@ def naive_features(memory, embedded, past):
 
 
 def position(memory, time, learned=True):
-    """The encoding of a time; zeros instead of a learned one where those are not wanted."""
+    """Returns the encoding of a time; zeros in place of a learned one if those are not wanted."""
     config = memory._config
     size = config.embed_dim
     if config.positional_encoding == "learned" and learned:

@@ -1,4 +1,4 @@
-"""The network: shapes, initialisation, and that steps and pieces are the same function."""
+"""Tests the network: shapes, initialisation, and that pieces give the outputs of single steps."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_orthogonal_initialisation():
     ],
 )
 def test_pieces_equal_steps(layer_type, num_layers, residual, embed):
-    """A piece run at once gives what its steps give one by one, padding or not."""
+    """A piece gives the outputs of its steps computed one by one, with and without padding."""
     recurrence = RecurrenceConfig(
         layer_type=layer_type,
         num_layers=num_layers,
@@ -167,7 +167,7 @@ def test_actions_follow_the_policy():
 
 
 class _Table:
-    """Counts which ids are asked for."""
+    """Records which ids are asked for."""
 
     def __init__(self) -> None:
         self.asked: list[int] = []

@@ -1,4 +1,4 @@
-"""A memory is added as docs/architecture.md says, in a copy of the project, and trained."""
+"""Adds a memory as docs/architecture.md says, in a copy of the project, and trains it."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ CHANGES = {
         ('    "transformer": TransformerMemory,\n', '    "toy": Trace,\n'),
     ],
 }
-# The base config names another memory, which the choice replaces.
+# The base config has another memory, which choosing one replaces.
 BASE = TINY.replace("sampler:", "  recurrence: {layer_type: gru, hidden_state_size: 8}\nsampler:")
 
 
@@ -126,7 +126,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_the_added_memory_is_chosen_tuned_and_trained(project):
-    """One sweep: its own default, a key of it as an axis, and no memory beside it."""
+    """Sweeps over one of its keys, with its own default for the other, and over no memory."""
     done = run_in(
         project,
         "train.py -m --config-path=. --config-name=base.yaml hydra.sweep.dir=out "

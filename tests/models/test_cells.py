@@ -1,4 +1,4 @@
-"""The written-out recurrent layers equal torch's own, forward and backward."""
+"""Compares the written-out recurrent layers with torch's own, forward and backward."""
 
 from __future__ import annotations
 

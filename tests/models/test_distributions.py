@@ -1,4 +1,4 @@
-"""Distributions: samples, probabilities, gradients; and that nothing else knows which one it is."""
+"""Tests samples, probabilities and gradients of distributions, and that others can be added."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_categoricals_are_those_of_torch(choices):
 
 
 class _Layer(nn.Module):
-    """Means that depend on the observation, and a deviation that does not."""
+    """Gives means that depend on the observation, and a deviation that does not."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class _Layer(nn.Module):
 
 
 class Normal(Distribution):
-    """One number from a normal distribution; the environment gets 1 where it is positive."""
+    """Samples one normally distributed number; the environment gets 1 if it is positive, else 0."""
 
     size, branches = 2, 1
 
@@ -87,7 +87,7 @@ class _Number(Evaluated):
 
 
 def test_the_loss_takes_its_gradient_from_the_distribution():
-    """With another distribution than categoricals, against autograd through torch's own."""
+    """Compares a distribution other than categoricals with autograd through torch's own."""
     generator = torch.Generator().manual_seed(2)
     layer = _Layer(3).double()
     units = torch.randn(40, 3, generator=generator, dtype=DOUBLE)
@@ -119,7 +119,7 @@ def test_the_loss_takes_its_gradient_from_the_distribution():
     ids=["none", "gru", "transformer"],
 )
 def test_nothing_else_knows_the_distribution(tmp_path: Path, monkeypatch, memory):
-    """A training, its evaluation and its continuation, with a distribution of this file."""
+    """Trains, evaluates and resumes with the distribution of this file."""
     monkeypatch.setattr(actor_critic, "make_distribution", lambda specification: Normal())
     mapping = {
         "environment": {"type": "CartPole", "name": "CartPole-v1"},

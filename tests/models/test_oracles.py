@@ -1,4 +1,4 @@
-"""Our modules against forward passes of the original's, whose weights they are given."""
+"""Compares our modules with forward passes of the original's, with the same weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 
 
 def _load(name: str) -> dict[str, dict[str, torch.Tensor]]:
-    """The arrays of an oracle: ``weights``, ``inputs`` and ``outputs``, by their names."""
+    """Returns the arrays of an oracle, ``weights``, ``inputs`` and ``outputs``, by their names."""
     parts: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "inputs": {}, "outputs": {}}
     with np.load(ORACLES / f"{name}.npz") as file:
         for key in file.files:
@@ -32,7 +32,7 @@ def _load(name: str) -> dict[str, dict[str, torch.Tensor]]:
 
 
 def _renamed(weights: dict[str, torch.Tensor], *rules: tuple) -> dict[str, torch.Tensor]:
-    """The weights under our names; each rule is a pattern and what takes its place."""
+    """Returns the weights under our names; each rule is a pattern and its replacement."""
     renamed = {}
     for name, tensor in weights.items():
         for pattern, replacement in rules:
@@ -71,7 +71,7 @@ def test_visual_encoders(name, rules):
 
 @pytest.mark.parametrize("encoder", ["cnn", "rescnn", "smallimpala"])
 def test_feature_maps_are_those_of_the_convolutions(encoder):
-    """The arithmetic that checks a config, against torch, for sides of both kinds."""
+    """Compares the arithmetic that checks a config with torch, for even and odd sides."""
     for height, width in [(side, side) for side in range(1, 41)] + [(9, 40), (40, 9), (84, 37)]:
         shape = feature_map(encoder, height, width)
         specification = EnvironmentSpec((height, width, 1), "float32", None, (3,))
@@ -91,7 +91,7 @@ def test_feature_maps_are_those_of_the_convolutions(encoder):
     ],
 )
 def test_smallest_images(encoder, smallest, text):
-    """Each side below one that works raises in torch's convolutions."""
+    """Torch's convolutions raise an error for every smaller side."""
     assert allowed_sizes(encoder) == text
     for side in smallest:
         assert feature_map(encoder, side, side) is not None
@@ -103,7 +103,7 @@ def test_smallest_images(encoder, smallest, text):
 
 
 def test_initial_weights_of_encoders():
-    """Uniform after Glorot and Bengio: within √(6 / (inputs + outputs)) times the gain."""
+    """Glorot and Bengio's uniform weights lie within √(6 / (inputs + outputs)) times the gain."""
     torch.manual_seed(0)
     specification = EnvironmentSpec((84, 84, 3), "uint8", None, (3,))
     for name, gain in (("rescnn", 1.0), ("smallimpala", 2**0.5)):
@@ -119,7 +119,7 @@ def test_initial_weights_of_encoders():
 
 @pytest.mark.parametrize("layer_type", ["gru", "lstm"])
 def test_residual_layers(layer_type):
-    """One connection around both layers; the pieces are whole sequences."""
+    """One residual connection goes around both layers; the pieces are whole sequences."""
     oracle = _load(f"{layer_type}_residual_two_layers")
     config = RecurrenceConfig(
         layer_type=layer_type, num_layers=2, hidden_state_size=16, residual=True
@@ -165,7 +165,7 @@ EPISODE, SLOTS = 20, 6
 
 
 def _transformer(name: str, weights: dict[str, torch.Tensor]) -> TransformerMemory:
-    """Our transformer with the original's weights; where it has unused ones, those are left out."""
+    """Returns our transformer with the original's weights, without those that it never uses."""
     config = TransformerConfig(
         num_blocks=2, embed_dim=32, num_heads=4, memory_length=SLOTS, **TRANSFORMERS[name]
     )
@@ -200,13 +200,13 @@ def _transformer(name: str, weights: dict[str, torch.Tensor]) -> TransformerMemo
 @pytest.mark.parametrize("name", TRANSFORMERS)
 @torch.no_grad()
 def test_transformers(name):
-    """One step of six environments, in the rollout and in a mini batch."""
+    """Computes one step of six environments in the rollout and in a mini batch."""
     oracle = _load(f"transformer_{name}")
     memory = _transformer(name, oracle["weights"])
     inputs, now = oracle["inputs"], oracle["inputs"]["step_now"]
     filled = inputs["mask"].sum(1)
     columns = np.arange(SLOTS)
-    # Ours end with the newest step, the original's slots begin with the oldest.
+    # Our windows end with the newest step; the original's slots begin with the oldest.
     slots = torch.from_numpy(columns) - (SLOTS - filled)[:, None]
     times = now[:, None] - SLOTS + torch.from_numpy(columns)
     remembered = inputs["memories"].gather(

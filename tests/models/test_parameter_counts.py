@@ -1,6 +1,6 @@
-"""Published configs have as many parameters as in the original, counted layer by layer.
+"""Compares parameter counts of published configs with the original's, counted layer by layer.
 
-The sections are those of the original's ``configs/`` that the network depends on.
+The sections are the parts of the original's ``configs/`` that the network depends on.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ def _convolution(inputs: int, outputs: int, size: int) -> int:
 
 
 def _gru(size: int) -> int:
-    """Three gates of an input and of a state of one size, with a bias each."""
+    """Counts three gates with weights for an input and a state of equal size, and biases."""
     return 3 * 2 * _linear(size, size)
 
 
 def _block(size: int) -> int:
-    """Queries, keys and values without biases, two layers with; three norms of two vectors."""
+    """Counts queries, keys and values without biases, two layers with biases, and three norms."""
     return 3 * size * size + 2 * _linear(size, size) + 3 * 2 * size
 
 
 def _heads(units: int, actions: tuple[int, ...]) -> int:
-    """Each head has a layer of 512; a policy for each branch, and the value."""
+    """Counts the heads, one for each branch and one for the value, with a layer of 512 each."""
     return 2 * _linear(units, 512) + sum(_linear(512, count) for count in (*actions, 1))
 
 
-# Of 84 x 84 x 3: 20 x 20 x 32, 9 x 9 x 64, 7 x 7 x 64.
+# 84 x 84 x 3 becomes 20 x 20 x 32, then 9 x 9 x 64, then 7 x 7 x 64.
 CNN = _convolution(3, 32, 8) + _convolution(32, 64, 4) + _convolution(64, 64, 3)
 FEATURES = 7 * 7 * 64
 
@@ -106,7 +106,7 @@ def test_published_configs(name):
 
 
 def test_variants_of_the_transformer():
-    """What each choice adds to trxl.yaml."""
+    """Counts the parameters that each choice adds to trxl.yaml."""
     environment, model, expected = PUBLISHED["trxl"]
 
     def changed(**changes) -> int:
@@ -114,7 +114,7 @@ def test_variants_of_the_transformer():
         return _parameters(environment, {**model, "transformer": transformer}) - expected
 
     assert changed(positional_encoding="learned") == 128 * 256  # a row for each step
-    # Two gates a block, of six matrices and a bias each.
+    # Each block has two gates, and each gate has six matrices and a bias.
     assert changed(gtrxl=True) == 2 * 2 * (6 * 256 * 256 + 256)
     assert changed(num_heads=8) == 0
     assert changed(num_blocks=3) == _block(256)

@@ -1,4 +1,4 @@
-"""Distinct receptive fields: the same features and gradients as convolutions of whole images."""
+"""Compares distinct receptive fields with convolutions of whole images: features and gradients."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 
 
 def _tiled(count: int, seed: int = 0) -> np.ndarray:
-    """Images of 3 x 3 tiles of which there are four kinds."""
+    """Returns images of 3 x 3 tiles; there are four kinds of tiles."""
     generator = np.random.default_rng(seed)
     tiles = generator.integers(256, size=(4, 28, 28, 3)).astype(np.uint8)
     chosen = tiles[generator.integers(4, size=(count, 3, 3))]
@@ -45,7 +45,7 @@ def _encoder(kind: str) -> Encoder:
     st.integers(1, 3), st.integers(4, 9), st.integers(4, 9), st.integers(1, 3), st.integers(1, 4),
     st.integers(1, 3), st.integers(0, 2**31),
 )  # fmt: skip
-def test_windows_are_found_and_each_is_there_once(images, height, width, depth, size, stride, seed):
+def test_each_distinct_window_is_found_once(images, height, width, depth, size, stride, seed):
     array = np.random.default_rng(seed).integers(2, size=(images, height, width, depth), dtype="u1")
     windows, numbers = distinct_windows(array, size, stride)
     assert len(np.unique(windows, axis=0)) == len(windows)
@@ -55,7 +55,7 @@ def test_windows_are_found_and_each_is_there_once(images, height, width, depth, 
         assert np.array_equal(windows[numbers[image, row, column]], expected)
 
 
-def test_windows_that_share_a_hash_are_told_apart(monkeypatch):
+def test_windows_with_equal_hashes_are_distinguished(monkeypatch):
     array = _tiled(3)
     windows, numbers = distinct_windows(array, 8, 4)
     monkeypatch.setattr(receptive_fields, "_hashes", lambda windows: np.zeros(len(windows), "u8"))
@@ -82,7 +82,7 @@ def test_features_and_gradients_equal_those_of_whole_images(kind):
         torch.testing.assert_close(parameter.grad, other.grad, rtol=1e-11, atol=1e-11)
 
 
-def test_only_the_fields_of_the_rows_are_computed():
+def test_only_the_fields_of_the_given_rows_are_computed():
     encoder = _encoder("cnn")
     table = encoder.table({VISUAL: _tiled(200)}, CPU)[VISUAL]
     assert isinstance(table, FieldTable)
@@ -94,7 +94,7 @@ def test_only_the_fields_of_the_rows_are_computed():
     ]
 
 
-def test_images_that_share_little_or_are_no_bytes_take_the_ordinary_path():
+def test_images_that_share_little_or_are_not_bytes_are_convolved_whole():
     windows = _encoder("cnn")._windows()
     generator = np.random.default_rng(0)
     noise = generator.integers(256, size=(64, 84, 84, 3)).astype(np.uint8)
@@ -104,13 +104,13 @@ def test_images_that_share_little_or_are_no_bytes_take_the_ordinary_path():
     assert field_table(_tiled(64), windows) is not None
 
 
-def test_encoders_of_other_layers_take_the_ordinary_path():
+def test_encoders_with_other_layers_convolve_whole_images():
     encoder = _encoder("rescnn")
     assert isinstance(encoder.table({VISUAL: _tiled(40)}, CPU)[VISUAL], torch.Tensor)
 
 
 def test_an_update_equals_one_of_whole_images(monkeypatch):
-    """MiniGrid from images in float64: the same weights after four epochs."""
+    """Trains MiniGrid from images in float64; the weights after four epochs are the same."""
 
     def trained() -> tuple[dict[str, torch.Tensor], bool]:
         config = Config(environment=EnvironmentConfig(name="MiniGrid-DoorKey-5x5-v0"))

@@ -1,4 +1,4 @@
-"""The transformer memory against windows that are cut out one by one."""
+"""Compares the transformer memory with a naive one that cuts out each window."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ VARIANTS = {
 
 
 def make(specification=SPEC, **changes) -> ActorCritic:
-    """A small network in float64 whose biases and norms are not trivial."""
+    """Makes a small network in float64 whose biases and norms are not trivial."""
     torch.manual_seed(0)
     transformer = dataclasses.replace(SMALL, **changes)
     config = ModelConfig(
@@ -50,11 +50,11 @@ class Played:
 
     Attributes:
         embedded: embeddings of all steps of the second rollout, shape (T · N, D).
-        outputs: what acting gave in the second rollout, shape (T · N, O).
-        history: of the second rollout.
-        pasts: of each step of the second rollout, what its episode remembers before it.
-        past: what each environment remembers at the end.
-        state: of the environments at the end.
+        outputs: the network's outputs in the second rollout, shape (T · N, O).
+        history: the memory's history of the second rollout.
+        pasts: the earlier steps that each step of the second rollout remembers.
+        past: the steps that each environment remembers at the end.
+        state: the memory's state at the end.
     """
 
     T, N = 9, 3
@@ -92,15 +92,15 @@ class Played:
         self.embedded, self.outputs = torch.cat(inputs_of_steps), torch.cat(outputs)
 
 
-# Without a known end a table for whole episodes has no number of rows, and is refused.
+# A learned table for whole episodes needs their length, so it is refused without one.
 CASES = [*((variant, SPEC) for variant in VARIANTS), *((v, UNKNOWN) for v in ("pre", "post"))]
 
 
 @pytest.mark.parametrize(("variant", "specification"), CASES)
 def test_acting_and_training_equal_windows(variant, specification):
-    """Outputs of every step, over two rollouts; then those of a mini batch and its gradients."""
+    """Compares all outputs of two rollouts, then a mini batch's outputs and gradients."""
     model = make(specification, **VARIANTS[variant])
-    played = Played(model)  # compares what acting gives
+    played = Played(model)  # compares the outputs of acting
     chosen = torch.randperm(played.T * played.N, generator=torch.Generator().manual_seed(2))[:17]
     pieces = Pieces(
         indices=torch.arange(len(chosen))[None],
@@ -141,7 +141,7 @@ def test_a_restored_state_goes_on_alike():
     played = Played(model)
     restored = model.begin(played.N, torch.Generator())
     restored.load_state_dict(played.state.state_dict())
-    # Of longer episodes the last four steps, of others as many as the longest has.
+    # At most the last four steps are kept, or as many as the longest running episode has.
     assert restored.state_dict()["items"][0].shape == (3, 4, 8)
     embedded = torch.randn(6, played.N, 8, dtype=torch.float64)
     with torch.no_grad():
@@ -162,12 +162,12 @@ def test_only_running_episodes_are_kept():
     state.begin_episodes(np.array([0, 1]))
     assert [items.shape for items in state.state_dict()["items"]] == [(2, 0, 8)] * 2
     history = state.end_rollout()
-    # A window of 4 steps before the last one, where whole rollouts are kept.
+    # Whole rollouts are kept; the last step's window begins 4 steps before it.
     assert history.before(np.array([39])).items[0].shape == (2, 4, 8)
 
 
 def test_attention_is_that_of_torch():
-    """With our projections written into torch's, which scales by the head's size."""
+    """Copies our projections into torch's module, which scales by the head's size."""
     torch.manual_seed(0)
     block = Block(dataclasses.replace(SMALL, layer_norm="")).double()
     theirs = torch.nn.MultiheadAttention(8, 2, bias=True, batch_first=True).double()
@@ -197,7 +197,7 @@ def test_sinusoids():
     assert table.shape == (50, 6)
     torch.testing.assert_close(table[0], torch.tensor([0.0, 0, 0, 1, 1, 1], dtype=torch.float64))
     assert float(table[7, 1]) == pytest.approx(math.sin(7 / 10000 ** (2 / 6)))
-    # The product of two rows depends on their distance alone.
+    # The product of two rows depends only on their distance.
     products = table @ table.T
     torch.testing.assert_close(products[3, 10], products[30, 37])
 
@@ -226,7 +226,7 @@ def test_initialisation(kind):
 
 
 def test_gates_start_with_the_bias_of_the_config():
-    """It is learned: gradients are compared above."""
+    """That the bias is learned follows from the gradients compared above."""
     config = dataclasses.replace(SMALL, gtrxl=True, gtrxl_bias=1.5)
     parameters = dict(Block(config).named_parameters())
     for number in range(2):
@@ -234,7 +234,7 @@ def test_gates_start_with_the_bias_of_the_config():
 
 
 def test_positions_are_counted_from_the_end_of_the_longest_episode():
-    """The last of 12 steps has the encoding of 0; a table has a row for each step."""
+    """The last of 12 steps has the encoding of 0, and a learned table has a row for each step."""
     memory = make().memory
     first, last = memory.remembered([torch.zeros(2, 8).double()] * 2, torch.tensor([0, 11]))[0]
     torch.testing.assert_close(first, sinusoids(torch.tensor(11), 8))
