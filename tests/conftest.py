@@ -1,4 +1,4 @@
-"""Shared fixtures: the doors, called as a user calls them."""
+"""Shared fixtures, among them the doors: the commands as a user calls them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from filelock import FileLock
 from neroRL.train import main as train_main
 
 PROJECT = Path(__file__).resolve().parent.parent
-# Who starts the tests in the background has them ignore Ctrl-C, and so would all that they start.
+# Tests started in the background ignore Ctrl-C, and so would every process that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # A training of a second: a tiny network on CartPole.
 TINY = """\
@@ -41,7 +41,7 @@ threads: 1
 
 @dataclass
 class Outcome:
-    """What a command did."""
+    """A command's exit status and output."""
 
     status: int
     out: str
@@ -76,7 +76,7 @@ def door(
 
 @pytest.fixture
 def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Lets one test at a time use ports, of all processes that run the tests."""
+    """Lets only one test at a time use ports, in all processes that run tests."""
     with FileLock(tmp_path_factory.getbasetemp().parent / "ports.lock"):
         yield
 
@@ -91,7 +91,7 @@ def tiny(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs ``python -m neroRL.<door>`` as a process of its own."""
+    """Runs ``python -m neroRL.<door>`` in a separate process."""
 
     def call(door: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PYTHONPATH": str(PROJECT)}

@@ -1,4 +1,4 @@
-"""Copies of the project, to which tests add what the docs say a person would add."""
+"""Copies the project, so that tests can add to it as the docs describe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.conftest import PROJECT
 
 
 def copy_project(directory: Path) -> Path:
-    """Copies what runs to a directory."""
+    """Copies the code and configs that a training needs to a directory."""
     for name in ("neroRL", "hydra_plugins", "conf", "train.py"):
         source = PROJECT / name
         copy = shutil.copytree if source.is_dir() else shutil.copy
@@ -21,7 +21,7 @@ def copy_project(directory: Path) -> Path:
 
 
 def run_in(project: Path, command: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command of Python, ``python …``, in a copy, with the copy's packages."""
+    """Runs a command that starts with ``python`` in a copy, with the copy's packages."""
     return subprocess.run(
         [sys.executable, *command.removeprefix("python ").split()],
         cwd=project,

@@ -1,4 +1,4 @@
-"""Dependencies point one way; light modules stay light."""
+"""Tests that dependencies point one way, light modules stay light, and modules stay small."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 PACKAGE = PROJECT / "neroRL"
 MODULES = sorted([*PACKAGE.rglob("*.py"), *(PROJECT / "hydra_plugins").rglob("*.py")])
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 320, 60
-# What each package may import from neroRL, besides itself.
+# The parts of neroRL that each package may import, besides itself.
 FOUNDATION = {"errors", "files", "locks", "streams", "cores", "config", "records"}
 ALLOWED = {
     "records": {"errors", "files", "cores", "config", "__init__"},
@@ -75,7 +75,7 @@ def test_a_sweep_does_without_plotting_libraries():
 
 
 def test_hydras_discovery_of_the_sweeper_stays_light():
-    """Every command of Hydra pays for it, those of other applications included."""
+    """Every Hydra command imports the plugin, also those of other applications."""
     code = (
         "import sys; from hydra.core.plugins import Plugins; Plugins.instance()\n"
         "assert 'NeroRLSweeper' in str(Plugins.instance().discover())\n"

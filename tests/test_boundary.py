@@ -1,4 +1,7 @@
-"""Whatever a command raises ends in one line, an exit status, and a traceback in a file."""
+"""Tests that every error of a command ends in one line and an exit status.
+
+Unforeseen errors also leave their traceback in a file.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ def _raising(error: BaseException):
          "error: x: No space left on device; make room and run the same command again"),
     ],
 )  # fmt: skip
-def test_what_is_known(error, status, line, capsys, tmp_path):
+def test_known_errors(error, status, line, capsys, tmp_path):
     assert guarded(_raising(error)) == status
     assert capsys.readouterr().err == ("" if line is None else f"{line}\n")
     assert not list((tmp_path / "temporary").iterdir())
@@ -61,7 +64,7 @@ def test_what_is_known(error, status, line, capsys, tmp_path):
         (AssertionError(), "AssertionError; nobody foresaw this"),
     ],
 )
-def test_what_is_left_over(error, told, capsys, tmp_path):
+def test_unforeseen_errors(error, told, capsys, tmp_path):
     assert guarded(_raising(error)) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"error: {told}")
@@ -72,7 +75,7 @@ def test_what_is_left_over(error, told, capsys, tmp_path):
     assert "in door" in text
 
 
-def test_the_remedy_of_what_made_a_training_fail(capsys):
+def test_the_message_says_how_to_remedy_the_cause_of_a_failed_training(capsys):
     error = FailedError("the training failed")
     error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
     assert guarded(_raising(error)) == 1
@@ -80,14 +83,16 @@ def test_the_remedy_of_what_made_a_training_fail(capsys):
     assert told == "error: the training failed; make room and run the same command again\n"
 
 
-def test_without_a_temporary_directory_the_traceback_is_kept_here(capsys, tmp_path, monkeypatch):
+def test_without_a_temporary_directory_the_traceback_is_in_the_working_directory(
+    capsys, tmp_path, monkeypatch
+):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
     assert guarded(_raising(ValueError("x"))) == 1
     (file,) = (tmp_path / "here").iterdir()
     assert str(file) in capsys.readouterr().err
 
 
-def test_a_working_directory_that_is_gone(capsys, tmp_path):
+def test_a_deleted_working_directory(capsys, tmp_path):
     (tmp_path / "here").rmdir()
     assert guarded(lambda: 0) == 2
     assert re.fullmatch(

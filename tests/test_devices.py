@@ -1,4 +1,4 @@
-"""One GPU per job where a launcher leaves several visible; the GPUs are made up here."""
+"""Tests that each job gets one GPU if a launcher leaves several visible, with simulated GPUs."""
 
 from contextlib import ExitStack
 
@@ -31,10 +31,10 @@ def test_jobs_share_gpus_evenly(monkeypatch):
         (None, 2, ["0", "1"]),
         ("4,6", 2, ["4", "6"]),
         ("GPU-8f, GPU-2c", 2, ["GPU-8f", "GPU-2c"]),
-        ("4,9", 1, ["0"]),  # CUDA does not see all that is listed
+        ("4,9", 1, ["0"]),  # CUDA does not see all listed GPUs
     ],
 )
-def test_names_are_those_of_the_machine(monkeypatch, visible, count, names):
+def test_gpus_have_the_names_of_the_machine(monkeypatch, visible, count, names):
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert devices.names_of_gpus(count) == names
@@ -44,7 +44,7 @@ def test_names_are_those_of_the_machine(monkeypatch, visible, count, names):
     ("asked", "count", "used"),
     [("cuda", 4, "cuda:0"), ("cuda", 1, "cuda"), ("cpu", 4, "cpu"), ("cuda:2", 4, "cuda:2")],
 )
-def test_a_job_leases_where_there_is_a_choice(monkeypatch, asked, count, used):
+def test_a_job_leases_a_gpu_if_there_are_several(monkeypatch, asked, count, used):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
     with own_device(torch.device(asked)) as device:
         assert device == torch.device(used)

@@ -1,4 +1,4 @@
-"""Leases: one holder at a time, shared things evenly, and none after the holder's end."""
+"""Tests that a lease has one holder at a time, ends with its process, and shares things evenly."""
 
 import os
 import random
@@ -18,7 +18,7 @@ HOLD = "import sys; from neroRL.leases import try_lease; held = try_lease(sys.ar
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    """Where the leases of a test are."""
+    """Puts the leases into the test's directory, and returns where they are."""
     monkeypatch.setattr(leases, "PLACES", (str(tmp_path),))
     return tmp_path / f"nerorl-leases-{os.getuid()}"
 
@@ -58,7 +58,7 @@ def test_a_lease_dies_with_its_process_and_holds_whatever_its_temporary_director
 
 
 def test_users_share_things_evenly_as_they_come_and_go():
-    """Against counting: each newcomer goes to the first of those with fewest users."""
+    """Compares with counting: each newcomer gets the first thing with the fewest users."""
     generator = random.Random(0)
     names = ["gpu-0", "gpu-1", "gpu-10"]
     held = []
@@ -72,7 +72,7 @@ def test_users_share_things_evenly_as_they_come_and_go():
         held.append((index, lease))
 
 
-def test_things_are_the_same_in_every_order():
+def test_things_are_known_by_their_names_in_any_order():
     seen = [["gpu-3", "gpu-7"], ["gpu-3", "gpu-7"], ["gpu-7", "gpu-3", "gpu-5"]]
     chosen = [share(names) for names in seen]
     names = [names[index] for names, (index, _) in zip(seen, chosen, strict=True)]
@@ -85,7 +85,7 @@ def test_nobody_else_can_write_to_the_leases(place):
 
 
 @pytest.mark.parametrize("kind", ["link", "file", "open", "foreign"])
-def test_a_place_that_someone_else_has_prepared_is_passed_over(
+def test_a_place_that_someone_else_has_prepared_is_not_used(
     place, tmp_path, tmp_path_factory, monkeypatch, kind
 ):
     if kind == "link":

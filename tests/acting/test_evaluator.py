@@ -1,4 +1,4 @@
-"""An evaluation tells what a policy is worth on each seed."""
+"""Tests that an evaluation plays each seed with a fresh memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CARTPOLE = EnvironmentConfig(
 @pytest.mark.parametrize("layer_type", ["gru", "lstm"])
 @pytest.mark.parametrize("initial", ["zero", "one", "sample", "learned"])
 def test_each_seed_starts_with_a_fresh_state(layer_type, initial):
-    """Whether training resets states makes no difference to an evaluation."""
+    """Evaluations are the same whether or not training resets states."""
     played = {}
     for resets in (True, False):
         recurrence = RecurrenceConfig(
@@ -32,7 +32,9 @@ def test_each_seed_starts_with_a_fresh_state(layer_type, initial):
         torch.manual_seed(4)
         model = ActorCritic(config, environment.specification)
         model.memory.learn_initial_states(torch.randn(50, model.memory.state_size))
-        for parameter in model.heads.parameters():  # decided actions: the state shows
+        for (
+            parameter
+        ) in model.heads.parameters():  # makes actions nearly deterministic, so that states matter
             parameter.data *= 20.0
         played[resets] = evaluate(environment, model, 8, seed=1)
     assert len(played[True]) == 3 * 8

@@ -1,4 +1,4 @@
-"""Episode lengths and image sizes: what they mean for a model is told before the start."""
+"""Tests that a model is checked against episode lengths and image sizes before the start."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CARTPOLE = {"type": "CartPole", "name": "CartPole-v1"}
 
 
 class Endless(gymnasium.Env):
-    """Does not tell how long its episodes can be."""
+    """Does not say how long its episodes can be."""
 
     observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
     action_space = gymnasium.spaces.Discrete(2)
@@ -34,7 +34,7 @@ class Endless(gymnasium.Env):
 
 
 class Timed(Endless):
-    """Tells it by an attribute."""
+    """Says it with an attribute."""
 
     max_episode_steps = 41
 
@@ -66,7 +66,7 @@ ENDLESS = {"type": "Gymnasium", "name": "FittingEndless-v0"}
     ],
 )
 def test_longest_episodes(environment, steps):
-    """The vector environment of a training says the same as is known before the start."""
+    """A training's vector environment agrees with what is known before the start."""
     config = EnvironmentConfig(**environment)
     assert max_episode_steps(config) == steps
     made = make_vector(config, 2, seed=0)
@@ -77,7 +77,7 @@ def test_longest_episodes(environment, steps):
 
 @pytest.mark.parametrize("name", ["MortarMayhem-v0", "MortarMayhemB-Grid-v0", "MysteryPath-v0"])
 @pytest.mark.parametrize("params", [{}, {"changed": True}])
-def test_longest_episodes_of_memory_gym_are_those_it_tells_after_a_reset(name, params):
+def test_longest_episodes_of_memory_gym_are_those_of_the_real_package(name, params):
     if params and name.startswith("Mortar"):
         params = {"command_count": [2, 4], "explosion_duration": [5]}
     elif params:
@@ -91,7 +91,7 @@ def test_longest_episodes_of_memory_gym_are_those_it_tells_after_a_reset(name, p
     assert max_episode_steps(endless) is None
 
 
-def test_a_scene_is_not_started_to_ask_it():
+def test_a_scene_is_not_started_for_its_episode_length():
     assert max_episode_steps(EnvironmentConfig(type="Unity", name="./nowhere")) is None
     tower = EnvironmentConfig(type="ObstacleTower", name="./nowhere", frame_skip=4)
     assert max_episode_steps(tower) == 640
@@ -117,7 +117,7 @@ def _config(environment, transformer):
         (ENDLESS, {"memory_length": -1}, ["-1 attends to all", "does not tell"]),
     ],
 )
-def test_what_is_told_of_positions(environment, transformer, told):
+def test_cautions_about_positions(environment, transformer, told):
     config = _config(environment, transformer)
     assert misfits(config) == []
     text = "\n".join(map(str, position_cautions(config)))

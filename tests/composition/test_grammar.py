@@ -1,4 +1,4 @@
-"""The functions of Hydra's grammar against what its documentation says, computed naively."""
+"""Compares the functions of Hydra's grammar with naive versions of what its documentation says."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _values(text: str) -> list:
 
 
 def _naive_range(start: str, stop: str, step: str) -> list:
-    """``r[i] = start + step * i`` with ``r[i] < stop``, or ``> stop`` for a negative step."""
+    """Returns ``r[i] = start + step * i`` while ``r[i] < stop``, or ``> stop`` if step < 0."""
     first, last, by = Decimal(start), Decimal(stop), Decimal(step)
     found = []
     while first + by * len(found) < last if by > 0 else first + by * len(found) > last:
@@ -65,7 +65,7 @@ def choices(draw):
 
 @st.composite
 def calls(draw):
-    """A sweep inside of up to three functions, its values, and whether they are shuffled."""
+    """Draws a sweep inside up to three functions, its values, and whether they are shuffled."""
     text, values = draw(st.one_of(ranges(), choices()))
     shuffled = False
     for function in draw(
@@ -189,7 +189,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("text", REFUSED)
-def test_what_has_no_meaning_is_refused_by_name(text):
+def test_meaningless_values_are_refused_with_the_reason(text):
     with pytest.raises(UsageError) as caught:
         elements(parse_all([f"key={text}"])[0], MOST)
     assert str(caught.value).startswith("key=")
@@ -207,7 +207,7 @@ def test_single_values_are_hydras(text):
 
 
 def test_without_assertions_the_grammar_is_the_same():
-    """Hydra's own parser steps over brackets in assert statements."""
+    """Hydra's own parser consumes brackets inside assert statements, which -O removes."""
     texts = ["range(1,7,2)", "choice(a,b)", "sort(3,1,sweep=2)", "{a:1,b:{c:[2]}}", "tag(x,1)"]
     code = (
         "import sys; from neroRL.composition.grammar import elements, parse_all\n"

@@ -1,4 +1,4 @@
-"""Values reach a job exactly as written: the round trip through Hydra's grammar."""
+"""Tests that values reach a job exactly as written, through Hydra's grammar and back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from neroRL.composition.overrides import override_key, override_value, parse, va
 keys = st.from_regex(r"[a-z][a-z0-9_-]{0,8}", fullmatch=True).filter(
     lambda key: key not in ("null", "true", "false", "inf", "nan")
 )
-# "${" begins an interpolation, which is meant to be one.
+# "${" begins an interpolation, so no text contains it.
 texts = st.text(st.characters(blacklist_categories=["Cs", "Cc"]), max_size=20).filter(
     lambda text: "${" not in text
 )
@@ -50,7 +50,7 @@ def test_strings_that_look_like_something_else(value):
 
 @pytest.mark.parametrize("value", ["a,b", "a=b", "it's", 'say "x"', "{a: b}", "[1]", "#x", "$x"])
 @pytest.mark.parametrize("end", ["", "\\", "\\'", "'\\''"])
-def test_strings_with_signs_of_the_grammar(value, end):
+def test_strings_with_special_characters_of_the_grammar(value, end):
     assert override_value(f"k={value_text(value + end)}") == value + end
 
 

@@ -1,4 +1,4 @@
-"""Groups of a user's own beside the shipped ones: an option changes what it says and no more."""
+"""Tests a user's own groups beside the shipped ones: an option changes only the keys it names."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("choices", CASES)
-def test_an_option_changes_what_it_says(choices, door, tmp_path):
+def test_an_option_changes_the_keys_that_it_names(choices, door, tmp_path):
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)

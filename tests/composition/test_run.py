@@ -1,4 +1,4 @@
-"""The files a job leaves in ``.hydra``, against Hydra's own way of writing them."""
+"""Compares the files that a job leaves in ``.hydra`` with those that Hydra itself writes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_the_raw_content_of_a_config_is_what_omegaconf_gives():
 
 @given(st.lists(MAPPINGS, min_size=1, max_size=4))
 def test_sections_written_one_by_one_are_the_whole(mappings):
-    for mapping in mappings:  # each finds what the one before has left
+    for mapping in mappings:  # each uses the cache that the one before has left
         assert _dump_sections(mapping) == dump_yaml(mapping)
         assert _dump_sections(mapping, "parent") == dump_yaml({"parent": mapping})
 

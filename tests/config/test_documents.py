@@ -1,4 +1,4 @@
-"""YAML in by the rules of version 1.2, with lines; YAML out that both versions read alike."""
+"""Tests that YAML 1.2 is read with its line numbers, and that YAML 1.1 reads what is written."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_scalars_of_yaml_1_2(text, value):
 
 
 @given(st.dictionaries(texts, plain, min_size=1))
-def test_what_is_written_is_read_back(tmp_path_factory, content):
+def test_written_content_is_read_back(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("yaml") / "file.yaml"
     path.write_text(dump_yaml(content), encoding="utf-8")
     assert read_document(path).data == content

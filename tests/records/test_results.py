@@ -1,4 +1,4 @@
-"""A job's result on disk: whole, damaged, of other versions."""
+"""Tests a job's result on disk: complete, damaged, and written by other versions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_result_survives_the_disk(tmp_path):
 
 
 def test_keys_of_other_versions_do_no_harm(tmp_path):
-    """One that is not known is left out; one that is missing has its default."""
+    """Unknown keys are ignored, and missing ones have their defaults."""
     values = {**_written(RESULT), "invented_later": [1, 2]}
     for key in ("env_steps", "fingerprint", "threads", "format"):
         del values[key]

@@ -1,4 +1,4 @@
-"""A sweep read from its files: done, unfinished, copied, damaged, of older versions."""
+"""Tests reading sweeps that are complete, unfinished, copied, damaged or of older versions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _write(sweep: Path, permutation: int, repetition: int, **values) -> Path:
 
 @pytest.fixture
 def sweep(tmp_path) -> Path:
-    """All jobs but the last of a grid of six, two laps."""
+    """Writes all jobs but the last of a grid of six permutations with two repetitions."""
     directory = tmp_path / "run"
     directory.mkdir()
     RECORD.write(directory)
@@ -161,7 +161,7 @@ def test_a_damaged_record_is_refused_with_the_reason(sweep, change, reason):
     assert str(path) in str(error.value)
 
 
-def test_what_is_no_sweep_is_refused_with_what_may_be_meant(sweep, tmp_path):
+def test_other_directories_are_refused_with_a_suggestion(sweep, tmp_path):
     with pytest.raises(OutputError, match=r"is no sweep: .*; did you mean") as error:
         read_sweep(tmp_path)
     assert str(sweep) in str(error.value)

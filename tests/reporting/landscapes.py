@@ -1,4 +1,4 @@
-"""Sweeps made of numbers, for the tests of what a report says of them."""
+"""Makes sweeps from given objectives, for the tests of reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers of a report against naive loops, scipy, and landscapes that are known."""
+"""Compares the numbers of a report with naive loops, scipy and known landscapes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_effects_on_a_full_grid_are_those_of_a_naive_loop():
 
 
 def test_a_hole_in_the_grid_does_not_make_a_choice_look_better():
-    """What is left out is the worst of b beside the first choice of a: a plain mean errs."""
+    """The worst choice of b is missing beside the first choice of a, so a plain mean is wrong."""
     axes = {"x.a": [0, 1], "x.b": [0, 1, 2]}
     points = [point for point in grid(axes) if point != {"x.a": 0, "x.b": 0}]
     values = np.array([[10.0 * point["x.b"] + point["x.a"]] * 2 for point in points])
@@ -73,8 +73,8 @@ def test_a_fit_of_a_grid_with_holes_is_that_of_a_dense_least_squares_solver():
     assert [e.difference for e in found.effects] == pytest.approx(solved - solved.mean())
 
 
-def test_a_key_that_applies_beside_some_choices_only():
-    """Without memory there is no size; memory is compared over all sizes, sizes under gru."""
+def test_a_key_that_applies_only_beside_some_choices():
+    """Without a memory there is no size, so sizes are compared only under gru."""
     axes = {"model/memory": ["none", "gru"], "m.size": [32, 64], "t.gamma": [0.9, 0.99]}
     points = [
         {key: value for key, value in point.items() if memory == "gru" or key != "m.size"}
@@ -149,8 +149,8 @@ def test_functional_anova_is_that_of_a_naive_loop(repetitions):
     assert sum(every) + shares.rest + shares.seeds == pytest.approx(1.0)
 
 
-def test_the_share_that_chance_gives_is_its_mean_over_many_draws():
-    """All axes do nothing, and all permutations share their seeds."""
+def test_the_share_due_to_chance_is_its_mean_over_many_draws():
+    """No axis has an effect, and all permutations share their seeds."""
     axes = {"a.x": [0, 1], "a.y": [0, 1, 2]}
     points, random = grid(axes), np.random.default_rng(3)
     told, expected = [], []
@@ -166,7 +166,7 @@ def test_the_share_that_chance_gives_is_its_mean_over_many_draws():
 
 
 def test_a_known_landscape_is_read_correctly():
-    """One axis matters alone, two only together, one does nothing."""
+    """One axis matters by itself, two only together, and one has no effect."""
     axes = {"k.alone": [0, 1, 2], "k.one": [0, 1], "k.two": [0, 1], "k.nothing": [0, 1]}
     points, values = landscape(
         axes, lambda p: 4.0 * p["k.alone"] + 6.0 * (p["k.one"] ^ p["k.two"]), 5, noise=0.5
@@ -184,7 +184,7 @@ def test_a_known_landscape_is_read_correctly():
     assert set(largest) == {("alone",), ("one", "two")}
     assert by_axes["nothing",].share < 0.01
     assert by_axes["alone",].share == pytest.approx(32 / 3 / (32 / 3 + 9), abs=0.03)
-    # Half of everything is the pair's, so both of its axes matter half as much as the first.
+    # Half of the variance is the pair's, so each of its axes matters half as much as the first.
     weights = np.array([32 / 3, 4.5, 4.5]) / (32 / 3 + 9)
     assert shares.effective == pytest.approx(np.exp(stats.entropy(weights)), rel=0.05)
     (pair,) = [p for p in pairs(found, 30) if (p.first.name, p.second.name) == ("one", "two")]

@@ -1,4 +1,4 @@
-"""Swept values as cells of TensorBoard's table, and as names of runs."""
+"""Tests how swept values appear in TensorBoard's table and in the names of runs."""
 
 from __future__ import annotations
 

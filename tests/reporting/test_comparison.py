@@ -1,4 +1,4 @@
-"""Sweeps side by side."""
+"""Tests the comparison of several sweeps."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_sweeps_without_a_result_have_no_difference(tmp_path):
     ],
 )
 def test_objectives_that_measure_something_else_are_told(tmp_path, axes, base, warned):
-    """What counts are the configs of the bests, here those of the second choices."""
+    """The configs of the best permutations count, here those of the second choices."""
     first = _reported(tmp_path / "a", [[1.0, 1.1], [2.0, 2.1]])
     (tmp_path / "b").mkdir()
     sweep = sweep_of(tmp_path / "b", axes, np.array([[1.0, 1.1], [2.0, 2.1]]))

@@ -1,4 +1,4 @@
-"""Learning curves from event files as jobs write them."""
+"""Tests learning curves that are read from event files as jobs write them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.reporting.landscapes import ranking_of
 
 
 def _train(job, rewards, first=1, name="gamma=0.9"):
-    """Writes events as a training does; updates of 10 steps each."""
+    """Writes events as a training does, with 10 steps in each update."""
     summaries = Summaries(job / SUMMARIES, name)
     summaries.begin(first - 1)
     for update, reward in enumerate(rewards, first):
@@ -29,7 +29,7 @@ def _train(job, rewards, first=1, name="gamma=0.9"):
 
 
 def test_a_continued_job_has_one_curve(tmp_path):
-    """It was cut off after update 5, and went on from the checkpoint of update 3."""
+    """The job was cut off after update 5 and continued from the checkpoint of update 3."""
     _train(tmp_path, [None, 2.0, 3.0, 4.0, 5.0])
     _train(tmp_path, [40.0, np.nan, 60.0], first=4)
     files = list((tmp_path / SUMMARIES).rglob("events*"))
@@ -38,7 +38,7 @@ def test_a_continued_job_has_one_curve(tmp_path):
     assert found == {2: (20.0, 2.0), 3: (30.0, 3.0), 4: (40.0, 40.0), 6: (60.0, 60.0)}
 
 
-def test_a_file_that_is_being_written_or_damaged_is_read_as_far_as_it_goes(tmp_path):
+def test_an_incomplete_or_damaged_file_is_read_up_to_the_damage(tmp_path):
     _train(tmp_path, [1.0, 2.0, 3.0])
     (path,) = (tmp_path / SUMMARIES).rglob("events*")
     whole = path.read_bytes()
@@ -68,7 +68,7 @@ def test_mean_and_interval_over_repetitions(tmp_path):
     np.testing.assert_allclose(curve.high, high, rtol=1e-5)
 
 
-def test_no_more_is_read_than_takes_seconds(tmp_path, monkeypatch):
+def test_only_so_much_is_read_as_takes_seconds(tmp_path, monkeypatch):
     for number in range(3):
         _train(tmp_path / f"{number}/0", [1.0, 2.0])
     ranking = ranking_of([{"a": number} for number in range(3)], np.array([[1.0], [3.0], [2.0]]))

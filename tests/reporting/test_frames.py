@@ -1,4 +1,4 @@
-"""``neroRL.read_sweep``: a real sweep as data frames."""
+"""Tests that ``neroRL.read_sweep`` gives a real sweep as data frames."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def test_a_real_sweep_as_data_frames(door, tiny, tmp_path):
     assert sweep.confirmation.confirmation is None
 
 
-def test_where_there_is_no_sweep(tmp_path):
+def test_a_directory_without_a_sweep_is_refused(tmp_path):
     with pytest.raises(OutputError, match="is no sweep"):
         neroRL.read_sweep(tmp_path)
 
 
-def test_pandas_is_imported_by_nothing_else():
+def test_nothing_else_imports_pandas():
     code = "import neroRL, neroRL.tune, neroRL.report, sys; assert 'pandas' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,4 @@
-"""A sweep as an Optuna study, read back by Optuna."""
+"""Tests that Optuna reads a sweep that was exported as a study."""
 
 from __future__ import annotations
 

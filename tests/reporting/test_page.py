@@ -1,4 +1,4 @@
-"""The page as a file: what it says, and that no text of a user becomes markup or code."""
+"""Tests the page as a file: what it says, and that no user's text becomes markup or code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def page_of(sweep, out, confirmation=None):
 
 
 class _Reader(HTMLParser):
-    """Collects elements, text, and what refers elsewhere."""
+    """Collects elements, text and references to other places."""
 
     def __init__(self, text):
         super().__init__()
@@ -42,7 +42,7 @@ class _Reader(HTMLParser):
 
 @pytest.fixture(scope="module")
 def evil(tmp_path_factory):
-    """A sweep whose values, errors and names are made to break the page."""
+    """Makes a sweep whose values, errors and names could break the page."""
     directory = tmp_path_factory.mktemp("evil") / "<i>run"
     directory.mkdir()
     failed = [JobResult(3, 1, 1, FAILED, error=EVIL, directory="3/1")]
@@ -58,7 +58,7 @@ def test_no_text_of_a_user_becomes_markup(evil):
     assert len(scripts) == 4
     assert not any("onclick" in told for _, told in reader.elements)
     assert "<script>window.evil" not in evil
-    # Plotly takes tags in its texts for markup: they come as entities.
+    # Plotly would render tags in its texts, so they must arrive as entities.
     charts = re.search(r'id="charts">(.*?)</script>', evil, re.S)[1]
     assert "<" not in charts
     assert "\\u003cscript" not in charts
@@ -66,7 +66,7 @@ def test_no_text_of_a_user_becomes_markup(evil):
     assert "&lt;/script&gt;&lt;script&gt;" in evil
 
 
-def test_nothing_lies_outside_of_the_page(evil):
+def test_the_page_refers_to_nothing_outside(evil):
     reader = _Reader(evil)
     assert reader.references
     assert all(one.startswith(("#", "data:")) for one in reader.references)
@@ -87,7 +87,7 @@ def test_a_table_stands_behind_every_chart(evil):
         assert f"{told['id']}-table" in reader.ids
 
 
-def test_the_headline_is_the_confirmations_where_there_is_one(tmp_path):
+def test_the_headline_is_the_confirmation_if_there_is_one(tmp_path):
     values = np.array([[1.0, 1.2, 1.1], [5.0, 5.2, 5.1]])
     (tmp_path / "run").mkdir()
     sweep = sweep_of(tmp_path / "run", {"a.b": [1, 2]}, values)
@@ -105,14 +105,14 @@ def test_the_headline_is_the_confirmations_where_there_is_one(tmp_path):
 
 @pytest.mark.parametrize("values", [np.full((2, 1), np.nan), np.array([[1.0], [1.0]])])
 def test_sweeps_without_numbers_have_a_page(tmp_path, values):
-    """No job has completed; or all reached the same."""
+    """No job has completed, or all have the same objective."""
     (tmp_path / "run").mkdir()
     text = page_of(sweep_of(tmp_path / "run", {"a.b": [1, 2]}, values), tmp_path / "report")
     assert "Run it again" in text
     assert ("No permutation is ranked yet." in text) == bool(np.isnan(values).all())
 
 
-def test_what_is_too_much_is_left_out_and_said(tmp_path):
+def test_the_page_says_what_it_leaves_out(tmp_path):
     (tmp_path / "run").mkdir()
     values = np.random.default_rng(0).normal(size=(600, 2))
     sweep = sweep_of(tmp_path / "run", {"a.many": list(range(600))}, values)

@@ -1,4 +1,4 @@
-"""The page in a browser: charts, filters, network, accessibility, a phone's width."""
+"""Tests the page in a browser: charts, filters, network, accessibility and a phone's width."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """The page of a sweep with everything a page can show."""
+    """Writes the page of a sweep that has everything a page can show."""
     directory = tmp_path_factory.mktemp("browser") / "run"
     directory.mkdir()
     random = np.random.default_rng(0)
@@ -44,7 +44,7 @@ def report(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(report, tmp_path_factory):
-    """The page in a browser, and what it asked for and complained about."""
+    """Opens the page in a browser, and collects its requests and errors."""
     from playwright.sync_api import sync_playwright
 
     profile = tmp_path_factory.mktemp("profile")
@@ -62,7 +62,7 @@ def page(report, tmp_path_factory):
 
 
 def _drawn(page):
-    """Charts that are shown, and those of them that have a drawing."""
+    """Returns the ids of the visible charts, and whether each is drawn."""
     return page.evaluate(
         """() => [...document.querySelectorAll('.chart')].filter(c => !c.closest('[hidden]'))
             .map(c => [c.id, c.querySelectorAll('.main-svg').length > 0
@@ -71,14 +71,14 @@ def _drawn(page):
 
 
 def _shown(page):
-    """Permutations whose curves are shown."""
+    """Returns the permutations whose curves are visible."""
     return page.evaluate(
         """() => document.getElementById('curves-chart').data
             .filter(t => t.meta.role === 'line' && t.visible).map(t => t.meta.permutation).sort()"""
     )
 
 
-def test_every_chart_is_drawn_and_nothing_is_asked_of_a_network(page, report):
+def test_every_chart_is_drawn_without_a_network(page, report):
     drawn = _drawn(page)
     assert {name for name, _ in drawn} >= {
         "ranking-chart", "curves-chart", "marginal-0", "marginal-1", "pair-0", "parallel-chart",

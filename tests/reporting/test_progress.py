@@ -1,4 +1,4 @@
-"""What a person sees of a running sweep."""
+"""Tests the progress display of a running sweep."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class _Terminal(io.StringIO):
 
 
 def test_time_left_comes_from_the_work_of_this_run():
-    # 3 jobs and a quarter in 65 s; 4 and three quarters are left.
+    # 3.25 jobs took 65 s, and 4.75 are left.
     assert STATUS.seconds_left == pytest.approx(65.0 / 3.25 * 4.75)
 
 
-def test_a_line_tells_everything():
+def test_a_line_has_every_number():
     assert status_line(STATUS) == (
         "5/10 jobs · 1 failed · 1m05s gone · 1m35s left · "
         "3/0: update 5/20, 1,234 steps/s, reward 0.25 · "

@@ -1,4 +1,4 @@
-"""Rankings: intervals and ties against scipy, and against what is known to be true."""
+"""Compares a ranking's intervals and ties with scipy and with known truths."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from neroRL.reporting.ranking import (
 
 
 def _results(table: np.ndarray) -> list[JobResult]:
-    """A completed job for each finite number of (permutations, repetitions), a failed one else."""
+    """Makes a job of each number, shape (permutations, repetitions); it failed if not finite."""
     return [
         JobResult(
             permutation,
@@ -39,7 +39,7 @@ def _results(table: np.ndarray) -> list[JobResult]:
 
 
 def _sweep(random: np.random.Generator, means, repetitions: int) -> np.ndarray:
-    """Noise of the seeds, which all permutations share, and noise of each job."""
+    """Draws objectives with noise of the seeds, which permutations share, and of each job."""
     seeds = random.normal(size=(1, repetitions))
     return np.asarray(means)[:, None] + seeds + random.normal(size=(len(means), repetitions)) / 2
 
@@ -55,7 +55,7 @@ def test_intervals_are_those_of_a_naive_loop(size):
 
 @pytest.mark.parametrize("size", [5, 10, 30])
 def test_intervals_are_those_of_scipys_bootstrap(size):
-    """Each bound lies where the resampling of scipy's leaves room for that of ours."""
+    """Both resample at random, so each of our bounds must lie within scipy's spread."""
     (sample,) = np.random.default_rng(size).normal(size=(1, size))
     scipys = stats.bootstrap(
         (sample,),
@@ -95,7 +95,7 @@ def test_ties_of_differences_without_spread():
 @pytest.mark.parametrize("repetitions", [3, 5, 10])
 @pytest.mark.parametrize("means", [np.zeros(12), np.linspace(0, 2, 12), [1.0, 1.0, *[0.0] * 10]])
 def test_the_true_best_is_tied_with_the_best(means, repetitions):
-    """In at least 95 of 100 sweeps of noise, however the true best is placed."""
+    """This holds in at least 95 of 100 noisy sweeps, wherever the true best is."""
     random = np.random.default_rng(3)
     inside = 0
     for _ in range(200):
@@ -104,8 +104,8 @@ def test_the_true_best_is_tied_with_the_best(means, repetitions):
     assert inside >= 0.95 * 200
 
 
-def test_a_confirmation_is_unbiased_where_the_winners_own_mean_is_not():
-    """Ten permutations of the same mean, 0.5: the winner looks better than it is."""
+def test_a_confirmation_is_unbiased_although_the_winners_own_mean_is_not():
+    """All ten permutations have the mean 0.5, so the winner looks better than it is."""
     random = np.random.default_rng(5)
     own, confirmed = [], []
     for _ in range(200):
@@ -120,7 +120,7 @@ def test_a_confirmation_is_unbiased_where_the_winners_own_mean_is_not():
     assert stats.ttest_1samp(confirmed, 0.5).pvalue > 0.05
 
 
-def test_with_repetitions_enough_only_the_best_is_left():
+def test_with_enough_repetitions_only_the_best_is_left():
     random = np.random.default_rng(4)
     alone = 0
     for _ in range(50):
@@ -134,7 +134,7 @@ def test_with_repetitions_enough_only_the_best_is_left():
 @pytest.mark.parametrize(("difference", "repetitions"), [(1.0, 3), (0.5, 5), (0.2, 8)])
 @pytest.mark.parametrize("level", [0.05, 0.005])
 def test_missing_repetitions_give_the_test_its_power(difference, repetitions, level):
-    """By the noncentral t distribution, for differences that go on as they began."""
+    """The noncentral t distribution gives it, if later differences are like the first."""
     noise = np.random.default_rng(5).normal(size=repetitions)
     values = difference + (noise - noise.mean()) / noise.std(ddof=1)
     more = repetitions_missing(values, level)
@@ -148,7 +148,7 @@ def test_missing_repetitions_give_the_test_its_power(difference, repetitions, le
     assert power(count) == pytest.approx(POWER, abs=0.05)
 
 
-def test_what_more_repetitions_cannot_tell():
+def test_ties_that_more_repetitions_cannot_break():
     assert repetitions_missing(np.array([0.5]), 0.05) is None
     assert repetitions_missing(np.array([0.5, np.nan]), 0.05) is None
     assert repetitions_missing(np.array([-1.0, 0.5]), 0.05) is None

@@ -1,4 +1,4 @@
-"""Which permutation is best, and that everything that says so says the same."""
+"""Tests which permutation is best, and that every place that names it agrees."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _order(results, jobs_a_lap):
 
 
 def _results(*objectives):
-    """A list of objectives for each permutation; None for a job that failed."""
+    """Makes jobs from a list of objectives for each permutation; None is a failed job."""
     return [
         _result(permutation, repetition, value, FAILED if value is None else COMPLETED)
         for permutation, values in enumerate(objectives)
@@ -64,12 +64,12 @@ def test_a_permutation_that_misses_a_repetition_cannot_win():
     assert _order(stopped, 2) == [(1, 1)]
 
 
-def test_where_all_miss_one_those_with_most_are_compared():
+def test_if_all_miss_a_repetition_those_with_most_are_compared():
     assert _order(_results([0.1, None], [None, 0.2]), 2) == [(1, 1), (0, 1)]
 
 
 def test_being_early_in_a_lap_wins_nothing():
-    """Permutation 1 is the best of the first lap, 0 has begun the second."""
+    """Permutation 1 is the best of the first lap, and 0 has begun the second."""
     results = _results([0.1, 0.3], [0.8], [0.5])
     assert _order(results, 3) == [(1, 1), (2, 1), (0, 1)]
     results += [_result(1, 1, 0.2), _result(2, 1, 0.9)]
@@ -118,7 +118,7 @@ jobs = st.tuples(st.sampled_from([COMPLETED, COMPLETED, FAILED, DIVERGED]), st.i
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 4), st.integers(1, 4), st.data())
 def test_the_display_and_the_summary_name_the_same(tmp_path_factory, permutations, laps, data):
-    """In whatever order jobs end, wherever the sweep stops: through the files of real jobs."""
+    """They agree in any order of the jobs and wherever the sweep stops, for files of real jobs."""
     sweep = Path(tmp_path_factory.mktemp("sweep"))
     told = data.draw(st.lists(jobs, min_size=permutations * laps, max_size=permutations * laps))
     order = list(range(len(told)))

@@ -1,4 +1,4 @@
-"""The summary of a sweep: what it advises can be done."""
+"""Tests that the advice in a sweep's summary can be followed."""
 
 from io import StringIO
 
@@ -31,12 +31,12 @@ def test_the_command_for_one_job_names_a_config_that_exists(tmp_path):
     assert f"results: {sweep}/results.csv" in told
 
 
-def test_the_same_command_is_advised_where_it_tries_again(tmp_path):
+def test_the_same_command_is_advised_only_if_it_tries_again(tmp_path):
     assert "Run the same command again" in _summary(tmp_path)
     assert "hydra.sweeper.retry_failed=true" in _summary(tmp_path, retries=False)
 
 
-def test_of_many_failed_jobs_some_are_listed(tmp_path):
+def test_only_some_of_many_failed_jobs_are_listed(tmp_path):
     told = _summary(tmp_path, count=1000)
     assert told.count("failed: ") == 20
     assert f"980 more failed; {tmp_path}/results.csv has the reasons" in told

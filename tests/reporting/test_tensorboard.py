@@ -1,4 +1,4 @@
-"""A real TensorBoard server shows the curves, and a sweep as one table."""
+"""Tests that a real TensorBoard server shows the curves, and a sweep as one table."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STATUSES = ["STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING", "STATUS_UNKNOW
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Path:
-    """Two permutations, two repetitions each; the objective is permutation + repetition / 10."""
+    """Makes 2 permutations with 2 repetitions; objective: permutation + repetition / 10."""
     write_sweep_hparams(tmp_path, AXES, METRICS)
     for permutation, point in enumerate(POINTS):
         for repetition in range(2):
@@ -49,7 +49,7 @@ def sweep(tmp_path: Path) -> Path:
 
 @contextlib.contextmanager
 def _tensorboard(directory: Path, load_fast: str = "false"):
-    """The address of a real server."""
+    """Starts a real server, and yields its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -90,7 +90,7 @@ def _eventually(ask, complete):
 
 
 def _table(server: str, column: str = "", **column_parameters) -> dict[str, dict]:
-    """The groups of TensorBoard's table by name, as its page asks for them."""
+    """Returns the groups of TensorBoard's table by name, as its page requests them."""
     parameters = [{"hparam": column, **column_parameters}] if column else []
     request = {
         "experimentName": "",
@@ -105,7 +105,7 @@ def _table(server: str, column: str = "", **column_parameters) -> dict[str, dict
 
 
 def _whole_table(server: str, groups: int, sessions: int) -> dict[str, dict]:
-    """The table once TensorBoard has read all of it."""
+    """Returns the table once TensorBoard has read all of it."""
     return _eventually(
         lambda: _table(server),
         lambda table: (
@@ -116,14 +116,14 @@ def _whole_table(server: str, groups: int, sessions: int) -> dict[str, dict]:
 
 
 def _boxes(server: str, column: str) -> list:
-    """The values of a column that TensorBoard shows boxes for."""
+    """Returns the values of a column that have check boxes in TensorBoard."""
     experiment = _get(f"{server}/data/plugin/hparams/experiment", {})
     (info,) = [info for info in experiment["hparamInfos"] if info["name"] == column]
     return info["domainDiscrete"]
 
 
 def _check_boxes(server: str, column: str, table: dict[str, dict]) -> None:
-    """Whichever boxes are ticked, the rows that have their values stay, and no others."""
+    """Checks for each set of ticked boxes that exactly the rows with their values stay."""
     boxes = _boxes(server, column)
     values = {name: group["hparams"][column] for name, group in table.items()}
     assert sorted(set(values.values())) == sorted(boxes)
@@ -156,7 +156,7 @@ ODD = [None, "null", True, "true", 1, 1.5, "1", "1e3", 1000.0, "a b", [84, 84]]
 
 
 def test_boxes_of_mixed_types_hide_and_keep_the_right_rows(tmp_path):
-    """Each row is one of its own, whatever its value is confused with elsewhere."""
+    """Every row is found by its own value, even if another value looks like it."""
     for count, choices in enumerate([ODD[:5], ODD[4:9], [True, False], [2, 1.0], ["b", "1"]]):
         axes = {"odd": choices}
         root = tmp_path / str(count)
@@ -197,8 +197,8 @@ DECAY = "trainer.beta_schedule.max_decay_steps"
 
 
 @pytest.mark.slow
-def test_sweeps_below_one_directory_are_told_apart(door, tiny, tmp_path):
-    """Real ones, with equal and with other axes, one of them extended and renumbered."""
+def test_sweeps_in_one_directory_are_distinguished(door, tiny, tmp_path):
+    """Some of these real sweeps have equal axes, and one is extended and renumbered."""
     (tmp_path / "space.yaml").write_text(SPACE)
     common = ["--config=tiny.yaml", "--tune=space.yaml", "--out=out", "--num-repetitions=2"]
     for name in ("first", "second"):
@@ -226,8 +226,8 @@ def test_sweeps_below_one_directory_are_told_apart(door, tiny, tmp_path):
             assert reward["value"] == pytest.approx(mean, rel=1e-6)
 
 
-def test_success_is_a_column_where_there_is_one(door, tiny, tmp_path):
-    """Beside the objective: of the evaluation where there is one."""
+def test_success_is_a_column_if_it_is_known(door, tiny, tmp_path):
+    """It comes from the evaluation if there is one, like the objective."""
     space = tmp_path / "space.yaml"
     space.write_text("hyperparameters:\n  gamma: [0.9]\n")
     common = ["--config=tiny.yaml", "--tune=space.yaml", "--out=out"]
@@ -271,7 +271,7 @@ def test_a_renumbered_permutation_has_another_trial(sweep):
 
 
 def test_events_of_older_versions_become_part_of_the_run(tmp_path):
-    """They lie in ``summaries`` itself; a sweep that went on has one curve all the same."""
+    """They lie in ``summaries`` itself, and a continued sweep still has one curve."""
     for name, update in (("", 1), ("gamma=0.9", 2), ("gamma=0.9", 3)):
         summaries = Summaries(tmp_path, name)
         summaries.hparams({"gamma": 0.9}, "0")
@@ -286,10 +286,10 @@ def test_events_of_older_versions_become_part_of_the_run(tmp_path):
 
 @pytest.mark.parametrize("load_fast", ["false", "auto"])
 def test_a_job_that_was_cut_off_is_one_curve_and_one_session(tmp_path, load_fast):
-    """Killed after update 5 and continued from 3, then failed after 6 and continued from there.
+    """It was killed after update 5 and continued from 3, then failed after 6 and continued.
 
-    Both of TensorBoard's readers of event files start when all of it is written: a server that has
-    seen the failure keeps it.
+    TensorBoard's readers of event files start only after everything is written, because a server
+    that has seen the failure keeps showing it.
     """
     write_sweep_hparams(tmp_path, {"trainer.gamma": [0.9]}, METRICS)
     for begin, end, success in ((0, 5, "killed"), (3, 6, False), (6, 8, True)):

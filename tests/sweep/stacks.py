@@ -1,4 +1,4 @@
-"""Random stacks of base config, groups, command line and tuning file, and what each trains."""
+"""Draws random sweeps (base config, groups, command line, tuning file) and their expected jobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 MEMORIES = ["none", "gru", "lstm", "transformer"]
-# Environments by their group option: type, name, and the reset parameter they have.
+# Environments by their group option: type, name and reset parameter.
 ENVIRONMENTS = {
     "minigrid": ("Minigrid", "MiniGrid-Empty-Random-6x6-v0", "view-size", 3),
     "minigrid_vec": ("MinigridVec", "MiniGrid-Empty-Random-6x6-v0", "view-size", 3),
@@ -26,10 +26,10 @@ GROUP_OF_KEY = {"hidden_state_size": "model.recurrence.hidden_state_size",
 
 @dataclass
 class Stack:
-    """A sweep as a user writes it, and the base config it stands on.
+    """A sweep as a user writes it, and its base config.
 
     Attributes:
-        arguments: of ``python train.py``.
+        arguments: arguments of ``python train.py``.
         axes: swept keys, in grid order, with their choices.
         said: what the base config says: memory, hidden_state_size, environment, name, view-size,
             size; what it leaves out is missing.
@@ -42,7 +42,7 @@ class Stack:
     fixed: dict[str, Any] = field(default_factory=dict)
 
     def expected(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-        """The row and the facts of each job: a naive product without what does not apply."""
+        """Returns each job's row and facts: a naive product without the keys that do not apply."""
         found: list[tuple[dict[str, Any], dict[str, Any]]] = []
         for values in itertools.product(*self.axes.values()):
             row = dict(zip(self.axes, values, strict=True))
@@ -55,7 +55,7 @@ class Stack:
         return found
 
     def facts(self, row: dict[str, Any]) -> dict[str, Any]:
-        """What the job of a row has to build."""
+        """Returns what the job of a row must build."""
         memory = row.get("model/memory", self.fixed.get("model/memory", self.said["memory"]))
         environment = row.get("environment", self.said["environment"])
         kind, name, key, default = ENVIRONMENTS[environment]
@@ -182,7 +182,7 @@ def _said(name: str, what: str) -> Any:
 
 
 def _sections(drawn: random.Random, stack: Stack, memory: str | None) -> dict[str, Any]:
-    """What a base config of the user's own says."""
+    """Returns the sections of a user's own base config."""
     content: dict[str, Any] = {"model": {"num_hidden_layers": 1}}
     stack.said["memory"] = memory or "none"
     if memory in ("gru", "lstm"):

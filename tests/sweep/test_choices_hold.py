@@ -1,4 +1,4 @@
-"""A choice is what its row says, whatever stands beside it: checked on what jobs build."""
+"""Tests that jobs build what their rows say, whatever the rest of the config says."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GATES = {3: "gru", 4: "lstm"}
 
 
 def built(composed) -> dict:
-    """Builds a job's environment and network, and looks at what they are."""
+    """Builds a job's environment and network, and returns what they are."""
     config = check(plain(composed))
     environment = make_single(config.environment, 2)
     model = ActorCritic(config.model, specification_of(environment))

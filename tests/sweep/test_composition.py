@@ -1,4 +1,4 @@
-"""What a job trains with: the base config with its permutation set on it, and Hydra's own word."""
+"""Compares the configs of jobs with a naive product and with Hydra's own composition."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from neroRL.composition.completion import defaults
 from neroRL.composition.source import shipped_conf
 from neroRL.config.documents import dump_yaml
 
-# Keys, choices that are valid together, and how the tuning file may call them.
+# For each key: its names in a tuning file, and choices that are valid with all others.
 CHOICES = {
     "trainer.gamma": (["gamma", "trainer.gamma"], [0.9, 0.99, 1, 0.5]),
     "trainer.epochs": (["epochs"], [1, 2, 3]),

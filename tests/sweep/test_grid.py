@@ -1,4 +1,4 @@
-"""The grid is the full product, the last axis varying fastest."""
+"""Tests that the grid is the full product and that its last axis varies fastest."""
 
 from __future__ import annotations
 

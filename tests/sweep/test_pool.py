@@ -1,4 +1,4 @@
-"""How workers share cores and GPUs."""
+"""Tests how workers share cores and GPUs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_visible_gpus(monkeypatch, visible, names):
 
 
 def test_each_worker_sees_one_gpu(door, tiny, tmp_path, monkeypatch):
-    """Workers are told which GPU is theirs; the training itself runs on the CPU here."""
+    """Only the variable that names a worker's GPU is checked; the training runs on the CPU."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
     (tmp_path / "told.py").write_text(
         "import os, gymnasium\n"

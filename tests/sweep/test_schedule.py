@@ -1,4 +1,4 @@
-"""The schedule alone: what it decides follows from what it is told."""
+"""Tests the schedule without runners: its decisions follow from what it is told."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_job_that_never_began_is_given_out_again_and_not_forever():
     assert schedule.next() == 1
 
 
-def test_of_jobs_that_were_lost_together_those_that_ran_run_alone():
+def test_jobs_that_were_running_when_all_were_lost_run_alone():
     schedule = Schedule(range(5))
     assert [schedule.next() for _ in range(4)] == [0, 1, 2, 3]
     for number in (2, 1):
@@ -61,7 +61,7 @@ def test_of_jobs_that_were_lost_together_those_that_ran_run_alone():
     assert [schedule.ended(number, End.LOST) for number in (3, 2, 1, 0)] == [[]] * 4
     assert _given_out(schedule) == [1]
     schedule.progressed(1)
-    assert schedule.ended(1, End.LOST) == [1]  # alone, it is the one at fault
+    assert schedule.ended(1, End.LOST) == [1]  # it ran alone, so it is the one at fault
     assert _given_out(schedule) == [2]
     assert schedule.ended(2, End.FINISHED) == [2]
     assert _given_out(schedule) == [0, 3, 4]
@@ -78,7 +78,7 @@ def test_a_job_that_broke_a_launch_is_tried_again_alone():
     assert _given_out(schedule) == [1, 2]
 
 
-def test_suspects_wait_for_what_runs():
+def test_suspects_wait_for_running_jobs():
     schedule = Schedule(range(3))
     assert _given_out(schedule) == [0, 1, 2]
     schedule.progressed(0)
@@ -112,7 +112,7 @@ def test_fail_fast_settles_jobs_that_wait_for_another_try():
         schedule.progressed(number)
     assert schedule.ended(2, End.TRANSIENT) == []
     assert schedule.ended(1, End.FAILED) == [1, 2]
-    assert schedule.ended(0, End.TRANSIENT) == [0]  # there is no other try any more
+    assert schedule.ended(0, End.TRANSIENT) == [0]  # no try is left
     assert schedule.done
     assert schedule.next() is None
 
@@ -133,7 +133,7 @@ def test_whatever_happens_every_job_is_settled_once(jobs, retries, fail_fast, pl
         number = data.draw(st.sampled_from(sorted(running)))
         if data.draw(st.booleans()):
             schedule.progressed(number)
-        # A launch that breaks loses jobs at most as often as drawn: then each try comes to an end.
+        # A broken launch loses jobs at most as often as drawn; after that, each try ends.
         ends = [End.FINISHED, End.FAILED, End.TRANSIENT, End.DIED, End.LOST]
         end = data.draw(st.sampled_from(ends)) if tries[number] < 6 else End.FINISHED
         running.remove(number)
@@ -147,7 +147,7 @@ def test_whatever_happens_every_job_is_settled_once(jobs, retries, fail_fast, pl
 
 @given(st.lists(st.sampled_from([End.FINISHED, End.FAILED, End.DIED]), max_size=8), st.randoms())
 def test_the_order_in_which_jobs_end_does_not_matter(ends, random):
-    """The same ends in another order settle the same jobs, after the same tries."""
+    """Equal ends in another order settle the same jobs after the same tries."""
 
     def outcome(shuffled: bool) -> tuple[list[int], list[int]]:
         schedule = Schedule(range(len(ends)), max_retries=1)
@@ -165,7 +165,7 @@ def test_the_order_in_which_jobs_end_does_not_matter(ends, random):
 
 
 class _LastFirst(Schedule):
-    """Another rule: the grid from its end."""
+    """Another rule: starts with the last job of the grid."""
 
     def __init__(self, jobs, **rules):
         super().__init__(sorted(jobs, reverse=True), **rules)
@@ -183,7 +183,7 @@ class _LastFirst(Schedule):
     ids=["pool", "launcher"],
 )
 def test_another_rule_changes_the_order_under_every_runner(door, tiny, monkeypatch, runner):
-    """The engine is the one place that names the rule; neither runner is touched."""
+    """Only the engine names the rule; neither runner changes."""
     monkeypatch.setattr(engine, "Schedule", _LastFirst)
     (tiny.parent / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95, 0.99]\n")
     arguments = ["--config=tiny.yaml", "--tune=space.yaml", "trainer.updates=1"]

@@ -1,4 +1,4 @@
-"""Freed memory that is kept."""
+"""Tests that the memory of freed tensors is used again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-# Blocks of a mini batch's size, taken, written and freed again and again.
+# Repeatedly allocates, writes and frees blocks of a mini batch's size.
 FAULTS = """
 import ctypes
 import resource

@@ -1,4 +1,4 @@
-"""Signals while a job runs, in this very process."""
+"""Tests signals to the process in which a job runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from neroRL.training.interrupt import Requeued, interruptible, interruption
 
 @pytest.fixture
 def launcher():
-    """A handler as submitit's: it notes the call and leaves."""
+    """Installs a handler like submitit's, which notes the call and exits the process."""
     calls = []
 
     def handle(signum, frame):
@@ -55,6 +55,6 @@ def test_the_first_ctrl_c_is_a_request():
     with interruption() as caught:
         os.kill(os.getpid(), signal.SIGINT)
         assert caught.requested
-        os.kill(os.getpid(), signal.SIGINT)  # the same one, passed on by the sweep
+        os.kill(os.getpid(), signal.SIGINT)  # the same interrupt, passed on by the sweep
         with pytest.raises(KeyboardInterrupt):
             caught.end()

@@ -1,4 +1,4 @@
-"""PPO learns: tasks that need it reach their return, with memory only where memory is needed."""
+"""Tests that PPO learns several tasks, and that tasks that need a memory need one."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ MEMORIES = {
 
 
 class Recall(gymnasium.Env):
-    """Shows -1 or 1 in the first of ten steps; in the last, its action is worth 1 or -1."""
+    """Shows -1 or 1 in the first of ten steps; rewards the last action if it matches."""
 
     observation_space = gymnasium.spaces.Box(-1, 1, (2,), np.float32)
     action_space = gymnasium.spaces.Discrete(2)
@@ -95,7 +95,7 @@ def test_recalling_needs_memory(tmp_path, memory):
     )
     outcome = train(config, tmp_path)
     if memory == "none":
-        # A fair coin's mean of 100 throws, within four standard errors.
+        # Within four standard errors of the mean of 100 throws of a fair coin.
         assert abs(outcome.reward_mean) <= 0.4
     else:
         assert outcome.reward_mean >= 0.98
@@ -111,7 +111,7 @@ def test_cartpole_without_velocities_needs_memory(tmp_path, memory):
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_the_published_cartpole_config_learns(tmp_path, seed):
-    """CartPole-v0 without velocities ends at 200; its schedules do not depend on the updates."""
+    """CartPole-v0 ends at 200 steps; none of the config's schedules depends on the updates."""
     content = primary_content(read_document(PUBLISHED / "cartpole-8dd62bd.yaml"))
     sections = {key: content[key] for key in ("environment", "model", "evaluation", "sampler")}
     trainer = {**content["trainer"], "updates": 40}

@@ -1,4 +1,4 @@
-"""The written-out gradient of PPO's loss is the one that autograd finds for the equations."""
+"""Compares the written-out gradient of PPO's loss with autograd's for the equations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COEFFICIENTS = Coefficients(clip_range=0.2, beta=0.03, value=0.7)
 
 
 def _taken(outputs, choices, generator, spread):
-    """Steps whose ratios and values lie around those of the outputs."""
+    """Draws steps whose log-probabilities and values lie around those of the outputs."""
     steps = len(outputs)
     actions = torch.stack([torch.randint(n, (steps,), generator=generator) for n in choices], 1)
     now = Categoricals(choices).at(outputs[:, :-1].detach(), actions).log_probs
@@ -56,7 +56,7 @@ def _by_autograd(outputs, choices, taken):
 @pytest.mark.parametrize("choices", [(2,), (7,), (3, 2, 4)])
 @pytest.mark.parametrize("spread", [0.0, 0.05, 0.5])
 def test_loss_and_gradient(choices, spread):
-    """A spread of 0 has ratios of 1, as in the first mini batch; one of 0.5 clips most of them."""
+    """A spread of 0 gives ratios of 1, as in the first mini batch; 0.5 clips most of them."""
     generator = torch.Generator().manual_seed(4)
     outputs = torch.randn(200, sum(choices) + 1, generator=generator, dtype=torch.float64)
     outputs.requires_grad_()
@@ -66,14 +66,14 @@ def test_loss_and_gradient(choices, spread):
     torch.testing.assert_close(loss, expected, atol=1e-13, rtol=1e-12)
     torch.testing.assert_close(parts, torch.stack(expected_parts).detach(), atol=1e-13, rtol=1e-12)
     assert (float(parts[-1]) > 0.5) == (spread == 0.5)
-    # Also when the loss is a part of something else.
+    # The gradient is also right if the loss is part of a larger expression.
     (ours,) = torch.autograd.grad(3.0 * loss, outputs)
     (theirs,) = torch.autograd.grad(3.0 * expected, outputs)
     torch.testing.assert_close(ours, theirs, atol=1e-13, rtol=1e-11)
 
 
-def test_what_is_clipped_gets_no_gradient():
-    """Four steps: a ratio of 2 with a good and a bad advantage, one of 1/2 with both."""
+def test_clipped_steps_get_no_gradient():
+    """Ratios of 2 and of 1/2 each meet a positive and a negative advantage."""
     distribution = Categoricals((2,))
     outputs = torch.zeros(4, 3, dtype=torch.float64, requires_grad=True)
     half = torch.log(torch.tensor(0.5, dtype=torch.float64))
@@ -86,7 +86,7 @@ def test_what_is_clipped_gets_no_gradient():
     loss, parts = ppo_loss(outputs, distribution, taken, coefficients)
     assert distribution.at(outputs[:, :-1], actions).log_probs[0].item() == half
     loss.backward()
-    # Ratio · advantage · (1 - p) over four steps, where the objective is not clipped.
+    # The mean over four steps of ratio * advantage * (1 - p) where the objective is not clipped.
     expected = torch.tensor([0.0, 2 * 0.5 / 4, -0.5 * 0.5 / 4, 0.0], dtype=torch.float64)
     torch.testing.assert_close(outputs.grad[:, 0], expected)
     torch.testing.assert_close(outputs.grad[:, 1], -expected)

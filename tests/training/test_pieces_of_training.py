@@ -1,4 +1,4 @@
-"""Schedules, advantages, pieces: numbers against closed forms and loops."""
+"""Compares schedules, advantages and pieces with closed forms and loops."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_statistics_of_the_last_hundred_episodes():
 
 def test_further_numbers_of_episodes_are_summarised_and_restored():
     recent = RecentEpisodes()
-    recent.load_state_dict([[0, 1.0, 5, None]])  # as saved before there were others
+    recent.load_state_dict([[0, 1.0, 5, None]])  # as older checkpoints have it
     recent.add([EpisodeEnd(0, 2.0, 5, None, {"floor": floor}) for floor in (1.0, 4.0)])
     restored = RecentEpisodes()
     restored.load_state_dict(recent.state_dict())

@@ -1,4 +1,4 @@
-"""One update equals a naive, loop-based reference written from the equations, in float64."""
+"""Compares an update with a naive reference written as loops from the equations, in float64."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MEMORIES = {
     "transformer": {"transformer": {**SMALL, "positional_encoding": "learned"}},
     "gated": {"transformer": {**SMALL, "gtrxl": True, "gtrxl_bias": 1.0}},
 }
-# Columns of the transformer's memory that precede the rollout, a whole window.
+# Columns of the transformer's memory before the rollout: a whole window.
 CARRIED = 4
 
 
@@ -64,7 +64,7 @@ def _config(memory: str, normalization: str):
 
 
 def _rollout(model: ActorCritic, distinct: bool) -> Rollout:
-    """Episodes of unequal length, with observations that occur again and again."""
+    """Makes a rollout of episodes of unequal length whose observations repeat."""
     generator = torch.Generator().manual_seed(7)
     table = torch.randn(9, 4, generator=generator, dtype=torch.float64)
     rows = torch.randint(9, (T, N), generator=generator).numpy()
@@ -83,13 +83,13 @@ def _rollout(model: ActorCritic, distinct: bool) -> Rollout:
 
 
 class _Remembered(WindowHistory):
-    """A history of a transformer with the block's inputs as they were, without encodings."""
+    """A transformer's history that keeps each block's inputs as they were, without encodings."""
 
     def __init__(self, memory, starts, generator):
         size = (len(memory.blocks), N, CARRIED + T, memory.output_size)
         self.inputs = torch.randn(size, generator=generator, dtype=torch.float64)
         columns = np.where(starts, CARRIED + np.arange(T)[:, None], -1)
-        self.begins = np.maximum.accumulate(columns, axis=0)  # those of older ones: column -1
+        self.begins = np.maximum.accumulate(columns, axis=0)  # older steps are in column -1
         items = self.inputs.clone()
         for t, worker in np.ndindex(CARRIED + T, N):
             begin = self.begins[max(t - CARRIED, 0), worker]
@@ -98,7 +98,7 @@ class _Remembered(WindowHistory):
         super().__init__(list(items), self.begins, memory.window)
 
     def past(self, t, worker):
-        """The inputs of all blocks at each earlier step of an episode, None where forgotten."""
+        """Returns all blocks' inputs at each earlier step of an episode; None if forgotten."""
         begin = self.begins[t, worker]
         return [
             None if column < 0 else list(self.inputs[:, worker, column])
@@ -130,7 +130,7 @@ def _naive_pieces(starts: np.ndarray, sequence_length: int) -> list[list[tuple[i
 
 
 def _naive_outputs(model, rollout, piece):
-    """Logits and value of each step of a piece, one step at a time."""
+    """Computes the logits and value of each step of a piece, one step at a time."""
     t, worker = piece[0]
     if isinstance(rollout.history, _Remembered):
         features = model.encoder(_observation(rollout, t, worker))
@@ -155,7 +155,7 @@ def _observation(rollout, t, worker):
 
 
 def _naive_recurrence(memory, features, state):
-    """One step of stacked GRU or LSTM layers, gate by gate."""
+    """Computes one step of stacked GRU or LSTM layers, gate by gate."""
     config = memory._config
     size = config.hidden_state_size
     x = embedded = memory.embedding(features)
@@ -181,7 +181,7 @@ def _naive_recurrence(memory, features, state):
 
 
 def _naive_update(model, rollout, config):
-    """Every equation of PPO as a loop over single steps."""
+    """Computes an update with every equation of PPO as a loop over single steps."""
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=SCHEDULED.learning_rate, eps=1e-8, weight_decay=0.01, foreach=False
     )
@@ -255,7 +255,7 @@ def test_update_equals_the_naive_reference(memory, normalization, distinct):
     for (name, ours), theirs in zip(model.named_parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=0, msg=name)
         moved = max(moved, float((ours - _initial(config)[name]).detach().abs().max()))
-    assert moved > 0.01  # eight steps of a learning rate of 0.01
+    assert moved > 0.01  # eight steps with a learning rate of 0.01
 
 
 def _initial(config) -> dict[str, torch.Tensor]:
@@ -264,7 +264,7 @@ def _initial(config) -> dict[str, torch.Tensor]:
 
 
 class _Reads(TorchDispatchMode):
-    """Notes the operations that make a GPU's results wait to be read by the program."""
+    """Records the operations that make the program wait for results of a GPU."""
 
     READING = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "unique")
 

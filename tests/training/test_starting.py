@@ -1,4 +1,4 @@
-"""The files that a training starts from are checked before anything is created."""
+"""Tests that the files a training starts from are checked before anything is created."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 
 
 class Bomb:
-    """Leaves a file behind where it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -35,7 +35,7 @@ class Bomb:
 
 
 def _original(path: Path, *, archive: bool = True, **content) -> Path:
-    """A file with the keys that the original saves."""
+    """Writes a file with the keys that the original saves."""
     saved = {
         "configs": {"model": {"activation": "relu"}},
         "update": 7,
@@ -65,7 +65,7 @@ def test_a_checkpoint_of_the_original_is_refused_by_name(tmp_path, archive, plai
     assert not (tmp_path / "run").exists()
 
 
-def test_other_pickles_are_not_taken_for_the_originals(tmp_path):
+def test_other_pickles_are_not_mistaken_for_the_originals(tmp_path):
     torch.save({"update": 3, "model": Bomb(tmp_path / "run")}, tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match="holds pickled objects"):
         checkpoints.load(tmp_path / "a.pt", CPU)
@@ -74,7 +74,7 @@ def test_other_pickles_are_not_taken_for_the_originals(tmp_path):
 
 @pytest.fixture
 def trained(door, tiny: Path, tmp_path: Path) -> Path:
-    """A checkpoint of the tiny network."""
+    """Trains the tiny network, and returns its checkpoint."""
     assert door("ntrain", ["--config=tiny.yaml", "--out=first"]).status == 0
     (path,) = (tmp_path / "first").glob("**/*-2.pt")
     return path
@@ -151,7 +151,7 @@ def test_torch_is_imported_before_a_sweep_only_for_weights(loads, tiny, trained,
 
 
 def _made_older(path: Path) -> None:
-    """As it was saved before revisions were."""
+    """Changes a checkpoint to the form that it had before there were revisions."""
     content = checkpoints.load(path, CPU)
     del content["revision"]
     torch.save(content, path)
@@ -169,7 +169,7 @@ def test_a_training_does_not_go_on_from_an_earlier_meaning(door, tiny, trained, 
 
 
 def test_an_earlier_checkpoint_lists_the_shapes_that_differ(tmp_path):
-    """A transformer whose heads shared their projections, as it was saved before."""
+    """In the earlier meaning, the heads of a transformer shared their projections."""
     environment = {"type": "CartPole", "name": "CartPole-v1"}
     transformer = {"embed_dim": 8, "num_heads": 2, "memory_length": 4}
     mapping = {
@@ -205,7 +205,7 @@ def test_weights_of_an_earlier_meaning_are_loaded_with_a_warning(trained, tmp_pa
 
 
 def test_results_of_an_earlier_meaning_run_again(door, tiny, tmp_path, monkeypatch):
-    """The job starts anew: its own checkpoint is not today's either."""
+    """The job starts anew, since its own checkpoint has the earlier meaning, too."""
     (tmp_path / "tune.yaml").write_text("hyperparameters:\n  lamda: [0.9]\n")
     command = ["--config=tiny.yaml", "--tune=tune.yaml", "--out=out"]
     assert door("ntune", command).status == 0

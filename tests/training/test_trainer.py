@@ -1,4 +1,4 @@
-"""Training as a whole: the same seed gives the same run alone, again, and after a resume."""
+"""Tests whole trainings: equal seeds give equal runs when repeated and after a resume."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from neroRL.training.trainer import train
 CPU = torch.device("cpu")
 CARTPOLE = {"type": "CartPole", "name": "CartPole-v1"}
 VEC = {"type": "MinigridVec", "name": "MiniGrid-MemoryS7-v0", "reset_params": {"num-seeds": 5}}
-# Stepped one by one, and soon more than three quarters of the observations differ.
+# It steps one by one, and soon more than three quarters of its observations are distinct.
 STACKED = {
     **VEC,
     "obs_stacks": 2,
@@ -92,7 +92,7 @@ def test_resuming_equals_not_having_stopped(tmp_path, environment, memory):
     assert torch.equal(ours["generators"]["policy"], theirs["generators"]["policy"])
 
 
-def test_resuming_where_sharing_rows_ends_equals_not_having_stopped(tmp_path):
+def test_resuming_where_sharing_ids_ends_equals_not_having_stopped(tmp_path):
     mapping = _mapping(STACKED)
     mapping["model"]["checkpoint_interval"] = 1
     train(build(mapping), tmp_path)
@@ -108,7 +108,7 @@ def test_resuming_where_sharing_rows_ends_equals_not_having_stopped(tmp_path):
 
 
 def test_cartpole_is_learned_from_rewards_over_100(tmp_path):
-    """The same training as that of the registered id, whose rewards its config divides by 100."""
+    """Equals a training on the registered id whose config divides rewards by 100."""
     registered = {**CARTPOLE, "type": "Gymnasium", "reward_normalization": 100}
     ours = train(build(_mapping()), tmp_path / "ours")
     theirs = train(build(_mapping(registered)), tmp_path / "theirs")
@@ -116,7 +116,7 @@ def test_cartpole_is_learned_from_rewards_over_100(tmp_path):
     assert ours.reward_mean == theirs.reward_mean == ours.length_mean > 5.0
 
 
-def test_a_positional_encoding_beside_images_is_encoded_as_a_vector(tmp_path):
+def test_a_positional_encoding_beside_images_goes_through_the_vector_encoder(tmp_path):
     train(build(_mapping({**IMAGE, "positional_encoding": True}, updates=1)), tmp_path)
     train(build(_mapping(IMAGE, updates=1)), tmp_path / "without")
     shapes = {key: tensor.shape for key, tensor in _weights(tmp_path, 1).items()}
@@ -179,7 +179,7 @@ def test_statistics_under_the_documented_tags(tmp_path):
 
 
 class Kept:
-    """Keeps the statistics of a training by their updates."""
+    """Keeps the statistics of a training by update."""
 
     def __init__(self) -> None:
         self.seen: dict[int, dict[str, float]] = {}
@@ -196,7 +196,7 @@ class Kept:
 
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_gradients_of_modules_when_asked(tmp_path, memory):
-    """Their squares add up to that of the whole, and nothing else changes."""
+    """Their squares add up to the square of the whole norm, and nothing else changes."""
     one = {"updates": 1, "epochs": 1, "n_mini_batches": 1}
     with_image = {**IMAGE, "last_action_to_obs": True}
     plain, asked = Kept(), Kept()
@@ -225,7 +225,7 @@ def test_sequence_lengths_values_and_advantages(tmp_path):
     short = {**VEC, "reset_params": {"num-seeds": 5, "max-episode-steps": 6}}
     train(build(_mapping(short, MEMORIES["sample"])), tmp_path / "short", summaries=kept)
     assert kept.seen[1]["other/sequence_length"] == 6
-    kept = Kept()  # without a discount an advantage is the reward, 1, minus the value
+    kept = Kept()  # with a discount of 0, an advantage is the reward, 1, minus the value
     ones = {"type": "Gymnasium", "name": "CartPole-v1"}
     mapping = _mapping(ones, gamma=0.0, advantage_normalization="batch")
     train(build(mapping), tmp_path / "ones", summaries=kept)
@@ -234,7 +234,7 @@ def test_sequence_lengths_values_and_advantages(tmp_path):
         assert values["episode/value_mean"] != 0.0
 
 
-def test_an_evaluation_counts_as_long_as_there_are_any(tmp_path):
+def test_the_objective_is_that_of_the_last_evaluation_if_there_are_any(tmp_path):
     mapping = _mapping(updates=2)
     mapping["evaluation"] = {"evaluate": True, "n_workers": 2, "seeds": [7, 8], "interval": 2}
     evaluated = train(build(mapping), tmp_path)
@@ -247,7 +247,7 @@ def test_an_evaluation_counts_as_long_as_there_are_any(tmp_path):
 
 
 class Evaluated:
-    """Keeps the evaluations of a training by their updates."""
+    """Keeps the evaluations of a training by update."""
 
     def __init__(self) -> None:
         self.seen: dict[int, dict[str, float]] = {}
@@ -288,7 +288,7 @@ def test_equal_policies_have_equal_evaluations(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_is_a_result(tmp_path):
-    """Case 53."""
+    """The training ends as diverged instead of failing."""
     outcome = train(
         build(_mapping(learning_rate_schedule={"initial": 1e30}, max_grad_norm=1e30)), tmp_path
     )
@@ -299,7 +299,7 @@ def test_a_loss_that_is_not_finite_is_a_result(tmp_path):
 
 
 def test_bootstrapping_matters_only_where_a_time_limit_cuts(tmp_path):
-    """CartPole-v1 is cut after 500 steps only, MiniGrid's episodes here after 6."""
+    """CartPole-v1 is cut only after 500 steps, the MiniGrid episodes here after 6."""
     short = {**VEC, "reset_params": {"num-seeds": 5, "max-episode-steps": 6}}
     for environment, differs in ((CARTPOLE, False), (short, True)):
         for bootstrap in (True, False):
@@ -312,7 +312,6 @@ def test_bootstrapping_matters_only_where_a_time_limit_cuts(tmp_path):
 
 
 def test_a_checkpoint_of_another_training_lists_what_differs(tmp_path):
-    """Case 49: the config."""
     train(build(_mapping(updates=2)), tmp_path)
     mapping = _mapping(updates=4)
     mapping["model"]["num_hidden_units"] = 9
@@ -333,7 +332,6 @@ def test_a_trainer_may_change_what_it_does(tmp_path, caplog):
 
 
 def test_a_complete_training_says_so(tmp_path, caplog):
-    """Case 50."""
     train(build(_mapping(updates=2)), tmp_path)
     path = checkpoints.checkpoint_path(tmp_path, "default", 2)
     outcome = train(build(_mapping(updates=2)), tmp_path / "again", checkpoint=path)
@@ -342,7 +340,6 @@ def test_a_complete_training_says_so(tmp_path, caplog):
 
 
 def test_weights_of_another_network_list_their_shapes(tmp_path):
-    """Case 49: the shapes."""
     train(build(_mapping(updates=1)), tmp_path / "a")
     mapping = _mapping(updates=1)
     path = checkpoints.checkpoint_path(tmp_path / "a", "default", 1)
@@ -361,7 +358,6 @@ def test_load_model_starts_from_the_weights(tmp_path):
 
 
 def test_truncated_and_pickled_checkpoints_are_refused(tmp_path):
-    """Cases 47 and 48."""
     train(build(_mapping(updates=4)), tmp_path)
     last = checkpoints.checkpoint_path(tmp_path, "default", 4)
     last.write_bytes(last.read_bytes()[:-2000])
@@ -391,7 +387,7 @@ def test_a_failed_write_keeps_the_checkpoint_that_was_there(tmp_path, monkeypatc
 
 
 def test_a_checkpoint_of_a_gpu_loads_on_a_cpu(tmp_path, monkeypatch):
-    """Case 51: the tensors are marked as a GPU's, as there need not be one."""
+    """The tensors are marked as a GPU's, so the test needs no GPU."""
     train(build(_mapping(updates=2)), tmp_path)
     path = checkpoints.checkpoint_path(tmp_path, "default", 2)
     content = checkpoints.load(path, CPU)
@@ -402,7 +398,7 @@ def test_a_checkpoint_of_a_gpu_loads_on_a_cpu(tmp_path, monkeypatch):
         with pytest.raises(RuntimeError, match="CUDA"):
             torch.load(path, weights_only=True)
     assert _equal(_weights(tmp_path, 2), content["model"])
-    # A GPU's generator keeps its seed and an offset.
+    # The state of a GPU's generator is its seed and an offset.
     content["generators"] |= {"device": "cuda", "policy": torch.zeros(16, dtype=torch.uint8)}
     checkpoints.save(path, content)
     for directory in (tmp_path / "on", tmp_path / "again"):
