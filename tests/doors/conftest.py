@@ -12,11 +12,11 @@ from tests.doors.sweeps import FAILING, PROJECT
 
 @pytest.fixture
 def failing(tiny, tmp_path, monkeypatch):
-    """A base config whose environment fails as ``how`` says, and a space over it."""
+    """Writes a base config whose environment fails as ``how`` says, and a space over ``how``."""
     (tmp_path / "failing_environment.py").write_text(FAILING)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(PROJECT)]))
-    # joblib keeps its workers, which would not know the new path.
+    # joblib reuses its workers, which would not know the new path.
     get_reusable_executor().shutdown(wait=True)
     environment = "type: CartPole\n  name: CartPole-v1"
     failing = "type: Gymnasium\n  name: failing_environment:Failing-v0\n  reset_params: {how: ''}"
@@ -28,7 +28,7 @@ def failing(tiny, tmp_path, monkeypatch):
 
 @pytest.fixture
 def long(tiny, tmp_path):
-    """Four jobs of some seconds each, with a checkpoint after every fifth update."""
+    """Writes a sweep of four jobs of some seconds each, with a checkpoint every fifth update."""
     text = tiny.read_text().replace("updates: 2", "updates: 60")
     tiny.write_text(text.replace("model:\n", "model:\n  checkpoint_interval: 5\n"))
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95, 0.99, 1.0]\n")

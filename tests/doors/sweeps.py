@@ -1,4 +1,4 @@
-"""Running sweeps as processes of their own, and looking at what they leave."""
+"""Runs sweeps in separate processes, and reads the files that they leave."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ gymnasium.register("Failing-v0", Failing)
 
 
 def table(sweep: Path) -> list[dict[str, str]]:
-    """The rows of ``results.csv``."""
+    """Returns the rows of ``results.csv``."""
     with (sweep / "results.csv").open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def start(directory: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-    """Starts ``ntune`` in a session, and so in a process group, of its own."""
+    """Starts ``ntune`` in a new session, and so in a new process group."""
     path = os.pathsep.join([str(directory), str(PROJECT)])
     return subprocess.Popen(
         [sys.executable, "-m", "neroRL.tune", *arguments],
@@ -82,24 +82,24 @@ def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
 
 
 def checkpoints(job: Path) -> list[int]:
-    """The updates at which a job has whole checkpoints, ascending."""
+    """Returns the updates at which a job has complete checkpoints, ascending."""
     names = [path.stem for path in job.glob("checkpoints/run-*.pt")]
     return sorted(int(name.rpartition("-")[2]) for name in names)
 
 
 def jobs_of(sweep: Path) -> list[Path]:
-    """The directories of a sweep's jobs."""
+    """Returns the directories of a sweep's jobs."""
     return sorted(sweep.glob("[0-9]*/[0-9]*"))
 
 
 def last_checkpoint(job: Path) -> dict:
-    """Everything in a job's last checkpoint."""
+    """Returns the content of a job's last checkpoint."""
     path = job / f"checkpoints/run-{checkpoints(job)[-1]}.pt"
     return torch.load(path, weights_only=True)
 
 
 def assert_same_trainings(ours: Path, theirs: Path) -> None:
-    """Equal weights, optimiser, generators, environments and statistics, bit for bit."""
+    """Checks that weights, optimiser, generators, environments and statistics are equal."""
     jobs = [job.relative_to(ours) for job in jobs_of(ours)]
     assert jobs
     assert jobs == [job.relative_to(theirs) for job in jobs_of(theirs)]
@@ -126,7 +126,7 @@ def assert_equal(a, b, where: str) -> None:
 
 
 def processes_of(session: int) -> list[int]:
-    """The living processes of a session."""
+    """Returns the running processes of a session."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
@@ -139,7 +139,7 @@ def processes_of(session: int) -> list[int]:
 
 
 def workers_of(session: int) -> list[int]:
-    """The worker processes of a sweep: children of the server they are forked from."""
+    """Returns a sweep's worker processes: the children of the server that forks them."""
     others = [number for number in processes_of(session) if number != session]
     server = [n for n in others if "forkserver" in _command_line(n) and _parent(n) == session]
     return [number for number in others if _parent(number) in server]

@@ -1,4 +1,4 @@
-"""Every bad input gets one clear error, status 2, and leaves nothing behind."""
+"""Tests that every bad input gets one clear error and status 2, and that nothing is created."""
 
 from __future__ import annotations
 
@@ -318,7 +318,7 @@ def test_flags(case, door, tmp_path):
     _refused(outcome, tmp_path / "out", fragments)
 
 
-def test_a_gpu_that_is_not_there(door, tiny, tmp_path, monkeypatch):
+def test_a_missing_gpu(door, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     (tmp_path / "tune.yaml").write_text("hyperparameters:\n  lamda: [0.9, 0.95]\n")
     sweep = ["--config=tiny.yaml", "--tune=tune.yaml", "--out=out"]
@@ -339,7 +339,7 @@ def test_an_output_place_that_is_a_file(door, tiny, tmp_path):
         assert "Traceback" not in outcome.out + outcome.err
 
 
-def test_weights_that_are_none(door, tiny, tmp_path):
+def test_a_file_that_has_no_weights(door, tiny, tmp_path):
     (tmp_path / "a.pt").write_bytes(b"abc")
     command = ["--config=tiny.yaml", "--out=out", "model.load_model=true", "model.model_path=a.pt"]
     _refused(door("ntrain", command), tmp_path / "out", ["a.pt cannot be read"])
@@ -388,7 +388,7 @@ def test_every_problem_of_a_file_is_told_at_once(door, tiny, tmp_path):
 def test_mixed_types_name_the_wrong_choice(door, tiny, tmp_path):
     (tmp_path / "tune.yaml").write_text("hyperparameters:\n  epochs: [2, 012, 1:30]\n")
     outcome = door("ntune", ["--config=tiny.yaml", "--tune=tune.yaml", "--out=out"])
-    # By YAML 1.2, 012 is the integer 12 and 1:30 a string.
+    # In YAML 1.2, 012 is the integer 12, and 1:30 is a string.
     _refused(outcome, tmp_path / "out", ["'1:30' is not allowed", "1 of 3 permutations"])
 
 
@@ -437,7 +437,7 @@ def test_lengths_beyond_a_rollout_or_an_episode_are_told_once(model, fragment, d
         assert outcome.status == 0, outcome.err
         assert outcome.err.count(fragment) == 1
         assert "base.yaml:4: model." in outcome.err
-    assert list((tmp_path / "alone").glob("**/*.pt"))  # and it trained
+    assert list((tmp_path / "alone").glob("**/*.pt"))  # the training still ran
 
 
 def test_overlapping_seeds_are_warned_of(door, tmp_path):
@@ -483,7 +483,7 @@ def test_invalid_permutations_can_be_left_out(door, tiny, tmp_path):
 
 
 def test_a_run_id_that_is_a_link_out_of_the_directory(door, tiny, tmp_path):
-    """Case 45; paths with dots are among the flags."""
+    """The cases of flags above have run ids that leave it with dots."""
     (tmp_path / "tune.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "out").mkdir()
@@ -497,7 +497,6 @@ def test_a_run_id_that_is_a_link_out_of_the_directory(door, tiny, tmp_path):
 
 @pytest.mark.parametrize("kind", ["file", "foreign"])
 def test_output_directory_that_cannot_be_used(kind, door, tiny, tmp_path):
-    """Cases 41 and 42."""
     (tmp_path / "tune.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
     taken = tmp_path / "out"
     if kind == "file":

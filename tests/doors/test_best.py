@@ -1,4 +1,4 @@
-"""What a sweep says of its permutations while it runs and at its end."""
+"""Tests what a sweep reports about its permutations while it runs and at its end."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tests.doors.sweeps import ARGUMENTS, table
 
 
 def _rows(out: str) -> list[list[str]]:
-    """The cells of the summary's table."""
+    """Returns the cells of the summary's table."""
     lines = [line for line in out.splitlines() if line.startswith("│")]
     return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
 
 
 def test_display_summary_and_table_agree_on_the_best(door, tiny, tmp_path):
-    """Seeds matter as much as this choice: the best single job is of the second permutation."""
+    """The best single job belongs to the second permutation, since seeds matter as much."""
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  worker_steps: [16, 32]\n")
     rate = "trainer.learning_rate_schedule.initial=0.003"
     outcome = door("ntune", [*ARGUMENTS, "--num-repetitions=4", rate])
@@ -58,7 +58,7 @@ def test_the_summary_says_what_it_does_not_show(door, tiny, tmp_path):
 
 
 def test_a_permutation_does_not_win_by_a_failed_job(door, failing, tmp_path):
-    """Its one result is of a lap in which all permutations got more."""
+    """Its only result is from a repetition in which all permutations got higher rewards."""
     failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', once, once]\n")
     (tmp_path / "tried").touch()
     assert door("ntune", ARGUMENTS).status == 0
@@ -68,7 +68,7 @@ def test_a_permutation_does_not_win_by_a_failed_job(door, failing, tmp_path):
     rows = table(tmp_path / "out/run")
     (failed,) = [row["permutation"] for row in rows if row["status"] == "failed"]
     first, second = (float(row["objective"]) for row in rows if row["permutation"] == "0")
-    assert first > second  # the mean of the first alone is greater than that of both
+    assert first > second  # the first repetition alone has a higher mean than both
     shown = [(row[0], row[1], float(row[2])) for row in _rows(outcome.out)]
     assert [(number, runs) for number, runs, _ in shown][-1] == (failed, "1")
     assert [runs for _, runs, _ in shown[:-1]] == ["2", "2"]

@@ -1,4 +1,4 @@
-"""Sweeps that are killed at random, again and again, come to what an undisturbed one comes to."""
+"""Tests that sweeps killed at random many times end like an undisturbed one."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from tests.doors.sweeps import (
 )
 
 KILLS = 16
-# At most so many of the 240 checkpoints are saved from one kill to the next, or a sweep on a
-# fast machine would be over before the last kill.
+# At most this many of the 240 checkpoints are saved between two kills. Otherwise a sweep on a
+# fast machine would end before the last kill.
 MOST_CHECKPOINTS = 8
 CHAOTIC = [*ARGUMENTS, "--num-repetitions=3"]
-# Read by every interpreter that starts: saving takes a moment, in which a kill can fall.
+# Every interpreter reads this at its start. It makes saving slow enough for a kill to hit it.
 SLOW_SAVES = """
 import os, time
 flush = os.fsync
@@ -42,19 +42,19 @@ if os.environ.get("SLOW_SAVES"):
 
 @pytest.fixture
 def chaotic(long, tmp_path):
-    """Twelve jobs in all, with a checkpoint after every fifth update."""
+    """Writes a sweep of twelve jobs, with a checkpoint after every fifth update."""
     long.write_text(long.read_text().replace("updates: 60", "updates: 100"))
     (tmp_path / "sitecustomize.py").write_text(SLOW_SAVES)
     return tmp_path
 
 
 class Witness:
-    """Looks at a sweep after every kill.
+    """Checks a sweep after every kill.
 
     Attributes:
         finished: the result of each job that has one, and when it was written.
         furthest: the last checkpoint of each job.
-        within_saves: how many kills left a half-written checkpoint.
+        within_saves: number of kills that left a half-written checkpoint.
     """
 
     def __init__(self, sweep: Path) -> None:
@@ -77,7 +77,7 @@ class Witness:
                 self.finished.setdefault(job, (job / "result.json").stat().st_mtime_ns)
 
     def check_end(self, undisturbed: Path) -> None:
-        """Checks a sweep that has come to its end."""
+        """Checks a sweep that has ended."""
         self.look()
         rows = table(self.sweep)
         assert [row["status"] for row in rows] == ["completed"] * 12
@@ -91,7 +91,7 @@ class Witness:
 
 
 def half_written(sweep: Path) -> list[Path]:
-    """The temporary files of checkpoints that are being saved."""
+    """Returns the temporary files of checkpoints that are being saved."""
     return list(sweep.glob("*/*/checkpoints/.run-*"))
 
 
@@ -103,7 +103,7 @@ def wait_a_while(sweep: Path, seconds: float) -> None:
 
 
 def saved(sweep: Path) -> int:
-    """How many checkpoints a sweep has saved."""
+    """Returns the number of checkpoints that a sweep has saved."""
     return sum(len(checkpoints(job)) for job in jobs_of(sweep))
 
 
@@ -118,7 +118,7 @@ def _undisturbed(command) -> None:
 
 @pytest.mark.slow
 def test_a_sweep_killed_at_random(command, chaotic):
-    """Every other kill falls within the saving of a checkpoint, the others anywhere."""
+    """Every other kill hits the saving of a checkpoint; the others come at any time."""
     witness = Witness(chaotic / "out/run")
     generator = random.Random(0)
     kills = 0
@@ -143,7 +143,7 @@ def test_a_sweep_killed_at_random(command, chaotic):
 
 @pytest.mark.slow
 def test_workers_killed_at_random(command, chaotic):
-    """The sweep itself does not stop."""
+    """The sweep itself keeps running."""
     witness = Witness(chaotic / "out/run")
     generator = random.Random(1)
     process = start(chaotic, *CHAOTIC, "hydra.sweeper.max_retries=100", SLOW_SAVES="1")

@@ -1,4 +1,4 @@
-"""The best permutations of a sweep, trained again on seeds that no tuning job had."""
+"""Tests training a sweep's best permutations again on seeds that no tuning job had."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_best_is_confirmed_on_other_seeds(door, tiny, tmp_path, launcher):
     assert {row["status"] for row in confirmed} == {"completed"}
     assert not {row["seed"] for row in confirmed} & {row["seed"] for row in tuning}
     assert "on seeds 1000005 to 1000006, which no tuning job had" in outcome.out
-    # What it trained: the permutation's config with that seed.
+    # It trained the permutation's config with that seed.
     row = confirmed[1]
     job = sweep / "confirmation" / row["directory"]
     gamma = f"trainer.gamma={row['trainer.gamma']}"
@@ -42,7 +42,7 @@ def test_the_best_is_confirmed_on_other_seeds(door, tiny, tmp_path, launcher):
     (single,) = (tmp_path / "alone").glob("*/*")
     trained, expected = _weights(job), _weights(single)
     assert all(torch.equal(trained[name], expected[name]) for name in expected)
-    # Nothing is trained twice, and nreport tells of both.
+    # Nothing is trained twice, and nreport shows both results.
     before = {path: path.stat().st_mtime_ns for path in sweep.rglob("result.json")}
     again = door("ntune", [*ARGUMENTS, "--num-repetitions=2", *CONFIRM])
     assert again.status == 0

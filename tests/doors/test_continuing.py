@@ -1,4 +1,4 @@
-"""What the same command does in the directory of an earlier run: nothing twice, nothing lost."""
+"""Tests that running a command again continues its earlier run: nothing is lost or done twice."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _finished(tmp_path_factory):
 
 @pytest.fixture
 def finished(_finished, tmp_path):
-    """A sweep of two finished jobs."""
+    """Runs a sweep of two jobs to its end."""
     shutil.copytree(_finished, tmp_path, dirs_exist_ok=True)
     return tmp_path / "out/run"
 
@@ -52,7 +52,7 @@ def _change(job: Path, **values) -> None:
 
 
 @pytest.mark.parametrize("change", ["fingerprint", "format", "truncated", "empty", "missing"])
-def test_only_a_whole_result_of_the_same_config_counts(door, finished, change):
+def test_only_a_complete_result_of_the_same_config_counts(door, finished, change):
     path = finished / "1/0/result.json"
     before = json.loads(path.read_text())
     if change == "fingerprint":
@@ -78,7 +78,7 @@ def test_only_a_whole_result_of_the_same_config_counts(door, finished, change):
 
 
 def test_checkpoints_of_another_config_are_set_aside(door, finished):
-    """Whatever put them there, a job is trained as its own config says."""
+    """However they got there, a job trains what its own config says."""
     expected = json.loads((finished / "1/0/result.json").read_text())["objective"]
     (finished / "1/0/result.json").unlink()
     for path in (finished / "1/0/checkpoints").iterdir():
@@ -94,7 +94,7 @@ def test_checkpoints_of_another_config_are_set_aside(door, finished):
     assert json.loads((finished / "1/0/result.json").read_text())["objective"] == expected
 
 
-def test_more_repetitions_are_more_laps(door, finished):
+def test_more_repetitions_add_seeds(door, finished):
     before = {path: path.stat().st_mtime_ns for path in finished.glob("*/*/result.json")}
     more = door("ntune", [*ARGUMENTS, "--num-repetitions=3"])
     assert more.status == 0, more.err
@@ -105,7 +105,7 @@ def test_more_repetitions_are_more_laps(door, finished):
 
 @pytest.mark.slow
 def test_a_key_can_be_added(door, finished, tmp_path):
-    """Finished permutations have the base config's value of it."""
+    """Finished permutations get the base config's value of the new key."""
     space = tmp_path / "space.yaml"
     space.write_text("hyperparameters:\n  epochs: [2, 4]\n  gamma: [0.9, 0.95]\n")
     refused = door("ntune", ARGUMENTS)
@@ -132,7 +132,7 @@ def test_a_key_can_be_added(door, finished, tmp_path):
 
 
 def test_a_diverged_job_is_a_result(door, tiny, tmp_path):
-    """Case 53: it is recorded, the others go on, and it is not tried again."""
+    """It is recorded and not tried again, and the other jobs continue."""
     (tmp_path / "space.yaml").write_text(
         "hyperparameters:\n  max_grad_norm: [1.0e+30]\n"
         "learning_rate_schedule:\n  initial: [1.0e+30, 1.0e-4]\n"
@@ -147,7 +147,7 @@ def test_a_diverged_job_is_a_result(door, tiny, tmp_path):
 
 @pytest.fixture
 def cut_off(long, tmp_path):
-    """A sweep of one job that was killed well past its last checkpoint."""
+    """Runs a sweep of one job, and kills it well past its last checkpoint."""
     text = long.read_text().replace("checkpoint_interval: 5", "checkpoint_interval: 60")
     long.write_text(text.replace("updates: 60", "updates: 200"))
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
@@ -162,7 +162,7 @@ def cut_off(long, tmp_path):
 
 
 def _curve(job: Path, tag: str) -> list[tuple[int, float]]:
-    """A curve as TensorBoard reads it."""
+    """Returns a curve as TensorBoard reads it."""
     (run,) = (job / "summaries").iterdir()
     reader = EventAccumulator(str(run), size_guidance={"tensors": 0})
     reader.Reload()
@@ -183,7 +183,7 @@ def test_curves_of_a_job_that_was_cut_off_are_whole(command, cut_off, tmp_path):
 
 
 def test_a_truncated_checkpoint_falls_back_to_the_one_before(command, cut_off, tmp_path):
-    """Case 47."""
+    """The log says so, and the training continues from there."""
     last = cut_off / "checkpoints/run-120.pt"
     last.write_bytes(last.read_bytes()[:-1000])
     again = command("tune", *ARGUMENTS)
@@ -209,7 +209,7 @@ def test_temporary_files_of_a_killed_writer_are_removed(command, cut_off):
 
 
 class _Slow(CartPoleEnv):
-    """An environment whose start takes 100 seconds of a clock that tests can wind on."""
+    """An environment whose start moves the test's clock forward by 100 seconds."""
 
     wound = 0.0
 
@@ -237,7 +237,7 @@ def test_wall_seconds_begin_with_the_job_and_add_up_over_its_continuations(door,
         assert door("ntrain", arguments).status == 0
         result = read_result(tmp_path / "job")
         assert result.updates == updates
-        assert result.steps_per_second > 10.0  # starts are not in it
+        assert result.steps_per_second > 10.0  # the time of starts does not count
         walls.append(result.wall_seconds)
     # Of two environments each time; checks make some, too.
     assert walls[0] >= 200.0

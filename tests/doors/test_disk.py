@@ -1,4 +1,4 @@
-"""Disks that are full or read-only: real ones, as small as a test needs them."""
+"""Tests full and read-only disks with real, small file systems."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _mount(*arguments: str) -> bool:
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of less than a megabyte at ``out``; only root can make one."""
+    """Mounts a file system of less than a megabyte at ``out``; only root can do so."""
     disk = tmp_path / "out"
     disk.mkdir()
     with contextlib.suppress(FileNotFoundError):
@@ -32,7 +32,7 @@ def small_disk(tmp_path):
 @pytest.mark.slow
 @pytest.mark.usefixtures("long")
 def test_a_full_disk_loses_nothing(command, small_disk, tmp_path):
-    """Case 44: checkpoints and results that are there stay whole, and the sweep continues."""
+    """Existing checkpoints and results stay intact, and the sweep continues from them."""
     full = command("tune", *ARGUMENTS)
     assert full.returncode == 1, full.stderr
     assert "No space left on device" in full.stderr + full.stdout
@@ -53,7 +53,6 @@ def test_a_full_disk_loses_nothing(command, small_disk, tmp_path):
 
 
 def test_a_read_only_disk_is_refused(door, tiny, small_disk, tmp_path):
-    """Case 43."""
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
     assert _mount("-o", "remount,ro", str(small_disk))
     outcome = door("ntune", ARGUMENTS)

@@ -1,4 +1,4 @@
-"""The same sweep under every launcher, and what each does when jobs fail, die or are requeued."""
+"""Tests sweeps under every launcher, also with jobs that fail, die or are requeued."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OTHERS = [name for name in LAUNCHERS if name != "basic"]
 @pytest.mark.usefixtures("failing")
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_a_failing_job_is_recorded_and_the_others_go_on(door, tmp_path, launcher):
-    """Case 55: an exception and a ``sys.exit``."""
+    """One job raises an exception, and another calls ``sys.exit``."""
     outcome = door("ntune", [*ARGUMENTS, *LAUNCHERS[launcher]])
     assert outcome.status == 1, outcome.err
     rows = table(tmp_path / "out/run")
@@ -46,7 +46,7 @@ def test_a_failing_job_is_recorded_and_the_others_go_on(door, tmp_path, launcher
     assert rows[2]["error"].startswith("SystemExit: 3")
     assert "the pole is made of glass" in (tmp_path / "out/run/1/0/train.log").read_text()
     assert "failed: 1/0: RuntimeError: the pole is made of glass" in outcome.out
-    # The summary's command trains that one job.
+    # The command in the summary trains only that job.
     (alone,) = [line for line in outcome.out.splitlines() if line.startswith("One alone")]
     assert alone.endswith("ntrain --config=out/run/1/0/.hydra/config.yaml")
     trained = door("ntrain", [alone.split()[-1], "--out=alone"])
@@ -63,7 +63,7 @@ def test_a_failing_job_is_recorded_and_the_others_go_on(door, tmp_path, launcher
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_an_interrupt_that_an_environment_raises_fails_its_job(door, failing, tmp_path, launcher):
-    """As environments do whose window was closed."""
+    """Environments do so when their window is closed."""
     failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', keyboard, '']\n")
     outcome = door("ntune", [*ARGUMENTS, *LAUNCHERS[launcher]])
     assert outcome.status == 1, outcome.err
@@ -73,7 +73,7 @@ def test_an_interrupt_that_an_environment_raises_fails_its_job(door, failing, tm
     assert "in step" in (tmp_path / "out/run/1/0/train.log").read_text()
 
 
-# A callback that raises an interrupt as its first job starts, before the job can heed it.
+# A callback that raises an interrupt as its first job starts, before the job can handle it.
 INTERRUPTING = """
 import os, pathlib
 from hydra.experimental.callback import Callback
@@ -88,7 +88,7 @@ class Interrupting(Callback):
 
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
-def test_an_interrupt_in_a_jobs_process_is_not_taken_for_the_users(
+def test_an_interrupt_in_a_jobs_process_is_not_mistaken_for_the_users(
     door, failing, tmp_path, launcher
 ):
     (tmp_path / "interrupting.py").write_text(INTERRUPTING)
@@ -103,7 +103,7 @@ def test_an_interrupt_in_a_jobs_process_is_not_taken_for_the_users(
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", OTHERS)
 def test_failing_and_dying_jobs_end_alone(command, failing, tmp_path, launcher):
-    """Killed and crashed jobs are told from those that were running beside them."""
+    """Jobs that only ran beside killed and crashed ones are not counted as failed."""
     failing.write_text(
         "hyperparameters:\n  environment.reset_params.how: ['', raise, kill, '', crash, '']\n"
     )
@@ -116,7 +116,7 @@ def test_failing_and_dying_jobs_end_alone(command, failing, tmp_path, launcher):
     assert [row["repetition"] for row in rows] == ["0"] * 6 + ["1"] * 6
     assert rows[1]["error"] == "RuntimeError: the pole is made of glass"
     assert all(rows[number]["error"] for number in (2, 4, 8, 10))
-    # Continued, with the environment repaired: only what failed runs.
+    # With the environment repaired, a continued sweep runs only the failed jobs.
     path = tmp_path / "failing_environment.py"
     path.write_text(path.read_text().replace("self._count == 5", "False"))
     before = _results(tmp_path)
@@ -207,13 +207,13 @@ def test_fail_fast_ends_with_a_job_that_was_killed_in_every_try(
     assert done.returncode == 1, done.stderr
     ended = {row["directory"]: row["status"] for row in table(tmp_path / "out/run")}
     assert ended.pop("1/0") == "failed"
-    # A launcher that tells which job died may run another beside its last try, but none after it.
+    # If the launcher reports which job died, another may run beside its last try, but none after.
     assert ended.keys() <= {"0/0", "2/0"}
     assert set(ended.values()) <= {"completed"}
     assert "1/0: failed in" in done.stderr
 
 
-def test_a_launcher_that_starts_nothing_is_told(door, tiny, tmp_path):
+def test_a_launcher_that_starts_nothing_is_reported(door, tiny, tmp_path):
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95]\n")
     outcome = door("ntune", [*ARGUMENTS, "hydra/launcher=submitit_slurm"])
     assert outcome.status == 1
@@ -233,7 +233,7 @@ def test_the_documented_command_for_slurm_is_composed(door, tmp_path):
 
 @pytest.fixture
 def one_long_job(long, tmp_path):
-    """One job of some seconds, and the same one undisturbed."""
+    """Writes a sweep of one job of some seconds, and runs an undisturbed copy of it."""
     long.write_text(long.read_text().replace("updates: 60", "updates: 400"))
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
     undisturbed = subprocess.run(
@@ -248,11 +248,11 @@ def one_long_job(long, tmp_path):
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_long_job")
 def test_a_preempted_job_is_requeued_and_continues(tmp_path):
-    """submitit's SIGUSR2, which SLURM sends before it takes a node away."""
+    """SLURM sends SIGUSR2 before it takes a node away; submitit requeues the job then."""
     job = tmp_path / "out/run/0/0"
     process = start(tmp_path, *ARGUMENTS, "hydra/launcher=submitit_local")
     preempted_at = []
-    for updates in (20, 100):  # the second one reaches the requeued process
+    for updates in (20, 100):  # the second signal goes to the requeued process
         wait_for(lambda least=updates: max(checkpoints(job), default=0) >= least)
         (task,) = [n for n in _submitted(process.pid) if "_submit" in _command_line(n)]
         preempted_at.append(checkpoints(job)[-1])

@@ -1,4 +1,4 @@
-"""Notices before the start of a sweep."""
+"""Tests warnings about axes that make objectives incomparable."""
 
 from __future__ import annotations
 

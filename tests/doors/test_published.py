@@ -1,7 +1,7 @@
-"""Configs of the original, of all its versions: each checks, or is refused by a name.
+"""Tests published configs of all versions of the original: each works or is refused by name.
 
-``tests/published/<name>-<commit>.yaml`` are keys and values of the original's ``configs/`` at
-that commit.
+``tests/published/<name>-<commit>.yaml`` has the keys and values of a file in the original's
+``configs/`` at that commit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.environments.unity_peer import TOWER, Behaviour, write_peer
 
 PUBLISHED = Path(__file__).resolve().parents[1] / "published"
 
-# What has to come of today's keys, by dotted path, and how many warnings of old keys there are.
+# The expected values of today's keys, by dotted path, and the number of warnings of old keys.
 BATCH = {"sampler.n_workers": 16, "sampler.worker_steps": 256, "trainer.n_mini_batches": 8}
 FIRST_GRU = {
     "model.recurrence.layer_type": "gru",
@@ -51,7 +51,7 @@ WORK = {
     "trxl-2117ebc": (3, {"model.transformer.gtrxl": True}),
     "trxl-8dd62bd": (1, {"model.transformer.memory_length": 64}),
 }
-# Their executables are not shipped; a peer plays them.
+# Executables are not shipped, so a peer plays these.
 UNITY = {
     "hallway-40e4421": (6, {"sampler.worker_steps": 512, "model.vis_encoder": "cnn"}),
     "mortar_mayhem-2e87c8b": (3, {"model.num_vec_encoder_units": 64}),
@@ -106,7 +106,7 @@ def test_every_published_config_is_in_a_table():
 
 @pytest.fixture
 def dry_run(door, tmp_path):
-    """Calls the dry run of a sweep of one job over a published config."""
+    """Runs the dry run of a sweep of one job over a published config."""
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  trainer.epochs: [1]\n")
 
     def call(name: str, *overrides: str):
@@ -140,7 +140,7 @@ def one_thread():
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", WORK)
 def test_works(name, dry_run):
-    """The environment is made and stepped, the network is built for it."""
+    """Checks the config, and builds the network for its environment."""
     composed = _check_composed(dry_run(name), *WORK[name])
     config = check(composed)
     environment = make_vector(config.environment, 2, seed=0)
@@ -184,7 +184,7 @@ def test_is_refused_with_the_reason(name, dry_run):
 
 
 def test_the_first_version_trains_what_it_asks_for(door, tmp_path):
-    """Sixteen of 256 steps each in eight mini batches, a GRU of 512 right behind the encoder."""
+    """It has 16 workers of 256 steps, 8 mini batches, and a GRU of 512 right after the encoder."""
     config = f"--config={PUBLISHED / 'cartpole-57e37cc'}.yaml"
     small = ["trainer.updates=1", "sampler.worker_steps=16", "threads=1", "hydra.run.dir=job"]
     outcome = door("ntrain", [config, *small])

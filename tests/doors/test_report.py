@@ -1,4 +1,4 @@
-"""What a sweep and ``nreport`` say of the winner, and what they write of it."""
+"""Tests what a sweep and ``nreport`` say and write about the winner."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FIGURES = [
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory):
-    """A real sweep of four permutations, five repetitions each, and what it printed."""
+    """Runs a real sweep of four permutations with five repetitions; returns what it printed."""
     from tests.conftest import TINY
     from tests.doors.sweeps import start
 
@@ -47,7 +47,7 @@ def ended(tmp_path_factory):
 
 @pytest.fixture
 def sweep(ended, tmp_path) -> Path:
-    """A copy of it."""
+    """Copies the ended sweep."""
     shutil.copytree(ended[0], tmp_path, dirs_exist_ok=True)
     return tmp_path / "out/run"
 
@@ -105,7 +105,7 @@ def test_a_sweep_ends_with_its_ranking(ended, sweep):
 
 
 def test_the_best_config_trains_what_the_best_permutation_trained(door, sweep, tmp_path):
-    """Bit for bit, in the first lap's seed."""
+    """With the first repetition's seed, the weights are equal bit for bit."""
     best = _ranking(sweep / "report/ranking.csv")[0]["permutation"]
     config = read_document(sweep / "best.yaml").data
     assert config["seed"] == 5
@@ -145,7 +145,7 @@ def test_a_report_has_a_page_and_figures_which_the_end_of_a_sweep_does_without(n
 
 
 def test_a_report_of_an_unfinished_sweep(nreport, sweep):
-    """Of the second lap on, jobs are missing; the best was damaged, and one is being written."""
+    """Later repetitions are missing, one result is damaged, and one is being written."""
     for job in sweep.glob("*/[1234]"):
         if job != sweep / "3/1":
             shutil.rmtree(job)
@@ -181,7 +181,7 @@ def test_reports_go_where_they_are_asked_to(nreport, sweep, tmp_path):
     assert "two of the sweeps would be written to" in err
 
 
-def test_a_metric_and_a_confidence_of_ones_own(nreport, sweep):
+def test_the_metric_and_the_confidence_can_be_chosen(nreport, sweep):
     best = (sweep / "best.yaml").read_text()
     status, out, _ = nreport(sweep, "--metric=wall_seconds")
     assert status == 0
@@ -221,7 +221,7 @@ def test_bad_input_gets_a_line_and_status_2(nreport, sweep, monkeypatch, tmp_pat
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_reader_that_has_seen_enough_ends_nothing(sweep):
+def test_a_reader_that_stops_early_causes_no_error(sweep):
     command = f"{sys.executable} -m neroRL.report {sweep} {sweep}"
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command} | head -1"],
@@ -234,7 +234,7 @@ def test_a_reader_that_has_seen_enough_ends_nothing(sweep):
     assert done.stdout.endswith("20 of 20 jobs have ended\n")
 
 
-def test_a_best_config_that_is_not_known_leaves_no_other_ones(nreport, sweep):
+def test_without_a_known_best_an_earlier_best_config_is_removed(nreport, sweep):
     best = _ranking(sweep / "report/ranking.csv")[0]["permutation"]
     shutil.rmtree(sweep / best / "0/.hydra")
     status, out, err = nreport(sweep)

@@ -1,4 +1,4 @@
-"""``nreport --watch`` and ``--serve`` beside a sweep that goes on, and two sweeps side by side."""
+"""Tests ``nreport --watch`` and ``--serve`` during a sweep, and reports of two sweeps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.reporting.landscapes import sweep_of
 
 @pytest.fixture
 def running(tmp_path):
-    """A sweep of two jobs, of which one has ended, and what ends the other."""
+    """Runs a sweep of two jobs of which one has ended; also gives what ends the other."""
     sweep = tmp_path / "run"
     sweep.mkdir()
     sweep_of(sweep, {"a.b": [1, 2]}, np.array([[1.0], [2.0]]))
@@ -115,7 +115,7 @@ def test_several_pages_are_listed_by_the_names_of_their_sweeps(tmp_path):
     assert re.findall(r'<a href="/(\d)">(.*?)</a>', listed) == [("0", "a&lt;b"), ("1", "c")]
 
 
-def test_damage_and_failures_of_a_confirmation_are_told(tmp_path, door):
+def test_damage_and_failures_of_a_confirmation_are_reported(tmp_path, door):
     sweep, below = tmp_path / "run", tmp_path / "run/confirmation"
     below.mkdir(parents=True)
     sweep_of(sweep, {"a.b": [1, 2]}, np.array([[1.0] * 3, [2.0, 2.1, 2.2]]))

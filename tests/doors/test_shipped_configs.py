@@ -1,4 +1,4 @@
-"""Every shipped config trains two updates; every shipped tuning file can be composed."""
+"""Trains two updates with every shipped config, and composes every shipped tuning file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SMALL = [
 ]
 
 
-# The executables of these are not shipped; a peer plays them.
+# Executables are not shipped, so a peer plays these.
 PEERS = {"unity": Behaviour(images=[[84, 84, 3]], branches=[3, 2]), "obstacle_tower": TOWER}
 
 

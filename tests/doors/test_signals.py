@@ -1,4 +1,4 @@
-"""Signals and exits in every state of a job: each job is accounted for, under its own name."""
+"""Tests signals and exits in every state of a job: each job is recorded under its own name."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from tests.doors.sweeps import (
 )
 from tests.doors.test_launchers import LAUNCHERS, OTHERS
 
-# An environment whose process ends as ``how`` says, in the state ``when``. The sweep's own
-# process, which checks environments, is left alone.
+# An environment that ends its process as ``how`` says, in the state ``when``. It does nothing in
+# the sweep's own process, which checks environments.
 ENDING = """
 import os, pathlib, signal, sys
 import gymnasium
@@ -80,7 +80,7 @@ ERRORS = {
 
 @pytest.fixture
 def ending(tiny, tmp_path, monkeypatch):
-    """Sweeps over the ways to end; call it with what the environment gets besides."""
+    """Returns a function that sweeps over the ways to end, given further environment arguments."""
     (tmp_path / "ending_environment.py").write_text(ENDING)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(PROJECT)]))
 
@@ -100,7 +100,7 @@ def ending(tiny, tmp_path, monkeypatch):
     "when",
     ["training", *(pytest.param(name, marks=pytest.mark.slow) for name in ("starting", "saving"))],
 )
-def test_every_job_is_accounted_for_under_its_own_name(ending, tmp_path, when):
+def test_every_job_is_recorded_under_its_own_name(ending, tmp_path, when):
     ending(when=when)
     process = start(tmp_path, *ARGUMENTS, "hydra.sweeper.n_jobs=2")
     output, _ = process.communicate(timeout=300)
@@ -109,7 +109,7 @@ def test_every_job_is_accounted_for_under_its_own_name(ending, tmp_path, when):
     assert [row["environment.reset_params.how"] for row in rows] == HOW
     for row in rows:
         error = ERRORS.get(row["environment.reset_params.how"])
-        # The terminal's interrupt is the sweep's affair: a worker does not heed it.
+        # The sweep handles the terminal's interrupt, and a worker ignores it.
         assert row["status"] == ("failed" if error else "completed"), row
         assert (error or "") in row["error"], row
         assert row["error"] or not error
@@ -119,7 +119,7 @@ def test_every_job_is_accounted_for_under_its_own_name(ending, tmp_path, when):
 
 
 @pytest.mark.parametrize("when", ["training", pytest.param("saving", marks=pytest.mark.slow)])
-def test_what_a_signal_ended_is_tried_again_and_equals_an_undisturbed_job(
+def test_a_job_ended_by_a_signal_is_tried_again_and_equals_an_undisturbed_one(
     ending, command, tmp_path, when
 ):
     how = ["SIGTERM", "SIGKILL", "SIGSEGV", "exit0", "exit3"]
@@ -137,7 +137,7 @@ def test_what_a_signal_ended_is_tried_again_and_equals_an_undisturbed_job(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", OTHERS)
-def test_every_job_is_accounted_for_under_every_launcher(ending, command, tmp_path, launcher):
+def test_every_job_is_recorded_under_every_launcher(ending, command, tmp_path, launcher):
     ending(when="training")
     done = command("tune", *ARGUMENTS, *LAUNCHERS[launcher])
     assert done.returncode == 1, done.stderr
@@ -155,7 +155,7 @@ def test_every_job_is_accounted_for_under_every_launcher(ending, command, tmp_pa
             assert row["error"] == "KeyboardInterrupt"
 
 
-# Read by every interpreter that starts: the first workers end before they are given a job.
+# Every interpreter reads this at its start. It ends the first workers before they get a job.
 STILLBORN = """
 import os, pathlib, signal, sys
 how = os.environ.get("STILLBORN")
@@ -184,7 +184,7 @@ def test_workers_that_end_as_they_start_lose_no_job(ending, tmp_path, how):
     assert [row["status"] for row in table(tmp_path / "out/run")] == ["completed"] * 3
 
 
-# The first job waits, then asks for another try: the worker it gets may be one that died idle.
+# The first job waits and then asks for another try, which may get a worker that died while idle.
 WAITING = """
 import pathlib, time
 import gymnasium
@@ -220,7 +220,7 @@ gymnasium.register("Waiting-v0", Waiting)
         ),
     ],
 )
-def test_an_idle_worker_that_ends_takes_no_job_with_it(tiny, tmp_path, number):
+def test_an_idle_worker_that_ends_costs_no_job(tiny, tmp_path, number):
     (tmp_path / "waiting_environment.py").write_text(WAITING)
     environment = "type: CartPole\n  name: CartPole-v1"
     waiting = "type: Gymnasium\n  name: waiting_environment:Waiting-v0\n  reset_params: "
@@ -230,7 +230,7 @@ def test_an_idle_worker_that_ends_takes_no_job_with_it(tiny, tmp_path, number):
     process = start(tmp_path, *ARGUMENTS, "hydra.sweeper.n_jobs=2", "hydra.sweeper.max_retries=1")
     result = tmp_path / "out/run/1/0/result.json"
     wait_for(lambda: (tmp_path / "waits").exists() and result.exists())
-    os.kill(process.pid, signal.SIGSTOP)  # so that it finds out only when it needs a worker
+    os.kill(process.pid, signal.SIGSTOP)  # so the sweep notices only when it needs a worker
     for worker in workers_of(process.pid):
         if not _is_of_job(worker, tmp_path / "out/run/0/0"):
             os.kill(worker, number)
@@ -243,12 +243,12 @@ def test_an_idle_worker_that_ends_takes_no_job_with_it(tiny, tmp_path, number):
 
 
 def _is_of_job(worker: int, job) -> bool:
-    """Whether a worker's output goes to a job's directory."""
+    """Returns whether a worker's output goes to a job's directory."""
     return Path(f"/proc/{worker}/fd/1").readlink().is_relative_to(job)
 
 
-# Read by every interpreter that starts: the terminal's Ctrl-C comes when the sweep's process, or
-# the server of its workers, imports a module.
+# Every interpreter reads this at its start. It sends the terminal's Ctrl-C when the sweep's process
+# or the server of its workers imports a module.
 INTERRUPTING = """
 import os, signal, sys
 where, _, module = os.environ.get("INTERRUPT", "").partition(":")
@@ -287,8 +287,8 @@ def test_ctrl_c_while_something_is_imported_is_no_error(tmp_path, moment):
     wait_for(lambda: not processes_of(process.pid))
 
 
-def test_ctrl_c_while_text_is_executed_is_an_interrupt_like_any_other():
-    """Python itself would end with the signal, which is no exit status."""
+def test_ctrl_c_while_a_string_is_executed_is_an_ordinary_interrupt():
+    """Python itself would be killed by the signal and have no exit status."""
     code = (
         "import sys; from neroRL.boundary import guarded; "
         "door = lambda: exec('import os; os.kill(os.getpid(), 2)'); sys.exit(guarded(door))"
@@ -312,7 +312,7 @@ def test_ctrl_c_at_any_moment_is_no_error(tmp_path):
         wait_for(lambda session=process.pid: not processes_of(session))
 
 
-# A step of the first update takes longer than anything else in these jobs.
+# One step of the first update takes longer than the rest of these jobs.
 SLOW = """
 import os, signal, time
 import gymnasium
@@ -339,7 +339,7 @@ gymnasium.register("Slow-v0", Slow)
 @pytest.mark.parametrize(
     "launcher", ["basic", pytest.param("submitit_local", marks=pytest.mark.slow)]
 )
-def test_a_failed_job_tells_how_long_it_took(tiny, command, tmp_path, monkeypatch, launcher):
+def test_a_failed_job_records_how_long_it_took(tiny, command, tmp_path, monkeypatch, launcher):
     (tmp_path / "slow_environment.py").write_text(SLOW)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(PROJECT)]))
     environment = "type: CartPole\n  name: CartPole-v1"
@@ -352,7 +352,7 @@ def test_a_failed_job_tells_how_long_it_took(tiny, command, tmp_path, monkeypatc
     assert process.returncode == 1, output
     rows = table(tmp_path / "out/run")
     assert [row["status"] for row in rows] == ["failed"] * 3
-    # Of a killed job a launcher tells too late, so what counts is when it last told its progress.
+    # A launcher reports a killed job too late, so its time ends with its last report of progress.
     least = [3.0, 3.0, 3.0 if launcher == "basic" else 0.0]
     for row, seconds in zip(rows, least, strict=True):
         assert seconds <= float(row["wall_seconds"]) < 100.0

@@ -1,4 +1,4 @@
-"""Each single training has a directory of its own, and what it says there is what it trained."""
+"""Tests that each single training has its own directory, whose files describe that training."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _model(job: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.slow
 def test_trainings_that_start_at_the_same_time(door, tiny, tmp_path):
-    """The time of their start is the year here, so that all start at the same one."""
+    """Directories are named by the year of the start here, so all of them are equal."""
     seeds = range(1, 5)
     started = [_start(tmp_path, f"--seed={seed}", "hydra.run.dir=out/${now:%Y}") for seed in seeds]
     for process in started:
@@ -61,7 +61,7 @@ def test_trainings_that_start_at_the_same_time(door, tiny, tmp_path):
 
 
 def test_generated_configs_in_the_same_second(door, tiny, tmp_path, monkeypatch):
-    """What a shell loop over generated configs does, with a clock that stands still."""
+    """Does what a shell loop over generated configs does, with a clock that stands still."""
     from datetime import datetime
 
     class Still(datetime):
@@ -88,7 +88,7 @@ def test_generated_configs_in_the_same_second(door, tiny, tmp_path, monkeypatch)
     assert gammas == [0.9, 0.95, 0.99]
 
 
-def test_a_directory_that_was_given_has_one_training_at_a_time(door, long, tmp_path):
+def test_a_chosen_directory_has_one_training_at_a_time(door, long, tmp_path):
     first = _start(tmp_path, "--seed=1", "hydra.run.dir=here", "trainer.updates=100000")
     try:
         wait_for(lambda: checkpoints(tmp_path / "here"))
@@ -107,13 +107,15 @@ def test_a_directory_that_was_given_has_one_training_at_a_time(door, long, tmp_p
     last = tmp_path / f"here/checkpoints/run-{checkpoints(tmp_path / 'here')[-1]}.pt"
     assert torch.load(last, weights_only=True)["config"]["seed"] == 1
     third = door("ntrain", [*command, "trainer.updates=1"])
-    assert third.status == 0, third.err  # nobody is at work there any more
+    assert third.status == 0, third.err  # no process works there any more
     assert not (tmp_path / "here/.lock-holder").exists()
 
 
 @pytest.mark.parametrize("same", [True, False])
-def test_what_another_process_has_done_counts_where_it_is_the_same(door, tiny, tmp_path, same):
-    """A job waits for a process at work in its directory, then looks at what that has trained."""
+def test_a_job_that_another_process_trains_is_taken_over_if_its_config_is_equal(
+    door, tiny, tmp_path, same
+):
+    """A job waits for another process in its directory, and then checks what it has trained."""
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95]\n")
     assert door("ntune", ARGUMENTS).status == 0
     mine, other = tmp_path / "out/run/1/0", tmp_path / "out/run/0/0"
@@ -142,7 +144,7 @@ def test_what_another_process_has_done_counts_where_it_is_the_same(door, tiny, t
         assert_equal(_model(mine), weights, "trained anew")
 
 
-def test_a_training_that_fails_tells_so_in_one_line(door, failing, tmp_path):
+def test_a_failed_training_is_reported_in_one_line(door, failing, tmp_path):
     how = "environment.reset_params.how=raise"
     outcome = door("ntrain", ["--config=tiny.yaml", "--out=out", how])
     assert outcome.status == 1

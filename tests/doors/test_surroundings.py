@@ -1,4 +1,4 @@
-"""Streams, homes, temporary directories and limits as a user may have them: cases 70 to 72."""
+"""Tests unusual streams, home directories, temporary directories and limits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NTRAIN = ["-c", "import sys; from neroRL.train import ntrain; sys.exit(ntrain())
 
 @pytest.fixture
 def run(tiny, tmp_path):
-    """Runs a door as a process of its own, over a space of two permutations."""
+    """Runs a door in a separate process, with a space of two permutations."""
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95]\n")
 
     def call(*arguments, door="tune", **options):
@@ -69,7 +69,7 @@ def test_a_sweep_outlives_its_output(run, tmp_path, closed):
     _assert_trained(tmp_path / "out/run")
 
 
-def test_a_full_disk_under_the_output(run, tmp_path):
+def test_a_full_disk_behind_the_output(run, tmp_path):
     with Path("/dev/full").open("w") as full:
         assert run(*ARGUMENTS, stdout=full).returncode == 0
         _assert_trained(tmp_path / "out/run")
@@ -78,7 +78,7 @@ def test_a_full_disk_under_the_output(run, tmp_path):
     assert b"No space left on device; make room" in dry.stderr
 
 
-def test_a_terminal_that_knows_ascii_only(run, tmp_path):
+def test_a_terminal_that_only_shows_ascii(run, tmp_path):
     ascii_only = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     command = [*ARGUMENTS[:-1], "--out=ä", "model.model_path='größe'"]
     done = run(*command, "run_id='rün'", env=ascii_only)
@@ -119,7 +119,7 @@ def test_a_soft_limit_of_file_descriptors_is_raised(run, tmp_path):
     _assert_trained(tmp_path / "out/run")
 
 
-def test_a_working_directory_that_is_gone(tmp_path):
+def test_a_deleted_working_directory(tmp_path):
     command = f"mkdir gone && cd gone && rmdir ../gone && exec {sys.executable} -m neroRL.tune"
     done = subprocess.run(
         ["sh", "-c", command],
@@ -144,7 +144,7 @@ def test_without_assertions_everything_is_the_same(run):
 
 
 @pytest.mark.parametrize("flag", ["--config", "--tune", "--out"])
-def test_a_home_that_nobody_has(door, tiny, tmp_path, flag):
+def test_an_unknown_home_directory(door, tiny, tmp_path, flag):
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
     outcome = door("ntune", [*ARGUMENTS, "--cfg=job", f"{flag}=~nobody-here/x.yaml"])
     assert outcome.status == 2
@@ -193,7 +193,7 @@ def test_no_temporary_directory(tiny, tmp_path, more):
         text=True,
         check=False,
     )
-    if more:  # needs none
+    if more:  # needs no temporary directory
         assert done.returncode == 0, done.stderr
         return
     assert done.returncode == 2
@@ -208,7 +208,7 @@ def test_no_temporary_directory(tiny, tmp_path, more):
     ids=["generate", "sweep", "training"],
 )
 @pytest.mark.parametrize("place", ["/proc/here", "/sys/here"])
-def test_a_place_that_nobody_can_write_to(door, tiny, tmp_path, door_name, more, place):
+def test_a_directory_that_nobody_can_write_to(door, tiny, tmp_path, door_name, more, place):
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
     tune = ["--tune=space.yaml"] if door_name == "ntune" else []
     outcome = door(door_name, ["--config=tiny.yaml", *tune, *more, f"--out={place}"])
@@ -237,7 +237,7 @@ LONG = "x" * 300
         ("train", f"--config-name={LONG}", "no config"),
     ],
 )
-def test_names_past_every_limit(door, tiny, tmp_path, door_name, flag, told):
+def test_names_that_are_too_long(door, tiny, tmp_path, door_name, flag, told):
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
     base = {
         "ntune": ["--config=tiny.yaml", "--tune=space.yaml", "--out=out"],

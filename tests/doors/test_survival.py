@@ -1,4 +1,4 @@
-"""What a sweep survives: failing, killed and interrupted jobs, and its own end."""
+"""Tests that a sweep survives failing, killed and interrupted jobs, and its own end."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_killed_worker_is_tried_again(tmp_path):
 
 
 def test_a_sweep_can_be_extended(door, tiny, tmp_path):
-    """Finished permutations keep their results under their new numbers."""
+    """Finished permutations keep their results under new numbers."""
     space = tmp_path / "space.yaml"
     space.write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n  epochs: [1, 2]\n")
     assert door("ntune", ARGUMENTS).status == 0
@@ -127,7 +127,7 @@ def test_a_sweep_can_be_extended(door, tiny, tmp_path):
         if old is not None:
             assert row["wall_seconds"] == old["wall_seconds"]
             assert row["directory"] == f"{row['permutation']}/0"
-    assert door("ntune", ARGUMENTS).status == 0  # the larger grid is what is there now
+    assert door("ntune", ARGUMENTS).status == 0  # the directory now holds the larger grid
     space.write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n  epochs: [3, 1, 2]\n")
     gone = door("ntune", [*ARGUMENTS, "hydra.sweeper.extend=true"])
     assert gone.status == 2
@@ -177,7 +177,7 @@ def test_one_sweep_at_a_time(door, tiny, tmp_path):
     assert outcome.status == 2
     assert "in use by another sweep: process 7 on elsewhere" in outcome.err
     (tmp_path / "out/run/.lock-holder").unlink()
-    assert door("ntune", ARGUMENTS).status == 0  # a lock without a living holder is none
+    assert door("ntune", ARGUMENTS).status == 0  # a lock whose holder has ended does not count
 
 
 @pytest.mark.slow
@@ -242,7 +242,7 @@ gymnasium.register("Slow-v0", Slow)
 
 
 def test_a_second_interrupt_ends_at_once(tiny, tmp_path):
-    """Case 56: an update of 16 seconds is not waited for."""
+    """The sweep does not wait for an update of 16 seconds."""
     (tmp_path / "slow_environment.py").write_text(SLOW_STEPS)
     environment = "type: CartPole\n  name: CartPole-v1"
     slow = "type: Gymnasium\n  name: slow_environment:Slow-v0"
@@ -263,7 +263,7 @@ def test_a_second_interrupt_ends_at_once(tiny, tmp_path):
 
 
 def test_the_lock_names_its_holder_and_dies_with_it(command, long, tmp_path):
-    """Case 46, with two real sweeps."""
+    """Starts two real sweeps in one directory."""
     long.write_text(long.read_text().replace("updates: 60", "updates: 6000"))
     process = start(tmp_path, *ARGUMENTS)
     wait_for(lambda: list(tmp_path.glob("out/run/*/0/.progress.json")))
@@ -274,5 +274,5 @@ def test_the_lock_names_its_holder_and_dies_with_it(command, long, tmp_path):
     process.communicate()
     long.write_text(long.read_text().replace("updates: 6000", "updates: 6001"))
     third = command("tune", *ARGUMENTS)
-    # It gets as far as what the directory holds.
+    # The lock is free, so the command gets as far as reading the directory.
     assert "holds a different sweep" in third.stderr

@@ -1,4 +1,4 @@
-"""Real sweeps through the doors: order, directories, results, failures, continuation."""
+"""Tests real sweeps through the doors: order, directories, results, failures, continuation."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_sweep_leaves_what_is_documented(door, tmp_path):
     assert record["versions"]["torch"].startswith("2.")
 
 
-def test_the_numbers_of_episodes_are_columns_where_an_environment_tells_them(door, tmp_path):
+def test_statistics_that_an_environment_reports_are_columns(door, tmp_path):
     outcome = door(
         "train",
         [
@@ -247,10 +247,10 @@ def test_a_drawn_seed_is_recorded_and_kept(door, tiny, space, tmp_path):
 
 
 def test_hydra_discovers_the_sweeper():
-    """The first test of every Hydra plugin.
+    """Runs the first test of every Hydra plugin.
 
-    Hydra's own suites for sweepers and launchers sweep configs of theirs, which are none of
-    neroRL's and so are refused; what they check is checked here with real trainings.
+    Hydra's own test suites for sweepers and launchers use configs that neroRL refuses, because
+    they are not its own. So real trainings check the same things here.
     """
     found = Plugins.instance().discover(Sweeper)
     assert "NeroRLSweeper" in [plugin.__name__ for plugin in found]

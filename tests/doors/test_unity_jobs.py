@@ -1,4 +1,4 @@
-"""Whole jobs and sweeps of Unity environments, against a peer that plays Unity."""
+"""Tests whole jobs and sweeps of Unity environments with a peer that plays Unity."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DOOR = "import sys; from neroRL.{} import {} as door; sys.exit(door())"
 
 @pytest.fixture
 def peer(tmp_path: Path) -> Path:
-    """The path of a peer, and ``unity.yaml`` that trains it."""
+    """Writes a peer and ``unity.yaml``, which trains on it; returns the peer's path."""
     path = write_peer(tmp_path / "peer", Behaviour(branches=[3, 2]))
     params = "{num-seeds: 1000, crash-at: 0, hang-at: 0}"
     unity = f"type: Unity\n  name: ./peer/peer\n  reset_params: {params}"
@@ -89,7 +89,7 @@ def _wait_for(condition, seconds: float = 60.0) -> None:
 
 
 def _spy(monkeypatch) -> list[np.ndarray]:
-    """The actions of each rollout to come, shape (steps, workers, branches)."""
+    """Collects the actions of each later rollout, shape (steps, workers, branches)."""
     sampled: list[np.ndarray] = []
     collect = rollout.collect
 
@@ -229,7 +229,7 @@ def _assert_sweep(tmp_path: Path, peer: Path, jobs: int, peers: int, monkeypatch
 
 
 def _trained_alone(directory: Path, monkeypatch) -> list[tuple[list[int], list[list[int]]]]:
-    """Trains a job of a sweep again, by itself: each worker's seeds and sampled actions."""
+    """Trains a job of a sweep again by itself; returns each worker's seeds and sampled actions."""
     config = build(yaml.safe_load((directory / ".hydra/config.yaml").read_text()))
     config = dataclasses.replace(config, worker_id=200)
     sampled = _spy(monkeypatch)
@@ -275,7 +275,6 @@ def test_a_grid_with_repetitions(door, tmp_path, peer, launcher, monkeypatch):
 
 
 def test_a_crash_fails_its_job_only(door, tmp_path, peer):
-    """BAD_INPUTS 54."""
     (tmp_path / "space.yaml").write_text(
         "hyperparameters:\n  environment.reset_params.crash-at: [0, 3, 0, 0]\n"
     )
@@ -289,11 +288,13 @@ def test_a_crash_fails_its_job_only(door, tmp_path, peer):
     assert failed["error"].endswith("ended with status 7")
     log = (tmp_path / "out/run/1/0/train.log").read_text()
     assert "in the environment's process:" in log
-    assert "unity/client.py" in log  # the traceback over there
+    assert "unity/client.py" in log  # the traceback in the environment's process
     assert living(peer) == []
 
 
-def test_a_crash_in_a_single_training_is_a_failure_and_no_bad_input(door, tmp_path, peer):
+def test_a_crash_in_a_single_training_counts_as_a_failure_and_not_as_bad_input(
+    door, tmp_path, peer
+):
     arguments = ["--config=unity.yaml", "hydra.run.dir=job", "--worker-id=100"]
     outcome = door("ntrain", [*arguments, "environment.reset_params.crash-at=3"])
     assert outcome.status == 1, outcome.err
@@ -344,7 +345,6 @@ def test_a_second_interrupt_ends_a_job_that_hangs(tmp_path, peer):
 
 @pytest.mark.parametrize("kind", ["missing", "directory", "not executable"])
 def test_an_executable_that_cannot_run_is_refused(door, tmp_path, peer, kind):
-    """BAD_INPUTS 52."""
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n")
     name, message = f"{tmp_path}/peer/pear", "does not exist, nor does it with .x86_64 behind it"
     if kind == "directory":
@@ -362,7 +362,6 @@ def test_an_executable_that_cannot_run_is_refused(door, tmp_path, peer, kind):
 
 
 def test_a_missing_package_is_refused(door, tmp_path, peer, monkeypatch):
-    """BAD_INPUTS 27."""
     monkeypatch.setattr(protocol, "is_installed", lambda: False)
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n")
     outcome = door("ntune", ARGUMENTS)
@@ -371,8 +370,7 @@ def test_a_missing_package_is_refused(door, tmp_path, peer, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-def test_ports_that_end_are_refused(door, tmp_path, peer):
-    """BAD_INPUTS 36."""
+def test_too_few_ports_are_refused(door, tmp_path, peer):
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  sampler.n_workers: [2, 4]\n")
     outcome = door("ntune", [*ARGUMENTS, "--worker-id=60528"])
     assert outcome.status == 2

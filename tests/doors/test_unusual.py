@@ -1,4 +1,4 @@
-"""Values and command lines that are legal, and rare."""
+"""Tests values and command lines that are legal but rare."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import yaml
 
 from tests.doors.sweeps import ARGUMENTS
 
-# No markup of the summary, no interpolation, no second line of an entry.
+# None of these may become markup of the summary, an interpolation, or a second line of an entry.
 TEXTS = ["[/x]", "[bold]b", ":smile:", "a,b=c {y}", "two\nlines", "${seed}", "\\${seed}", "\\"]
 
 
 @pytest.fixture
 def texts(tiny, tmp_path):
-    """A space over strings, which nothing reads while ``load_model`` is off."""
+    """Writes a space over strings that nothing reads, since ``load_model`` is off."""
     written = [text.replace("${", "\\${") for text in TEXTS[:-2]] + ["\\\\\\${seed}", TEXTS[-1]]
     tiny.write_text(tiny.read_text().replace("updates: 2", "updates: 1"))
     space = tmp_path / "space.yaml"
@@ -26,7 +26,7 @@ def texts(tiny, tmp_path):
 
 
 @pytest.mark.usefixtures("texts")
-def test_texts_arrive_as_they_are_and_are_shown_so(door, tmp_path):
+def test_texts_arrive_and_are_shown_unchanged(door, tmp_path):
     outcome = door("ntune", [*ARGUMENTS, "--out=it's out", "sampler.worker_steps=64"])
     assert outcome.status == 0, outcome.err
     sweep = tmp_path / "it's out/run"
@@ -42,7 +42,7 @@ def test_texts_arrive_as_they_are_and_are_shown_so(door, tmp_path):
 
 
 @pytest.mark.usefixtures("texts")
-def test_generated_configs_hold_texts_as_they_are(door, tmp_path):
+def test_generated_configs_have_texts_unchanged(door, tmp_path):
     assert door("ntune", [*ARGUMENTS, "--generate-only"]).status == 0
     assert len((tmp_path / "out/info.txt").read_text().splitlines()) == len(TEXTS)
     for number, text in enumerate(TEXTS):
@@ -86,7 +86,7 @@ def _rows(sweep):
 
 
 def test_seeds_to_draw_can_be_swept(door, tiny, tmp_path):
-    """Each -1 is a seed of its own, shared by the permutations that choose it, for ever."""
+    """Each -1 gets its own seed, which all permutations that choose it share from then on."""
     space = tmp_path / "space.yaml"
     space.write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n  seed: [-1, 7, -1]\n")
     command = [*ARGUMENTS, "--num-repetitions=2", "trainer.updates=1"]
@@ -124,7 +124,7 @@ def test_seeds_to_draw_can_be_swept(door, tiny, tmp_path):
     assert overrides == {"trainer.gamma": 0.99, "seed": first}
 
 
-def test_seeds_end_where_64_bits_do(door, tiny, tmp_path):
+def test_seeds_of_more_than_64_bits_are_refused(door, tiny, tmp_path):
     (tmp_path / "space.yaml").write_text(f"hyperparameters:\n  seed: [1, {2**63 - 2}]\n")
     outcome = door("ntune", [*ARGUMENTS, "--num-repetitions=3"])
     assert outcome.status == 2
@@ -176,7 +176,7 @@ def test_a_shuffled_sweep_is_continued(door, tiny, tmp_path):
 
 @pytest.mark.parametrize("multirun", [True, False])
 def test_the_last_of_several_values_holds_as_in_hydra(door, tiny, tmp_path, multirun):
-    """With and without a sweep; the single training's answer is Hydra's own."""
+    """This holds with and without a sweep; in a single training, Hydra itself decides."""
     more = ["-m"] if multirun else []
     values = ["trainer.gamma=0.9", "++trainer.gamma=0.8", "trainer.gamma=0.7", "seed=1", "seed=2"]
     command = [f"--config-path={tmp_path}", "--config-name=tiny", *more, "--cfg=job", *values]
@@ -188,7 +188,7 @@ def test_the_last_of_several_values_holds_as_in_hydra(door, tiny, tmp_path, mult
     ("values", "gammas"),
     [(["0.9,0.95", "0.8"], [0.8]), (["0.8", "0.9,0.95"], [0.9, 0.95])],
 )
-def test_the_last_holds_of_a_sweep_and_a_value_too(door, tiny, tmp_path, values, gammas):
+def test_the_last_of_a_sweep_and_a_value_holds(door, tiny, tmp_path, values, gammas):
     given = [f"trainer.gamma={value}" for value in values]
     command = [f"--config-path={tmp_path}", "--config-name=tiny", "-m"]
     outcome = door("train", [*command, "--cfg=job", *given])
@@ -229,7 +229,7 @@ def test_a_value_takes_the_place_of_a_sweep_in_the_config(door, tiny, tmp_path):
 
 
 def test_values_that_the_sweep_fills(door, tiny, tmp_path):
-    """``???`` in the base config, and an interpolation of it."""
+    """The base config has ``???`` and an interpolation of it."""
     text = tiny.read_text().replace("worker_steps: 16", "worker_steps: ???")
     tiny.write_text(f"{text}evaluation:\n  n_workers: ${{sampler.worker_steps}}\n")
     refused = door("ntrain", ["--config=tiny.yaml", "--out=out"])
@@ -253,7 +253,7 @@ def test_values_that_the_sweep_fills(door, tiny, tmp_path):
         assert config["evaluation"]["n_workers"] == expected
 
 
-def test_what_hydra_knows_can_be_used_in_a_config(door, tiny, tmp_path):
+def test_a_config_can_use_hydras_values(door, tiny, tmp_path):
     tiny.write_text(tiny.read_text().replace(
         "model:\n", "model:\n  model_path: ${hydra:runtime.cwd}/${hydra:job.name}.pt\n"
     ))  # fmt: skip
@@ -270,7 +270,7 @@ def test_what_hydra_knows_can_be_used_in_a_config(door, tiny, tmp_path):
 
 
 @pytest.mark.parametrize("path", ["job.num", "job.override_dirname", "runtime.output_dir"])
-def test_what_hydra_tells_each_job_is_refused(door, tiny, tmp_path, path):
+def test_hydra_values_that_differ_between_jobs_are_refused(door, tiny, tmp_path, path):
     tiny.write_text(f"{tiny.read_text()}run_id: x${{hydra:{path}}}\n")
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95]\n")
     tune = ["--config=tiny.yaml", "--tune=space.yaml", "-m"][:2]
@@ -286,7 +286,7 @@ def test_what_hydra_tells_each_job_is_refused(door, tiny, tmp_path, path):
 
 
 def test_jobs_may_change_the_directory(door, tiny, tmp_path):
-    """Paths of the command line and of the config are those of where the command was started."""
+    """Paths in the command line and the config are relative to where the command was started."""
     first = ["--config=tiny.yaml", "--run-id=run", "hydra.run.dir=first"]
     assert door("ntrain", first).status == 0
     (tmp_path / "first/checkpoints/run-2.pt").rename(tmp_path / "weights.pt")
@@ -310,7 +310,7 @@ def test_jobs_may_change_the_directory(door, tiny, tmp_path):
 
 
 @pytest.mark.parametrize("place", ["command line", "config"])
-def test_a_layout_of_ones_own_is_refused(door, tiny, tmp_path, place):
+def test_another_directory_layout_is_refused(door, tiny, tmp_path, place):
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
     more = ["hydra.sweep.subdir=x"]
     if place == "config":
@@ -337,7 +337,7 @@ def test_evaluation_seeds_can_be_swept(door, tiny, tmp_path):
     assert "sweep evaluation.seeds.explicit-seeds" in outcome.err
 
 
-def test_fewer_repetitions_keep_the_laps_that_were_done(door, tiny, tmp_path):
+def test_fewer_repetitions_keep_finished_repetitions(door, tiny, tmp_path):
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n")
     assert door("ntune", [*ARGUMENTS, "--num-repetitions=2"]).status == 0
     table = (tmp_path / "out/run/results.csv").read_text()
@@ -352,7 +352,7 @@ def test_fewer_repetitions_keep_the_laps_that_were_done(door, tiny, tmp_path):
     assert yaml.safe_load((tmp_path / "out/run/sweep.yaml").read_text())["repetitions"] == 2
 
 
-def test_a_single_training_of_another_config_does_not_pass_for_the_first(door, tiny, tmp_path):
+def test_a_single_training_of_another_config_does_not_count_as_the_first(door, tiny, tmp_path):
     command = [f"--config-path={tmp_path}", "--config-name=tiny", "hydra.run.dir=here"]
     assert door("train", [*command, "seed=1"]).status == 0
     first = torch.load(tmp_path / "here/checkpoints/default-2.pt", weights_only=True)
@@ -365,7 +365,7 @@ def test_a_single_training_of_another_config_does_not_pass_for_the_first(door, t
     assert "seed: 1 there, 2 here" in log
 
 
-def test_a_drawn_seed_is_kept_by_a_training_that_goes_on(door, tiny, tmp_path):
+def test_a_continued_training_keeps_its_drawn_seed(door, tiny, tmp_path):
     command = [f"--config-path={tmp_path}", "--config-name=tiny", "hydra.run.dir=here", "seed=-1"]
     assert door("train", command).status == 0
     drawn = json.loads((tmp_path / "here/result.json").read_text())["seed"]
