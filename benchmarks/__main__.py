@@ -1,4 +1,4 @@
-"""Runs benchmarks for us and the peers, alternating, and writes the tables.
+"""Runs benchmarks of neroRL and its peers in turn, and writes the tables.
 
 python -m benchmarks                  everything, 5 rounds
 python -m benchmarks W2 W4 --rounds 9
@@ -38,7 +38,7 @@ RUNS: dict[str, Callable[[int], dict[str, Any]]] = {
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """All that was measured."""
+    """Returns the tables of everything that was measured."""
     values = {name: results[name]["values"] for name in RUNS if name in results}
     parts = [training.table({name: values[name] for name in WORKLOADS if name in values})]
     parts += [module.table(values[name]) for name, module in SECTIONS.items() if name in values]
@@ -49,7 +49,7 @@ def markdown(results: dict[str, Any]) -> str:
 
 
 def write(results: dict[str, Any]) -> None:
-    """Writes the results as JSON and Markdown, and puts the tables into the documentation."""
+    """Writes the results as JSON and Markdown, and the tables into the documentation."""
     (RESULTS / "latest.json").write_text(json.dumps(results, indent=2) + "\n")
     text = markdown(results)
     (RESULTS / "latest.md").write_text(text)
@@ -59,7 +59,7 @@ def write(results: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Measures what was asked for; other results stay as they were."""
+    """Measures the chosen benchmarks; results of others stay as they were."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(RUNS)} [all]")
     parser.add_argument("--rounds", type=int, default=5)

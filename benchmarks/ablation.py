@@ -1,4 +1,4 @@
-"""Each technique alone switched off."""
+"""Measures training with one technique switched off at a time."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ ALL_ON, RELATIVE = "nothing (all on)", "relative_speed"
 
 @contextlib.contextmanager
 def everything_on() -> Iterator[None]:
-    """Nothing switched off."""
+    """Switches nothing off."""
     yield
 
 
 @contextlib.contextmanager
 def without_distinct_observations() -> Iterator[None]:
-    """Every observation is computed, in rollouts and in mini batches."""
+    """Computes every observation, in rollouts and in mini batches."""
 
     def all_rows(self: Features, ids: np.ndarray) -> np.ndarray:
         if int(ids.max()) >= len(self._row_of_id):
             self._row_of_id = np.full(2 * (int(ids.max()) + 1), -1, np.int64)
         first = self.length
-        self._add(ids.copy())  # environments change theirs in place
+        self._add(ids.copy())  # environments change their ids in place
         return np.arange(first, self.length)
 
     with (
@@ -60,21 +60,21 @@ def without_distinct_observations() -> Iterator[None]:
 
 @contextlib.contextmanager
 def without_distinct_fields() -> Iterator[None]:
-    """Convolutions compute every patch of the distinct observations."""
+    """Convolves every patch of the distinct observations."""
     with mock.patch.object(receptive_fields, "MOST_WORK", -1.0):
         yield
 
 
 @contextlib.contextmanager
 def all_off() -> Iterator[None]:
-    """Neither distinct observations, nor distinct fields, nor environments as arrays."""
+    """Switches off distinct observations, distinct fields and environments as arrays."""
     with without_distinct_observations(), without_distinct_fields(), without_batched_environments():
         yield
 
 
 @contextlib.contextmanager
 def without_batched_environments() -> Iterator[None]:
-    """Real environments, one after the other."""
+    """Steps real environments, one after the other."""
     with contextlib.ExitStack() as stack:
         for kind in (CartPole, Minigrid, MinigridVec):
             stack.enter_context(mock.patch.object(kind, "make_batch", EnvironmentType.make_batch))
@@ -83,7 +83,7 @@ def without_batched_environments() -> Iterator[None]:
 
 @contextlib.contextmanager
 def padding_to_the_longest_episode() -> Iterator[None]:
-    """Pieces padded to the longest episode of a rollout, as in neroRL."""
+    """Pads pieces to the longest episode of a rollout, as the original neroRL does."""
     original = batches._mini_batch
 
     def padded(data: rollout.Rollout, pieces: batches.PieceIndex, chosen: np.ndarray):  # type: ignore[no-untyped-def]
@@ -101,7 +101,7 @@ def padding_to_the_longest_episode() -> Iterator[None]:
 
 @contextlib.contextmanager
 def recurrence_by_autograd() -> Iterator[None]:
-    """A GRU whose backward pass autograd records, operation by operation."""
+    """Lets autograd record a GRU's backward pass, operation by operation."""
 
     def recorded(projected: Tensor, state: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         states = []
@@ -120,7 +120,7 @@ def recurrence_by_autograd() -> Iterator[None]:
 
 @contextlib.contextmanager
 def loss_by_autograd() -> Iterator[None]:
-    """The loss of PPO recorded by autograd, operation by operation."""
+    """Lets autograd record PPO's loss, operation by operation."""
 
     def recorded(
         outputs: Tensor, distribution: Distribution, taken: Taken, coefficients: Coefficients
@@ -149,14 +149,14 @@ def loss_by_autograd() -> Iterator[None]:
 
 @contextlib.contextmanager
 def giving_memory_back() -> Iterator[None]:
-    """Freed memory goes back to the system, as glibc does by itself."""
+    """Returns freed memory to the system, which is glibc's default."""
     with mock.patch.object(trainer, "keep_freed_memory"):
         yield
 
 
 @contextlib.contextmanager
 def without_a_fused_optimizer() -> Iterator[None]:
-    """AdamW parameter by parameter."""
+    """Runs AdamW parameter by parameter."""
 
     def plain(model: torch.nn.Module) -> torch.optim.AdamW:
         return torch.optim.AdamW(model.parameters(), eps=1e-8, weight_decay=0.01, foreach=False)
@@ -179,13 +179,13 @@ TECHNIQUES: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
 
 
 def measure_one(name: str, technique: str) -> Values:
-    """Speed and memory of one workload with one technique off."""
+    """Returns speed and memory of one workload with one technique off."""
     with TECHNIQUES[technique]():
         return measure_training(WORKLOADS[name].config(UPDATES + 1), UPDATES)
 
 
 def run(rounds: int) -> dict[str, Any]:
-    """Measures each technique in a process of its own, next to one with everything on."""
+    """Measures each technique in its own process, next to one with everything on."""
     runs: dict[str, dict[str, list[Values]]] = {t: {n: [] for n in NAMES} for t in TECHNIQUES}
     for _ in range(min(rounds, MOST_ROUNDS)):
         for technique, name in itertools.product(list(TECHNIQUES)[1:], NAMES):
@@ -196,7 +196,7 @@ def run(rounds: int) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """A row a technique."""
+    """Returns a table with a row for each technique."""
     lines = [
         "| speed without, of all on (peak MiB) | " + " | ".join(NAMES) + " |",
         "|---|" + "---|" * len(NAMES),

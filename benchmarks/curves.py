@@ -1,4 +1,4 @@
-"""Learning with the fast paths on and off: several seeds of three tasks, until they are learned."""
+"""Compares learning with the fast paths on and off, for several seeds of three tasks."""
 
 from __future__ import annotations
 
@@ -23,22 +23,25 @@ from neroRL.training.trainer import train
 SEEDS = 5
 RESAMPLES = 10_000
 PUBLISHED = ROOT / "tests" / "published" / "cartpole-8dd62bd.yaml"
-# Many training seeds, so that rewards are not those of levels learned by heart.
+# There are many training seeds, so that levels cannot be memorised.
 TRAINING_SEEDS = 100_000
 MODES = {"on": everything_on, "off": all_off}
 
 
 def published(updates: int) -> dict[str, Any]:
-    """The original's config of CartPole without velocities; no schedule depends on the updates."""
+    """Returns the original's config of CartPole without velocities.
+
+    None of its schedules depends on the number of updates.
+    """
     content = primary_content(read_document(PUBLISHED))
     sections = {key: content[key] for key in ("environment", "model", "sampler")}
     return {**sections, "trainer": {**content["trainer"], "updates": updates}}
 
 
 def memory(workload: str, updates: int) -> dict[str, Any]:
-    """The observations and network of a workload, with a task and hyperparameters that learn.
+    """Returns a workload's network with a task and hyperparameters that learn.
 
-    The larger room of W1 stays at guessing, a mean reward of 0.5, for a million steps.
+    In the larger room of W1, policies still guess after a million steps: a mean reward of 0.5.
     """
     config = WORKLOADS[workload].config(updates)
     environment = {**config["environment"], "name": MEMORY_S7["name"]}
@@ -62,7 +65,7 @@ TASKS: dict[str, dict[str, Any]] = {
 
 
 def train_one(task: str, mode: str, seed: int) -> list[float]:
-    """Mean return of the last 100 episodes after each update."""
+    """Trains, and returns the mean return of the last 100 episodes after each update."""
     config = build({**TASKS[task], "seed": seed, "device": "cpu", "threads": 1})
     returns: list[float] = []
 
@@ -75,14 +78,14 @@ def train_one(task: str, mode: str, seed: int) -> list[float]:
 
 
 def interval(values: list[float]) -> list[float]:
-    """The 95 % bootstrap interval of a mean."""
+    """Returns the 95 % bootstrap interval of a mean."""
     generator = np.random.default_rng(0)
     chosen = generator.choice(values, (RESAMPLES, len(values)))
     return [float(bound) for bound in np.percentile(chosen.mean(axis=1), (2.5, 97.5))]
 
 
 def run(rounds: int) -> dict[str, Any]:  # noqa: ARG001 - seeds are its rounds
-    """Trains all seeds of all tasks, two at a time, a thread each."""
+    """Trains all seeds of all tasks, two at a time with one thread each."""
     jobs = [(t, m, str(s)) for t in TASKS for m in MODES for s in range(SEEDS)]
     with ThreadPoolExecutor(2) as pool:
         curves = dict(zip(jobs, pool.map(lambda job: measure("curves", *job), jobs), strict=True))
@@ -102,7 +105,7 @@ def run(rounds: int) -> dict[str, Any]:  # noqa: ARG001 - seeds are its rounds
 
 
 def table(results: dict[str, Any]) -> str:
-    """A row a task and a point of its curve."""
+    """Returns a table with a row for each task and point of its curve."""
     lines = [
         f"| mean return of {SEEDS} seeds (95 % interval) | fast paths on | off | overlap |",
         "|---|---|---|---|",

@@ -1,7 +1,7 @@
-"""Environment steps alone, against the real packages.
+"""Compares environment steps alone with the real packages.
 
-Both step 16 environments with random actions for the same time; observations are made in both.
-What does not step as arrays is one real environment after the other, with our bookkeeping.
+Both step 16 environments with random actions for the same time, and make their observations.
+Environments that do not step as arrays are the real ones with our bookkeeping.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ENVIRONMENTS: dict[str, dict[str, Any]] = {
 
 
 def ours(environment: dict[str, Any]) -> float:
-    """Steps a second of our vector environment, from the second rollout on."""
+    """Returns the steps per second of our vector environment."""
     env = make_vector(EnvironmentConfig(**environment), WORKERS, 0)
     env.restart()
     generator = np.random.default_rng(0)
@@ -49,7 +49,7 @@ def ours(environment: dict[str, Any]) -> float:
 
 
 def real(environment: dict[str, Any]) -> float:
-    """Steps a second of the real environments, one after the other."""
+    """Returns the steps per second of the real environments, one after the other."""
     known = registry.environment_type(environment["type"])
     known.check_name(EnvironmentConfig(**environment))  # registers its ids
     envs = [make(environment) for _ in range(WORKERS)]
@@ -71,7 +71,7 @@ def real(environment: dict[str, Any]) -> float:
 
 
 def measure_one(name: str) -> dict[str, float]:
-    """Alternates both on the environment of a workload."""
+    """Measures both in turn on one environment."""
     environment = ENVIRONMENTS[name]
     pairs = [(ours(environment), real(environment)) for _ in range(ROUNDS)]
     a, b = (statistics.median(column) for column in zip(*pairs, strict=True))
@@ -79,12 +79,12 @@ def measure_one(name: str) -> dict[str, float]:
 
 
 def run(rounds: int) -> dict[str, Any]:  # noqa: ARG001 - has rounds of its own
-    """Measures each environment in a process of its own."""
+    """Measures each environment in its own process."""
     return {name: measure("environments", name) for name in ENVIRONMENTS}
 
 
 def table(results: dict[str, Any]) -> str:
-    """A row an environment."""
+    """Returns a table with a row for each environment."""
     lines = ["| environment alone, steps/s | ours | real package | ratio |", "|---|---|---|---|"]
     for name, r in results.items():
         environment = ENVIRONMENTS[name]

@@ -1,7 +1,7 @@
-"""W7: the example's 48 permutations on W2's task, 2 updates each, from command to last file.
+"""W7: times the example's 48 permutations on W2's task, 2 updates each, from start to last file.
 
-The peer trains the same grid with sb3-contrib, two processes at a time, a process a job: what a
-shell script around a training script does.
+The peer trains the same grid with sb3-contrib, with one process for each job and two at a time, as
+a shell script around a training script would.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ model.save(out)
 
 
 def ours(directory: str) -> float:
-    """Seconds of one ``ntune``."""
+    """Returns the seconds of one ``ntune``."""
     command = [
         sys.executable, "-m", "neroRL.tune", "--config=./configs/minigrid_vec.yaml",
         f"--out={directory}", f"trainer.updates={UPDATES}", "model.recurrence.hidden_state_size=32",
@@ -59,7 +59,7 @@ def ours(directory: str) -> float:
 
 
 def peer(directory: str) -> float:
-    """Seconds of 48 training processes, two at a time with a thread each."""
+    """Returns the seconds of 48 training processes, two at a time with one thread each."""
 
     def job(item: tuple[int, tuple[float, ...]]) -> None:
         number, (steps, workers, rate, _, beta, _) = item
@@ -75,7 +75,7 @@ def peer(directory: str) -> float:
 
 
 def run(rounds: int) -> dict[str, Any]:
-    """Alternates us and the peer on the whole grid."""
+    """Measures neroRL and the peer in turn on the whole grid."""
 
     def seconds(of: Callable[[str], float]) -> Callable[[], dict[str, float]]:
         def measure() -> dict[str, float]:
@@ -89,7 +89,7 @@ def run(rounds: int) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """The grid's row."""
+    """Returns the grid's results as a sentence."""
     of_peer = results["peers"]["sb3-contrib"]
     return (
         "W7, the 48 permutations of the example on W2's environment, 2 updates each, from command "

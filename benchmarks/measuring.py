@@ -1,4 +1,4 @@
-"""Measurements in processes of their own, alternating, and what they were taken with."""
+"""Measures in separate processes and in turn, and records the machine and versions."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def measure(module: str, *arguments: str) -> Any:
     """Runs ``python -m benchmarks.MODULE`` and reads the JSON of its last line.
 
     Args:
-        module: of this package.
-        arguments: of its command line.
+        module: a module of this package.
+        arguments: its command-line arguments.
 
     Raises:
-        RuntimeError: it failed; the text is its standard error.
+        RuntimeError: the module failed; the text is its standard error.
     """
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{module}", *arguments],
@@ -54,16 +54,16 @@ def measure(module: str, *arguments: str) -> Any:
 
 
 def peak_mib() -> float:
-    """The most memory this process has held."""
+    """Returns this process's peak memory, in MiB."""
     status = Path("/proc/self/status")
-    if status.is_file():  # getrusage counts what the parent held before, too
+    if status.is_file():  # getrusage also counts memory that the parent held before
         (line,) = (x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
         return int(line.split()[1]) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def medians(runs: Sequence[Values]) -> Values:
-    """The median of each value."""
+    """Returns the median of each value."""
     return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
 
 
@@ -74,17 +74,17 @@ def alternate(
     key: str,
     rounds: int,
 ) -> dict[str, Any]:
-    """Measures us and each peer in turn.
+    """Measures neroRL and each peer in turn.
 
     Args:
-        name: printed with each round.
-        ours: measures us once.
-        peers: each measures a peer once.
-        key: the value to compare. Steps per second are better when higher, all else when lower.
-        rounds: how often.
+        name: name that is printed with each round.
+        ours: measures neroRL once.
+        peers: functions that measure one peer once.
+        key: the value to compare. Higher is better for steps per second, and lower for all else.
+        rounds: number of rounds.
 
     Returns:
-        Medians, and the ratios of each round: above 1 where we are better.
+        Medians, and each round's ratios, which are above 1 if neroRL is better.
     """
     of_us: list[Values] = []
     of_peers: dict[str, list[Values]] = {peer: [] for peer in peers}
@@ -111,12 +111,12 @@ def alternate(
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions that were measured with."""
+    """Returns the versions of Python and the packages that matter."""
     return {"python": platform.python_version(), **{p: metadata.version(p) for p in PACKAGES}}
 
 
 def machine() -> dict[str, Any]:
-    """Describes the machine that was measured on."""
+    """Returns the processor and the number of cores."""
     return {"cpu": _cpu_model(), "cores": available_cores()}
 
 

@@ -17,11 +17,11 @@ from neroRL.training.trainer import train
 
 
 def measure_training(config: dict[str, Any], updates: int) -> Values:
-    """Speed and memory of a training.
+    """Trains, and returns speed and memory.
 
     Args:
-        config: trains one update more, to warm up, and has batches of ``BATCH`` steps.
-        updates: are measured.
+        config: a config with one update more, to warm up, and batches of ``BATCH`` steps.
+        updates: number of measured updates.
     """
     times: list[float] = []
 

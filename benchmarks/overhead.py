@@ -1,7 +1,7 @@
-"""W6: jobs that do nothing. ``python -m benchmarks.overhead ours|peer JOBS`` prints seconds a job.
+"""W6: times jobs that do nothing: ``python -m benchmarks.overhead ours|peer JOBS``.
 
-Ours checks, composes and launches each job in worker processes; the peer is Hydra's basic sweeper
-and launcher. Both write each job's ``.hydra`` files.
+neroRL checks, composes and launches each job in worker processes; the peer is Hydra's basic
+sweeper and launcher. Both write each job's ``.hydra`` files.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BASIC = "Hydra's basic sweeper"
 
 
 def nothing(config: DictConfig) -> float:
-    """A job that writes its result at once."""
+    """Runs a job that only writes its result."""
     from hydra.core.hydra_config import HydraConfig
 
     from neroRL.records.results import COMPLETED, JobResult
@@ -36,7 +36,7 @@ def nothing(config: DictConfig) -> float:
 
 
 def main(who: str, jobs: int) -> None:
-    """Times one sweep."""
+    """Times one sweep, and prints the milliseconds per job."""
     sweeper = "nerorl" if who == "ours" else "basic"
     with tempfile.TemporaryDirectory() as directory:
         gammas = ",".join(str(number / jobs) for number in range(jobs))
@@ -50,14 +50,14 @@ def main(who: str, jobs: int) -> None:
 
 
 def run(rounds: int) -> dict[str, Any]:
-    """Alternates us and Hydra's basic sweeper."""
+    """Measures neroRL and Hydra's basic sweeper in turn."""
     ours = partial(measure, "overhead", "ours", JOBS["ours"])
     peers = {BASIC: partial(measure, "overhead", "peer", JOBS["peer"])}
     return alternate("W6", ours, peers, "milliseconds_a_job", rounds)
 
 
 def table(results: dict[str, Any]) -> str:
-    """The overhead's row."""
+    """Returns the results as a sentence."""
     return (
         f"W6, 1000 jobs that do nothing: {results['ours']['milliseconds_a_job']:.1f} ms a job "
         f"(goal {GOAL_MILLISECONDS:g}); {BASIC} and launcher: "

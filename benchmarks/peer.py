@@ -1,7 +1,7 @@
 """Trains one workload with Stable-Baselines3: ``python -m benchmarks.peer W1 3``.
 
-Same layers: the encoder, one linear layer of 512, and a hidden layer of 512 for each head; the
-recurrent policies have an LSTM, as sb3-contrib has no GRU.
+The layers are ours: the encoder, a linear layer of 512, and a hidden layer of 512 for each head.
+Recurrent policies have an LSTM, because sb3-contrib has no GRU.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CLASSES = ("agent", "empty", "wall", "key", "ball", "lava")
 
 
 class OneHot(gymnasium.ObservationWrapper):
-    """The view as a one-hot vector."""
+    """Shows the view as a one-hot vector."""
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
@@ -48,7 +48,7 @@ class OneHot(gymnasium.ObservationWrapper):
         self.observation_space = gymnasium.spaces.Box(0, 1, (length,), np.float32)
 
     def observation(self, observation: Any) -> np.ndarray:
-        """One-hot cells."""
+        """Returns the one-hot cells."""
         return self._table[observation["image"][:, :, 0]].reshape(-1)
 
 
@@ -67,12 +67,12 @@ class Features(BaseFeaturesExtractor):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, observation: Tensor) -> Tensor:
-        """The features."""
+        """Returns the features."""
         return self.layers(observation)
 
 
 def make(environment: dict[str, Any]) -> gymnasium.Env[Any, Any]:
-    """One environment from the real packages."""
+    """Makes one environment of the real packages."""
     if not environment["type"].startswith("Minigrid"):
         return gymnasium.make(environment["name"], disable_env_checker=True)
     view_size = environment["reset_params"]["view-size"]
@@ -85,12 +85,12 @@ def make(environment: dict[str, Any]) -> gymnasium.Env[Any, Any]:
 
 
 def make_model(workload: Workload, workers: int, steps: int, **options: Any) -> PPO | RecurrentPPO:
-    """The model of a workload, with its environments.
+    """Makes the model of a workload, with its environments.
 
     Args:
         workload: environment and memory.
-        workers: number of environments, stepped one after the other.
-        steps: of each in a rollout.
+        workers: number of environments, which are stepped one after the other.
+        steps: number of steps of each environment in a rollout.
         options: further hyperparameters.
     """
     environments = DummyVecEnv([lambda: make(workload.environment)] * workers)

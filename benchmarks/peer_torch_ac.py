@@ -1,8 +1,8 @@
 """Trains a workload of vectors with torch-ac: ``python -m benchmarks.peer_torch_ac W2 8``.
 
-The network is written as torch-ac's README asks, with our layers: a linear layer of 128, an
-embedding and a GRU cell of the memory's size, one hidden layer of 512, and one of 512 for each
-head. torch-ac steps environments in processes of their own, which their memory is added for.
+The network follows torch-ac's README, with our layers: a linear layer of 128, an embedding and a
+GRU cell of the memory's size, one hidden layer of 512, and one of 512 for each head. torch-ac steps
+each environment in its own process; the memory of these processes is added.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Network(nn.Module, torch_ac.ACModel):
     """The policy and value of a workload without memory.
 
     Args:
-        inputs: numbers of an observation.
+        inputs: length of an observation.
         actions: number of actions.
     """
 
@@ -41,7 +41,7 @@ class Network(nn.Module, torch_ac.ACModel):
         self.outputs = Outputs(VECTOR_UNITS, actions)
 
     def forward(self, observations: Tensor) -> tuple[Categorical, Tensor]:
-        """Policy and value."""
+        """Returns policy and value."""
         return self.outputs(self.encoder(observations))
 
 
@@ -49,9 +49,9 @@ class RecurrentNetwork(nn.Module, torch_ac.RecurrentACModel):
     """The policy and value of a workload with a GRU.
 
     Args:
-        inputs: numbers of an observation.
+        inputs: length of an observation.
         actions: number of actions.
-        memory_size: numbers of the state.
+        memory_size: length of the state.
     """
 
     memory_size = 0
@@ -66,7 +66,7 @@ class RecurrentNetwork(nn.Module, torch_ac.RecurrentACModel):
         self.outputs = Outputs(memory_size, actions)
 
     def forward(self, observations: Tensor, memory: Tensor) -> tuple[Categorical, Tensor, Tensor]:
-        """Policy, value and the next state."""
+        """Returns policy, value and the next state."""
         memory = self.cell(torch.relu(self.encoder(observations)), memory)
         policy, value = self.outputs(memory)
         return policy, value, memory
@@ -76,7 +76,7 @@ class Outputs(nn.Module):
     """The hidden layer and both heads.
 
     Args:
-        inputs: features of the encoder or the memory.
+        inputs: number of features of the encoder or the memory.
         actions: number of actions.
     """
 
@@ -87,18 +87,18 @@ class Outputs(nn.Module):
         self.critic = nn.Sequential(nn.Linear(UNITS, UNITS), nn.ReLU(), nn.Linear(UNITS, 1))
 
     def forward(self, features: Tensor) -> tuple[Categorical, Tensor]:
-        """Policy and value."""
+        """Returns policy and value."""
         hidden = self.hidden(features)
         return Categorical(logits=self.actor(hidden)), self.critic(hidden).squeeze(1)
 
 
 def preprocess(observations: list[np.ndarray], device: torch.device | None = None) -> Tensor:
-    """Observations of all environments as one array."""
+    """Returns the observations of all environments as one tensor."""
     return torch.from_numpy(np.stack(observations)).to(device)
 
 
 def private_mib(process: int) -> float:
-    """Memory of a forked process that it does not share with its parent."""
+    """Returns the memory of a forked process that it does not share with its parent, in MiB."""
     lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
 

@@ -1,4 +1,4 @@
-"""How cost grows: over environments, the length of pieces, and the size of a grid."""
+"""Measures how cost grows with environments, the length of pieces, and the size of a grid."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from neroRL.composition.application import run as run_hydra
 UPDATES = 4
 WORKERS = (4, 16, 64, 256)
 LENGTHS = (4, 16, 64, 0)
-# Choices of two axes: their product is the size of the grid.
+# The numbers of choices of two axes; their product is the size of the grid.
 GRIDS = {10: (5, 2), 1_000: (50, 20), 100_000: (500, 200)}
 STARTED = "started"
 
 
 def training(workers: int, length: int) -> dict[str, float]:
-    """Speed of W2 with other numbers; the batch stays the same."""
+    """Returns the speed of W2 with other numbers and the same batch size."""
     from benchmarks.ours import measure_training  # imports torch, which a sweep does not
 
     workload = WORKLOADS["W2"]
@@ -36,7 +36,7 @@ def training(workers: int, length: int) -> dict[str, float]:
 
 
 def first_job(config: DictConfig) -> float:
-    """Notes the time and fails, which ends the sweep."""
+    """Records the time and fails, which ends the sweep."""
     from hydra.core.hydra_config import HydraConfig
 
     directory = Path(HydraConfig.get().runtime.output_dir).parent.parent
@@ -45,7 +45,7 @@ def first_job(config: DictConfig) -> float:
 
 
 def grid(first: int, second: int) -> dict[str, float]:
-    """Seconds from the command to its first job, and memory of the sweep's process."""
+    """Returns the seconds until the first job, and the memory of the sweep's process."""
     axes = [
         f"trainer.gamma={','.join(str(0.9 + number / 10_000) for number in range(first))}",
         f"model.num_hidden_units=range(8,{8 + second})",
@@ -60,7 +60,7 @@ def grid(first: int, second: int) -> dict[str, float]:
 
 
 def run(rounds: int) -> dict[str, Any]:  # noqa: ARG001 - once each
-    """Measures everything in processes of their own."""
+    """Measures each number in its own process."""
     return {
         "workers": {n: measure("scaling", "training", str(n), "16") for n in WORKERS},
         "lengths": {n: measure("scaling", "training", "16", str(n)) for n in LENGTHS},
@@ -69,7 +69,7 @@ def run(rounds: int) -> dict[str, Any]:  # noqa: ARG001 - once each
 
 
 def table(results: dict[str, Any]) -> str:
-    """Three short tables."""
+    """Returns three short tables."""
     parts = []
     for key, title in (("workers", "environments"), ("lengths", "`sequence_length`")):
         sizes = [str(size) for size in results[key]]

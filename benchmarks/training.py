@@ -1,4 +1,4 @@
-"""W1 to W5: whole trainings, against the peers that can train them."""
+"""W1 to W5: compares whole trainings with the peers that can train them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SB3, TORCH_AC = "Stable-Baselines3", "torch-ac"
 
 
 def run(name: str, rounds: int) -> dict[str, Any]:
-    """Alternates us, Stable-Baselines3 and, where it can, torch-ac on one workload."""
+    """Measures neroRL, Stable-Baselines3 and, if it can train it, torch-ac in turn."""
     workload = WORKLOADS[name]
     updates = str(workload.updates)
     peers = {SB3: partial(measure, "peer", name, updates)}
@@ -23,7 +23,7 @@ def run(name: str, rounds: int) -> dict[str, Any]:
 
 
 def table(results: dict[str, Any]) -> str:
-    """A row a workload; the goal is against Stable-Baselines3."""
+    """Returns a table with a row for each workload; goals are ratios to Stable-Baselines3."""
     lines = [
         f"| steps/s of training | neroRL | {SB3} | ratio | goal | {TORCH_AC} | ratio "
         "| MiB: neroRL, peers |",

@@ -1,4 +1,4 @@
-"""The workloads: the same network sizes and the same batch arithmetic for us and the peers."""
+"""The workloads, with equal layer sizes and batches for neroRL and its peers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Workload:
     """One training workload.
 
     Attributes:
-        title: what it is.
-        environment: our ``environment`` section; the peers make the same one.
-        recurrence: our ``recurrence`` section, if any.
-        updates: measured updates, after one to warm up.
+        title: a description for the table.
+        environment: the ``environment`` section; the peers make the same environment.
+        recurrence: the ``recurrence`` section, if any.
+        updates: number of measured updates, after one to warm up.
         goal: the ratio to reach.
         with_torch_ac: whether torch-ac trains it, too.
     """
@@ -31,7 +31,7 @@ class Workload:
     with_torch_ac: bool = False
 
     def config(self, updates: int) -> dict[str, Any]:
-        """Our config."""
+        """Returns neroRL's config."""
         return {
             "environment": self.environment,
             "model": {"num_hidden_layers": 1, "recurrence": self.recurrence},
