@@ -98,7 +98,7 @@ def test_values_that_are_not_finite_or_outside_the_space_end_the_training(gives,
 
 @pytest.mark.usefixtures("module")
 def test_large_numbers_are_finite():
-    """The check must not square them, since the squares overflow 32-bit floats."""
+    """Their squares overflow 32-bit floats, which must not make them count as infinite."""
     env = make_vector(build(_config("large observation")).environment, 2, seed=0)
     env.restart()
     with np.errstate(all="raise"):
