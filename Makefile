@@ -38,7 +38,8 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	# Their pins are older than they need.
-	$(BIN)/python -m pip install --quiet --no-deps memory-gym==1.0.2 hydra-ray-launcher==1.2.2
+	$(BIN)/python -m pip install --quiet --no-deps memory-gym==1.0.2 hydra-ray-launcher==1.2.2 \
+		hydra-optuna-sweeper==1.3.0
 	touch $(READY)
 
 clean:

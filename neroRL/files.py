@@ -138,6 +138,15 @@ def make_new_directory(directory: Path) -> Path:
     raise AssertionError("counting does not end")
 
 
+def numbered_directories(directory: Path) -> Iterator[int]:
+    """Yields the numbers of the directories that are named by one, in any order."""
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            name = entry.name
+            if name.isdecimal() and name == str(int(name)) and entry.is_dir():
+                yield int(name)
+
+
 def reason_of(error: Exception) -> str:
     """Returns the operating system's reason for an error, without the file's name."""
     return getattr(error, "strerror", None) or str(error)

@@ -23,7 +23,7 @@ from neroRL.config import Config, as_mapping, ports_needed
 from neroRL.devices import own_device
 from neroRL.environments import registry
 from neroRL.environments.unity.ports import leased_worker_ids
-from neroRL.errors import Interrupted, JobFailedError, TransientError, described
+from neroRL.errors import ConfigError, Interrupted, JobFailedError, TransientError, described
 from neroRL.files import expanded, remove_leftovers
 from neroRL.locks import waited_for
 from neroRL.records.job_progress import ProgressFile
@@ -90,7 +90,14 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
     with contextlib.chdir("."), waited_for(identity.directory) as waited, interruptible():
         for directory in (identity.directory, identity.directory / checkpoints.DIRECTORY):
             remove_leftovers(directory)
-        config = check(_from_where_it_started(mapping))
+        try:
+            config = check(_from_where_it_started(mapping))
+        except ConfigError as error:  # other sweepers than neroRL's do not check before they start
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                seed = mapping["seed"] if type(mapping.get("seed")) is int else -1
+                refused = _failed(seed, identity, fingerprint(mapping), error)
+                refused.write(identity.directory)
+            raise
         if config.seed < 0:
             config.seed = _drawn_seed(identity.directory, checkpoint)
         mark = fingerprint({**mapping, "seed": config.seed})
@@ -123,7 +130,7 @@ def _run(config: Config, mark: str, identity: Identity, checkpoint: Path | None)
     except (Exception, SystemExit, KeyboardInterrupt) as error:
         logger.exception("the job failed")
         with contextlib.suppress(OSError):  # on a full disk the error itself explains it
-            failed = _failed(config, identity, mark, error)
+            failed = _failed(config.seed, identity, mark, error)
             worked = time.perf_counter() - began
             dataclasses.replace(failed, wall_seconds=worked).write(identity.directory)
         progress.remove()
@@ -259,11 +266,11 @@ def _swept(composed: DictConfig, keys: list[str]) -> dict[str, Any]:
     return swept
 
 
-def _failed(config: Config, identity: Identity, mark: str, error: BaseException) -> JobResult:
+def _failed(seed: int, identity: Identity, mark: str, error: BaseException) -> JobResult:
     return JobResult(
         permutation=identity.permutation,
         repetition=identity.repetition,
-        seed=config.seed,
+        seed=seed,
         status=FAILED,
         overrides=identity.swept,
         directory=identity.shown_directory,

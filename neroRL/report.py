@@ -97,8 +97,12 @@ def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: floa
     if sweep.confirmation is not None:
         again = sweep.confirmation
         confirmed = rank(again.results, again.jobs_a_lap, metric, confidence)
-    print(f"{directory}: {len(sweep.results)} of {sweep.record.jobs} jobs have ended")
-    print_summary(sweep.results, ranking, str(directory), sys.stdout)
+    if sweep.sweeper:  # it does not tell how many jobs it will have
+        jobs = f"{len(sweep.results)} jobs of Hydra's sweeper {sweep.sweeper}"
+    else:
+        jobs = f"{len(sweep.results)} of {sweep.record.jobs} jobs"
+    print(f"{directory}: {jobs} have ended")
+    print_summary(sweep.results, ranking, str(directory), sys.stdout, sweeper=sweep.sweeper)
     try:
         written = write_files(directory, ranking, list(sweep.record.axes), sweep.results, out)
         page = write_report(out or directory / REPORT, sweep, ranking, written, confirmed)
@@ -111,7 +115,7 @@ def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: floa
     damaged = [*sweep.damaged, *(sweep.confirmation.damaged if sweep.confirmation else [])]
     for problem in [*damaged, *([written.warning] if written.warning else [])]:
         print(f"warning: {problem}", file=sys.stderr)
-    return Reported(sweep, ranking, confirmed)
+    return Reported(sweep, ranking, confirmed, written.config)
 
 
 def _places(sweeps: list[str], out: str | None) -> dict[Path, Path | None]:

@@ -26,6 +26,7 @@ from neroRL.composition import checking
 from neroRL.composition.checking import Origin, composition_problem, known_to_hydra, plain
 from neroRL.composition.grammar import parse_all
 from neroRL.composition.loader import choices_hold
+from neroRL.composition.other_sweepers import overrides_for_sweeper
 from neroRL.composition.overrides import escaped, value_text
 from neroRL.composition.source import (
     FileSource,
@@ -86,6 +87,10 @@ def _run(
     PrimarySearchPath.primary = primary
     passed = _arguments_for_hydra(args, primary)
     with choices_hold():
+        more = []
+        if args.multirun:
+            shows = args.cfg is not None
+            more = overrides_for_sweeper(primary, args.overrides, dry_run=shows)
         main = hydra.main(
             version_base=HYDRA_VERSION, config_path=str(primary.parent), config_name=primary.stem
         )(task)
@@ -95,7 +100,7 @@ def _run(
             with as_data(), _hydra_environment(passed):
                 main()
         elif args.multirun:
-            with _hydra_environment(passed):
+            with _hydra_environment([*passed, *more]):
                 main()
         else:
             directory, is_new = _check_single_run(primary, args.overrides, task, check)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neroRL.errors import OutputError, RecordError
+from neroRL.files import numbered_directories
+from neroRL.records.other_sweeps import OtherSweep, read_other_sweep
 from neroRL.records.results import JobResult, load_result
 from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, read_record
 
@@ -27,6 +28,9 @@ class RecordedSweep:
         damaged: a message for each result that cannot be read or is in the wrong directory;
             ``results`` leaves these out.
         confirmation: of the best permutations, on other seeds; None if there is none.
+        sweeper: the other sweeper of Hydra that ran it; empty for neroRL's own. How many jobs that
+            one will have is not known: ``record`` counts those that have begun.
+        has_ended: whether no further job of another sweeper will begin.
     """
 
     directory: Path
@@ -34,10 +38,14 @@ class RecordedSweep:
     results: list[JobResult]
     damaged: list[str]
     confirmation: RecordedSweep | None = None
+    sweeper: str = ""
+    has_ended: bool = False
 
     @property
     def has_jobs_left(self) -> bool:
-        """Whether some job of the sweep or of its confirmation has not ended."""
+        """Whether some job of the sweep or of its confirmation may not have ended."""
+        if self.sweeper:
+            return not self.has_ended
         below = self.confirmation is not None and self.confirmation.has_jobs_left
         return len(self.results) < self.record.jobs or below
 
@@ -46,9 +54,20 @@ class RecordedSweep:
         """Counts the jobs in each repetition of the grid."""
         return self.record.jobs // max(self.record.repetitions, 1)
 
+    def jobs(self) -> list[tuple[int, int]]:
+        """Returns permutation and repetition of each job's directory, in the order of the sweep."""
+        if self.sweeper:
+            return [(number, 0) for number in permutations_with_jobs(self.directory)]
+        return jobs_in(self.directory)
+
+    def job_directory(self, permutation: int, repetition: int) -> Path:
+        """Returns the directory of a job; another sweeper's is named by its number alone."""
+        name = f"{permutation}" if self.sweeper else f"{permutation}/{repetition}"
+        return self.directory / name
+
 
 def read_sweep(directory: Path | str) -> RecordedSweep:
-    """Reads a sweep from its files; writes nothing.
+    """Reads a sweep from its files, one of another sweeper of Hydra's, too; writes nothing.
 
     Args:
         directory: of the sweep, which may have been moved or copied there.
@@ -72,13 +91,45 @@ def read_sweep(directory: Path | str) -> RecordedSweep:
     directory = Path(directory)
     record = read_record(directory)
     if record is None:
-        raise OutputError(_no_sweep(directory))
+        other = read_other_sweep(directory) if directory.is_dir() else None
+        if other is None:
+            raise OutputError(_no_sweep(directory))
+        return _of_other_sweeper(directory, other)
     if (directory / RENUMBERING_FILE).exists():
         message = "is being extended, or was interrupted in it: run its command again to finish"
         raise OutputError(f"{directory} {message}")
+    jobs = [(*job, directory / "/".join(map(str, job))) for job in jobs_in(directory)]
+    results, damaged = _results(jobs, record)
+    below = confirmation_of(directory)
+    confirmation = read_sweep(below) if (below / RECORD_FILE).is_file() else None
+    return RecordedSweep(directory, record, results, damaged, confirmation)
+
+
+def _of_other_sweeper(directory: Path, other: OtherSweep) -> RecordedSweep:
+    jobs = [(number, 0, directory / str(number)) for number in other.values]
+    found, damaged = _results(
+        jobs, replace(other.record, permutations=max(other.values, default=0) + 1)
+    )
+    results = [
+        replace(one, overrides=other.values[one.permutation], directory=str(one.permutation))
+        for one in found
+    ]
+    return RecordedSweep(
+        directory,
+        other.record,
+        results,
+        [*other.damaged, *damaged],
+        sweeper=other.sweeper,
+        has_ended=other.has_ended,
+    )
+
+
+def _results(
+    jobs: Iterable[tuple[int, int, Path]], record: SweepRecord
+) -> tuple[list[JobResult], list[str]]:
+    """Reads the results of jobs, and says what is wrong with those that it leaves out."""
     results, damaged = [], []
-    for permutation, repetition in jobs_in(directory):
-        job = directory / f"{permutation}/{repetition}"
+    for permutation, repetition, job in jobs:
         try:
             result = load_result(job)
         except (FileNotFoundError, NotADirectoryError):  # it has not ended
@@ -93,9 +144,7 @@ def read_sweep(directory: Path | str) -> RecordedSweep:
             damaged.append(f"{job} holds the result of another job: {of}")
         else:
             results.append(result)
-    below = confirmation_of(directory)
-    confirmation = read_sweep(below) if (below / RECORD_FILE).is_file() else None
-    return RecordedSweep(directory, record, results, damaged, confirmation)
+    return results, damaged
 
 
 def confirmation_of(sweep: Path) -> Path:
@@ -105,26 +154,17 @@ def confirmation_of(sweep: Path) -> Path:
 
 def permutations_with_jobs(directory: Path) -> list[int]:
     """Returns the numbers of the permutations that have a directory, ascending."""
-    return sorted(_numbers(directory)) if directory.is_dir() else []
+    return sorted(numbered_directories(directory)) if directory.is_dir() else []
 
 
 def jobs_in(directory: Path) -> list[tuple[int, int]]:
     """Returns permutation and repetition of each job's directory, in the order of the sweep."""
     found = [
         (permutation, repetition)
-        for permutation in _numbers(directory)
-        for repetition in _numbers(directory / str(permutation))
+        for permutation in numbered_directories(directory)
+        for repetition in numbered_directories(directory / str(permutation))
     ]
     return sorted(found, key=lambda job: (job[1], job[0]))
-
-
-def _numbers(directory: Path) -> Iterator[int]:
-    """Yields the numbers of the directories that are named by one."""
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            name = entry.name
-            if name.isdecimal() and name == str(int(name)) and entry.is_dir():
-                yield int(name)
 
 
 def _no_sweep(directory: Path) -> str:

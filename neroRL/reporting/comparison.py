@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -24,11 +24,13 @@ class Reported:
         sweep: as its files tell it.
         ranking: of its permutations.
         confirmed: ranking of the best ones on fresh seeds, if there is one.
+        config: of the best permutation, where it could be read.
     """
 
     sweep: RecordedSweep
     ranking: Ranking
     confirmed: Ranking | None = None
+    config: Mapping[str, Any] | None = None
 
     @property
     def best(self) -> Ranked | None:
@@ -119,5 +121,7 @@ def _measured_differently(first: Reported, other: Reported) -> list[str]:
 
 def _settings(one: Reported) -> dict[str, Any]:
     """Returns the values of the best permutation's config, by dotted path."""
+    if one.config is not None:
+        return flat(one.config)
     best = one.ranking.best
     return {**flat(one.sweep.record.base), **(best.standing.overrides if best else {})}

@@ -55,8 +55,8 @@ class SweepFrames:
         """
         rows: list[dict[str, Any]] = []
         index: list[tuple[int, int, int]] = []
-        for permutation, repetition in sweeps.jobs_in(self.recorded.directory):
-            job = self.recorded.directory / f"{permutation}/{repetition}"
+        for permutation, repetition in self.recorded.jobs():
+            job = self.recorded.job_directory(permutation, repetition)
             for update, scalars in sorted(read_scalars(job).items()):
                 index.append((permutation, repetition, update))
                 rows.append(scalars)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from neroRL.errors import OutputError, UsageError
 from neroRL.files import make_directory
+from neroRL.records.other_sweeps import is_number
 from neroRL.records.results import COMPLETED, STOPPED, JobResult
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.cells import keys_shown_as_text
@@ -56,7 +57,7 @@ def write_study(path: Path, sweep: RecordedSweep, metric: str) -> None:
 
 
 def _trials(sweep: RecordedSweep, metric: str) -> list[FrozenTrial]:
-    from optuna.distributions import CategoricalDistribution
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     axes = sweep.record.axes
     as_text = keys_shown_as_text(axes)
@@ -69,6 +70,9 @@ def _trials(sweep: RecordedSweep, metric: str) -> list[FrozenTrial]:
         choices = [_value(choice, as_text=key in as_text) for choice in listed]
         # A swept seed of -1 is drawn, so jobs may have other values than those listed.
         values = [told[key] for told in params if key in told]
+        if sweep.sweeper and all(map(is_number, listed)):  # drawn from a range, of which these are
+            distributions[key] = FloatDistribution(min(listed), max(listed))
+            continue
         distributions[key] = CategoricalDistribution(list(dict.fromkeys([*choices, *values])))
     return [
         _trial(job, told, {key: distributions[key] for key in told}, metric)

@@ -140,9 +140,9 @@ def best_config(sweep: Path, best: Ranked, results: Sequence[JobResult]) -> dict
         ConfigError: the job's config is missing, damaged, or only makes sense inside the job.
     """
     repetition = min(best.standing.objectives)
-    job = f"{best.standing.permutation}/{repetition}"
-    source = sweep / job / ".hydra/config.yaml"
-    (seed,) = [result.seed for result in results if result.directory == job]
+    job = best.standing.permutation, repetition
+    (result,) = [one for one in results if (one.permutation, one.repetition) == job]
+    source = sweep / result.directory / ".hydra/config.yaml"
     content = read_document(source).data
     try:
         config = complete(plain(OmegaConf.create(content)))
@@ -150,4 +150,4 @@ def best_config(sweep: Path, best: Ranked, results: Sequence[JobResult]) -> dict
         raise ConfigError(
             [replace(problem, where=str(source)) for problem in error.problems]
         ) from None
-    return {**config, "seed": seed - repetition}
+    return {**config, "seed": result.seed - repetition}

@@ -25,6 +25,7 @@ def print_summary(
     stream: TextIO,
     *,
     retries: bool = True,
+    sweeper: str = "",
 ) -> None:
     """Prints the counts, the ranking and the failed jobs.
 
@@ -34,6 +35,7 @@ def print_summary(
         sweep: the sweep's directory, as the user gave it.
         stream: to print to.
         retries: whether the same command tries failed jobs again.
+        sweeper: the other sweeper of Hydra that ran them, if it was not neroRL's own.
     """
     console = console_for(stream)
     counts = {status: sum(result.status == status for result in results) for status in STATUSES}
@@ -50,17 +52,20 @@ def print_summary(
     hidden = len(ranked) - MOST_ROWS
     if hidden > 0:
         of = f"{hidden} of {len(ranked)} permutations are not shown"
-        console.print(f"{of}; {sweep}/results.csv has all jobs")
+        table = f"{sweep}/{TABLE_FILE} has all jobs" if not sweeper else "ranking.csv has all"
+        console.print(f"{of}; {table}")
     failed = [result for result in results if result.status == FAILED]
     for result in failed[:MOST_FAILURES]:
         reason = (result.error or "").strip().splitlines()
         console.print(f"failed: {result.directory}: {reason[-1] if reason else 'no reason known'}")
     if len(failed) > MOST_FAILURES:
         more = len(failed) - MOST_FAILURES
-        console.print(f"{more} more failed; {sweep}/{TABLE_FILE} has the reasons")
-    if failed:
+        where = "the report" if sweeper else f"{sweep}/{TABLE_FILE}"
+        console.print(f"{more} more failed; {where} has the reasons")
+    if failed and not sweeper:
         way = "the same command again" if retries else "it with hydra.sweeper.retry_failed=true"
         console.print(f"Run {way} to try the failed jobs again.")
+    if failed:
         _print_command_for_one(results, sweep, console)
     if Path(sweep, TABLE_FILE).is_file():  # a full disk may have kept it from being written
         console.print(f"results: {sweep}/{TABLE_FILE}", soft_wrap=True)
@@ -147,7 +152,7 @@ def certainty(ranking: Ranking) -> list[str]:
     if best.standing.runs == 1:
         return [
             "One repetition cannot tell a better permutation from a lucky seed; "
-            f"--num-repetitions={TRUSTED_RUNS} adds seeds."
+            f"ntune adds seeds with --num-repetitions={TRUSTED_RUNS}."
         ]
     number = best.standing.permutation
     others = [other for other in ranking.tied if other != number]

@@ -18,6 +18,10 @@ from neroRL.reporting.tensorboard import SUMMARIES, Summaries
 from tests.reporting.landscapes import ranking_of
 
 
+def _places(sweep):
+    return lambda permutation, repetition: sweep / f"{permutation}/{repetition}"
+
+
 def _train(job, rewards, first=1, name="gamma=0.9"):
     """Writes events as a training does, with 10 steps in each update."""
     summaries = Summaries(job / SUMMARIES, name)
@@ -57,7 +61,7 @@ def test_mean_and_interval_over_repetitions(tmp_path):
         # The first reward of the second repetition is missing: no episode had ended.
         told = list(row) if repetition != 1 else [None, *row[1:]]
         _train(tmp_path / f"0/{repetition}", told)
-    (curve,) = learning_curves(tmp_path, ranking)
+    (curve,) = learning_curves(_places(tmp_path), ranking)
     assert (curve.permutation, curve.repetitions) == (0, 3)
     assert list(curve.steps) == [20.0, 30.0, 40.0]
     np.testing.assert_allclose(curve.mean, rewards[:, 1:].mean(axis=0), rtol=1e-6)
@@ -72,10 +76,10 @@ def test_only_so_much_is_read_as_takes_seconds(tmp_path, monkeypatch):
     for number in range(3):
         _train(tmp_path / f"{number}/0", [1.0, 2.0])
     ranking = ranking_of([{"a": number} for number in range(3)], np.array([[1.0], [3.0], [2.0]]))
-    assert [curve.permutation for curve in learning_curves(tmp_path, ranking)] == [1, 2, 0]
+    assert [curve.permutation for curve in learning_curves(_places(tmp_path), ranking)] == [1, 2, 0]
     (path,) = (tmp_path / "1/0" / SUMMARIES).rglob("events*")
     monkeypatch.setattr("neroRL.reporting.analysis.curves.MOST_BYTES", path.stat().st_size + 1)
-    assert [curve.permutation for curve in learning_curves(tmp_path, ranking)] == [1, 2]
+    assert [curve.permutation for curve in learning_curves(_places(tmp_path), ranking)] == [1, 2]
 
 
 def test_only_what_is_drawn_is_read(tmp_path, monkeypatch):
@@ -88,12 +92,12 @@ def test_only_what_is_drawn_is_read(tmp_path, monkeypatch):
     points = [{"a": number} for number in range(count)]
     values = np.random.default_rng(0).normal(size=(count, 4))
     ranking = ranking_of(points, values)
-    curves = learning_curves(tmp_path, ranking)
+    curves = learning_curves(_places(tmp_path), ranking)
     best = [row.standing.permutation for row in ranking.rows[:MOST_PERMUTATIONS]]
     assert [curve.permutation for curve in curves] == best
     assert len(read) == 4 * MOST_PERMUTATIONS
     assert {len(curve.steps) for curve in curves} == {MOST_POINTS}
     assert curves[0].steps[-1] == 4999
     read.clear()
-    learning_curves(tmp_path, ranking_of(points, np.tile(values, 2)))
+    learning_curves(_places(tmp_path), ranking_of(points, np.tile(values, 2)))
     assert len(read) == pytest.approx(MOST_JOBS, abs=4)

@@ -54,7 +54,7 @@ def analyse(sweep: RecordedSweep, ranking: Ranking) -> Analysis:
         sweep: as its files tell it.
         ranking: of its permutations.
     """
-    observed = observe(ranking, sweep.record.axes)
+    observed = observe(ranking, sweep.record.axes, joins=not sweep.sweeper)
     marginals = marginal_effects(observed, ranking.confidence)
     return Analysis(
         sweep=sweep,
@@ -66,5 +66,5 @@ def analyse(sweep: RecordedSweep, ranking: Ranking) -> Analysis:
         improvement=probabilities_of_improvement(observed),
         costs=costs(sweep.results, sweep.record),
         endings=endings(sweep.results),
-        curves=learning_curves(sweep.directory, ranking),
+        curves=learning_curves(sweep.job_directory, ranking),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +46,7 @@ class Curve:
     repetitions: int
 
 
-def learning_curves(sweep: Path, ranking: Ranking) -> list[Curve]:
+def learning_curves(place: Callable[[int, int], Path], ranking: Ranking) -> list[Curve]:
     """Returns the curves of the best permutations, best first.
 
     Only so many jobs are read that it takes seconds. A permutation without event files has no
@@ -54,7 +54,7 @@ def learning_curves(sweep: Path, ranking: Ranking) -> list[Curve]:
     each of them has a reward.
 
     Args:
-        sweep: the sweep's directory.
+        place: tells the directory of a permutation's repetition.
         ranking: of its permutations.
     """
     found: list[Curve] = []
@@ -65,7 +65,7 @@ def learning_curves(sweep: Path, ranking: Ranking) -> list[Curve]:
         number = row.standing.permutation
         runs = []
         for repetition in list(row.standing.objectives)[: MOST_JOBS - jobs]:
-            job = sweep / f"{number}/{repetition}"
+            job = place(number, repetition)
             jobs += 1
             size += sum(path.stat().st_size for path in _files(job))
             run = read_run(job)

@@ -137,16 +137,17 @@ def _noise(cells: Values) -> float | None:
 def _holed(observed: Observations, marginals: Sequence[Marginal]) -> Importance | None:
     between = float(observed.means.var())
     seeds = float(np.nanvar(observed.values, axis=1).mean())
-    parts = []
+    parts, names = [], []
     for column, marginal in zip(observed.levels.T, marginals, strict=True):
+        if not marginal.is_known:
+            continue
+        names.append(marginal.axis.name)
         effects = np.array([effect.difference or 0.0 for effect in marginal.effects])
         parts.append(float(np.where(column == ABSENT, 0.0, effects[column]).var()))
     total = max(between, sum(parts)) + seeds
-    if total <= 0.0:
+    if total <= 0.0 or not parts:
         return None
-    alone = [
-        Share((axis.name,), part / total) for axis, part in zip(observed.axes, parts, strict=True)
-    ]
+    alone = [Share((name,), part / total) for name, part in zip(names, parts, strict=True)]
     rest = max(between - sum(parts), 0.0) / total
     return Importance(alone, [], rest, seeds / total, False, _effective(alone, []))
 

@@ -52,6 +52,11 @@ class Marginal:
     effects: Sequence[Effect]
     full: bool
 
+    @property
+    def is_known(self) -> bool:
+        """Whether some jobs agree in all but this axis, so that they can be compared."""
+        return any(effect.difference is not None for effect in self.effects)
+
 
 def marginal_effects(observed: Observations, confidence: float) -> list[Marginal]:
     """Returns the effect of each axis alone.

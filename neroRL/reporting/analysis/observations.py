@@ -77,12 +77,16 @@ class Observations:
         return f"{self.permutations[row]}: {', '.join(told)}"
 
 
-def observe(ranking: Ranking, axes: Mapping[str, Sequence[Any]]) -> Observations:
+def observe(
+    ranking: Ranking, axes: Mapping[str, Sequence[Any]], *, joins: bool = True
+) -> Observations:
     """Returns the ranked permutations as arrays.
 
     Args:
         ranking: of the sweep.
         axes: the swept keys and their choices, in grid order.
+        joins: whether keys that always change together are one axis. Where each permutation drew
+            its values, they only happen to.
     """
     standings = [row.standing for row in ranking.ranked]
     columns: list[tuple[tuple[str, ...], tuple[str, ...], Levels]] = []
@@ -93,7 +97,7 @@ def observe(ranking: Ranking, axes: Mapping[str, Sequence[Any]]) -> Observations
         levels = [ABSENT if text is None else numbers[text] for text in texts]
         if len(names) > 1:
             columns.append(((key,), names, np.array(levels, np.int64)))
-    columns = _joined(columns)
+    columns = _joined(columns) if joins else columns
     short = short_names([keys for keys, _, _ in columns])
     found = [Axis(keys, name, c) for (keys, c, _), name in zip(columns, short, strict=True)]
     levels_of_all = [levels for _, _, levels in columns]

@@ -36,17 +36,15 @@ LINES = [[0.0, "#4F81B5"], [0.5, "#9AA0A6"], [1.0, "#E69F00"]]
 
 def marginal_charts(analysis: Analysis) -> list[Chart]:
     """Draws the effect of each axis alone, a chart an axis."""
+    known = [marginal for marginal in analysis.marginals if marginal.is_known][:MOST_AXES]
     spread = [
         bound
-        for marginal in analysis.marginals[:MOST_AXES]
+        for marginal in known
         for effect in marginal.effects
         for bound in (effect.interval or (effect.difference or 0.0,))
     ]
     most = 1.08 * max(map(abs, spread), default=0.0) or 1.0
-    return [
-        _marginal_chart(index, marginal, most)
-        for index, marginal in enumerate(analysis.marginals[:MOST_AXES])
-    ]
+    return [_marginal_chart(index, marginal, most) for index, marginal in enumerate(known)]
 
 
 def strongest(marginal: Marginal, most: int) -> list[Effect]:

@@ -40,6 +40,7 @@ def write_page(
         confirmation: ranking of the best permutations on fresh seeds; its number is the headline.
     """
     record = analysis.sweep.record
+    foreign = bool(analysis.sweep.sweeper)
     shown = sections(analysis, confirmation)
     environment = Environment(
         loader=FileSystemLoader(_HERE),
@@ -57,9 +58,10 @@ def write_page(
         filters=_filters(analysis),
         damaged=analysis.sweep.damaged,
         command=winner.command(best),
-        difference=winner.difference(record.base, config) if config else None,
-        space=winner.search_space(record),
+        difference=winner.difference(record.base, config) if config and not foreign else None,
+        space=winner.search_space(analysis.sweep),
         checklist=winner.checklist(analysis.sweep),
+        base_title="What all jobs share" if foreign else "Base config",
         base=winner.base_config(record),
         charts=_json(_figures(shown)),
         palette=_json({"accent": ACCENT, "lines": PALETTE}),
@@ -95,10 +97,17 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
         for status, count in costs.jobs.items()
         if count and status != "completed"
     )
+    if analysis.sweep.sweeper:
+        grid, total = [("sweeper", analysis.sweep.sweeper)], ""
+    else:
+        grid = [
+            ("permutations", f"{record.permutations:,}"),
+            ("repetitions", f"{record.repetitions:,}"),
+        ]
+        total = f" of {record.jobs:,}"
     return [
-        ("permutations", f"{record.permutations:,}"),
-        ("repetitions", f"{record.repetitions:,}"),
-        ("jobs ended", f"{ended:,} of {record.jobs:,}" + (f" ({others})" if others else "")),
+        *grid,
+        ("jobs ended", f"{ended:,}{total}" + (f" ({others})" if others else "")),
         ("job hours", f"{costs.hours:.3g}"),
         ("environment steps", f"{costs.env_steps:,}"),
     ]

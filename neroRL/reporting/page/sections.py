@@ -142,11 +142,18 @@ def _axes(analysis: Analysis) -> list[Section]:
 
 
 def _holes(analysis: Analysis) -> list[str]:
-    shown = analysis.marginals[: axis_charts.MOST_AXES]
+    known = [marginal for marginal in analysis.marginals if marginal.is_known]
+    alone = [marginal.axis.name for marginal in analysis.marginals if not marginal.is_known]
+    shown = known[: axis_charts.MOST_AXES]
     most = axis_charts.MOST_EFFECTS
     crowded = [marginal.axis.name for marginal in shown if len(marginal.effects) > most]
     holed = [marginal.axis.name for marginal in shown if not marginal.full]
-    notes = [left_out(axis_charts.MOST_AXES, len(analysis.marginals), "axes")]
+    notes = [left_out(axis_charts.MOST_AXES, len(known), "axes")]
+    if alone:
+        notes.append(
+            f"No two jobs agree in all but {', or all but '.join(alone)}: what that alone does is "
+            "not known."
+        )
     if crowded:
         notes.append(
             f"Of {', '.join(crowded)}, the {most} choices with the largest effect are drawn."
@@ -185,8 +192,8 @@ def _importance(analysis: Analysis, found: Importance) -> Section:
         )
     else:
         way = (
-            "The grid has holes, or keys that apply beside some choices only. The share of an axis "
-            "is the variance of its paired effects; interactions are not taken apart. "
+            "Not every combination of choices has a result. The share of an axis is "
+            "the variance of its paired effects; interactions are not taken apart. "
         )
     effective = (
         f"About {found.effective:.1f} of {len(found.alone)} axes matter: the exponential of "
@@ -282,6 +289,11 @@ def _endings(analysis: Analysis) -> Section:
         text = "No job failed, diverged or was stopped."
         return Section("endings", "Jobs that did not complete", [text])
     rows = [[one.job, one.status, str(one.updates), one.reason or "–"] for one in some]
-    note = left_out(MOST_ROWS, len(analysis.endings), "jobs", "results.csv")
+    note = left_out(
+        MOST_ROWS,
+        len(analysis.endings),
+        "jobs",
+        "ranking.csv" if analysis.sweep.sweeper else "results.csv",
+    )
     table = Table("Jobs and reasons", ["job", "status", "updates done", "reason"], rows, note)
     return Section("endings", "Jobs that did not complete", tables=[table])

@@ -112,15 +112,19 @@ def command(best: Path | None) -> str | None:
     return f"ntrain --config={shlex.quote(str(best))}" if best is not None else None
 
 
-def search_space(record: SweepRecord) -> Table:
-    """Returns the axes and their choices."""
+def search_space(sweep: RecordedSweep) -> Table:
+    """Returns the axes and their choices; of another sweeper's, the values that jobs had."""
     rows = []
-    for key, choices in record.axes.items():
+    for key, choices in sweep.record.axes.items():
         texts = [text_of(choice) for choice in choices]
         more = f" and {len(texts) - MOST_CHOICES} more" if len(texts) > MOST_CHOICES else ""
         rows.append([key, ", ".join(texts[:MOST_CHOICES]) + more])
-    note = left_out(MOST_ROWS, len(rows), "axes", "sweep.yaml")
-    return Table("Search space", ["key", "choices"], rows[:MOST_ROWS], note)
+    if sweep.sweeper:
+        title, head, file = "Values of the jobs", "values", "ranking.csv"
+    else:
+        title, head, file = "Search space", "choices", "sweep.yaml"
+    note = left_out(MOST_ROWS, len(rows), "axes", file)
+    return Table(title, ["key", head], rows[:MOST_ROWS], note)
 
 
 def checklist(sweep: RecordedSweep) -> Table:
@@ -132,17 +136,27 @@ def checklist(sweep: RecordedSweep) -> Table:
     threads = sorted({result.threads for result in sweep.results if result.threads is not None})
     rows = [
         ["command line", record.command or "not recorded"],
-        ["tuning file", record.tune or "none"],
-        ["grid", f"{record.permutations:,} permutations, {record.repetitions} repetitions"],
-        ["base seed", str(record.seed)],
+        *_grid(sweep),
         ["seeds of the tuning jobs", (shown + more) or "none yet"],
         ["torch threads a job", ", ".join(map(str, threads)) or "not recorded"],
         *([f"version of {name}", version] for name, version in record.versions.items()),
         *([f"hardware: {name}", value] for name, value in record.hardware.items()),
     ]
     if not record.hardware:
-        rows.append(["hardware", "not recorded by the version that ran the sweep"])
+        by = "the sweeper" if sweep.sweeper else "the version that ran the sweep"
+        rows.append(["hardware", f"not recorded by {by}"])
     return Table("What it takes to run the sweep again", ["what", "value"], rows)
+
+
+def _grid(sweep: RecordedSweep) -> list[list[str]]:
+    record = sweep.record
+    if sweep.sweeper:
+        return [["sweeper", sweep.sweeper]]
+    return [
+        ["tuning file", record.tune or "none"],
+        ["grid", f"{record.permutations:,} permutations, {record.repetitions} repetitions"],
+        ["base seed", str(record.seed)],
+    ]
 
 
 def base_config(record: SweepRecord) -> str:
