@@ -10,6 +10,7 @@ import pytest
 # Functions whose docstrings have an example, by module.
 EXAMPLES = {
     "neroRL.composition.choices": ["settled"],
+    "neroRL.config.counterparts": ["counterpart"],
     "neroRL.config.convolutions": ["allowed_sizes"],
     "neroRL.models.distributions": ["Categoricals"],
     "neroRL.models.memory.interface": ["Memory"],

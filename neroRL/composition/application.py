@@ -34,6 +34,7 @@ from neroRL.composition.source import (
     PrimarySource,
     shipped_conf,
 )
+from neroRL.config.counterparts import counterpart_hint
 from neroRL.config.problems import leaf_paths
 from neroRL.config.schema import Config
 from neroRL.errors import ConfigError, FailedError, UsageError, did_you_mean
@@ -263,5 +264,5 @@ def _explained(error: Exception) -> str:
         text = f"{text}\n{cause}"
     key = getattr(cause, "full_key", None) or getattr(error, "full_key", None)
     if key:
-        text += did_you_mean(str(key), leaf_paths(Config))
+        text += counterpart_hint(str(key)) or did_you_mean(str(key), leaf_paths(Config))
     return text

@@ -23,6 +23,7 @@ from neroRL.composition.completion import defaults
 from neroRL.composition.fitting import misfits, position_cautions
 from neroRL.config import Config, build, cautions, cross_check
 from neroRL.config.checks import flat
+from neroRL.config.counterparts import counterpart_hint
 from neroRL.config.documents import Document, read_document
 from neroRL.config.problems import leaf_paths
 from neroRL.config.published import modernise, written_as
@@ -246,7 +247,7 @@ def composition_problem(error: HydraException) -> Problem | None:
     if isinstance(cause, ConfigKeyError | ConfigAttributeError):
         known = list(leaf_paths(Config))
         section = key.rpartition(".")[0]
-        message = f"unknown key{did_you_mean(key, known)}"
+        message = f"unknown key{counterpart_hint(key) or did_you_mean(key, known)}"
         if key in known:
             message = f"has no place here: {section} is null; choose what it belongs to first"
         return Problem(key, message, COMMAND_LINE)

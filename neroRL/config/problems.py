@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import ValidationError
 
+from neroRL.config.counterparts import counterpart_hint
 from neroRL.errors import Problem, did_you_mean
 
 UNKNOWN_KEY = "unexpected_keyword_argument"
@@ -112,7 +113,7 @@ def _unknown_key(path: tuple[str, ...], schema: type) -> str:
     for part in path[:-1]:
         section = _dataclass_in(field_types(section).get(part)) if section is not None else None
     siblings = list(field_types(section)) if section is not None else []
-    hint = did_you_mean(path[-1], siblings)
+    hint = counterpart_hint(path[-1]) or did_you_mean(path[-1], siblings)
     if not hint:
         same_name = [p for p in leaf_paths(schema) if p.rsplit(".", 1)[-1] == path[-1]]
         hint = f"; did you mean {' or '.join(same_name)}?" if same_name else ""
