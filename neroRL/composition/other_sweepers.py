@@ -11,6 +11,7 @@ import hydra
 from omegaconf import OmegaConf
 
 from neroRL.composition.checking import known_to_hydra
+from neroRL.composition.overrides import parse
 from neroRL.errors import OutputError, UsageError
 from neroRL.files import numbered_directories
 
@@ -35,7 +36,7 @@ def overrides_for_sweeper(primary: Path, overrides: Sequence[str], *, dry_run: b
         UsageError: the sweeper cannot print them.
         OutputError: the sweep's directory holds jobs already.
     """
-    file = primary.read_text(encoding="utf-8")
+    file = primary.read_text(encoding="utf-8", errors="replace")  # composing it names the error
     if not any(SWEEPER in text for text in [*overrides, file]):  # neroRL's own
         return []
     sweeper, directory = _composed(primary, overrides)
@@ -60,7 +61,12 @@ def _composed(primary: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], 
 
     What only jobs know, like the swept keys, is left out.
     """
-    told = [text for text in overrides if text.lstrip("+~").startswith(("hydra", "run_id="))]
+    told = [
+        text
+        for text in overrides
+        if text.lstrip("+~").startswith(("hydra", "run_id="))
+        and not parse(text).is_sweep_override()
+    ]
     with hydra.initialize_config_dir(str(primary.parent), version_base="1.3"):
         composed = hydra.compose(primary.stem, told, return_hydra_config=True)
     with known_to_hydra(composed):
