@@ -30,6 +30,8 @@ from neroRL.records.job_progress import ProgressFile
 from neroRL.records.results import COMPLETED, FAILED, JobResult, fingerprint, read_result
 from neroRL.records.sweep_record import trial_id
 from neroRL.reporting.cells import cells, run_name
+from neroRL.reporting.loggers.external import ExternalLogger, Sinks
+from neroRL.reporting.loggers.interface import Description
 from neroRL.reporting.tensorboard import SUMMARIES, Summaries
 from neroRL.streams import keep_tracebacks_off_the_console
 from neroRL.training import checkpoint as checkpoints
@@ -114,7 +116,7 @@ def _run(config: Config, mark: str, identity: Identity, checkpoint: Path | None)
     progress.begin(config.trainer.updates)
     try:
         with _own_ports(config) as placed:
-            trained = _train(placed, identity, checkpoint, progress, began)
+            trained = _train(placed, mark, identity, checkpoint, progress, began)
         result = dataclasses.replace(
             trained,
             permutation=identity.permutation,
@@ -153,12 +155,15 @@ def _own_ports(config: Config) -> Iterator[Config]:
 
 def _train(
     config: Config,
+    mark: str,
     identity: Identity,
     checkpoint: Path | None,
     progress: ProgressFile,
     began: float,
 ) -> JobResult:
     summaries = Summaries(identity.directory / SUMMARIES, run_name(identity.swept))
+    loggers = [ExternalLogger(name, _described(identity, config), mark) for name in config.loggers]
+    sinks = Sinks(summaries, loggers)
     success: bool | None = False
     try:
         if identity.swept:
@@ -168,7 +173,7 @@ def _train(
                 config,
                 identity.directory,
                 checkpoint=checkpoint or _own_checkpoint(identity, config),
-                summaries=summaries,
+                summaries=sinks,
                 on_update=progress.write,
                 device=device,
                 began=began,
@@ -179,7 +184,17 @@ def _train(
         success = None
         raise
     finally:
-        summaries.close(success=success)
+        sinks.close(success=success)
+
+
+def _described(identity: Identity, config: Config) -> Description:
+    """Returns what loggers are told about a job."""
+    group = identity.trial.rpartition("/")[0] or config.run_id
+    if not identity.swept:
+        return Description(group, config.run_id, as_mapping(config), {}, identity.directory)
+    place = {"permutation": identity.permutation, "repetition": identity.repetition}
+    name = f"{run_name(identity.swept)}/{identity.repetition}"
+    return Description(group, name, as_mapping(config), place, identity.directory)
 
 
 def _own_checkpoint(identity: Identity, config: Config) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -60,6 +61,7 @@ def cross_check(config: Config) -> list[Problem]:
         *_check_memory(config),
         *_check_names(config),
         *_check_ports(config),
+        *_check_loggers(config),
     ]
 
 
@@ -178,6 +180,14 @@ def _check_ports(config: Config) -> list[Problem]:
         )
         return [Problem("worker_id", message)]
     return []
+
+
+def _check_loggers(config: Config) -> list[Problem]:
+    return [
+        Problem("loggers", f'{name} is not installed here: pip install "neroRL[{name}]"')
+        for name in config.loggers
+        if find_spec(name) is None
+    ]
 
 
 def _seed_overlap(config: Config) -> list[Problem]:

@@ -262,3 +262,5 @@ class Config:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Threads | Literal["auto"] = "auto"
     """Torch threads of a training; equal numbers give equal results bit for bit."""
+    loggers: list[Literal["wandb", "mlflow"]] = field(default_factory=list)
+    """Loggers beside TensorBoard, each an optional package."""

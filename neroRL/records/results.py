@@ -29,8 +29,8 @@ FAILED: Final = "failed"
 DIVERGED: Final = "diverged"
 STOPPED: Final = "stopped"
 STATUSES: tuple[Status, ...] = (COMPLETED, FAILED, DIVERGED, STOPPED)
-# Config keys of where a job runs, which do not affect what it trains.
-PLACE = ("run_id", "worker_id", "device", "threads")
+# Config keys of where a job runs and reports to, which do not affect what it trains.
+PLACE = ("run_id", "worker_id", "device", "threads", "loggers")
 _BEFORE = ("permutation", "repetition", "seed", "status")
 _MEASURED = (
     "objective",
@@ -122,7 +122,7 @@ _ADAPTER = TypeAdapter(JobResult)
 def fingerprint(config: Mapping[str, Any]) -> str:
     """Returns a digest of a job's resolved config and the version of its keys' meaning.
 
-    Keys that only say where the job runs are left out.
+    Keys that only say where the job runs and reports to are left out.
     """
     kept = {key: value for key, value in config.items() if key not in PLACE}
     text = json.dumps([FORMAT, REVISION, kept], sort_keys=True, default=str)

@@ -81,6 +81,18 @@ def check_distinct(axes: Sequence[Axis], groups: Collection[str]) -> None:
         raise ConfigError(found)
 
 
+def check_swept(axes: Sequence[Axis]) -> None:
+    """Refuses an axis that changes nothing of what is trained.
+
+    Raises:
+        ConfigError: ``loggers`` is swept.
+    """
+    message = "says where curves go, which changes no result; give it one value for all jobs"
+    found = [Problem(axis.key, message, axis.where) for axis in axes if axis.key == "loggers"]
+    if found:
+        raise ConfigError(found)
+
+
 def _gives(axis: Axis, other: Axis, groups: Collection[str]) -> bool:
     """Returns whether a choice of an axis also sets the key of another axis below it."""
     inside = other.key.removeprefix(f"{axis.key}.")

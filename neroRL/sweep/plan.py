@@ -204,6 +204,7 @@ def plan(
         found = [*of_file, *found]
         overrides = Overrides(compose, fixed, found, groups)
     axes.check_distinct(found, groups)
+    axes.check_swept(found)
     base = plain(compose(overrides.of_base()))
     undone = contradictions(found, fixed, lambda key: axes.telling(loader, key))
     if undone:

@@ -31,12 +31,13 @@ _NAME = re.compile(r"(?P<run>.+)-(?P<update>\d+)\.pt")
 _FIXED_SECTIONS = ("environment.", "model.", "sampler.")
 _FREE_KEYS = ("model.load_model", "model.model_path", "model.checkpoint_interval")
 _TOLD = ("trainer.", "evaluation.", "seed")
-# Config keys that do not affect the training: names, and where it runs.
+# Config keys that do not affect the training: names, where it runs, and what it records.
 _WITHOUT_EFFECT = (
     "run_id",
     "worker_id",
     "device",
     "threads",
+    "loggers",
     "model.checkpoint_interval",
     "trainer.gradient_norms",
 )

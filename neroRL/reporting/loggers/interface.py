@@ -1,0 +1,45 @@
+"""The interface of a logger beside TensorBoard: one run for each job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a logger is told about a job.
+
+    Attributes:
+        group: name of the job's sweep; the run-id of a single training.
+        name: of the run; shows the swept values and the repetition.
+        config: of the job.
+        place: permutation and repetition; empty for a single training.
+        directory: of the job.
+    """
+
+    group: str
+    name: str
+    config: Mapping[str, Any]
+    place: Mapping[str, int]
+    directory: Path
+
+
+class Run(Protocol):
+    """A run that is open. Every method may raise; the caller deals with it."""
+
+    @property
+    def id(self) -> str:
+        """Names the run, so that a later process can continue it."""
+
+    def log(self, update: int, values: Mapping[str, float]) -> None:
+        """Records the values of an update."""
+
+    def close(self, success: bool | None) -> None:
+        """Records how the job ended; None if it will continue."""
+
+
+OpenRun = Callable[[Description, str | None], Run]
+"""Opens a run: the one with this id, or a new one for None."""
