@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from neroRL.records.results import COMPLETED, FAILED, STOPPED, JobResult
+from neroRL.reporting.analysis.comparisons import probabilities
 from neroRL.reporting.ranking import (
     POWER,
     RESAMPLES,
@@ -69,6 +73,22 @@ def test_intervals_are_those_of_scipys_bootstrap(size):
         error = 4 * np.sqrt(share * (1 - share) / RESAMPLES)
         room = np.quantile(scipys.bootstrap_distribution, [share - error, min(share + error, 1)])
         assert room[0] <= bound <= room[1]
+
+
+def test_statistics_are_those_of_rliable():
+    """Its numbers are recorded: tests/reporting/rliable_oracle.py tells how."""
+    recorded = json.loads((Path(__file__).parent / "rliable.json").read_text())["found"]
+    samples = [np.array(told["sample"]) for told in recorded]
+    table = np.full((len(samples), max(map(len, samples))), np.nan)
+    for row, sample in zip(table, samples, strict=True):
+        row[: len(sample)] = sample
+    for told, sample in zip(recorded, samples, strict=True):
+        (ranked,) = rank(_results(sample[None]), 1).rows
+        assert ranked.standing.iqm == pytest.approx(told["iqm"], abs=1e-12)
+        assert probabilities(sample, table) == pytest.approx(told["improvement"], abs=1e-12)
+        assert ranked.interval is not None
+        for bound, (low, high) in zip(ranked.interval, told["room"], strict=True):
+            assert low - 1e-12 <= bound <= high + 1e-12
 
 
 @given(st.integers(2, 6), st.integers(2, 9), st.floats(0.001, 0.2), st.randoms())
