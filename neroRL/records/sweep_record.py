@@ -42,6 +42,8 @@ class SweepRecord:
         command: the last command line of the sweep.
         versions: of neroRL, Python, and the packages that results depend on.
         hardware: of the machine that ran the sweep last; empty in the records of older versions.
+        confirm: how many of the best permutations the last command confirms.
+        confirm_repetitions: how often it trains each of them again.
     """
 
     base: Mapping[str, Any]
@@ -57,6 +59,8 @@ class SweepRecord:
     command: str | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
     hardware: Mapping[str, str] = field(default_factory=dict)
+    confirm: int = 0
+    confirm_repetitions: int = 0
 
     @property
     def seeds(self) -> str:
@@ -80,6 +84,8 @@ class SweepRecord:
             "jobs": self.jobs,
             "seed": self.seed,
             "drawn_seeds": list(self.drawn_seeds),
+            "confirm": self.confirm,
+            "confirm_repetitions": self.confirm_repetitions,
             "axes": [{"key": key, "choices": list(choices)} for key, choices in self.axes.items()],
             "conditional_overrides": list(self.conditional),
             "base_config": dict(self.base),

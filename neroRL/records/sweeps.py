@@ -43,11 +43,19 @@ class RecordedSweep:
 
     @property
     def has_jobs_left(self) -> bool:
-        """Whether some job of the sweep or of its confirmation may not have ended."""
+        """Whether some job of the sweep or of its confirmation may not have ended.
+
+        A confirmation that the sweep asks for and that has not begun counts, too.
+        """
         if self.sweeper:
             return not self.has_ended
-        below = self.confirmation is not None and self.confirmation.has_jobs_left
-        return len(self.results) < self.record.jobs or below
+        if len(self.results) < self.record.jobs:
+            return True
+        best = {job.permutation for job in self.results if job.objective is not None}
+        asked = min(self.record.confirm, len(best)) * self.record.confirm_repetitions
+        if self.confirmation is None:
+            return asked > 0
+        return self.confirmation.record.jobs < asked or self.confirmation.has_jobs_left
 
     @property
     def jobs_a_lap(self) -> int:

@@ -80,6 +80,8 @@ def prepare(plan: SweepPlan, sweep: SweepRecord, ranking: Ranking) -> Confirmati
         seed=sweep.seed + SEEDS_APART,
         repetitions=repetitions,
         jobs=len(chosen) * repetitions,
+        confirm=0,
+        confirm_repetitions=0,
     )
     make_directory(directory)
     remove_leftovers(directory)
@@ -95,5 +97,5 @@ def extended(confirmed: SweepRecord, sweep: SweepRecord) -> SweepRecord:
         confirmed: the record so far.
         sweep: the sweep's, as it is afterwards.
     """
-    kept = {name: getattr(confirmed, name) for name in ("id", "seed", "repetitions", "jobs")}
-    return replace(sweep, **kept)
+    own = ("id", "seed", "repetitions", "jobs", "confirm", "confirm_repetitions")
+    return replace(sweep, **{name: getattr(confirmed, name) for name in own})

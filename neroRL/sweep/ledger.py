@@ -58,6 +58,8 @@ def record_of(plan: SweepPlan, earlier: SweepRecord | None) -> SweepRecord:
         command=command_line(),
         versions=versions(),
         hardware=hardware(),
+        confirm=plan.options.confirm,
+        confirm_repetitions=plan.options.confirm_repetitions,
     )
 
 

@@ -33,6 +33,9 @@ def test_the_best_is_confirmed_on_other_seeds(door, tiny, tmp_path, launcher):
     assert {row["status"] for row in confirmed} == {"completed"}
     assert not {row["seed"] for row in confirmed} & {row["seed"] for row in tuning}
     assert "on seeds 1000005 to 1000006, which no tuning job had" in outcome.out
+    recorded = read_sweep(sweep)
+    assert (recorded.record.confirm, recorded.record.confirm_repetitions) == (1, 2)
+    assert not recorded.has_jobs_left
     # It trained the permutation's config with that seed.
     row = confirmed[1]
     job = sweep / "confirmation" / row["directory"]
@@ -62,6 +65,7 @@ def test_a_confirmation_follows_its_permutations_into_a_larger_grid(door, tiny, 
     space.write_text(SPACE.replace("[0.9", "[0.5, 0.9"))
     extended = door("ntune", [*ARGUMENTS, *CONFIRM, "hydra.sweeper.extend=true"])
     assert extended.status == 0, extended.err
+    assert not read_sweep(sweep).has_jobs_left
     confirmation = read_sweep(sweep).confirmation
     assert confirmation is not None
     assert not confirmation.damaged

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from neroRL.config.documents import dump_yaml, read_document
 from neroRL.errors import OutputError, RecordError
 from neroRL.records.results import JobResult
 from neroRL.records.sweep_record import RECORD_FILE, SweepRecord
-from neroRL.records.sweeps import RENUMBERING_FILE, read_sweep
+from neroRL.records.sweeps import RENUMBERING_FILE, confirmation_of, read_sweep
 
 SPACE = "hyperparameters:\n  gamma: [0.9, 0.99]\n  epochs: [2, 1, 3]\n"
 ARGUMENTS = ["--config=tiny.yaml", "--tune=space.yaml", "--run-id=run", "--out=out"]
@@ -170,3 +171,36 @@ def test_other_directories_are_refused_with_a_suggestion(sweep, tmp_path):
     (sweep / RENUMBERING_FILE).touch()
     with pytest.raises(OutputError, match="is being extended"):
         read_sweep(sweep)
+
+
+@pytest.mark.parametrize(
+    ("confirm", "confirmed", "done", "left"),
+    [
+        (0, None, 0, False),
+        (1, None, 0, True),  # it has not begun
+        (1, 2, 1, True),
+        (1, 2, 2, False),
+        (2, 2, 2, True),  # one more permutation than an earlier command asked for
+        (9, 4, 4, False),  # there are two permutations only
+    ],
+)
+def test_a_sweep_has_jobs_left_until_its_confirmation_is_done(
+    tmp_path, confirm, confirmed, done, left
+):
+    record = replace(RECORD, permutations=2, repetitions=1, jobs=2)
+    replace(record, confirm=confirm, confirm_repetitions=2).write(tmp_path)
+    for permutation in range(2):
+        _write(tmp_path, permutation, 0, objective=1.0)
+    if confirmed is not None:
+        place = confirmation_of(tmp_path)
+        place.mkdir()
+        replace(record, repetitions=2, jobs=confirmed).write(place)
+        for number in range(done):
+            _write(place, number // 2, number % 2, objective=1.0)
+    assert read_sweep(tmp_path).has_jobs_left is left
+
+
+def test_a_confirmation_without_a_best_permutation_is_not_waited_for(tmp_path):
+    replace(RECORD, repetitions=1, jobs=1, confirm=1, confirm_repetitions=2).write(tmp_path)
+    _write(tmp_path, 0, 0)
+    assert not read_sweep(tmp_path).has_jobs_left
