@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from neroRL.records.results import COMPLETED, JobResult, Status
 from neroRL.reporting.standing import CUT, Standing, standings
+from neroRL.reporting.ties import repetitions_missing, ties
 
 OBJECTIVE = "objective"
 CONFIDENCE = 0.95
@@ -24,8 +25,6 @@ CONFIDENCE = 0.95
 TRUSTED_RUNS = 5
 RESAMPLES = 2000
 SEED = 0
-POWER = 0.8
-MOST_REPETITIONS = 10_000
 _ROWS_AT_A_TIME = 256
 
 Values = NDArray[np.float64]
@@ -137,8 +136,7 @@ def rank(
         )
     ]
     rows += [_row(None, one, None, False, jobs[one.permutation]) for one in unranked]
-    more = repetitions_missing(table[0] - table[1], level) if len(table) > 1 else None
-    return Ranking(rows, metric, confidence, more)
+    return Ranking(rows, metric, confidence, repetitions_missing(table, level))
 
 
 def confirmed_best(ranking: Ranking, confirmation: Ranking | None) -> Ranked | None:
@@ -181,66 +179,6 @@ def bootstrap_interval(samples: Values, confidence: float) -> Values:
         for some in np.array_split(samples, math.ceil(len(samples) / _ROWS_AT_A_TIME))
     ]
     return np.concatenate(bounds)
-
-
-def ties(table: Values, level: float) -> list[bool]:
-    """Returns for each permutation whether it may be as good as the first one.
-
-    Tests the differences of objectives of the same repetition, which had the same seed, by the
-    one-sided paired t-test. A permutation that shares fewer than two repetitions with the first is
-    tied.
-
-    Args:
-        table: objectives of shape (permutations, repetitions), NaN where there is none.
-        level: of each test.
-    """
-    from scipy.special import (
-        stdtr,
-    )  # importing it takes a quarter of a second, which would delay the start of a sweep
-
-    if not len(table):
-        return []
-    differences = table[0] - table
-    known = np.isfinite(differences)
-    shared = known.sum(axis=1)
-    enough = np.maximum(shared, 2)
-    mean = np.where(known, differences, 0.0).sum(axis=1) / enough
-    squares = np.where(known, (differences - mean[:, None]) ** 2, 0.0).sum(axis=1)
-    error = np.sqrt(squares / (enough - 1) / enough)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        chance = np.where(error > 0.0, stdtr(enough - 1, -mean / error), np.where(mean > 0, 0, 1))
-    return [bool(tied) for tied in (shared < 2) | (chance > level)]
-
-
-def repetitions_missing(differences: Values, level: float) -> int | None:
-    """Returns the number of further repetitions that would most likely show a difference.
-
-    They suffice with a probability of 80 % if the mean and the spread of the differences stay the
-    same. The mean is then as many standard errors from zero as the sum of two quantiles of
-    Student's t: that of the level and that of the probability.
-
-    Args:
-        differences: of the objectives of two permutations, by repetition; NaN where there is none.
-        level: of the test.
-
-    Returns:
-        0 if the test shows it already. None with fewer than two differences, if the mean is not
-        above zero, or if it would take more than ten thousand.
-    """
-    from scipy.special import stdtrit
-
-    known = differences[np.isfinite(differences)]
-    if known.size < 2:
-        return None
-    if not ties(np.stack([known, np.zeros_like(known)]), level)[1]:
-        return 0
-    spread = known.std(ddof=1)
-    if known.mean() <= 0.0 or spread == 0.0:
-        return None
-    counts = np.arange(known.size + 1, MOST_REPETITIONS + 1)
-    needed = stdtrit(counts - 1, 1.0 - level) + stdtrit(counts - 1, POWER)
-    enough = known.mean() * np.sqrt(counts) / spread >= needed
-    return int(enough.argmax()) + 1 if enough.any() else None
 
 
 def objectives_table(compared: Sequence[Standing]) -> Values:

@@ -9,19 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import optimize, special, stats
 
 from neroRL.records.results import COMPLETED, FAILED, STOPPED, JobResult
 from neroRL.reporting.analysis.comparisons import probabilities
-from neroRL.reporting.ranking import (
-    POWER,
-    RESAMPLES,
-    SEED,
-    bootstrap_interval,
-    rank,
-    repetitions_missing,
-    ties,
-)
+from neroRL.reporting.ranking import RESAMPLES, SEED, bootstrap_interval, rank
+from neroRL.reporting.ties import POWER, differences, repetitions_missing, ties
 
 
 def _results(table: np.ndarray) -> list[JobResult]:
@@ -91,8 +84,10 @@ def test_statistics_are_those_of_rliable():
             assert low - 1e-12 <= bound <= high + 1e-12
 
 
-@given(st.integers(2, 6), st.integers(2, 9), st.floats(0.001, 0.2), st.randoms())
-def test_ties_are_those_of_scipys_paired_test(permutations, repetitions, level, random):
+@given(st.integers(2, 4), st.integers(2, 9), st.floats(0.001, 0.2), st.randoms())
+def test_ties_of_few_permutations_are_those_of_scipys_paired_test(
+    permutations, repetitions, level, random
+):
     generator = np.random.default_rng(random.randrange(2**32))
     table = _sweep(generator, np.linspace(1.0, 0.0, permutations), repetitions)
     table[1:][generator.random((permutations - 1, repetitions)) < 0.2] = np.nan
@@ -105,6 +100,34 @@ def test_ties_are_those_of_scipys_paired_test(permutations, repetitions, level, 
         else:
             test = stats.ttest_rel(table[0][shared], row[shared], alternative="greater")
             assert tied == (test.pvalue > level)
+
+
+@pytest.mark.parametrize(("permutations", "repetitions"), [(5, 3), (9, 4), (20, 3), (40, 8)])
+@pytest.mark.parametrize("alike", [True, False])
+def test_variances_are_shared_as_by_the_moderated_t_test(permutations, repetitions, alike):
+    """By a naive reading of Smyth's formulas, with what is borrowed limited."""
+    random = np.random.default_rng(permutations)
+    spread = np.ones(permutations) if alike else np.geomspace(0.01, 10.0, permutations)
+    table = random.normal(size=(permutations, repetitions)) * spread[:, None]
+    found = differences(table)
+    own = [float(np.var(table[0] - row, ddof=1)) for row in table[1:]]
+    freedom = repetitions - 1
+    offset = special.digamma(freedom / 2) - np.log(freedom / 2)
+    logarithms = [np.log(one) - offset for one in own]
+    surplus = np.var(logarithms, ddof=1) - special.polygamma(1, freedom / 2)
+    most = freedom * min((len(own) - 3) / 4, 1.5)
+    common, borrowed = float(np.mean(own)), most
+    if surplus > 0:
+        half = optimize.brentq(lambda x: special.polygamma(1, x) - surplus, 1e-6, 1e12)
+        common = np.exp(np.mean(logarithms) + special.digamma(half) - np.log(half))
+        borrowed = min(2 * half, most)
+    assert found.borrowed == pytest.approx(borrowed)
+    together = [(borrowed * common + freedom * one) / (borrowed + freedom) for one in own]
+    expected = np.maximum(own, together)
+    assert found.variance[1:] == pytest.approx(expected)
+    errors = np.sqrt(expected / repetitions)
+    chances = stats.t.sf((table[0] - table[1:]).mean(axis=1) / errors, freedom + borrowed)
+    assert ties(table, 0.05)[1:] == list(chances > 0.05)
 
 
 def test_ties_of_differences_without_spread():
@@ -122,6 +145,39 @@ def test_the_true_best_is_tied_with_the_best(means, repetitions):
         ranking = rank(_results(_sweep(random, means, repetitions)), len(means))
         inside += int(np.argmax(means)) in ranking.tied
     assert inside >= 0.95 * 200
+
+
+@pytest.mark.parametrize("repetitions", [3, 5])
+@pytest.mark.parametrize(
+    "spread",
+    [[2.0, *[0.1] * 11], [0.1, *[2.0] * 11], np.geomspace(2.0, 0.05, 12), np.ones(12)],
+)
+def test_the_true_best_is_tied_if_permutations_differ_in_noise(spread, repetitions):
+    """The true best is ahead by nothing worth mentioning; the others have its mean."""
+    random = np.random.default_rng(8)
+    means = np.array([1e-9, *[0.0] * 11])
+    inside = 0
+    for _ in range(200):
+        noise = random.normal(size=(12, repetitions)) * np.asarray(spread)[:, None]
+        inside += 0 in rank(_results(means[:, None] + noise), 12).tied
+    assert inside >= 0.95 * 200
+
+
+@pytest.mark.parametrize(("repetitions", "most"), [(3, 1.7), (5, 1.4), (10, 1.2)])
+def test_the_tied_set_is_not_much_larger_than_that_of_one_who_knows_the_noise(repetitions, most):
+    """A z-test with the true variance and the same correction is the best that can be done."""
+    random = np.random.default_rng(3)
+    means = np.linspace(0, 2, 12)
+    ours = best_possible = 0
+    for _ in range(200):
+        table = _sweep(random, means, repetitions)
+        ranking = rank(_results(table), 12)
+        assert ranking.best is not None
+        behind = table[ranking.best.standing.permutation].mean() - table.mean(axis=1)
+        deviation = np.sqrt(2 * 0.5**2 / repetitions)  # of a difference of two means
+        best_possible += int((behind <= stats.norm.isf(0.05 / 11) * deviation).sum())
+        ours += len(ranking.tied)
+    assert ours <= most * best_possible
 
 
 def test_a_confirmation_is_unbiased_although_the_winners_own_mean_is_not():
@@ -151,13 +207,17 @@ def test_with_enough_repetitions_only_the_best_is_left():
     assert alone >= 49
 
 
+def _missing(values: np.ndarray, level: float) -> int | None:
+    return repetitions_missing(np.stack([values, np.zeros_like(values)]), level)
+
+
 @pytest.mark.parametrize(("difference", "repetitions"), [(1.0, 3), (0.5, 5), (0.2, 8)])
 @pytest.mark.parametrize("level", [0.05, 0.005])
 def test_missing_repetitions_give_the_test_its_power(difference, repetitions, level):
     """The noncentral t distribution gives it, if later differences are like the first."""
     noise = np.random.default_rng(5).normal(size=repetitions)
     values = difference + (noise - noise.mean()) / noise.std(ddof=1)
-    more = repetitions_missing(values, level)
+    more = _missing(values, level)
     assert more
     count = repetitions + more
 
@@ -169,12 +229,12 @@ def test_missing_repetitions_give_the_test_its_power(difference, repetitions, le
 
 
 def test_ties_that_more_repetitions_cannot_break():
-    assert repetitions_missing(np.array([0.5]), 0.05) is None
-    assert repetitions_missing(np.array([0.5, np.nan]), 0.05) is None
-    assert repetitions_missing(np.array([-1.0, 0.5]), 0.05) is None
-    assert repetitions_missing(np.array([0.5, 0.5]), 0.05) == 0
-    assert repetitions_missing(np.array([0.0, 0.0]), 0.05) is None
-    assert repetitions_missing(np.array([1.0, -0.9999]), 0.05) is None
+    assert _missing(np.array([0.5]), 0.05) is None
+    assert _missing(np.array([0.5, np.nan]), 0.05) is None
+    assert _missing(np.array([-1.0, 0.5]), 0.05) is None
+    assert _missing(np.array([0.5, 0.5]), 0.05) == 0
+    assert _missing(np.array([0.0, 0.0]), 0.05) is None
+    assert _missing(np.array([1.0, -0.9999]), 0.05) is None
 
 
 def test_a_ranking_counts_all_jobs_and_ranks_what_completed():
