@@ -16,7 +16,16 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from benchmarks import ablation, curves, environments, grid, overhead, scaling, training
+from benchmarks import (
+    ablation,
+    curves,
+    environments,
+    grid,
+    overhead,
+    report,
+    scaling,
+    training,
+)
 from benchmarks.measuring import ROOT, machine, versions
 from benchmarks.workloads import WORKLOADS
 
@@ -30,6 +39,7 @@ SECTIONS: dict[str, ModuleType] = {
     "ablation": ablation,
     "curves": curves,
     "scaling": scaling,
+    "report": report,
 }
 RUNS: dict[str, Callable[[int], dict[str, Any]]] = {
     **{name: partial(training.run, name) for name in WORKLOADS},
@@ -42,10 +52,21 @@ def markdown(results: dict[str, Any]) -> str:
     values = {name: results[name]["values"] for name in RUNS if name in results}
     parts = [training.table({name: values[name] for name in WORKLOADS if name in values})]
     parts += [module.table(values[name]) for name, module in SECTIONS.items() if name in values]
-    of = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
-    return "\n".join(
-        [*parts, f"{results['machine']['cpu']}, {results['machine']['cores']} cores; {of}.\n"]
-    )
+    return "\n".join([*parts, *_measured_with(results)])
+
+
+def _measured_with(results: dict[str, Any]) -> list[str]:
+    """Returns a line for each machine and set of versions, with the names of what it measured."""
+    names: dict[str, list[str]] = {}
+    for name in RUNS:
+        if name in results:
+            told = results[name] if "machine" in results[name] else results
+            of = ", ".join(f"{package} {version}" for package, version in told["versions"].items())
+            line = f"{told['machine']['cpu']}, {told['machine']['cores']} cores; {of}.\n"
+            names.setdefault(line, []).append(name)
+    if len(names) == 1:
+        return list(names)
+    return [f"{', '.join(measured)}: {line}" for line, measured in names.items()]
 
 
 def write(results: dict[str, Any]) -> None:
@@ -75,8 +96,7 @@ def main() -> None:
         measured = RUNS[name](arguments.rounds)
         day = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
         about = {"rounds": arguments.rounds, "command": command, "date": day}
-        results[name] = {"values": measured, **about}
-        results |= {"versions": versions(), "machine": machine()}
+        results[name] = {"values": measured, **about, "versions": versions(), "machine": machine()}
         write(results)
     print(markdown(results))
 
