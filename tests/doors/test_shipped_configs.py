@@ -46,4 +46,7 @@ def test_config(name, door, tmp_path):
 def test_tuning_file(name, door):
     outcome = door("train", ["-m", "--cfg=job", f"hydra.sweeper.tune={name}"])
     assert outcome.status == 0, outcome.err
-    assert len(list(yaml.safe_load_all(outcome.out))) == {"example": 48, "quick": 4}[name]
+    assert (
+        len(list(yaml.safe_load_all(outcome.out)))
+        == {"example": 48, "memory": 12, "quick": 4}[name]
+    )
