@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from neroRL.composition.checking import check, plain
 from neroRL.composition.overrides import override_key
 from neroRL.config import Config, as_mapping, ports_needed
+from neroRL.config.budget import without_budget
 from neroRL.devices import own_device
 from neroRL.environments import registry
 from neroRL.environments.unity.ports import leased_worker_ids
@@ -200,14 +201,17 @@ def _described(identity: Identity, config: Config) -> Description:
 def _own_checkpoint(identity: Identity, config: Config) -> Path | None:
     """Returns the last whole checkpoint of an interrupted job.
 
-    Checkpoints of another config are set aside; only a single training may continue with more
-    updates.
+    Checkpoints of another config are set aside. A training may continue with more updates; that of
+    a sweep only if its schedules are the same.
     """
     found = checkpoints.load_latest(identity.directory, CPU)
     if found is None:
         return None
     path, content = found
-    differing = checkpoints.differences(content["config"], as_mapping(config))
+    there, here = content["config"], as_mapping(config)
+    if identity.swept and there["trainer"]["updates"] < config.trainer.updates:
+        there, here = without_budget(there), without_budget(here)
+    differing = checkpoints.differences(there, here)
     problem = checkpoints.revision_problem(content)
     if problem is not None:
         differing["revision"] = f"it {problem}"

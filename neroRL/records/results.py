@@ -56,7 +56,8 @@ class JobResult:
     """The outcome of one job, or of a single training.
 
     Attributes:
-        permutation: number of the grid point; 0 for a single training.
+        permutation: number of the grid point; 0 for a single training. Negative if it is no part of
+            its sweep any more.
         repetition: from 0.
         seed: of the training.
         status: completed; failed with an error; diverged, the loss was not finite any more; or
@@ -193,7 +194,8 @@ def table_of(
 ) -> tuple[list[str], Iterator[list[Any]]]:
     """Returns the columns of the table of a sweep, and its rows, one for each job.
 
-    What environments tell besides reward, length and success has a column each, by name.
+    What environments tell besides reward, length and success has a column each, by name. A last
+    column, ``dropped``, marks jobs that are no part of the sweep any more, if there are any.
 
     Args:
         keys: the swept keys, a column each; ``seed`` has one anyway.
@@ -201,6 +203,7 @@ def table_of(
     """
     keys = [key for key in keys if key not in _BEFORE]
     others = sorted({name for result in results for name in result.statistics})
+    marks = ["dropped"] if any(result.permutation < 0 for result in results) else []
 
     def row(result: JobResult) -> list[Any]:
         return [
@@ -209,9 +212,10 @@ def table_of(
             *(getattr(result, name) for name in _MEASURED),
             *(result.statistics.get(name) for name in others),
             *(getattr(result, name) for name in _AFTER),
+            *(result.permutation < 0 for _ in marks),
         ]
 
-    return [*_BEFORE, *keys, *_MEASURED, *others, *_AFTER], map(row, results)
+    return [*_BEFORE, *keys, *_MEASURED, *others, *_AFTER, *marks], map(row, results)
 
 
 def _finite(value: Any) -> Any:

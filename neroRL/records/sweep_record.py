@@ -44,6 +44,10 @@ class SweepRecord:
         hardware: of the machine that ran the sweep last; empty in the records of older versions.
         confirm: how many of the best permutations the last command confirms.
         confirm_repetitions: how often it trains each of them again.
+        space: how the axes make the search space, if it is more than their product: ``grids``,
+            ``design`` and ``sample``.
+        dropped: the swept values of permutations that were trained and are no part of the sweep any
+            more, by their numbers -1, -2, ….
     """
 
     base: Mapping[str, Any]
@@ -61,6 +65,8 @@ class SweepRecord:
     hardware: Mapping[str, str] = field(default_factory=dict)
     confirm: int = 0
     confirm_repetitions: int = 0
+    space: Mapping[str, Any] = field(default_factory=dict)
+    dropped: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def seeds(self) -> str:
@@ -87,6 +93,8 @@ class SweepRecord:
             "confirm": self.confirm,
             "confirm_repetitions": self.confirm_repetitions,
             "axes": [{"key": key, "choices": list(choices)} for key, choices in self.axes.items()],
+            **({"space": dict(self.space)} if self.space else {}),
+            **({"dropped": dict(self.dropped)} if self.dropped else {}),
             "conditional_overrides": list(self.conditional),
             "base_config": dict(self.base),
             "versions": dict(self.versions),

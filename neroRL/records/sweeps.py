@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neroRL.errors import OutputError, RecordError
 from neroRL.files import numbered_directories
 from neroRL.records.other_sweeps import OtherSweep, read_other_sweep
-from neroRL.records.results import JobResult, load_result
+from neroRL.records.results import JobResult, load_result, read_result
 from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, read_record
 
 # Exists while the permutations of a sweep are renumbered.
 RENUMBERING_FILE = ".extension.json"
 CONFIRMATION = "confirmation"
+# Holds the permutations that were trained and are no part of the sweep any more.
+DROPPED = "dropped"
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class RecordedSweep:
         results: of the jobs that ended, by repetition, then in the order of the grid.
         damaged: a message for each result that cannot be read or is in the wrong directory;
             ``results`` leaves these out.
+        dropped: results of permutations that are no part of the sweep any more.
         confirmation: of the best permutations, on other seeds; None if there is none.
         sweeper: the other sweeper of Hydra that ran it; empty for neroRL's own. How many jobs that
             one will have is not known: ``record`` counts those that have begun.
@@ -38,6 +41,7 @@ class RecordedSweep:
     results: list[JobResult]
     damaged: list[str]
     confirmation: RecordedSweep | None = None
+    dropped: Sequence[JobResult] = ()
     sweeper: str = ""
     has_ended: bool = False
 
@@ -110,7 +114,9 @@ def read_sweep(directory: Path | str) -> RecordedSweep:
     results, damaged = _results(jobs, record)
     below = confirmation_of(directory)
     confirmation = read_sweep(below) if (below / RECORD_FILE).is_file() else None
-    return RecordedSweep(directory, record, results, damaged, confirmation)
+    return RecordedSweep(
+        directory, record, results, damaged, confirmation, dropped_results(directory)
+    )
 
 
 def _of_other_sweeper(directory: Path, other: OtherSweep) -> RecordedSweep:
@@ -155,6 +161,19 @@ def _results(
     return results, damaged
 
 
+def directory_of(permutation: int) -> str:
+    """Returns the directory of a permutation, relative to its sweep's; dropped ones are below 0."""
+    return str(permutation) if permutation >= 0 else f"{DROPPED}/{-permutation}"
+
+
+def dropped_results(directory: Path) -> list[JobResult]:
+    """Returns the results of the permutations that are no part of a sweep any more."""
+    below = directory / DROPPED
+    found = jobs_in(below) if below.is_dir() else []
+    results = (read_result(below / f"{number}/{repetition}") for number, repetition in found)
+    return [result for result in results if result is not None]
+
+
 def confirmation_of(sweep: Path) -> Path:
     """Returns the directory of a sweep's confirmation, which holds what a sweep's does."""
     return sweep / CONFIRMATION
@@ -163,6 +182,12 @@ def confirmation_of(sweep: Path) -> Path:
 def permutations_with_jobs(directory: Path) -> list[int]:
     """Returns the numbers of the permutations that have a directory, ascending."""
     return sorted(numbered_directories(directory)) if directory.is_dir() else []
+
+
+def repetitions_of(directory: Path, permutation: int) -> list[int]:
+    """Returns the numbers of the repetitions of a permutation that have a directory, ascending."""
+    place = directory / str(permutation)
+    return sorted(numbered_directories(place)) if place.is_dir() else []
 
 
 def jobs_in(directory: Path) -> list[tuple[int, int]]:

@@ -15,14 +15,15 @@ from omegaconf import DictConfig
 from neroRL.composition.checking import COMMAND_LINE, plain
 from neroRL.composition.completion import complete
 from neroRL.composition.overrides import override_key, value_text
-from neroRL.composition.paths import find_tuning_file
 from neroRL.composition.sweeps import KeySweep
-from neroRL.config.documents import Document, read_document
+from neroRL.config.documents import Document
 from neroRL.errors import ConfigError, Problem
-from neroRL.sweep.grid import Axis, Choice
+from neroRL.records.sweep_record import SweepRecord
 from neroRL.sweep.jobs import SEED
+from neroRL.sweep.known_keys import KnownKeys
 from neroRL.sweep.places import decides, paths_and_values
-from neroRL.sweep.search_space import HYPERPARAMETERS, KnownKeys, deciding_entries, read_axes
+from neroRL.sweep.points import Axis, Choice, Exclusion, Permutation, Product
+from neroRL.sweep.search_space import deciding_entries, read
 
 Compose = Callable[[Sequence[str]], DictConfig]
 
@@ -39,19 +40,28 @@ def of_command_line(sweeps: Iterable[KeySweep]) -> list[Axis]:
     ]
 
 
-def with_numbered_seeds(axes: Iterable[Axis]) -> list[Axis]:
+def with_numbered_seeds(products: Iterable[Product]) -> list[Product]:
     """Numbers the seeds that are to be drawn: the first is -1, the second -2, and so on.
 
     Each ``-1`` in a list of seeds asks for its own seed.
     """
+    numbers = itertools.count(1)
+    numbered: dict[int, Axis] = {}  # an axis that several grids share has the same seeds in all
+
+    def of(axis: Axis) -> Axis:
+        if axis.key != SEED:
+            return axis
+        if id(axis) not in numbered:
+            numbered[id(axis)] = replace(axis, choices=_numbered(axis.choices, numbers))
+        return numbered[id(axis)]
+
     return [
-        replace(axis, choices=_numbered(axis.choices)) if axis.key == SEED else axis
-        for axis in axes
+        replace(product, dimensions=tuple(tuple(map(of, one)) for one in product.dimensions))
+        for product in products
     ]
 
 
-def _numbered(choices: Iterable[Choice]) -> tuple[Choice, ...]:
-    numbers = itertools.count(1)
+def _numbered(choices: Iterable[Choice], numbers: Iterator[int]) -> tuple[Choice, ...]:
     found = []
     for choice in choices:
         if type(choice.value) is int and choice.value < 0:
@@ -110,22 +120,28 @@ def _reaches(value: Any, keys: Sequence[str]) -> bool:
     return value is not None
 
 
-def of_file(
-    name: str, fixed: Sequence[str], others: Sequence[Axis], loader: ConfigLoader, compose: Compose
-) -> list[Axis]:
-    """Returns the axes of a tuning file, read against a config that has the chosen groups.
+def written(
+    documents: Sequence[Document],
+    fixed: Sequence[str],
+    others: Sequence[Axis],
+    loader: ConfigLoader,
+    compose: Compose,
+) -> list[Product]:
+    """Reads search spaces against a config that has the chosen groups.
 
     Args:
-        name: path of the tuning file, or the name of a shipped one.
+        documents: the tuning file, and what the sweeper's options add to it.
         fixed: shared overrides that decide which other keys exist.
-        others: axes of the command line.
+        others: axes of the command line, which come last in every grid.
         loader: knows the config groups.
         compose: composes a config from overrides.
 
+    Returns:
+        The grids, whose union is the search space.
+
     Raises:
-        ConfigError: everything that is wrong with the file.
+        ConfigError: everything that is wrong with a file.
     """
-    document = read_document(find_tuning_file(name))
     groups = config_groups(loader)
     known = KnownKeys(composed_values(compose, fixed), groups)
     brought: dict[str, Any] = {}
@@ -133,9 +149,15 @@ def of_file(
         if decides(axis.key, [choice.value for choice in axis.choices], groups):
             for choice in axis.choices:
                 brought |= _brought(compose, [*fixed, choice.override])
-    for path, choices in deciding_entries(document, known):
-        brought |= _brought_by_entry(document, path, choices, groups, fixed, compose)
-    return read_axes(document, replace(known, further=brought))
+    for document in documents:
+        for path, choices, where in deciding_entries(document, known):
+            brought |= _brought_by_entry(path, choices, where, groups, fixed, compose)
+    known = replace(known, further=brought)
+    products = [Product()]
+    for document in documents:
+        found = read(document, known).products()
+        products = [one + further for one in products for further in found]
+    return [one + Product(tuple((axis,) for axis in others)) for one in products]
 
 
 def config_groups(loader: ConfigLoader) -> dict[str, list[str]]:
@@ -149,17 +171,29 @@ def telling(loader: ConfigLoader, key: str) -> frozenset[str]:
     return found
 
 
-def of_record(recorded: Mapping[str, Sequence[Any]], groups: Collection[str]) -> list[Axis]:
-    """Returns the axes of a sweep that was recorded, by key, with their choices."""
+def permutation_of(number: int, values: Mapping[str, Any], groups: Collection[str]) -> Permutation:
+    """Returns a permutation with some values of swept keys."""
+    return Permutation(number, tuple(_choice(key, value, groups) for key, value in values.items()))
+
+
+def _choice(key: str, value: Any, groups: Collection[str]) -> Choice:
+    return Choice(key, value, f"{key}={value if key in groups else value_text(value)}")
+
+
+def of_record(record: SweepRecord, groups: Collection[str]) -> list[Product]:
+    """Returns the grids of a sweep that was recorded."""
+
+    def axis(key: str, values: Iterable[Any]) -> Axis:
+        return Axis(key, tuple(_choice(key, value, groups) for value in values))
+
+    if "grids" not in record.space:
+        return [Product(tuple((axis(*one),) for one in record.axes.items()))]
     return [
-        Axis(
-            key,
-            tuple(
-                Choice(key, value, f"{key}={value if key in groups else value_text(value)}")
-                for value in values
-            ),
+        Product(
+            tuple(tuple(axis(*one) for one in tied.items()) for tied in grid["axes"]),
+            tuple(Exclusion(values) for values in grid["exclude"]),
         )
-        for key, values in recorded.items()
+        for grid in record.space["grids"]
     ]
 
 
@@ -177,9 +211,9 @@ def _brought(compose: Compose, overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _brought_by_entry(
-    document: Document,
     path: str,
     choices: Sequence[Any],
+    where: str,
     groups: Mapping[str, Sequence[str]],
     fixed: Sequence[str],
     compose: Compose,
@@ -192,7 +226,7 @@ def _brought_by_entry(
     brought: dict[str, Any] = {}
     if path not in groups:
         for choice in choices:
-            with contextlib.suppress(ValueError):  # read_axes reports the problem
+            with contextlib.suppress(ValueError):  # reading the entry reports the problem
                 brought |= _brought(compose, [*fixed, f"{path}={value_text(choice)}"])
         return brought
     known = [choice for choice in choices if choice in groups[path]]
@@ -202,7 +236,6 @@ def _brought_by_entry(
                 paths_and_values(composed_values(compose, [*fixed, f"{path}={choice}"]))
             )
         except ConfigCompositionException as error:
-            where = document.where((HYPERPARAMETERS, path))
             message = f"cannot be chosen for this base config: {str(error).splitlines()[0]}"
             raise ConfigError([Problem(path, message, where)]) from None
     return brought

@@ -18,7 +18,7 @@ from neroRL.sweep.plan import SweepPlan
 
 def describe(plan: SweepPlan, record: SweepRecord, results: Iterable[JobResult]) -> None:
     """Writes the columns of TensorBoard's table of the sweep, as far as results show them."""
-    swept = {axis.key: axis.choices for axis in plan.grid.axes}.get("evaluation.evaluate", ())
+    swept = {axis.key: axis.choices for axis in plan.space.axes}.get("evaluation.evaluate", ())
     evaluates = any(choice.value for choice in swept) or plan.base["evaluation"]["evaluate"]
     success = any(result.success_mean is not None for result in results)
     metrics = metric_tags(evaluates=bool(evaluates), tells_success=success)
@@ -30,7 +30,7 @@ def conclude(plan: SweepPlan, jobs: JobPlan, results: Sequence[JobResult]) -> Ra
     ranking = rank(results, len(jobs.valid))
     retries = plan.options.retry_failed
     print_summary(results, ranking, str(plan.directory), sys.stdout, retries=retries)
-    written = write_files(plan.directory, ranking, jobs.grid.keys, results)
+    written = write_files(plan.directory, ranking, jobs.space.keys, results)
     print_written(written, sys.stdout)
     if written.warning:
         print(f"warning: {written.warning}", file=sys.stderr)

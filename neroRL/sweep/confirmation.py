@@ -49,7 +49,7 @@ def check(plan: SweepPlan) -> None:
     if not options.confirm:
         return
     key, problem = "hydra.sweeper.confirm", None
-    if SEED in plan.grid.keys:
+    if SEED in plan.space.keys:
         problem = "seed is swept; a confirmation trains every permutation on seeds of its own"
     elif options.num_repetitions > SEEDS_APART:
         problem = f"seeds of {options.num_repetitions:,} repetitions leave no others"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from neroRL.config.budget import shorter
 from neroRL.records.results import FAILED, FORMAT, JobResult, fingerprint, read_result
+from neroRL.records.sweeps import repetitions_of
+from neroRL.reporting.tensorboard import EVENT_FILES
 from neroRL.sweep.jobs import SEED, JobPlan
 from neroRL.sweep.plan import SweepPlan
 
@@ -18,11 +23,13 @@ class Standing:
         finished: the results of the finished jobs, by number.
         pending: numbers of the jobs to run, ascending.
         others: number of pending jobs that have a result of another config or version.
+        longer: number of pending jobs that finished with fewer updates.
     """
 
     finished: dict[int, JobResult] = field(default_factory=dict)
     pending: list[int] = field(default_factory=list)
     others: int = 0
+    longer: int = 0
 
     @property
     def total(self) -> int:
@@ -42,7 +49,8 @@ def standing(plan: SweepPlan, jobs: JobPlan, directory: Path, asked: int) -> Sta
     found = Standing()
     for number in range(len(jobs)):
         result = read_result(directory / jobs.directory(number))
-        if number >= asked:
+        permutation = jobs.valid[number % len(jobs.valid)]
+        if number >= asked or not plan.is_asked_for(permutation):
             if result is not None:
                 found.finished[number] = result
         elif result is None or (result.status == FAILED and plan.options.retry_failed):
@@ -50,13 +58,47 @@ def standing(plan: SweepPlan, jobs: JobPlan, directory: Path, asked: int) -> Sta
         elif result.status == FAILED or _is_of(plan, jobs, number, result):
             found.finished[number] = result
         else:
-            found.others += 1
+            is_shorter = _is_shorter(plan, jobs, number, result)
+            found.longer += is_shorter
+            found.others += not is_shorter
             found.pending.append(number)
     return found
 
 
+def keep_beside(sweep: Path, permutations: Iterable[int]) -> None:
+    """Moves the jobs of permutations out of the way, so that they train again.
+
+    Their event files get names that TensorBoard does not read.
+
+    Args:
+        sweep: its directory.
+        permutations: to train again.
+    """
+    for permutation in permutations:
+        for repetition in repetitions_of(sweep, permutation):
+            job = sweep / f"{permutation}/{repetition}"
+            number = 1
+            while (aside := job.with_name(f"{job.name}.before-{number}")).exists():
+                number += 1
+            job.rename(aside)
+            for path in aside.rglob(EVENT_FILES):
+                path.rename(path.with_name(path.name.replace("tfevents", "events-before")))
+
+
 def _is_of(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) -> bool:
     """Returns whether a result belongs to the config that the job has now."""
+    return result.format == FORMAT and result.fingerprint == fingerprint(
+        _config(plan, jobs, number)
+    )
+
+
+def _is_shorter(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) -> bool:
+    """Returns whether a result belongs to the same training with fewer updates."""
+    config = _config(plan, jobs, number)
+    marks = [fingerprint(one) for one in shorter(config, result.updates)]
+    return result.format == FORMAT and result.fingerprint in marks
+
+
+def _config(plan: SweepPlan, jobs: JobPlan, number: int) -> dict[str, Any]:
     permutation, seed = jobs.point(number)
-    config = {**plan.config_of(permutation), SEED: seed}
-    return result.format == FORMAT and result.fingerprint == fingerprint(config)
+    return {**plan.config_of(permutation), SEED: seed}

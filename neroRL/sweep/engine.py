@@ -17,13 +17,13 @@ from neroRL.locks import held
 from neroRL.records.exits import Exit
 from neroRL.records.results import FAILED, JobResult
 from neroRL.records.sweep_record import SweepRecord, read_record
-from neroRL.records.sweeps import confirmation_of
+from neroRL.records.sweeps import confirmation_of, dropped_results
 from neroRL.reporting.progress import make_display
 from neroRL.reporting.ranking import Ranking, rank
 from neroRL.reporting.summary import print_confirmation
-from neroRL.sweep import confirmation, extension, ledger, writing
+from neroRL.sweep import changing, confirmation, extension, ledger, writing
 from neroRL.sweep.conclusion import conclude, describe
-from neroRL.sweep.continuing import Standing, standing
+from neroRL.sweep.continuing import Standing, keep_beside, standing
 from neroRL.sweep.dispatch import Dispatch, Runner
 from neroRL.sweep.jobs import JobPlan
 from neroRL.sweep.launching import LauncherRunner
@@ -75,9 +75,9 @@ class Sweep:
             self._train(launcher, task)
         elif self._options.dry_run != "no":
             resolve = self._options.dry_run == "resolved"
-            writing.print_configs(plan.jobs(), plan.compose, resolve=resolve)
+            writing.print_configs(plan.jobs(), plan.ground.compose, resolve=resolve)
         else:
-            count = writing.generate(plan.jobs(), plan.compose, self._directory)
+            count = writing.generate(plan.jobs(), plan.ground.compose, self._directory)
             print(f"{count} configs in {self._directory / writing.CONFIGS}")
 
     def _train(self, launcher: Launcher, task: TaskFunction) -> None:
@@ -90,34 +90,46 @@ class Sweep:
                     extension.finish(place)
         earlier = read_record(self._directory)
         record = ledger.record_of(self._plan, earlier)
-        numbers: dict[int, int] = {}
-        if earlier is not None and self._options.extend:
-            there = replace(earlier, axes=record.axes)
-            ledger.refuse_other_sweep(self._directory, there, record)
-            numbers = self._plan.new_numbers(earlier)
-        elif earlier is not None:
-            ledger.refuse_other_sweep(self._directory, earlier, record)
+        moves = self._moves(earlier, record)
+        if moves:
+            dropped = {move.new: move.values for move in moves if move.new < 0}
+            record = replace(record, dropped=dropped)
         jobs = self._plan.jobs_of(record)
         make_directory(self._directory)
         with held(self._directory, "sweep"):
             remove_leftovers(self._directory)
-            if earlier is not None and numbers and earlier.axes != record.axes:
-                grid = self._plan.grid
-                values = {number: jobs.values(grid[number]) for number in numbers.values()}
+            if earlier is not None and moves and not ledger.is_same_space(earlier, record):
                 # The sweep itself comes last: until then, the next run begins this anew.
                 confirmed = read_record(self._confirmation)
-                if confirmed is not None and confirmed.axes != record.axes:
+                if confirmed is not None and not ledger.is_same_space(confirmed, record):
                     after = confirmation.extended(confirmed, record)
-                    extension.renumber(self._confirmation, numbers, values, after)
-                extension.renumber(self._directory, numbers, values, record)
+                    extension.renumber(self._confirmation, moves, after)
+                extension.renumber(self._directory, moves, record)
             record.write(self._directory)
             OmegaConf.save(self._config, self._directory / "multirun.yaml")
+            if self._options.rerun:
+                keep_beside(self._directory, self._options.only or ())
             self._run_jobs(jobs, record, launcher, task)
+
+    def _moves(self, earlier: SweepRecord | None, record: SweepRecord) -> list[extension.Move]:
+        """Returns the new places of what was trained, if the sweep changes.
+
+        Raises:
+            OutputError: it is another sweep, or cannot be changed this way.
+        """
+        if earlier is None:
+            return []
+        extend, longer = self._options.extend, ledger.is_longer(earlier, record)
+        ledger.refuse_other_sweep(self._directory, earlier, record, extend=extend)
+        if not extend or (ledger.is_same_space(earlier, record) and not longer):
+            return []
+        return changing.moves(self._plan, earlier, record, longer=longer)
 
     def _run_jobs(
         self, jobs: JobPlan, record: SweepRecord, launcher: Launcher, task: TaskFunction
     ) -> None:
-        found = standing(self._plan, jobs, self._directory, len(self._plan.jobs()))
+        laps = self._options.num_repetitions
+        found = standing(self._plan, jobs, self._directory, len(jobs.valid) * laps)
         describe(self._plan, record, found.finished.values())
         if found.others:
             print(
@@ -125,10 +137,19 @@ class Sweep:
                 "these run again",
                 file=sys.stderr,
             )
+        if found.longer:
+            updates = self._plan.base["trainer"]["updates"]
+            print(f"{found.longer} jobs train on, to {updates} updates", file=sys.stderr)
         results = self._results(jobs, found, self._directory, launcher, task)
         describe(self._plan, record, results)
         ranking = conclude(self._plan, jobs, results)
-        if self._options.confirm and len(results) == found.total and ranking.best is not None:
+        whole = self._options.only is None
+        if (
+            self._options.confirm
+            and whole
+            and len(results) == found.total
+            and ranking.best is not None
+        ):
             results += self._confirm(ranking, record, launcher, task)
         if any(result.status == FAILED for result in results):
             raise SystemExit(Exit.FAILED)
@@ -160,7 +181,13 @@ class Sweep:
             print(f"{len(found.finished)} of {found.total} jobs are done already", file=sys.stderr)
         display = make_display(sys.stderr)
         monitor = Monitor(
-            directory, jobs.grid.keys, found.total, len(jobs.valid), found.finished, display
+            directory,
+            jobs.space.keys,
+            found.total,
+            len(jobs.valid),
+            found.finished,
+            display,
+            dropped_results(directory),
         )
         monitor.start()
         try:

@@ -1,316 +1,276 @@
-"""The grid: all permutations of the axes' choices, addressed by number and never held as a whole.
+"""A grid: the permutations of a product of axes, addressed by number and never held as a whole.
 
-Usually the grid is the product of its axes. But some keys do not apply beside some choices of other
+Usually a grid is the product of its axes. But some keys do not apply beside some choices of other
 axes: a policy without memory has no ``hidden_state_size`` of a recurrence. Permutations that would
-differ only in such a key are one permutation.
+differ only in such a key are one permutation. Others are excluded.
 """
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from neroRL.errors import Problem
+from neroRL.sweep.diagram import Box, Case, Diagram
+from neroRL.sweep.points import Axis, Choice, Exclusion, Permutation, Places, Tied
+
+_Digits = tuple[int, ...]
+_Keys = frozenset[str]
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One choice of an axis.
+class _Rule:
+    """Leaves permutations out, or spares them from another rule.
 
     Attributes:
-        key: of the axis.
-        value: as written.
-        override: the Hydra override that sets it, ``key=value``.
-        where: ``FILE:LINE`` of the choice.
+        box: the choices of these permutations.
+        keys: must apply to them.
+        whole: whether no other swept key may apply to them.
+        unless: indices of the rules that spare permutations from this one; None if this rule only
+            spares others.
     """
 
-    key: str
-    value: Any
-    override: str
-    where: str = ""
+    box: Box
+    keys: _Keys
+    whole: bool = False
+    unless: frozenset[int] | None = frozenset()
+
+    def concerns(self, applying: _Keys) -> bool:
+        """Returns whether permutations to which some keys apply can be among these."""
+        return self.keys == applying if self.whole else self.keys <= applying
 
 
-@dataclass(frozen=True)
-class Axis:
-    """A swept key and its choices.
-
-    Attributes:
-        key: the dotted path, or the name of a config group.
-        choices: in the order of the file, repeated ones included.
-        where: ``FILE:LINE`` of the key, or "command line".
-        label: the name of the key in messages, e.g. ``beta_schedule.initial``.
-    """
-
-    key: str
-    choices: tuple[Choice, ...]
-    where: str = ""
-    label: str = ""
-
-    @property
-    def name(self) -> str:
-        """The name of the key in messages."""
-        return self.label or self.key
-
-    def repeated(self) -> list[Choice]:
-        """Returns each choice that is listed more than once."""
-        counts = Counter(choice.override for choice in self.choices)
-        first = {choice.override: choice for choice in reversed(self.choices)}
-        return [first[text] for text, count in counts.items() if count > 1]
-
-    def without_repeats(self) -> Axis:
-        """Returns this axis without its repeated choices."""
-        unique = {choice.override: choice for choice in reversed(self.choices)}
-        kept = tuple(choice for choice in self.choices if unique[choice.override] is choice)
-        return replace(self, choices=kept)
-
-
-@dataclass(frozen=True)
-class Permutation:
-    """One point of the grid.
-
-    Attributes:
-        number: from 0, without gaps.
-        choices: one of each axis that applies, in the order of the axes.
-    """
-
-    number: int
-    choices: tuple[Choice, ...]
-
-    @property
-    def overrides(self) -> list[str]:
-        """The overrides of this permutation."""
-        return [choice.override for choice in self.choices]
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """The swept keys that apply, and their values."""
-        return {choice.key: choice.value for choice in self.choices}
-
-
-@dataclass(frozen=True)
-class Places:
-    """The keys that do not apply beside some choices.
-
-    Attributes:
-        deciding: keys of the axes that decide which other keys exist, in grid order.
-        absent: maps the overrides of their choices, in that order, to the keys that do not apply;
-            combinations beside which all keys apply are left out.
-    """
-
-    deciding: tuple[str, ...] = ()
-    absent: Mapping[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
-
-    def absent_in(self, permutation: Permutation) -> frozenset[str]:
-        """Returns the keys that do not apply in a permutation."""
-        return self.absent.get(self.decided(permutation), frozenset())
-
-    def decided(self, permutation: Permutation) -> tuple[str, ...]:
-        """Returns the overrides of a permutation's deciding choices."""
-        return tuple(c.override for c in permutation.choices if c.key in self.deciding)
-
-
-# Combinations of deciding choices that the first choices of a permutation still allow.
-_Open = frozenset[tuple[int, ...]]
-
-
-@dataclass(frozen=True)
-class _Node:
-    """All permutations that share their choices of the first axes.
-
-    Attributes:
-        starts: for each choice of the next axis, the number of permutations before its first one;
-            then the number of all.
-        below: the node after each choice.
-        absent: of a leaf, the indices of the axes that do not apply.
-    """
-
-    starts: Sequence[int]
-    below: Sequence[_Node | None] = ()
-    absent: frozenset[int] = frozenset()
-
-    @property
-    def count(self) -> int:
-        return self.starts[-1]
-
-
-class Grid(Sequence[Permutation]):
-    """All permutations; the last axis varies fastest.
+class Grid:
+    """All permutations of a product; the last axis varies fastest.
 
     Args:
-        axes: each with at least one choice. Without axes the grid has one permutation.
+        axes: each with at least one choice; a tuple of axes changes together. Without axes the
+            grid has one permutation.
         places: the keys that do not apply beside some choices.
+        exclude: parts of the product that are left out.
+        earlier: grids whose permutations are left out, too.
 
     Example:
+        >>> from neroRL.sweep.points import Choice
         >>> def axis(key, *values):
         ...     return Axis(key, tuple(Choice(key, v, f"{key}={v}") for v in values))
         >>> grid = Grid([axis("gamma", 0.9, 0.99), axis("epochs", 2, 3, 4)])
-        >>> len(grid), grid[4].overrides
+        >>> grid.size, grid.permutation(4).overrides
         (6, ['gamma=0.99', 'epochs=3'])
         >>> places = Places(("memory",), {("memory=none",): frozenset({"size"})})
         >>> grid = Grid([axis("memory", "none", "gru"), axis("size", 64, 128)], places)
-        >>> [permutation.values for permutation in grid]
+        >>> [grid.permutation(number).values for number in range(grid.size)]
         [{'memory': 'none'}, {'memory': 'gru', 'size': 64}, {'memory': 'gru', 'size': 128}]
+        >>> tied, epochs = (axis("workers", 8, 16), axis("batches", 4, 8)), axis("epochs", 2, 3)
+        >>> grid = Grid([tied, epochs], exclude=[Exclusion({"workers": [8], "epochs": [3]})])
+        >>> [list(grid.permutation(number).values.values()) for number in range(grid.size)]
+        [[8, 4, 2], [16, 8, 2], [16, 8, 3]]
     """
 
-    def __init__(self, axes: Sequence[Axis], places: Places | None = None) -> None:
-        self.axes = tuple(axes)
+    def __init__(
+        self,
+        axes: Sequence[Axis | Tied],
+        places: Places | None = None,
+        exclude: Iterable[Exclusion] = (),
+        earlier: Sequence[Grid] = (),
+    ) -> None:
+        self.dimensions = tuple((one,) if isinstance(one, Axis) else one for one in axes)
+        self.axes = tuple(axis for dimension in self.dimensions for axis in dimension)
+        self.keys = [axis.key for axis in self.axes]
         self.places = places or Places()
-        keys = self.keys
-        self._deciding = [i for i, key in enumerate(keys) if key in self.places.deciding]
-        self._absent: dict[tuple[int, ...], frozenset[int]] = {}
-        for digits in itertools.product(*(range(len(axes[i].choices)) for i in self._deciding)):
-            overrides = tuple(
-                axes[i].choices[digit].override
-                for i, digit in zip(self._deciding, digits, strict=True)
-            )
-            gone = self.places.absent.get(overrides, frozenset())
-            self._absent[digits] = frozenset(i for i, key in enumerate(keys) if key in gone)
-        self._nodes: dict[tuple[int, _Open], _Node] = {}
-        self._root = self._node(0, frozenset(self._absent))
-
-    def __len__(self) -> int:
-        return self.size
+        self.exclude = tuple(exclude)
+        self._deciding = [
+            index
+            for index, dimension in enumerate(self.dimensions)
+            if any(axis.key in self.places.deciding for axis in dimension)
+        ]
+        self._cases = [case for case in self._combinations() if self._is_first(*case)]
+        self._rules = [_Rule(self._box(one.values), frozenset(one.values)) for one in self.exclude]
+        for grid in earlier:
+            self._leave_out(grid)
+        cases = []
+        for digits, absent in self._cases:
+            applying = frozenset(self.keys) - absent
+            concerning = (i for i, rule in enumerate(self._rules) if rule.concerns(applying))
+            cases.append(Case(self._allowed(digits, absent), frozenset(concerning)))
+        boxes = [rule.box for rule in self._rules]
+        self._diagram = Diagram(cases, boxes, self._is_left_out)
 
     @property
     def size(self) -> int:
         """The number of permutations, which may exceed the limit of ``len``."""
-        return self._root.count
+        return self._diagram.size
 
     @property
     def product(self) -> int:
-        """The number of permutations if every key applied everywhere."""
-        return math.prod(len(axis.choices) for axis in self.axes)
+        """The number of permutations if every key applied everywhere and none were left out."""
+        return math.prod(len(dimension[0].choices) for dimension in self.dimensions)
 
-    def __getitem__(self, number: Any) -> Any:
-        if isinstance(number, slice):
-            return [self[i] for i in range(*number.indices(len(self)))]
-        digits, absent = self._find(number)
-        choices = tuple(
-            axis.choices[digit]
-            for index, (axis, digit) in enumerate(zip(self.axes, digits, strict=True))
-            if index not in absent
-        )
-        return Permutation(number, choices)
+    def permutation(self, number: int) -> Permutation:
+        """Returns a permutation by its number.
 
-    def digits(self, number: int) -> tuple[int, ...]:
-        """Returns the index of a permutation's choice on each axis; 0 where it does not apply."""
-        return self._find(number)[0]
+        Raises:
+            IndexError: there is none with this number.
+        """
+        digits, case = self._diagram.point(number)
+        return self._permutation(number, digits, case)
 
-    def number(self, digits: Sequence[int]) -> int:
-        """Returns a permutation's number; the digit of an axis that does not apply is ignored."""
-        decided = tuple(digits[i] for i in self._deciding)
-        absent = self._absent[decided]
-        number, node = 0, self._root
-        for index, digit in enumerate(digits):
-            digit = 0 if index in absent else digit
-            number += node.starts[digit]
-            below = node.below[digit]
-            assert below is not None
-            node = below
-        return number
+    def matching(self, values: Mapping[str, Any]) -> Iterator[int]:
+        """Yields the numbers of the permutations that agree with values of swept keys.
 
-    def __iter__(self) -> Iterator[Permutation]:
-        return (self[number] for number in range(self.size))
+        Args:
+            values: by swept key; those of keys that do not apply to a permutation do not matter.
+        """
+        conditional = frozenset[str]().union(*(absent for _, absent in self._cases))
 
-    @property
-    def keys(self) -> list[str]:
-        """The swept keys, in grid order."""
-        return [axis.key for axis in self.axes]
+        def agrees(choice: Choice) -> bool:
+            return choice.key not in values or choice.is_of(values[choice.key])
 
-    def repeats(self) -> int:
-        """Counts the permutations that equal an earlier one."""
-        return self.size - self.without_repeats().size
+        def may(index: int, digit: int) -> bool:
+            taken = (axis.choices[digit] for axis in self.dimensions[index])
+            return all(choice.key in conditional or agrees(choice) for choice in taken)
 
-    def repeat_notices(self) -> list[Problem]:
-        """Warns of choices that are listed more than once."""
-        notices = []
-        for axis in self.axes:
-            for choice in axis.repeated():
-                count = sum(other.override == choice.override for other in axis.choices)
-                times = "twice" if count == 2 else f"{count} times"
-                notices.append(
-                    Problem(
-                        "",
-                        f"{axis.name} lists {choice.value} {times}: {self.repeats()} "
-                        f"of {self.size} permutations repeat another; drop them with "
-                        "hydra.sweeper.duplicates=drop",
-                        axis.where,
-                    )
+        for number, digits, case in self._diagram.within(may):
+            if all(map(agrees, self._permutation(number, digits, case).choices)):
+                yield number
+
+    def without_repeats(self, earlier: Sequence[Grid] = ()) -> Grid:
+        """Returns the grid of distinct permutations.
+
+        Args:
+            earlier: grids whose permutations are left out.
+        """
+        distinct = []
+        for dimension in self.dimensions:
+            first: dict[tuple[str, ...], int] = {}
+            for digit in range(len(dimension[0].choices)):
+                first.setdefault(_texts(dimension, digit), digit)
+            distinct.append(
+                tuple(
+                    replace(axis, choices=tuple(axis.choices[i] for i in first.values()))
+                    for axis in dimension
                 )
-        return notices
+            )
+        return Grid(distinct, self.places, self.exclude, earlier)
 
-    def place_notices(self) -> list[Problem]:
-        """Warns of swept keys that do not apply beside some choices."""
-        notices = []
-        for index, axis in enumerate(self.axes):
-            beside = self._beside(index)
-            if beside:
-                message = (
-                    f"{axis.name} has no place beside {' or '.join(beside)} and is not set there; "
-                    f"the grid has {self.size:,} permutations instead of {self.product:,}"
-                )
-                notices.append(Problem("", message, axis.where))
-        return notices
-
-    def without_repeats(self) -> Grid:
-        """Returns the grid of distinct permutations."""
-        return Grid([axis.without_repeats() for axis in self.axes], self.places)
-
-    def _beside(self, index: int) -> list[str]:
-        """Returns the choices, or combinations of choices, beside which an axis does not apply."""
-        gone = {digits for digits, absent in self._absent.items() if index in absent}
+    def beside(self, key: str) -> list[str]:
+        """Returns the choices, or combinations of choices, beside which a key does not apply."""
+        gone = {digits for digits, absent in self._cases if key in absent}
         found, rest = [], set(gone)
-        for position, deciding in enumerate(self._deciding):
-            for digit, choice in enumerate(self.axes[deciding].choices):
-                having = {digits for digits in self._absent if digits[position] == digit}
+        for position in range(len(self._deciding)):
+            for digit in sorted({digits[position] for digits, _ in self._cases}):
+                having = {digits for digits, _ in self._cases if digits[position] == digit}
                 if having <= gone:
-                    found.append(choice.override)
+                    found.append(" ".join(self._decided(position, digit)))
                     rest -= having
-        for digits in sorted(rest):
-            pairs = zip(self._deciding, digits, strict=True)
-            found.append(" ".join(self.axes[i].choices[digit].override for i, digit in pairs))
+        found += [" ".join(self._overrides(digits)) for digits in sorted(rest)]
         return list(dict.fromkeys(found))
 
-    def _find(self, number: int) -> tuple[tuple[int, ...], frozenset[int]]:
-        if not 0 <= number < self.size:
-            raise IndexError(f"permutation {number} of {self.size}")
-        digits = []
-        node = self._root
-        while node.below:
-            # Choices without a permutation have the start of the next one.
-            digit = bisect.bisect_right(node.starts, number) - 1
-            number -= node.starts[digit]
-            digits.append(digit)
-            below = node.below[digit]
-            assert below is not None
-            node = below
-        return tuple(digits), node.absent
+    def _permutation(self, number: int, digits: _Digits, case: int) -> Permutation:
+        absent = self._cases[case][1]
+        pairs = zip(self.dimensions, digits, strict=True)
+        choices = (axis.choices[digit] for dimension, digit in pairs for axis in dimension)
+        return Permutation(number, tuple(choice for choice in choices if choice.key not in absent))
 
-    def _node(self, depth: int, open_: _Open) -> _Node:
-        """Makes the node after choices of the first axes, which leave some combinations open."""
-        if depth == len(self.axes):
-            (decided,) = open_
-            return _Node((0, 1), absent=self._absent[decided])
-        if (depth, open_) not in self._nodes:
-            starts, below = [0], list[_Node | None]()
-            for digit in range(len(self.axes[depth].choices)):
-                left = self._left(depth, open_, digit)
-                node = self._node(depth + 1, left) if left else None
-                below.append(node)
-                starts.append(starts[-1] + (node.count if node else 0))
-            self._nodes[depth, open_] = _Node(starts, below)
-        return self._nodes[depth, open_]
+    def _combinations(self) -> Iterator[tuple[_Digits, _Keys]]:
+        """Yields all combinations of deciding choices, and the keys absent beside them."""
+        for digits in itertools.product(
+            *(range(len(self.dimensions[i][0].choices)) for i in self._deciding)
+        ):
+            yield digits, self._absent_beside(digits)
 
-    def _left(self, depth: int, open_: _Open, digit: int) -> _Open:
-        """Returns the combinations that a choice of an axis leaves open."""
-        # An axis that does not apply keeps its first choice only.
-        left = [c for c in open_ if digit == 0 or depth not in self._absent[c]]
-        if depth in self._deciding:
-            position = self._deciding.index(depth)
-            left = [combination for combination in left if combination[position] == digit]
-        return frozenset(left)
+    def _absent_beside(self, digits: _Digits) -> _Keys:
+        return self.places.absent.get(self._overrides(digits), frozenset())
+
+    def _overrides(self, digits: _Digits) -> tuple[str, ...]:
+        """Returns the overrides of a combination of deciding choices."""
+        return tuple(itertools.chain(*itertools.starmap(self._decided, enumerate(digits))))
+
+    def _decided(self, position: int, digit: int) -> list[str]:
+        """Returns the overrides of a choice of a deciding dimension, the deciding ones alone."""
+        axes = self.dimensions[self._deciding[position]]
+        return [a.choices[digit].override for a in axes if a.key in self.places.deciding]
+
+    def _is_first(self, digits: _Digits, absent: _Keys) -> bool:
+        """Returns whether no smaller choice differs in nothing but keys that do not apply."""
+        for position, index in enumerate(self._deciding):
+            dimension, digit = self.dimensions[index], digits[position]
+            if absent.isdisjoint(axis.key for axis in dimension):
+                continue
+            own = _texts(dimension, digit, absent)
+            for smaller in range(digit):
+                other = self._absent_beside((*digits[:position], smaller, *digits[position + 1 :]))
+                if other == absent and _texts(dimension, smaller, absent) == own:
+                    return False
+        return True
+
+    def _allowed(self, digits: _Digits, absent: _Keys) -> tuple[frozenset[int], ...]:
+        """Returns the choices of each dimension beside a combination of deciding choices."""
+        decided = dict(zip(self._deciding, digits, strict=True))
+        allowed = []
+        for index, dimension in enumerate(self.dimensions):
+            size = len(dimension[0].choices)
+            first = {_texts(dimension, i, absent): i for i in reversed(range(size))}
+            if index in decided:
+                allowed.append(frozenset({decided[index]}))
+            elif absent.isdisjoint(axis.key for axis in dimension):
+                allowed.append(frozenset(range(size)))
+            else:  # choices that differ only in keys that do not apply are one choice
+                allowed.append(frozenset(first.values()))
+        return tuple(allowed)
+
+    def _box(self, values: Mapping[str, Sequence[Any]]) -> Box:
+        """Returns the choices whose keys have one of the values."""
+        return {
+            index: frozenset(
+                digit
+                for digit in range(len(dimension[0].choices))
+                if all(
+                    any(map(axis.choices[digit].is_of, values[axis.key]))
+                    for axis in dimension
+                    if axis.key in values
+                )
+            )
+            for index, dimension in enumerate(self.dimensions)
+            if any(axis.key in values for axis in dimension)
+        }
+
+    def _leave_out(self, grid: Grid) -> None:
+        """Adds the rules that leave out the permutations of an earlier grid."""
+        own = frozenset(self.keys)
+        spared = [one for one in grid.exclude if own.issuperset(one.values)]
+        first = len(self._rules)
+        unless = frozenset(range(first, first + len(spared)))
+        self._rules += [
+            _Rule(self._box(one.values), frozenset(one.values), unless=None) for one in spared
+        ]
+        for digits, absent in grid._cases:
+            applying = frozenset(grid.keys) - absent
+            if applying <= own:
+                for values in grid._products(grid._allowed(digits, absent), applying):
+                    self._rules.append(_Rule(self._box(values), applying, True, unless))
+
+    def _products(
+        self, allowed: Sequence[frozenset[int]], applying: _Keys
+    ) -> Iterator[dict[str, list[Any]]]:
+        """Yields products of values by key that together are all permutations of a case."""
+        options = []
+        for dimension, digits in zip(self.dimensions, allowed, strict=True):
+            axes = [axis for axis in dimension if axis.key in applying]
+            alone = [[digit] for digit in sorted(digits)]
+            together = alone if len(axes) > 1 else [sorted(digits)]
+            options.append(
+                [{a.key: [a.choices[i].value for i in some] for a in axes} for some in together]
+            )
+        for parts in itertools.product(*options):
+            yield {key: values for part in parts for key, values in part.items()}
+
+    def _is_left_out(self, inside: frozenset[int]) -> bool:
+        unless = (self._rules[index].unless for index in inside)
+        return any(spared is not None and inside.isdisjoint(spared) for spared in unless)
+
+
+def _texts(dimension: Tied, digit: int, absent: _Keys = frozenset()) -> tuple[str, ...]:
+    return tuple(axis.choices[digit].override for axis in dimension if axis.key not in absent)

@@ -9,7 +9,8 @@ from typing import Any
 
 from neroRL.composition.overrides import override_key, value_text
 from neroRL.errors import ConfigError, Problem
-from neroRL.sweep.grid import Grid, Permutation
+from neroRL.sweep.points import Permutation
+from neroRL.sweep.space import Space
 
 SEED = "seed"
 LAST_SEED = 2**63 - 1
@@ -45,10 +46,10 @@ class JobPlan(Sequence[Job]):
     """All jobs of a sweep, made when asked for.
 
     Args:
-        grid: the permutations.
+        space: the permutations.
         valid: numbers of the permutations to train, ascending.
         repetitions: number of trainings of each permutation.
-        seed: base seed; repetition r trains with seed + r. If the grid sweeps ``seed``, the choice
+        seed: base seed; repetition r trains with seed + r. If ``seed`` is swept, the choice
             replaces it. A negative seed stays as it is: the training draws one.
         shared: the overrides of the command line that apply to a permutation.
         drawn: the seeds that replace the choices -1, -2, ….
@@ -59,14 +60,14 @@ class JobPlan(Sequence[Job]):
 
     def __init__(
         self,
-        grid: Grid,
+        space: Space,
         valid: Sequence[int],
         repetitions: int,
         seed: int,
         shared: Callable[[Permutation], Sequence[str]] = lambda _: (),
         drawn: Sequence[int] = (),
     ) -> None:
-        self.grid = grid
+        self.space = space
         self.valid = valid
         self.repetitions = repetitions
         self.seed = seed
@@ -83,15 +84,15 @@ class JobPlan(Sequence[Job]):
         permutation, repetition = self._place(number)
         seed = self._seed_of(permutation, repetition)
         given = [*self._shared(permutation), *permutation.overrides]
+        values = self.values(permutation)
         overrides = (
             *(text for text in given if override_key(text) != SEED),
             f"{SEED}={seed}",
             f"hydra.sweep.subdir={permutation.number}/{repetition}",
             f"hydra.sweeper.job.permutation={permutation.number}",
             f"hydra.sweeper.job.repetition={repetition}",
-            _keys_override(tuple(choice.key for choice in permutation.choices)),
+            _keys_override(tuple(values)),
         )
-        values = self.values(permutation)
         return Job(number, permutation, repetition, seed, overrides, values)
 
     def directory(self, number: int) -> str:
@@ -106,15 +107,16 @@ class JobPlan(Sequence[Job]):
 
     def values(self, permutation: Permutation) -> dict[str, Any]:
         """Returns the swept keys that apply and their values; a drawn seed is the number drawn."""
-        swept = {SEED: self._seed(permutation)} if SEED in permutation.values else {}
-        return {**permutation.values, **swept}
+        values = permutation.values
+        swept = {SEED: self._seed(permutation)} if SEED in values else {}
+        return {key: swept.get(key, values[key]) for key in self.space.keys if key in values}
 
     def __iter__(self) -> Iterator[Job]:
         return (self[number] for number in range(len(self)))
 
     def _place(self, number: int) -> tuple[Permutation, int]:
         repetition, position = divmod(number, len(self.valid))
-        return self.grid[self.valid[position]], repetition
+        return self.space[self.valid[position]], repetition
 
     def _seed_of(self, permutation: Permutation, repetition: int) -> int:
         seed = self._seed(permutation)
@@ -125,7 +127,7 @@ class JobPlan(Sequence[Job]):
         return self.seed if chosen is None else seed_of_choice(int(chosen), self._drawn)
 
     def _check_last_seed(self) -> None:
-        swept = (axis for axis in self.grid.axes if axis.key == SEED)
+        swept = (axis for axis in self.space.axes if axis.key == SEED)
         chosen = [choice.value for axis in swept for choice in axis.choices]
         last = max([self.seed, *(value for value in chosen if type(value) is int)])
         last += self.repetitions - 1

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from neroRL.config.budget import UPDATES, without_budget
 from neroRL.config.checks import flat
 from neroRL.errors import OutputError
 from neroRL.files import check_place
 from neroRL.records.results import PLACE
 from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, command_line, hardware, versions
-from neroRL.sweep.grid import Axis
 from neroRL.sweep.jobs import SEED, seed_of_choice
 from neroRL.sweep.plan import SweepPlan
+from neroRL.sweep.points import Axis
 
 SEED_LIMIT = 2**31 - 1
 
@@ -23,6 +24,29 @@ SEED_LIMIT = 2**31 - 1
 def axes_of(axes: Sequence[Axis]) -> dict[str, list[Any]]:
     """Returns the axes as the record has them."""
     return {axis.key: [choice.value for choice in axis.choices] for axis in axes}
+
+
+def space_of(plan: SweepPlan) -> dict[str, Any]:
+    """Returns how the axes make the search space, as the record has it; empty for a product."""
+    grids = plan.searched.union.grids
+    is_product = all(len(dimension) == 1 for dimension in grids[0].dimensions)
+    found: dict[str, Any] = {}
+    if len(grids) > 1 or not is_product or grids[0].exclude:
+        found["grids"] = [
+            {
+                "axes": [axes_of(dimension) for dimension in grid.dimensions],
+                "exclude": [
+                    {key: list(values) for key, values in exclusion.values.items()}
+                    for exclusion in grid.exclude
+                ],
+            }
+            for grid in grids
+        ]
+    if plan.options.design != "grid":
+        found["design"] = plan.options.design
+    if plan.options.sample is not None:
+        found["sample"] = plan.options.sample
+    return found
 
 
 def trained_axes(record: SweepRecord) -> dict[str, Sequence[Any]]:
@@ -43,14 +67,15 @@ def record_of(plan: SweepPlan, earlier: SweepRecord | None) -> SweepRecord:
         seed = earlier.seed if earlier is not None else secrets.randbelow(SEED_LIMIT)
     # Earlier repetitions stay part of the sweep even if fewer are asked for now.
     laps = max(plan.options.num_repetitions, earlier.repetitions if earlier else 0)
-    axes = axes_of(plan.grid.axes)
+    axes = axes_of(plan.space.axes)
+    dropped = earlier.dropped if earlier is not None else {}
     return SweepRecord(
         base=plan.base,
         axes=axes,
         seed=seed,
         tune=str(plan.options.tune) if plan.options.tune else None,
         repetitions=laps,
-        permutations=len(plan.grid),
+        permutations=len(plan.space),
         jobs=len(plan.findings.valid) * laps,
         conditional=tuple(plan.overrides.conditional()),
         drawn_seeds=tuple(_drawn_seeds(axes.get(SEED, []), earlier)),
@@ -60,6 +85,8 @@ def record_of(plan: SweepPlan, earlier: SweepRecord | None) -> SweepRecord:
         hardware=hardware(),
         confirm=plan.options.confirm,
         confirm_repetitions=plan.options.confirm_repetitions,
+        space=space_of(plan),
+        dropped=dropped,
     )
 
 
@@ -72,6 +99,10 @@ def _drawn_seeds(swept: Sequence[Any], earlier: SweepRecord | None) -> list[int]
 
 def difference(old: SweepRecord, new: SweepRecord) -> list[str]:
     """Lists what makes two sweeps different ones, a line each; empty for the same sweep."""
+    return [*_base_lines(_base_difference(old, new)), *_space_difference(old, new)]
+
+
+def _space_difference(old: SweepRecord, new: SweepRecord) -> list[str]:
     lines = []
     for key in dict.fromkeys([*old.axes, *new.axes]):
         was, now = old.axes.get(key), new.axes.get(key)
@@ -79,30 +110,60 @@ def difference(old: SweepRecord, new: SweepRecord) -> list[str]:
             lines.append(f"{key}: there {_shown(was)}, now {_shown(now)}")
     if not lines and list(old.axes) != list(new.axes):
         lines.append(f"order of keys: there {list(old.axes)}, now {list(new.axes)}")
-    for key, (there, here) in _base_difference(old, new).items():
-        lines.append(f"{key}: there {there}, now {here}")
+    for name, empty in (("design", "grid"), ("sample", None), ("grids", None)):
+        was, now = old.space.get(name, empty), new.space.get(name, empty)
+        if was == now:
+            continue
+        if name == "grids":
+            lines += ["what changes together, or is excluded, differs"] if not lines else []
+        else:
+            lines.append(f"hydra.sweeper.{name}: there {was}, now {now}")
     if list(old.conditional) != list(new.conditional):
         there, here = list(old.conditional), list(new.conditional)
         lines.append(f"values that apply beside some choices: there {there}, now {here}")
     return lines
 
 
-def refuse_other_sweep(directory: Path, there: SweepRecord, now: SweepRecord) -> None:
+def is_same_space(old: SweepRecord, new: SweepRecord) -> bool:
+    """Returns whether the permutations of two sweeps have the same numbers."""
+    return list(old.axes.items()) == list(new.axes.items()) and old.space == new.space
+
+
+def refuse_other_sweep(
+    directory: Path, there: SweepRecord, now: SweepRecord, *, extend: bool
+) -> None:
     """Refuses to run a sweep in the directory of a different one.
+
+    Args:
+        directory: of the sweep.
+        there: its record.
+        now: the record of the sweep that is about to run.
+        extend: whether the search space may be another one, and trainings may get longer.
 
     Raises:
         OutputError: they differ; it lists every difference and the ways out.
     """
-    lines = difference(there, now)
+    base = _base_difference(there, now)
+    if extend and is_longer(there, now):
+        base = _base_difference(
+            replace(there, base=without_budget(there.base)),
+            replace(now, base=without_budget(now.base)),
+        )
+    lines = [*_base_lines(base), *([] if extend else _space_difference(there, now))]
     if there.seed != now.seed:
         lines.append(f"seed: there {there.seed}, now {now.seed}")
     if lines:
-        ways = ["use another --run-id or --out", "remove it", *_ways_to_extend(there, now)]
+        ways = ["use another --run-id or --out", "remove it"]
         listed = "\n  ".join(lines)
         raise OutputError(
             f"{directory} holds a different sweep; nothing was changed. "
-            f"You can {'; or '.join(ways)}.\n  {listed}"
+            f"You can {'; or '.join([*ways, *_ways_to_extend(there, now, base)])}.\n  {listed}"
         )
+
+
+def is_longer(old: SweepRecord, new: SweepRecord) -> bool:
+    """Returns whether the trainings of a sweep get more updates."""
+    return bool(new.base["trainer"]["updates"] > old.base["trainer"]["updates"])
 
 
 def _base_difference(old: SweepRecord, new: SweepRecord) -> dict[str, tuple[Any, Any]]:
@@ -110,24 +171,35 @@ def _base_difference(old: SweepRecord, new: SweepRecord) -> dict[str, tuple[Any,
     return {
         key: (was.get(key), now.get(key))
         for key in dict.fromkeys([*was, *now])
-        if was.get(key) != now.get(key) and key not in (*PLACE, "seed") and key not in new.axes
+        if was.get(key) != now.get(key)
+        and key not in (*PLACE, SEED)
+        and not (key in new.axes and key in old.axes)
     }
 
 
-def _ways_to_extend(there: SweepRecord, now: SweepRecord) -> list[str]:
+def _base_lines(changed: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    return [f"{key}: there {was}, now {now}" for key, (was, now) in changed.items()]
+
+
+def _ways_to_extend(
+    there: SweepRecord, now: SweepRecord, changed: Mapping[str, tuple[Any, Any]]
+) -> list[str]:
     """Returns the ways in which ``hydra.sweeper.extend=true`` allows the difference."""
-    changed = _base_difference(there, now)
-    if changed:
-        key, (was, value) = next(iter(changed.items()))
-        return [f"sweep {key} over {was} and {value}, with hydra.sweeper.extend=true"]
-    grown = all(_contains(now.axes.get(key, []), choices) for key, choices in there.axes.items())
-    if grown and there.axes != now.axes:
-        return ["add hydra.sweeper.extend=true, which keeps what is done and trains the rest"]
-    return []
-
-
-def _contains(choices: Sequence[Any], fewer: Sequence[Any]) -> bool:
-    return not Counter(map(repr, fewer)) - Counter(map(repr, choices))
+    option = "hydra.sweeper.extend=true"
+    if not changed:
+        gone = [key for key in there.axes if key not in now.axes]
+        if gone:
+            return [f"sweep {' and '.join(gone)} again, with {option} for other choices"]
+        return [f"add {option}, which keeps what is done and trains the rest"]
+    if changed.keys() == {UPDATES} and is_longer(there, now):
+        return [f"add {option}, which trains them longer from their last checkpoints"]
+    budget = [key for key in changed if key.endswith(".max_decay_steps")]
+    if budget and is_longer(there, now):
+        was = there.base["trainer"]["updates"]
+        fixed = " ".join(f"{key}={was}" for key in budget)
+        return [f"keep the schedules of the shorter trainings with {fixed} and {option}"]
+    key, (was, value) = next(iter(changed.items()))
+    return [f"sweep {key} over {was} and {value}, with {option}"]
 
 
 def check_directory(directory: Path) -> None:

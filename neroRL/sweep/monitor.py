@@ -34,6 +34,7 @@ class Monitor:
         lap: number of jobs in each repetition of the grid.
         finished: results of earlier runs of this sweep, by job number.
         display: shows the progress to the user.
+        dropped: results that are no part of the sweep any more, which stay in the table.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class Monitor:
         lap: int,
         finished: Mapping[int, JobResult],
         display: ProgressDisplay,
+        dropped: Sequence[JobResult] = (),
     ) -> None:
         self._sweep = sweep
         self._keys = keys
         self._total = total
         self._display = display
+        self._dropped = dropped
         self._results: dict[int, JobResult] = {}
         self._count: Counter[Status] = Counter()
         self._lap = lap
@@ -135,7 +138,7 @@ class Monitor:
         results = self.results()
         self._best = next(iter(standings(results, self._lap)), None)
         try:
-            write_table(self._sweep, self._keys, results)
+            write_table(self._sweep, self._keys, [*results, *self._dropped])
             self._stale = False
         except OSError as reason:  # on a full disk the jobs' own results still count
             if not self._warned:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from neroRL.config.objective import EVALUATE, changes_objective
 from neroRL.errors import Problem
-from neroRL.sweep.grid import Axis
+from neroRL.sweep.points import Axis
 
 
 def incomparable(axes: Sequence[Axis], *, evaluates: bool) -> list[Problem]:

@@ -16,6 +16,7 @@ _CHOICES = {
     "duplicates": ("keep", "drop"),
     "on_invalid": ("error", "skip"),
     "dry_run": ("no", "composed", "resolved"),
+    "design": ("grid", "one_at_a_time"),
 }
 _LEAST = {
     "max_retries": 0,
@@ -25,6 +26,7 @@ _LEAST = {
     "n_jobs": 1,
     "confirm": 0,
     "confirm_repetitions": 1,
+    "sample": 1,
 }
 
 
@@ -34,6 +36,20 @@ class SweepOptions:
 
     tune: str | None = None
     """Path of the tuning file, or the name of a shipped one such as ``example``."""
+    together: list[Any] = field(default_factory=list)
+    """Keys that change together, as in the tuning file."""
+    exclude: list[Any] = field(default_factory=list)
+    """What to leave out, as in the tuning file."""
+    grids: list[Any] = field(default_factory=list)
+    """Further grids, as in the tuning file."""
+    design: str = "grid"
+    """``grid``, or ``one_at_a_time``: the base config, then each choice of each axis alone."""
+    sample: int | None = None
+    """How many permutations to draw from the search space with the base seed; null takes all."""
+    only: list[int] | None = None
+    """Numbers of the permutations to train; null trains all."""
+    rerun: bool = False
+    """Whether the permutations of ``only`` train again; what there was is kept beside."""
     num_repetitions: int = 1
     """All permutations are trained once, then all again with the next seed, this often."""
     duplicates: str = "keep"
@@ -61,8 +77,8 @@ class SweepOptions:
     fail_fast: bool = False
     """Whether the first failed job stops the sweep; under other launchers, after its batch."""
     extend: bool = False
-    """Whether a continued sweep may have additional choices or keys; finished permutations are
-    kept."""
+    """Whether a continued sweep may change: it may have other choices, another order of keys, and
+    more keys, repetitions and updates. Nothing that was trained is lost."""
     confirm: int = 0
     """How many of the best permutations are trained again when the sweep is done, on seeds that no
     tuning job had."""
@@ -81,8 +97,19 @@ class SweepOptions:
             if value is not None and value < least:
                 message = f"{value} is not allowed; expected a number from {least}"
                 found.append(Problem(f"hydra.sweeper.{name}", message))
+        if self.rerun and self.only is None:
+            message = "needs hydra.sweeper.only, the permutations to train again"
+            found.append(Problem("hydra.sweeper.rerun", message))
+        if self.only == []:
+            found.append(Problem("hydra.sweeper.only", "names no permutation"))
         if found:
             raise ConfigError(found)
+
+    @property
+    def sections(self) -> dict[str, list[Any]]:
+        """The sections that the options add to the tuning file."""
+        named = {"together": self.together, "exclude": self.exclude, "grids": self.grids}
+        return {name: list(content) for name, content in named.items() if content}
 
 
 def check_layout(hydra: DictConfig) -> None:
@@ -101,4 +128,9 @@ def check_layout(hydra: DictConfig) -> None:
 def options_from(values: Mapping[str, Any]) -> SweepOptions:
     """Returns the options among the values that Hydra gives the sweeper."""
     names = {item.name for item in fields(SweepOptions)}
-    return SweepOptions(**{key: value for key, value in values.items() if key in names})
+    known = {key: value for key, value in values.items() if key in names}
+    plain: dict[str, Any] = {
+        key: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        for key, value in known.items()
+    }
+    return SweepOptions(**plain)

@@ -21,7 +21,7 @@ from neroRL.composition.overrides import override_key
 from neroRL.config.problems import leaf_paths
 from neroRL.config.schema import Config
 from neroRL.errors import ConfigError, Problem
-from neroRL.sweep.grid import Axis, Permutation, Places
+from neroRL.sweep.points import Axis, Permutation, Places
 
 Compose = Callable[[Sequence[str]], DictConfig]
 
@@ -65,42 +65,55 @@ class Overrides:
     Args:
         compose: composes a config from overrides.
         fixed: overrides of the command line that all jobs share.
-        axes: of the sweep.
+        grids: the axes of each grid of the sweep.
         groups: names of the config groups.
 
     Attributes:
         deciding: the shared overrides that decide which other keys exist.
-        places: the axes that do not apply beside some choices.
     """
 
     def __init__(
-        self, compose: Compose, fixed: Sequence[str], axes: Sequence[Axis], groups: Collection[str]
+        self,
+        compose: Compose,
+        fixed: Sequence[str],
+        grids: Sequence[Sequence[Axis]],
+        groups: Collection[str],
     ) -> None:
         self._compose = compose
         self._fixed = tuple(fixed)
-        found = [a for a in axes if decides(a.key, [c.value for c in a.choices], groups)]
+        self._groups = groups
         self.deciding = [text for text in fixed if _may_decide(override_key(text), groups)]
         self._base = self.paths([])
-        self._paths = {
-            overrides: self.paths(overrides)
-            for overrides in itertools.product(
-                *(dict.fromkeys(choice.override for choice in axis.choices) for axis in found)
-            )
-        }
+        self._paths: dict[tuple[str, ...], frozenset[str]] = {}
+        found = [self._deciding_axes(axes) for axes in grids]
+        self._keys = frozenset(axis.key for axes in found for axis in axes)
+        for axes in found:
+            choices = (dict.fromkeys(choice.override for choice in axis.choices) for axis in axes)
+            for overrides in itertools.product(*choices):
+                self._beside(overrides)
         self._known = frozenset(self._base).union(*self._paths.values())
-        self.places = Places(
-            tuple(axis.key for axis in found),
-            {
-                overrides: absent
-                for overrides, paths in self._paths.items()
-                for absent in [frozenset(a.key for a in axes if self._is_absent(a.key, paths))]
-                if absent
-            },
-        )
+
+    def places_of(self, axes: Sequence[Axis]) -> Places:
+        """Returns the axes of a grid that do not apply beside some choices of others."""
+        deciding = self._deciding_axes(axes)
+        absent = {}
+        for overrides in itertools.product(
+            *(dict.fromkeys(choice.override for choice in axis.choices) for axis in deciding)
+        ):
+            paths = self._beside(overrides)
+            gone = frozenset(axis.key for axis in axes if self._is_absent(axis.key, paths))
+            if gone:
+                absent[overrides] = gone
+        return Places(tuple(axis.key for axis in deciding), absent)
+
+    def absent(self, permutation: Permutation, keys: Collection[str]) -> frozenset[str]:
+        """Returns which of some keys do not apply beside the choices of a permutation."""
+        paths = self._beside(self._decided(permutation))
+        return frozenset(key for key in keys if self._is_absent(key, paths))
 
     def shared(self, permutation: Permutation) -> tuple[str, ...]:
         """Returns the shared overrides that apply to a permutation."""
-        return self._applying(self._paths[self.places.decided(permutation)])
+        return self._applying(self._beside(self._decided(permutation)))
 
     def of_base(self) -> tuple[str, ...]:
         """Returns the shared overrides that apply to the base config itself."""
@@ -127,6 +140,18 @@ class Overrides:
         except (HydraException, ConfigError):
             return frozenset()  # the checks report why
         return frozenset(all_paths(composed))
+
+    def _decided(self, permutation: Permutation) -> tuple[str, ...]:
+        return tuple(c.override for c in permutation.choices if c.key in self._keys)
+
+    def _beside(self, overrides: tuple[str, ...]) -> frozenset[str]:
+        """Returns the dotted paths of a config with some deciding choices."""
+        if overrides not in self._paths:
+            self._paths[overrides] = self.paths(overrides) if overrides else self._base
+        return self._paths[overrides]
+
+    def _deciding_axes(self, axes: Sequence[Axis]) -> list[Axis]:
+        return [a for a in axes if decides(a.key, [c.value for c in a.choices], self._groups)]
 
     def _applying(self, paths: frozenset[str]) -> tuple[str, ...]:
         return tuple(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,28 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
-from neroRL.composition.checking import Origin, check_device, check_sections, plain
+from neroRL.composition.checking import (
+    COMMAND_LINE,
+    Origin,
+    check_device,
+    check_sections,
+    plain,
+)
 from neroRL.composition.overrides import value_text
+from neroRL.composition.paths import find_tuning_file
 from neroRL.composition.sweeps import split
+from neroRL.config.documents import Document, read_document
 from neroRL.errors import ConfigError, Problem
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.reporting.cells import keys_shown_as_text
-from neroRL.sweep import axes, extension, objectives
-from neroRL.sweep.grid import Grid, Permutation
+from neroRL.sweep import axes, objectives
+from neroRL.sweep.building import Design, Ground, SearchSpace
 from neroRL.sweep.jobs import SEED, JobPlan
 from neroRL.sweep.options import SweepOptions, check_layout
 from neroRL.sweep.places import Overrides, contradictions
-from neroRL.sweep.validation import Findings, Inspect, Validator, summary
+from neroRL.sweep.points import Axis, Permutation, Product
+from neroRL.sweep.space import Space
+from neroRL.sweep.validation import Findings, Inspect, summary
 
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
@@ -36,46 +46,43 @@ class SweepPlan:
         options: of the sweeper.
         here: whether jobs run in processes of this machine, which replace Hydra's basic launcher.
         base: the resolved base config.
-        grid: the permutations.
-        overrides: the shared overrides, as far as they apply.
-        fixed: overrides of the command line that all jobs share.
-        origin: where the values of the base config come from.
-        inspect: finds problems of a checked config that only the training knows.
+        searched: the permutations.
+        ground: what permutations are composed on.
         loader: composes jobs.
-        compose: composes a job from its overrides.
     """
 
     directory: Path
     options: SweepOptions
     here: bool
     base: Mapping[str, Any]
-    grid: Grid
-    overrides: Overrides
-    fixed: Sequence[str]
-    origin: Origin
-    inspect: Inspect
+    searched: SearchSpace
+    ground: Ground
     loader: ConfigLoader
-    compose: Callable[[Sequence[str]], DictConfig]
 
-    @functools.cached_property
-    def _validator(self) -> Validator:
-        return Validator(self.compose, self.overrides.shared, self.origin, self.inspect)
+    @property
+    def space(self) -> Space:
+        """The permutations of the sweep."""
+        return self.searched.space
+
+    @property
+    def overrides(self) -> Overrides:
+        """The shared overrides, as far as they apply."""
+        return self.searched.overrides
 
     @functools.cached_property
     def findings(self) -> Findings:
         """The findings of all permutations' checks, which run at the first access."""
-        return self._validator.check_all(self.grid)
+        return self.searched.validator.check_all(self.space)
 
     @property
     def warnings(self) -> list[str]:
         """The warnings about what works but may not be meant, one line each."""
         evaluates = bool(self.base["evaluation"]["evaluate"])
         notices = [
-            *axes.value_notices(self.grid.axes, self.fixed),
+            *axes.value_notices(self.space.axes, self.ground.fixed),
             *self.overrides.notices(),
-            *self.grid.place_notices(),
-            *self.grid.repeat_notices(),
-            *objectives.incomparable(self.grid.axes, evaluates=evaluates),
+            *self._size_notices(),
+            *objectives.incomparable(self.space.axes, evaluates=evaluates),
         ]
         told = [str(problem) for problem in [*notices, *self.findings.cautions]]
         if self.findings.invalid and not self._refused:
@@ -93,7 +100,15 @@ class SweepPlan:
 
     @property
     def _summary(self) -> list[Problem]:
-        return summary(self.findings, len(self.grid), refused=self._refused)
+        return summary(self.findings, len(self.space), refused=self._refused)
+
+    def _size_notices(self) -> list[Problem]:
+        """Warns of permutations that are fewer or more than they seem."""
+        asked, size = self.options.sample, self.space.size
+        if asked is None or asked <= size:
+            return self.searched.notices
+        message = f"{asked:,} are asked for, and the search space has {size:,}; all of them train"
+        return [*self.searched.notices, Problem("hydra.sweeper.sample", message)]
 
     @property
     def trains(self) -> bool:
@@ -109,7 +124,12 @@ class SweepPlan:
     def jobs(self) -> JobPlan:
         """Returns the jobs of the command, before their seeds are drawn."""
         repetitions, shared = self.options.num_repetitions, self.overrides.shared
-        return JobPlan(self.grid, self.findings.valid, repetitions, self.seed, shared)
+        chosen = [number for number in self.findings.valid if self.is_asked_for(number)]
+        return JobPlan(self.space, chosen, repetitions, self.seed, shared)
+
+    def is_asked_for(self, permutation: int) -> bool:
+        """Returns whether a permutation is among those to train now."""
+        return self.options.only is None or permutation in self.options.only
 
     def jobs_of(
         self, record: SweepRecord, chosen: Sequence[int] | None = None, more: Sequence[str] = ()
@@ -129,28 +149,15 @@ class SweepPlan:
 
         valid = self.findings.valid if chosen is None else chosen
         drawn = record.drawn_seeds
-        return JobPlan(self.grid, valid, record.repetitions, record.seed, shared, drawn)
+        return JobPlan(self.space, valid, record.repetitions, record.seed, shared, drawn)
 
     def config_of(self, permutation: Permutation) -> Mapping[str, Any]:
         """Returns the resolved config of a permutation, as plain Python."""
-        return self._validator.mapping(self.grid, permutation)
+        return self.searched.validator.mapping(permutation)
 
-    def new_numbers(self, earlier: SweepRecord) -> dict[int, int]:
-        """Returns the number in this grid of each permutation of the sweep so far.
-
-        Raises:
-            OutputError: this grid lacks a permutation of the sweep so far.
-        """
-        groups = axes.config_groups(self.loader)
-        found = axes.of_record(earlier.axes, groups)
-        overrides = Overrides(self.compose, self.fixed, found, groups)
-        before = Validator(self.compose, overrides.shared, self.origin, lambda _: [])
-        old = Grid(found, overrides.places)
-
-        def content(grid: Grid, permutation: Permutation) -> Mapping[str, Any]:
-            return (before if grid is old else self._validator).mapping(grid, permutation)
-
-        return extension.new_numbers(old, self.grid, content)
+    def content(self, permutation: Permutation) -> Mapping[str, Any]:
+        """Returns the resolved config of a permutation with the defaults of what it leaves out."""
+        return self.searched.validator.content(permutation)
 
     def check_device(self) -> None:
         """Refuses ``device: cuda`` on a machine without a GPU.
@@ -158,12 +165,12 @@ class SweepPlan:
         Raises:
             ConfigError: there is none.
         """
-        for axis in self.grid.axes:
+        for axis in self.space.axes:
             if axis.key == "device":
                 for choice in axis.choices:
                     check_device(choice.value, choice.where or axis.where)
                 return
-        check_device(str(self.base["device"]), self.origin.where("device"))
+        check_device(str(self.base["device"]), self.ground.origin.where("device"))
 
 
 def plan(
@@ -194,46 +201,71 @@ def plan(
 
     check_layout(config.hydra)
     fixed, swept = split(arguments, options.params, loader, options.max_jobs)
-    found = axes.of_command_line(swept)
-    origin = Origin(primary, fixed)
-    groups = axes.config_groups(loader)
-    overrides = Overrides(compose, fixed, found, groups)
-    check_sections(plain(compose(overrides.deciding)), origin)
-    if options.tune is not None:
-        of_file = axes.of_file(options.tune, overrides.deciding, found, loader, compose)
-        found = [*of_file, *found]
-        overrides = Overrides(compose, fixed, found, groups)
-    axes.check_distinct(found, groups)
-    axes.check_swept(found)
+    ground = Ground(compose, fixed, axes.config_groups(loader), Origin(primary, fixed), inspect)
+    products = _products(options, axes.of_command_line(swept), ground, loader)
+    overrides = ground.overrides(products)
     base = plain(compose(overrides.of_base()))
-    undone = contradictions(found, fixed, lambda key: axes.telling(loader, key))
-    if undone:
-        raise ConfigError(undone)
-    grid = Grid(axes.with_numbered_seeds(found), overrides.places)
-    _check_size(grid, options)
+    for product in products:
+        undone = contradictions(product.axes, fixed, lambda key: axes.telling(loader, key))
+        if undone:
+            raise ConfigError(undone)
+    seed = base[SEED] if type(base[SEED]) is int else -1  # the checks report other types
+    design = Design(options.design == "one_at_a_time", options.sample, seed)
+    searched = ground.search(
+        axes.with_numbered_seeds(products), design, distinct=options.duplicates == "drop"
+    )
+    _check_size(searched, options)
+    _check_only(searched, options)
     return SweepPlan(
         directory=Path(str(config.hydra.sweep.dir)),
         options=options,
         here=bool(config.hydra.launcher["_target_"] == BASIC_LAUNCHER),
         base=base,
-        grid=grid.without_repeats() if options.duplicates == "drop" else grid,
-        overrides=overrides,
-        fixed=fixed,
-        origin=origin,
-        inspect=inspect,
+        searched=searched,
+        ground=ground,
         loader=loader,
-        compose=compose,
     )
 
 
-def _check_size(grid: Grid, options: SweepOptions) -> None:
-    jobs = grid.size * options.num_repetitions
+def _products(
+    options: SweepOptions, swept: Sequence[Axis], ground: Ground, loader: ConfigLoader
+) -> list[Product]:
+    """Returns the grids that the tuning file, the options and the command line write."""
+    products = [Product(tuple((axis,) for axis in swept))]
+    deciding = ground.overrides(products).deciding
+    check_sections(plain(ground.compose(deciding)), ground.origin)
+    documents = [read_document(find_tuning_file(options.tune))] if options.tune else []
+    if options.sections:
+        documents.append(Document(Path(COMMAND_LINE), options.sections))
+    if documents:
+        products = axes.written(documents, deciding, swept, loader, ground.compose)
+    for product in products:
+        axes.check_distinct(product.axes, ground.groups)
+        axes.check_swept(product.axes)
+    return products
+
+
+def _check_size(searched: SearchSpace, options: SweepOptions) -> None:
+    jobs = searched.space.size * options.num_repetitions
     if jobs > options.max_jobs:
-        sizes = " · ".join(str(len(axis.choices)) for axis in grid.axes)
-        is_product = len(grid.axes) > 1 and grid.size == grid.product
+        union = searched.union
+        sizes = " · ".join(str(len(one[0].choices)) for one in union.grids[0].dimensions)
+        is_product = len(union.grids) == 1 and union.size == union.product == searched.space.size
         message = (
-            f"the grid has {f'{sizes} = ' if is_product else ''}{grid.size:,} permutations, "
-            f"{jobs:,} jobs; hydra.sweeper.max_jobs allows {options.max_jobs:,}"
+            f"the grid has {f'{sizes} = ' if is_product else ''}{searched.space.size:,} "
+            f"permutations, {jobs:,} jobs; hydra.sweeper.max_jobs allows {options.max_jobs:,}, "
+            "and hydra.sweeper.sample draws some of them"
         )
-        where = str(options.tune) if options.tune else "command line"
+        where = str(options.tune) if options.tune else COMMAND_LINE
         raise ConfigError([Problem("", message, where)])
+
+
+def _check_only(searched: SearchSpace, options: SweepOptions) -> None:
+    size = searched.space.size
+    problems = [
+        Problem("hydra.sweeper.only", f"{number} is no permutation; there are 0 to {size - 1}")
+        for number in options.only or ()
+        if not 0 <= number < size
+    ]
+    if problems:
+        raise ConfigError(problems)

@@ -1,73 +1,89 @@
-"""Reads a tuning file: the swept keys and their choices."""
+"""Reads a search space: the axes of a tuning file, what changes together and what is left out."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from neroRL.composition.overrides import value_text
 from neroRL.config.documents import Document
-from neroRL.config.problems import leaf_paths
-from neroRL.config.schema import Config
 from neroRL.errors import ConfigError, Problem, did_you_mean
-from neroRL.sweep.grid import Axis, Choice
-from neroRL.sweep.places import decides, paths_and_values
+from neroRL.sweep.known_keys import KnownKeys
+from neroRL.sweep.places import decides
+from neroRL.sweep.points import Axis, Choice, Exclusion, Product, Tied
+from neroRL.sweep.ranges import is_range, numbers_of
 
-HYPERPARAMETERS = "hyperparameters"
-ALIASES = {"num_workers": "sampler.n_workers"}
-# Sections in which a bare key is looked up; other sections need dotted paths.
-SEARCHED = ("sampler", "trainer", "model", "environment")
+HYPERPARAMETERS, TOGETHER, EXCLUDE, GRIDS = "hyperparameters", "together", "exclude", "grids"
+
+_Location = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
-class KnownKeys:
-    """The keys and groups that a tuning file can name.
+class Written:
+    """A search space as it is written.
 
     Attributes:
-        config: a composed config, whose keys at any depth can be swept.
-        groups: config groups, e.g. ``model/memory``, and the configs in each.
-        further: dotted paths that only some choices of the sweep add, and their values.
+        shared: the part of each grid before the axes of its own.
+        grids: what each of the further grids has of its own; empty without any.
+        after: the part of each grid after the axes of its own.
     """
 
-    config: Mapping[str, Any]
-    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    further: Mapping[str, Any] = field(default_factory=dict)
+    shared: Product = field(default_factory=Product)
+    grids: tuple[Product, ...] = ()
+    after: Product = field(default_factory=Product)
 
-    def paths(self) -> dict[str, Any]:
-        """Returns every dotted path that can be swept and its value."""
-        return {**self.further, **dict(paths_and_values(self.config))}
+    def products(self) -> list[Product]:
+        """Returns the grids, whose union is the search space."""
+        return [self.shared + grid + self.after for grid in self.grids or (Product(),)]
 
 
-def deciding_entries(document: Document, known: KnownKeys) -> Iterator[tuple[str, list[Any]]]:
-    """Yields the entries of a tuning file that decide which other keys exist.
+def deciding_entries(document: Document, known: KnownKeys) -> Iterator[tuple[str, list[Any], str]]:
+    """Yields the entries of a search space that decide which other keys exist.
 
     Args:
-        document: the file; :func:`read_axes` reports its problems.
+        document: the file; :func:`read` reports its problems.
         known: the keys that it can name, without those that the entries add.
 
     Yields:
-        The path or group of each entry, and its choices.
+        The path or group of each entry, its choices, and its ``FILE:LINE``.
     """
-    section = document.data.get(HYPERPARAMETERS) if isinstance(document.data, dict) else None
-    reader = _Reader(document, known)
-    for key, choices in section.items() if isinstance(section, dict) else ():
-        path = reader.path_of(HYPERPARAMETERS, key)
-        if path is not None and isinstance(choices, list) and decides(path, choices, known.groups):
-            yield path, choices
+    for location, entries in _maps_of_choices(document.data):
+        for key, choices in entries.items():
+            try:
+                path = known.place_of(key)
+            except LookupError:
+                continue
+            if isinstance(choices, list) and decides(path, choices, known.groups):
+                yield path, choices, document.where((*location, key))
 
 
-def read_axes(document: Document, known: KnownKeys) -> list[Axis]:
-    """Turns a tuning file into axes.
+def _maps_of_choices(
+    data: Any, prefix: _Location = ()
+) -> Iterator[tuple[_Location, dict[Any, Any]]]:
+    """Yields every map from keys to choices in a search space, and its location."""
+    if not isinstance(data, dict):
+        return
+    if isinstance(data.get(HYPERPARAMETERS), dict):
+        yield (*prefix, HYPERPARAMETERS), data[HYPERPARAMETERS]
+    for section in (TOGETHER, GRIDS):
+        items = data.get(section)
+        for index, item in enumerate(items if isinstance(items, list) else ()):
+            location = (*prefix, section, index)
+            if section == GRIDS:
+                yield from _maps_of_choices(item, location)
+            elif isinstance(item, dict):
+                yield location, item
+
+
+def read(document: Document, known: KnownKeys) -> Written:
+    """Reads a search space.
 
     Args:
-        document: the file; ``hyperparameters`` and schedule sections of lists of choices.
+        document: a tuning file: ``hyperparameters`` and schedule sections of lists of choices,
+            ``together``, ``exclude`` and ``grids``.
         known: the keys that it can name.
-
-    Returns:
-        One axis per key, in the order of the file.
 
     Raises:
         ConfigError: everything that is wrong with the file, with lines.
@@ -77,10 +93,10 @@ def read_axes(document: Document, known: KnownKeys) -> list[Axis]:
         expected = f"expected a map with {HYPERPARAMETERS} or schedule sections"
         raise ConfigError([Problem("", f"{shape}; {expected}", str(document.path))])
     reader = _Reader(document, known)
-    axes = [axis for section in document.data for axis in reader.section(section)]
+    written = reader.space()
     if reader.problems:
         raise ConfigError(dict.fromkeys(reader.problems))
-    return axes
+    return written
 
 
 class _Reader:
@@ -88,97 +104,165 @@ class _Reader:
         self.problems: list[Problem] = []
         self._document = document
         self._known = known
-        self._paths = known.paths()
 
-    def section(self, name: Any) -> Iterator[Axis]:
-        """Yields the axes of one top-level section."""
-        content = self._document.data[name]
-        schedules = [
-            key
-            for key, value in self._known.config.get("trainer", {}).items()
-            if key.endswith("_schedule") and isinstance(value, Mapping)
-        ]
-        if name != HYPERPARAMETERS and name not in schedules:
-            self._report((name,), self._unknown_section(str(name), schedules))
-        elif not isinstance(content, dict) or not content:
+    def space(self) -> Written:
+        """Reads the whole document."""
+        data = self._document.data
+        names = list(data)
+        place = names.index(GRIDS) if GRIDS in names else len(names)
+        shared = self._product(data, names[:place], ())
+        after = self._product(data, names[place + 1 :], ())
+        items = self._items(GRIDS, data[GRIDS], ()) if GRIDS in data else ()
+        grids = [self._product(item, list(item), (GRIDS, index)) for index, item in items]
+        return Written(shared, tuple(grids), after)
+
+    def _product(self, data: Mapping[Any, Any], names: Sequence[Any], at: _Location) -> Product:
+        """Reads some sections of a map."""
+        dimensions: list[Tied] = []
+        exclude: list[Exclusion] = []
+        for name in names:
+            content, location = data[name], (*at, name)
+            if name == TOGETHER:
+                for index, item in self._items(name, content, at):
+                    dimensions += self._tied(item, (*location, index))
+            elif name == EXCLUDE:
+                for index, item in self._items(name, content, at):
+                    exclude += self._exclusion(item, (*location, index))
+            elif name == HYPERPARAMETERS or name in self._known.schedules:
+                dimensions += [(axis,) for axis in self._axes(content, location)]
+            else:
+                self._report(location, self._unknown_section(name, nested=bool(at)))
+        return Product(tuple(dimensions), tuple(exclude))
+
+    def _items(
+        self, name: str, content: Any, at: _Location
+    ) -> Iterator[tuple[int, dict[Any, Any]]]:
+        """Yields the maps of a section that is a list of maps."""
+        if not isinstance(content, list) or not content:
             shape = "is empty" if not content else f"is a {_kind(content)}"
-            self._report((name,), f"{shape}; expected keys with lists of choices")
-        else:
-            for key in content:
-                path = self.path_of(name, key)
-                choices = self._choices(name, key, path) if path is not None else None
-                if path is not None and choices is not None:
-                    label = str(key) if name == HYPERPARAMETERS else f"{name}.{key}"
-                    where = self._document.where((name, key))
-                    yield Axis(path, choices, where, label)
+            self._report((*at, name), f"{shape}; expected a list of maps")
+            return
+        for index, item in enumerate(content):
+            if isinstance(item, dict) and item:
+                yield index, item
+            else:
+                shape = "is an empty map" if item == {} else f"is a {_kind(item)}"
+                self._report((*at, name, index), f"{shape}; expected a map")
 
-    def path_of(self, section: str, key: Any) -> str | None:
-        """Returns the dotted path or config group of a key; None after reporting a problem."""
-        location = (section, key)
-        if not isinstance(key, str):
-            self._report(location, f"a key must be a string, not the {_kind(key)} {key!r}")
-            return None
-        if _is_refused(key):
-            self._report(location, "cannot be swept in a tuning file")
-            return None
-        if section != HYPERPARAMETERS:
-            return self._schedule_path(section, key)
-        if key in self._paths or key in self._known.groups:
-            return key
-        if key in ALIASES:
-            return ALIASES[key]
-        if "." not in key and "/" not in key:
-            matches = [path for path in self._paths if self._is_bare_match(path, key)]
-            if len(matches) == 1:
-                return matches[0]
-            if matches:
-                listed = ", ".join(matches)
-                self._report(location, f"names several keys; write one of {listed}")
-                return None
-        self._report(location, self._unknown_key(key))
-        return None
+    def _tied(self, item: Mapping[Any, Any], location: _Location) -> list[Tied]:
+        """Reads axes that change together."""
+        axes = tuple(self._axes(item, location))
+        if len(axes) < len(item):
+            return []
+        for axis in axes[1:]:
+            first = axes[0]
+            if len(axis.choices) != len(first.choices):
+                message = (
+                    f"lists {len(axis.choices)} choices, but {first.name} lists "
+                    f"{len(first.choices)}; keys that change together have equally many"
+                )
+                self.problems.append(Problem(f"{TOGETHER}.{axis.name}", message, axis.where))
+                return []
+        return [axes]
 
-    def _schedule_path(self, section: str, key: str) -> str | None:
-        schedule = self._known.config["trainer"][section]
-        if key in schedule:
-            return f"trainer.{section}.{key}"
-        allowed = f"allowed are {', '.join(schedule)}"
-        self._report((section, key), f"unknown key; {allowed}{did_you_mean(key, schedule)}")
-        return None
-
-    def _choices(self, section: str, key: str, path: str) -> tuple[Choice, ...] | None:
-        """Returns the choices of a key; None after reporting a problem."""
-        given = self._document.data[section][key]
-        location = (section, key)
-        if given is not None and not isinstance(given, list):
-            self._report(
-                location, f"{given!r} is no list of choices; expected a list, e.g. [{given}]"
+    def _exclusion(self, item: Mapping[Any, Any], location: _Location) -> list[Exclusion]:
+        """Reads what to leave out."""
+        values: dict[str, Sequence[Any]] = {}
+        for key, given in item.items():
+            path = self._place((*location, key), key)
+            if path is None:
+                continue
+            of_lists = isinstance(self._known.paths.get(path), list)
+            several = isinstance(given, list) and (
+                not of_lists or all(isinstance(one, list) for one in given)
             )
+            if several and not given:
+                self._report((*location, key), "has no values; expected one, or a list of some")
+            values[path] = given if several else [given]
+        complete = len(values) == len(item)
+        return [Exclusion(values, self._document.where(location))] if complete else []
+
+    def _axes(self, content: Any, location: _Location) -> Iterator[Axis]:
+        """Reads a map from keys to choices."""
+        if not isinstance(content, dict) or not content:
+            shape = "is empty" if not content else f"is a {_kind(content)}"
+            self._report(location, f"{shape}; expected keys with lists of choices")
+            return
+        section = location[-1]
+        schedule = section if section in self._known.schedules else None
+        for key, given in content.items():
+            path = self._place((*location, key), key, schedule)
+            choices = self._choices((*location, key), given, path) if path is not None else None
+            if path is not None and choices is not None:
+                label = f"{schedule}.{key}" if schedule else str(key)
+                yield Axis(path, choices, self._document.where((*location, key)), label)
+
+    def _place(self, location: _Location, key: Any, schedule: str | None = None) -> str | None:
+        """Returns the dotted path or config group of a key; None after reporting a problem."""
+        try:
+            if schedule is not None:
+                return self._known.place_in_schedule(schedule, key)
+            return self._known.place_of(key)
+        except LookupError as error:
+            self._report(location, str(error.args[0]))
             return None
-        if not given:
+
+    def _choices(self, location: _Location, given: Any, path: str) -> tuple[Choice, ...] | None:
+        """Returns the choices of a key; None after reporting a problem."""
+        values = given
+        if is_range(given):
+            try:
+                values = numbers_of(given)
+            except ValueError as error:
+                self._report(location, str(error))
+                return None
+            if type(self._known.paths.get(path)) is int and not all(
+                type(value) is int for value in values
+            ):
+                part = next(value for value in values if type(value) is not int)
+                self._report(location, f"gives {part}, but the key takes integers")
+                return None
+        elif given is not None and not isinstance(given, list):
+            told = f"{given!r} is no list of choices; expected a list, e.g. [{given}]"
+            if isinstance(given, dict):
+                told = (
+                    "a map is no list of choices; expected a list, or a range with from, to, count"
+                )
+            self._report(location, told)
+            return None
+        if not values:
             self._report(location, "has no choices; expected a list with at least one")
             return None
         found = []
-        for index, value in enumerate(given):
+        for index, value in enumerate(values):
             where = self._document.where((*location, index))
-            problem = self._choice_problem(path, value)
-            if problem:
-                self.problems.append(Problem(".".join(location), problem, where))
-                continue
             try:
-                text = value if path in self._known.groups else value_text(value)
+                found.append(self._choice(path, value, where))
             except ValueError as error:
-                self.problems.append(Problem(".".join(location), str(error), where))
-                continue
-            found.append(Choice(path, value, f"{path}={text}", where))
+                self.problems.append(Problem(_told(location), str(error), where))
         return tuple(found)
+
+    def _choice(self, path: str, value: Any, where: str) -> Choice:
+        """Returns a choice.
+
+        Raises:
+            ValueError: the key cannot have the value.
+        """
+        problem = self._choice_problem(path, value)
+        if problem:
+            raise ValueError(problem)
+        text = value if path in self._known.groups else value_text(value)
+        return Choice(path, value, f"{path}={text}", where)
 
     def _choice_problem(self, path: str, value: Any) -> str | None:
         if any(not math.isfinite(number) for number in _floats(value)):
             return f"{value} is not a finite number"
         if path in self._known.groups:
-            return self._group_problem(path, value)
-        base = self._paths.get(path)
+            names = self._known.groups[path]
+            hint = did_you_mean(value, names) if isinstance(value, str) else ""
+            told = f"{value!r} is none of its configs: {', '.join(names)}{hint}"
+            return None if value in names else told
+        base = self._known.paths.get(path)
         if isinstance(base, list) and not isinstance(value, list | str):
             return f"{value!r} is no list; the key takes a list, so its choices are lists in a list"
         if isinstance(base, Mapping) and isinstance(value, list):
@@ -192,46 +276,24 @@ class _Reader:
                 return f"the map in the base config has no {unknown[0]!r}; it has {listed}"
         return None
 
-    def _group_problem(self, group: str, value: Any) -> str | None:
-        names = self._known.groups[group]
-        if value in names:
-            return None
-        hint = did_you_mean(value, names) if isinstance(value, str) else ""
-        return f"{value!r} is none of its configs: {', '.join(names)}{hint}"
-
-    def _is_bare_match(self, path: str, key: str) -> bool:
-        parts = path.split(".")
-        return parts[0] in SEARCHED and len(parts) > 1 and parts[-1] == key
-
-    def _unknown_section(self, name: str, schedules: list[str]) -> str:
-        allowed = [HYPERPARAMETERS, *schedules]
-        hint = did_you_mean(name, allowed)
+    def _unknown_section(self, name: Any, *, nested: bool) -> str:
+        if nested and name == GRIDS:
+            return "grids cannot hold grids"
+        own = [HYPERPARAMETERS, TOGETHER, EXCLUDE, *([] if nested else [GRIDS])]
+        allowed = [*own, *self._known.schedules]
+        hint = did_you_mean(str(name), allowed)
         if not hint and name in self._known.config:
             hint = f"; write its keys below {HYPERPARAMETERS}, e.g. {name}.<key>"
         return f"unknown section; allowed are {', '.join(allowed)}{hint}"
 
-    def _unknown_key(self, key: str) -> str:
-        absent = [path for path in leaf_paths(Config) if path.split(".")[-1] == key.split(".")[-1]]
-        if absent and all(path not in self._paths for path in absent):
-            return f"{absent[0]} is not in the base config; choose that part of it first"
-        elsewhere = [path for path in self._paths if path.split(".")[-1] == key]
-        if elsewhere:
-            return f"unknown key; did you mean {' or '.join(elsewhere)}?"
-        bare = Counter(p.split(".")[-1] for p in self._paths if p.split(".")[0] in SEARCHED)
-        unique = [name for name, count in bare.items() if count == 1]
-        candidates = [*self._paths, *self._known.groups, *unique, *ALIASES]
-        return f"unknown key{did_you_mean(key, candidates)}"
-
-    def _report(self, keys: tuple[Any, ...], message: str) -> None:
-        path = ".".join(str(key) for key in keys)
-        self.problems.append(Problem(path, message, self._document.where(keys)))
+    def _report(self, location: _Location, message: str) -> None:
+        where = self._document.where(location)
+        self.problems.append(Problem(_told(location), message, where))
 
 
-def _is_refused(key: str) -> bool:
-    parts = key.replace("/", ".").replace("@", ".").split(".")
-    return parts[0] == "hydra" or any(
-        part in ("_target_", "_partial_", "_args_", "_convert_", "_recursive_") for part in parts
-    )
+def _told(location: _Location) -> str:
+    """Returns the keys of a location, without the positions in lists."""
+    return ".".join(str(key) for key in location if type(key) is not int)
 
 
 def _floats(value: Any) -> Iterator[float]:

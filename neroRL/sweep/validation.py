@@ -11,9 +11,11 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from neroRL.composition.checking import Origin, composition_problem, plain, trying
+from neroRL.composition.completion import complete
 from neroRL.config import Config
 from neroRL.errors import ConfigError, Problem
-from neroRL.sweep.grid import Grid, Permutation
+from neroRL.sweep.points import Permutation
+from neroRL.sweep.space import Space
 
 MOST_SHOWN = 20
 
@@ -45,6 +47,7 @@ class Validator:
     Args:
         compose: composes a job from its overrides.
         shared: the overrides of the command line that apply to a permutation.
+        deciding: the swept keys that decide which other keys exist.
         origin: where the values of the base config come from.
         inspect: finds problems of a checked config that only the training knows.
     """
@@ -53,23 +56,25 @@ class Validator:
         self,
         compose: Compose,
         shared: Callable[[Permutation], Sequence[str]],
+        deciding: frozenset[str],
         origin: Origin,
         inspect: Inspect,
     ) -> None:
         self._compose = compose
         self._shared = shared
+        self._deciding = deciding
         self._origin = origin
         self._inspect = inspect
         self._templates: dict[tuple[str, ...], dict[str, Any]] = {}
 
-    def check_all(self, grid: Grid) -> Findings:
-        """Checks every permutation of a grid."""
+    def check_all(self, space: Space) -> Findings:
+        """Checks every permutation of a search space."""
         findings = Findings()
         valid = array("q")
         seen: dict[tuple[str, str], None] = {}
         with trying() as check:
-            for permutation in grid:
-                problems, cautions = self._check(grid, permutation, check)
+            for permutation in space:
+                problems, cautions = self._check(permutation, check)
                 if problems:
                     findings.invalid += 1
                 else:
@@ -79,34 +84,31 @@ class Validator:
                         continue
                     seen[problem.path, problem.message] = None
                     found = findings.problems if problem in problems else findings.cautions
-                    found.append(self._placed(grid, permutation, problem))
+                    found.append(self._placed(permutation, problem))
         findings.valid = valid
         return findings
 
-    def _check(
-        self, grid: Grid, permutation: Permutation, check: Check
-    ) -> tuple[list[Problem], list[Problem]]:
+    def _check(self, permutation: Permutation, check: Check) -> tuple[list[Problem], list[Problem]]:
         try:
-            config = check(self.mapping(grid, permutation))
+            config = check(self.mapping(permutation))
         except ConfigError as error:
             return list(error.problems), []
         except HydraException as error:
-            return [self._composition_problem(grid, permutation, error)], []
+            return [self._composition_problem(permutation, error)], []
         problems = self._inspect(config)
         return problems, [] if problems else self._origin.cautions(config)
 
-    def mapping(self, grid: Grid, permutation: Permutation) -> Mapping[str, Any]:
+    def mapping(self, permutation: Permutation) -> Mapping[str, Any]:
         """Returns the resolved config of one permutation as plain Python.
 
         Setting values in a plain copy makes the checks of a large grid cheap. Hydra composes only
         values that may change more than their own key: a group, a map, an interpolation.
         """
         shared = self._shared(permutation)
-        deciding = grid.places.deciding
         plain_choices = [
             choice
             for choice in permutation.choices
-            if choice.key not in deciding and _is_plain(choice.key, choice.value)
+            if choice.key not in self._deciding and _is_plain(choice.key, choice.value)
         ]
         structural = tuple(c.override for c in permutation.choices if c not in plain_choices)
         if structural not in self._templates:
@@ -128,12 +130,17 @@ class Validator:
             mapping = replaced
         return mapping
 
-    def _composition_problem(
-        self, grid: Grid, permutation: Permutation, error: HydraException
-    ) -> Problem:
+    def content(self, permutation: Permutation) -> dict[str, Any]:
+        """Returns the whole config of a permutation; empty if it cannot be composed."""
+        try:
+            return complete(self.mapping(permutation))
+        except (HydraException, ConfigError):
+            return {}  # the checks report why
+
+    def _composition_problem(self, permutation: Permutation, error: HydraException) -> Problem:
         """Returns the problem of a config that cannot be composed, at the choice that causes it."""
         shared = self._shared(permutation)
-        deciding = [c.override for c in permutation.choices if c.key in grid.places.deciding]
+        deciding = [c.override for c in permutation.choices if c.key in self._deciding]
         for choice in permutation.choices:
             try:
                 self._compose([*shared, *deciding, choice.override])
@@ -145,20 +152,20 @@ class Validator:
                 continue
         return Problem("", f"cannot be composed: {error}".replace("\n", " "))
 
-    def _placed(self, grid: Grid, permutation: Permutation, problem: Problem) -> Problem:
+    def _placed(self, permutation: Permutation, problem: Problem) -> Problem:
         """Returns the problem with the line of its cause: a choice, or the base config."""
         for choice in permutation.choices:
             if problem.path and f"{problem.path}.".startswith(f"{choice.key}."):
                 return Problem(problem.path, problem.message, choice.where)
         message = problem.message
-        if grid.axes:
+        if permutation.values:
             shown = " ".join(permutation.overrides) or "no overrides"
             message = f"{message} (first in permutation {permutation.number}: {shown})"
         return Problem(problem.path, message, problem.where or self._origin.where(problem.path))
 
 
 def summary(findings: Findings, total: int, *, refused: bool) -> list[Problem]:
-    """Returns the problems of a grid to show: the first ones and the number of all."""
+    """Returns the problems of a search space to show: the first ones and the number of all."""
     shown = findings.problems[:MOST_SHOWN]
     hidden = len(findings.problems) - len(shown)
     tail = f"{findings.invalid} of {total} permutations cannot work"

@@ -18,9 +18,9 @@ from neroRL.reporting.progress import PlainDisplay
 from neroRL.reporting.ranking import rank
 from neroRL.reporting.standing import interquartile_mean, laps_that_count, standings
 from neroRL.reporting.summary import print_summary
-from neroRL.sweep.grid import Permutation
 from neroRL.sweep.jobs import Job
 from neroRL.sweep.monitor import Monitor
+from neroRL.sweep.points import Permutation
 
 
 def _result(permutation: int, repetition: int, objective: float | None, status=COMPLETED):

@@ -8,21 +8,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neroRL.sweep.grid import Axis, Choice, Grid
+from neroRL.sweep.grid import Grid
 from neroRL.sweep.jobs import JobPlan
+from neroRL.sweep.points import Axis, Choice
+from neroRL.sweep.space import Union
 
 
 def _axis(key: str, values: list[int]) -> Axis:
     return Axis(key, tuple(Choice(key, value, f"{key}={value}") for value in values), label=key)
 
 
-def _values(grid: Grid) -> list[tuple[int, ...]]:
+def _grid(axes: list[Axis]) -> Union:
+    return Union([Grid(axes)])
+
+
+def _values(grid: Union) -> list[tuple[int, ...]]:
     return [tuple(choice.value for choice in permutation.choices) for permutation in grid]
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=4), max_size=4))
 def test_equals_itertools_product(choices):
-    grid = Grid([_axis(f"k{index}", values) for index, values in enumerate(choices)])
+    grid = _grid([_axis(f"k{index}", values) for index, values in enumerate(choices)])
     assert _values(grid) == list(itertools.product(*choices))
     assert len(grid) == len(list(itertools.product(*choices)))
     assert [permutation.number for permutation in grid] == list(range(len(grid)))
@@ -30,15 +36,15 @@ def test_equals_itertools_product(choices):
 
 @given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=4), max_size=3))
 def test_dropping_repeats_keeps_first_occurrences(choices):
-    grid = Grid([_axis(f"k{index}", values) for index, values in enumerate(choices)])
+    grid = _grid([_axis(f"k{index}", values) for index, values in enumerate(choices)])
     distinct = list(dict.fromkeys(itertools.product(*choices)))
     assert _values(grid.without_repeats()) == distinct
-    assert grid.repeats() == len(grid) - len(distinct)
+    assert grid.without_repeats().size == len(distinct)
 
 
 def test_repeats_are_reported_as_documented():
-    grid = Grid([_axis("a", [1, 2] * 1), _axis("b", [5, 6, 6])])
-    (notice,) = grid.repeat_notices()
+    grid = _grid([_axis("a", [1, 2] * 1), _axis("b", [5, 6, 6])])
+    (notice,) = grid.notices()
     assert notice.message == (
         "b lists 6 twice: 2 of 6 permutations repeat another; "
         "drop them with hydra.sweeper.duplicates=drop"
@@ -46,7 +52,7 @@ def test_repeats_are_reported_as_documented():
 
 
 def test_a_huge_grid_costs_nothing_until_asked():
-    grid = Grid([_axis(f"k{index}", list(range(1000))) for index in range(4)])
+    grid = _grid([_axis(f"k{index}", list(range(1000))) for index in range(4)])
     assert len(grid) == 10**12
     assert [choice.value for choice in grid[123_456_789_012].choices] == [123, 456, 789, 12]
     with pytest.raises(IndexError):
@@ -55,7 +61,7 @@ def test_a_huge_grid_costs_nothing_until_asked():
 
 def test_jobs_run_lap_after_lap_with_a_seed_each():
     plan = JobPlan(
-        Grid([_axis("a", [7, 8, 9])]), [0, 2], repetitions=2, seed=10, shared=lambda _: ["x=1"]
+        _grid([_axis("a", [7, 8, 9])]), [0, 2], repetitions=2, seed=10, shared=lambda _: ["x=1"]
     )
     told = [(job.number, job.directory, job.seed) for job in plan]
     assert told == [(0, "0/0", 10), (1, "2/0", 10), (2, "0/1", 11), (3, "2/1", 11)]
@@ -63,7 +69,7 @@ def test_jobs_run_lap_after_lap_with_a_seed_each():
 
 
 def test_a_swept_seed_takes_the_place_of_the_base_seed():
-    grid = Grid([_axis("seed", [3, -1, -2])])
+    grid = _grid([_axis("seed", [3, -1, -2])])
     plan = JobPlan(grid, [0, 1, 2], repetitions=2, seed=50, drawn=[70, 80])
     assert [job.seed for job in plan] == [3, 70, 80, 4, 71, 81]
     undrawn = JobPlan(grid, [0, 1, 2], repetitions=2, seed=50)

@@ -1,0 +1,110 @@
+"""Finds the place of a key that a tuning file names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from neroRL.config.counterparts import counterpart_hint
+from neroRL.config.problems import leaf_paths
+from neroRL.config.schema import Config
+from neroRL.errors import did_you_mean
+from neroRL.sweep.places import paths_and_values
+
+ALIASES = {"num_workers": "sampler.n_workers"}
+# Sections in which a bare key is looked up; other sections need dotted paths.
+SEARCHED = ("sampler", "trainer", "model", "environment")
+
+
+@dataclass(frozen=True)
+class KnownKeys:
+    """The keys and groups that a tuning file can name.
+
+    Attributes:
+        config: a composed config, whose keys at any depth can be swept.
+        groups: config groups, e.g. ``model/memory``, and the configs in each.
+        further: dotted paths that only some choices of the sweep add, and their values.
+        paths: every dotted path that can be swept and its value.
+    """
+
+    config: Mapping[str, Any]
+    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    further: Mapping[str, Any] = field(default_factory=dict)
+    paths: Mapping[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        paths = {**self.further, **dict(paths_and_values(self.config))}
+        object.__setattr__(self, "paths", paths)
+
+    @property
+    def schedules(self) -> list[str]:
+        """The sections of ``trainer`` that are schedules."""
+        sections = self.config.get("trainer", {}).items()
+        return [key for key, value in sections if _is_schedule(key, value)]
+
+    def place_of(self, key: Any) -> str:
+        """Returns the dotted path or the config group that a key names.
+
+        Raises:
+            LookupError: it names none, or several; the message says which there are.
+        """
+        if not isinstance(key, str):
+            raise LookupError(f"a key must be a string, not {key!r}")
+        if _is_refused(key):
+            raise LookupError("cannot be swept in a tuning file")
+        if key in self.paths or key in self.groups:
+            return key
+        if key in ALIASES:
+            return ALIASES[key]
+        if key.partition(".")[0] in self.schedules:
+            return self.place_in_schedule(*key.split(".", 1))
+        if "." not in key and "/" not in key:
+            matches = [path for path in self.paths if _is_bare_match(path, key)]
+            if len(matches) == 1:
+                return matches[0]
+            if matches:
+                raise LookupError(f"names several keys; write one of {', '.join(matches)}")
+        raise LookupError(self._unknown(key))
+
+    def place_in_schedule(self, schedule: str, key: Any) -> str:
+        """Returns the dotted path of a schedule's key.
+
+        Raises:
+            LookupError: the schedule has no such key.
+        """
+        known = self.config["trainer"][schedule]
+        if key in known:
+            return f"trainer.{schedule}.{key}"
+        hint = did_you_mean(str(key), known)
+        raise LookupError(f"unknown key; allowed are {', '.join(known)}{hint}")
+
+    def _unknown(self, key: str) -> str:
+        absent = [path for path in leaf_paths(Config) if path.split(".")[-1] == key.split(".")[-1]]
+        if absent and all(path not in self.paths for path in absent):
+            return f"{absent[0]} is not in the base config; choose that part of it first"
+        elsewhere = [path for path in self.paths if path.split(".")[-1] == key]
+        if elsewhere:
+            return f"unknown key; did you mean {' or '.join(elsewhere)}?"
+        bare = Counter(p.split(".")[-1] for p in self.paths if p.split(".")[0] in SEARCHED)
+        unique = [name for name, count in bare.items() if count == 1]
+        candidates = [*self.paths, *self.groups, *unique, *ALIASES]
+        name = key.split(".")[-1]
+        return f"unknown key{counterpart_hint(name) or did_you_mean(key, candidates)}"
+
+
+def _is_schedule(key: str, value: Any) -> bool:
+    return key.endswith("_schedule") and isinstance(value, Mapping)
+
+
+def _is_bare_match(path: str, key: str) -> bool:
+    parts = path.split(".")
+    return parts[0] in SEARCHED and len(parts) > 1 and parts[-1] == key
+
+
+def _is_refused(key: str) -> bool:
+    parts = key.replace("/", ".").replace("@", ".").split(".")
+    return parts[0] == "hydra" or any(
+        part in ("_target_", "_partial_", "_args_", "_convert_", "_recursive_") for part in parts
+    )

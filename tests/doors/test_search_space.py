@@ -1,0 +1,350 @@
+"""Search spaces that are more than a product, through the doors."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from tests.doors.sweeps import ARGUMENTS, assert_same_trainings, table
+
+SPACE = """\
+hyperparameters:
+  model/memory: [none, gru]
+  hidden_state_size: [8, 16]
+  gamma: {from: 0.9, to: 0.99, count: 2}
+together:
+  - n_workers: [2, 4]
+    n_mini_batches: [2, 4]
+exclude:
+  - {model/memory: gru, n_workers: [4], hidden_state_size: 16}
+grids:
+  - hyperparameters: {activation: [relu]}
+  - hyperparameters: {activation: [relu, gelu], num_hidden_units: [16]}
+"""
+COUNT = (3 * 2 * 2 - 2) * 3
+
+
+def _space(directory: Path, text: str) -> None:
+    (directory / "space.yaml").write_text(text)
+
+
+def _printed(outcome):
+    """The heads of the jobs that a dry run prints, and their configs."""
+    assert outcome.status == 0, outcome.err
+    heads = re.findall(r"^# job \d+: (.*)$", outcome.out, flags=re.MULTILINE)
+    return heads, list(yaml.safe_load_all(outcome.out))
+
+
+def test_a_dry_run_shows_what_a_file_means(door, tiny, tmp_path):
+    _space(tmp_path, SPACE)
+    _, configs = _printed(door("ntune", [*ARGUMENTS, "--cfg", "job"]))
+    assert len(configs) == COUNT
+    for config in configs:
+        model, workers = config["model"], config["sampler"]["n_workers"]
+        assert config["trainer"]["n_mini_batches"] == workers
+        assert (model["activation"] == "relu") or model["num_hidden_units"] == 16
+        if model["recurrence"] is not None:
+            assert (workers, model["recurrence"]["hidden_state_size"]) != (4, 16)
+    seen = {yaml.safe_dump(config) for config in configs}
+    assert len(seen) == COUNT
+
+
+def test_generated_configs_are_those_of_the_dry_run(door, tiny, tmp_path):
+    _space(tmp_path, SPACE)
+    heads, configs = _printed(door("ntune", [*ARGUMENTS, "--cfg", "job", "--resolve"]))
+    assert door("ntune", [*ARGUMENTS, "--generate-only"]).status == 0
+    for number, config in enumerate(configs):
+        written = yaml.safe_load((tmp_path / f"out/configs/{number}.yaml").read_text())
+        for section, values in config.items():
+            shown = values.items() if isinstance(values, dict) else ()
+            assert all(written[section][key] == value for key, value in shown if value is not None)
+    assert len((tmp_path / "out/info.txt").read_text().splitlines()) == len(heads)
+
+
+def test_the_command_line_means_the_same_as_the_file(door, tiny, tmp_path):
+    _space(
+        tmp_path,
+        "together: [{n_workers: [2, 4], n_mini_batches: [2, 4]}]\n"
+        "exclude: [{n_workers: 4, activation: gelu}]\n"
+        "grids: [{hyperparameters: {activation: [relu]}},\n"
+        "        {hyperparameters: {activation: [gelu], gamma: [0.9, 0.99]}}]\n",
+    )
+    of_file, _ = _printed(door("ntune", [*ARGUMENTS, "--cfg", "job"]))
+    options = [
+        "hydra.sweeper.together=[{n_workers:[2,4],n_mini_batches:[2,4]}]",
+        "hydra.sweeper.exclude=[{n_workers:4,activation:gelu}]",
+        "hydra.sweeper.grids=[{hyperparameters:{activation:[relu]}},"
+        "{hyperparameters:{activation:[gelu],gamma:[0.9,0.99]}}]",
+    ]
+    own = ["-m", f"--config-path={tmp_path}", "--config-name=tiny.yaml", "--cfg", "job"]
+    of_options, _ = _printed(door("train", [*own, *options]))
+    mine = [text.replace("run_id=run worker_id=2 ", "") for text in of_file]
+    assert mine == of_options
+    assert len(mine) == 2 + 2
+
+
+def test_a_sweep_trains_what_the_dry_run_shows(door, tiny, tmp_path):
+    _space(
+        tmp_path,
+        "hyperparameters:\n  model/memory: [gru, none]\n  hidden_state_size: [8, 16]\n"
+        "together: [{n_workers: [2, 4], n_mini_batches: [2, 4]}]\n"
+        "exclude: [{model/memory: none, n_workers: 4}]\n",
+    )
+    _, configs = _printed(door("ntune", [*ARGUMENTS, "--cfg", "job"]))
+    assert door("ntune", ARGUMENTS).status == 0
+    rows = table(tmp_path / "out/run")
+    assert len(rows) == len(configs) == 5
+    for row, config in zip(rows, configs, strict=True):
+        content = torch.load(next((tmp_path / "out/run" / row["directory"]).rglob("*.pt")))
+        weights = content["model"]
+        sizes = {w.shape[1] for name, w in weights.items() if "recurrents.0.weight" in name}
+        recurrence = config["model"]["recurrence"]
+        assert sizes == ({recurrence["hidden_state_size"]} if recurrence else set())
+        cell = row["model.recurrence.hidden_state_size"]
+        assert cell == (str(recurrence["hidden_state_size"]) if recurrence else "")
+        assert row["sampler.n_workers"] == str(config["sampler"]["n_workers"])
+        assert content["config"]["sampler"]["n_workers"] == config["sampler"]["n_workers"]
+    again = door("ntune", ARGUMENTS)
+    assert "5 of 5 jobs are done already" in again.err
+
+
+def test_one_factor_at_a_time(door, tiny, tmp_path):
+    _space(
+        tmp_path,
+        "hyperparameters:\n  model/memory: [none, gru]\n  hidden_state_size: [128, 64]\n"
+        "  gamma: [0.99, 0.5]\n",
+    )
+    dry = [*ARGUMENTS, "--cfg", "job", "hydra.sweeper.design=one_at_a_time"]
+
+    def shown(*overrides):
+        outcome = door("ntune", [*dry, *overrides])
+        sizes = (config["model"]["recurrence"] for config in _printed(outcome)[1])
+        gammas = [config["trainer"]["gamma"] for config in _printed(outcome)[1]]
+        units = [memory and memory["hidden_state_size"] for memory in sizes]
+        return list(zip(units, gammas, strict=True)), outcome.err
+
+    without, told = shown()
+    assert "hidden_state_size has no place in the base config" in told
+    assert without == [(None, 0.99), (128, 0.99), (None, 0.5)]
+    # A single value on the command line is the base config's.
+    beside_gru, told = shown("model/memory=gru")
+    assert "no place in the base config" not in told
+    assert beside_gru == [(128, 0.99), (None, 0.99), (64, 0.99), (128, 0.5)]
+
+
+def test_rows_of_one_factor_at_a_time_have_all_values(door, tiny, tmp_path):
+    _space(tmp_path, "hyperparameters:\n  gamma: [0.99, 0.5]\n  epochs: [1]\n")
+    assert door("ntune", [*ARGUMENTS, "hydra.sweeper.design=one_at_a_time"]).status == 0
+    rows = table(tmp_path / "out/run")
+    base = yaml.safe_load((tmp_path / "out/run/sweep.yaml").read_text())["base_config"]["trainer"]
+    found = [(float(row["trainer.gamma"]), int(row["trainer.epochs"])) for row in rows]
+    assert found == [(0.99, base["epochs"]), (0.5, base["epochs"]), (0.99, 1)]
+    assert base["epochs"] != 1
+    grid = door("ntune", ARGUMENTS)
+    assert grid.status == 2
+    assert "hydra.sweeper.design: there one_at_a_time, now grid" in grid.err
+    more = door("ntune", [*ARGUMENTS, "hydra.sweeper.extend=true"])
+    assert more.status == 0, more.err
+    assert "1 of 2 jobs are done already" in more.err  # gamma 0.5 with one epoch is new
+    kept = {row["permutation"]: row["dropped"] for row in table(tmp_path / "out/run")}
+    assert kept == {"0": "false", "1": "false", "-1": "true", "-2": "true"}
+
+
+def test_only_some_permutations_train_and_train_again(door, tiny, tmp_path):
+    _space(tmp_path, "hyperparameters:\n  gamma: [0.9, 0.95, 0.99]\n")
+    some = door("ntune", [*ARGUMENTS, "hydra.sweeper.only=[2,0]"])
+    assert some.status == 0, some.err
+    assert [row["permutation"] for row in table(tmp_path / "out/run")] == ["0", "2"]
+    first = torch.load(tmp_path / "out/run/2/0/checkpoints/run-2.pt")
+    written = (tmp_path / "out/run/0/0/result.json").read_bytes()
+    again = door("ntune", [*ARGUMENTS, "hydra.sweeper.only=[2]", "hydra.sweeper.rerun=true"])
+    assert again.status == 0, again.err
+    kept = torch.load(tmp_path / "out/run/2/0.before-1/checkpoints/run-2.pt")
+    rerun = torch.load(tmp_path / "out/run/2/0/checkpoints/run-2.pt")
+    for content in (kept, rerun):
+        assert all(torch.equal(content["model"][k], v) for k, v in first["model"].items())
+    assert (tmp_path / "out/run/0/0/result.json").read_bytes() == written
+    assert not list((tmp_path / "out/run/2/0.before-1").rglob("*tfevents*"))
+    assert list((tmp_path / "out/run/2/0.before-1").rglob("*events-before*"))
+    whole = door("ntune", ARGUMENTS)
+    assert "2 of 3 jobs are done already" in whole.err
+    assert [row["permutation"] for row in table(tmp_path / "out/run")] == ["0", "1", "2"]
+
+
+def test_choices_that_go_stay_on_disk_and_may_come_back(door, tiny, tmp_path):
+    _space(tmp_path, "hyperparameters:\n  gamma: [0.9, 0.99]\n  epochs: [1, 2]\n")
+    assert door("ntune", ARGUMENTS).status == 0
+    before = {
+        (row["trainer.gamma"], row["trainer.epochs"]): row["wall_seconds"]
+        for row in table(tmp_path / "out/run")
+    }
+    _space(tmp_path, "hyperparameters:\n  epochs: [2, 1]\n  gamma: [0.99, 0.95]\n")
+    assert door("ntune", ARGUMENTS).status == 2
+    fewer = door("ntune", [*ARGUMENTS, "hydra.sweeper.extend=true"])
+    assert fewer.status == 0, fewer.err
+    assert "2 of 4 jobs are done already" in fewer.err
+    rows = table(tmp_path / "out/run")
+    assert list(rows[0])[4:6] == ["trainer.epochs", "trainer.gamma"]
+    dropped = [row for row in rows if row["dropped"] == "true"]
+    assert [(r["permutation"], r["trainer.gamma"], r["directory"]) for r in dropped] == [
+        ("-1", "0.9", "dropped/1/0"), ("-2", "0.9", "dropped/2/0"),
+    ]  # fmt: skip
+    assert "0.9" not in (tmp_path / "out/run/report/ranking.csv").read_text().split(",")
+    for row in rows:
+        known = before.get((row["trainer.gamma"], row["trainer.epochs"]))
+        assert known in (None, row["wall_seconds"])
+        assert (tmp_path / "out/run" / row["directory"] / "result.json").is_file()
+    _space(tmp_path, "hyperparameters:\n  gamma: [0.9, 0.95, 0.99]\n  epochs: [1, 2]\n")
+    back = door("ntune", [*ARGUMENTS, "hydra.sweeper.extend=true"])
+    assert "6 of 6 jobs are done already" in back.err, back.err
+    rows = table(tmp_path / "out/run")
+    assert "dropped" not in rows[0]
+    for row in rows:
+        known = before.get((row["trainer.gamma"], row["trainer.epochs"]))
+        assert known in (None, row["wall_seconds"])
+
+
+def test_a_finished_sweep_trains_on(door, tiny, tmp_path):
+    """Its weights equal those of a sweep that had as many updates from the start."""
+    _space(tmp_path, "hyperparameters:\n  gamma: [0.9, 0.99]\n")
+    schedule = ["trainer.beta_schedule.final=1e-5", "trainer.beta_schedule.max_decay_steps=3"]
+    assert door("ntune", [*ARGUMENTS, *schedule]).status == 0
+    longer = [*ARGUMENTS, *schedule, "trainer.updates=4"]
+    refused = door("ntune", longer)
+    assert refused.status == 2
+    assert "hydra.sweeper.extend=true, which trains them longer" in refused.err
+    more = door("ntune", [*longer, "hydra.sweeper.extend=true"])
+    assert more.status == 0, more.err
+    assert "2 jobs train on, to 4 updates" in more.err
+    log = (tmp_path / "out/run/1/0/train.log").read_text()
+    assert "continuing from run-2.pt after 2 updates" in log
+    assert door("ntune", [*longer, "--out=whole"]).status == 0
+    for number in range(2):  # the first sweep also has a checkpoint after two updates
+        (tmp_path / f"out/run/{number}/0/checkpoints/run-2.pt").unlink()
+    assert_same_trainings(tmp_path / "out/run", tmp_path / "whole/run")
+    fewer = door("ntune", [*ARGUMENTS, *schedule, "hydra.sweeper.extend=true"])
+    assert fewer.status == 2
+    assert "trainer.updates: there 4, now 2" in fewer.err
+
+
+def test_more_updates_are_refused_where_a_schedule_would_have_been_another(door, tiny, tmp_path):
+    _space(tmp_path, "hyperparameters:\n  gamma: [0.9]\n")
+    decaying = [*ARGUMENTS, "trainer.beta_schedule.final=1e-5"]
+    assert door("ntune", decaying).status == 0
+    longer = [*decaying, "trainer.updates=4", "hydra.sweeper.extend=true"]
+    refused = door("ntune", longer)
+    assert refused.status == 2
+    assert "trainer.beta_schedule.max_decay_steps=2 and hydra.sweeper.extend=true" in refused.err
+    fixed = door("ntune", [*longer, "trainer.beta_schedule.max_decay_steps=2"])
+    assert fixed.status == 0, fixed.err
+    assert "1 jobs train on" in fixed.err
+    assert "continuing from run-2.pt" in (tmp_path / "out/run/0/0/train.log").read_text()
+
+
+ERRORS = {
+    "together of unequal length": (
+        "together: [{n_workers: [2, 4], epochs: [1, 2, 3]}]",
+        ["space.yaml:1", "lists 3 choices, but n_workers lists 2"],
+    ),
+    "together that is no list": (
+        "together: {n_workers: [2, 4]}",
+        ["space.yaml:1: together: is a map; expected a list of maps"],
+    ),
+    "exclude of what is not swept": (
+        "hyperparameters: {gamma: [0.9]}\nexclude: [{epochs: 2}]",
+        ["space.yaml:2: exclude.trainer.epochs: is not swept"],
+    ),
+    "exclude of an unknown key": (
+        "hyperparameters: {gamma: [0.9]}\nexclude: [{gama: 0.9}]",
+        ["space.yaml:2: exclude.gama: unknown key; did you mean gamma"],
+    ),
+    "exclude of a value that is no choice": (
+        "hyperparameters: {model/memory: [gru, none]}\nexclude: [{model/memory: gruu}]",
+        ["space.yaml:2", "'gruu' is no choice of it; they are gru, none", "did you mean gru?"],
+    ),
+    "exclude that matches nothing": (
+        "hyperparameters: {model/memory: [gru, none], hidden_state_size: [8, 16]}\n"
+        "exclude: [{model/memory: none, hidden_state_size: 8}]",
+        ["space.yaml:2: exclude: no permutation has these values together"],
+    ),
+    "exclude of everything": (
+        "hyperparameters: {gamma: [0.9]}\nexclude: [{gamma: 0.9}]",
+        ["space.yaml:2: exclude: leaves no permutation"],
+    ),
+    "a range without count": (
+        "hyperparameters: {gamma: {from: 0.9, to: 0.99}}",
+        ["space.yaml:1: hyperparameters.gamma: count is missing"],
+    ),
+    "a range with an unknown key": (
+        "hyperparameters: {gamma: {from: 0.9, to: 0.99, counts: 2}}",
+        ["space.yaml:1", "a range has no 'counts'", "did you mean count?"],
+    ),
+    "a range from 0 on a log scale": (
+        "hyperparameters: {gamma: {from: 0, to: 0.99, count: 3, scale: log}}",
+        ["space.yaml:1", "a log scale needs numbers above 0"],
+    ),
+    "a range of integers that are none": (
+        "hyperparameters: {epochs: {from: 1, to: 4, count: 3}}",
+        ["space.yaml:1", "gives 1.0, but the key takes integers"],
+    ),
+    "empty grids": ("grids: []", ["space.yaml:1: grids: is empty; expected a list of maps"]),
+    "grids in grids": (
+        "grids: [{grids: [{hyperparameters: {gamma: [0.9]}}]}]",
+        ["space.yaml:1", "grids cannot hold grids"],
+    ),
+    "a key inside and outside of grids": (
+        "hyperparameters: {gamma: [0.9]}\ngrids: [{hyperparameters: {gamma: [0.99]}}]",
+        ["space.yaml:2: trainer.gamma: is swept twice, also as gamma (space.yaml:1)"],
+    ),
+    "a key twice in together": (
+        "hyperparameters: {gamma: [0.9]}\ntogether: [{gamma: [0.9], epochs: [1]}]",
+        ["space.yaml:2: trainer.gamma: is swept twice"],
+    ),
+    "an unknown section": (
+        "togethr: [{gamma: [0.9]}]",
+        ["space.yaml:1: togethr: unknown section", "did you mean together?"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_bad_search_spaces(case, door, tiny, tmp_path):
+    text, told = ERRORS[case]
+    _space(tmp_path, text)
+    outcome = door("ntune", ARGUMENTS)
+    assert outcome.status == 2
+    assert "Traceback" not in outcome.err
+    for part in told:
+        assert part in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["hydra.sweeper.only=[3]"], "3 is no permutation; there are 0 to 1"),
+        (["hydra.sweeper.only=[]"], "hydra.sweeper.only: names no permutation"),
+        (["hydra.sweeper.rerun=true"], "hydra.sweeper.rerun: needs hydra.sweeper.only"),
+        (["hydra.sweeper.sample=0"], "hydra.sweeper.sample: 0 is not allowed"),
+        (["hydra.sweeper.sample=1", "seed=-1"], "hydra.sweeper.sample: draws from seed"),
+        (["hydra.sweeper.design=grit"], "hydra.sweeper.design: 'grit' is not allowed"),
+    ],
+)
+def test_bad_options(options, told, door, tiny, tmp_path):
+    _space(tmp_path, "hyperparameters: {gamma: [0.9, 0.99]}")
+    outcome = door("ntune", [*ARGUMENTS, *options])
+    assert outcome.status == 2
+    assert told in outcome.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_sample_larger_than_the_space_takes_all_and_says_so(door, tiny, tmp_path):
+    _space(tmp_path, "hyperparameters: {gamma: [0.9, 0.99]}")
+    outcome = door("ntune", [*ARGUMENTS, "--cfg", "job", "hydra.sweeper.sample=5"])
+    heads, _ = _printed(outcome)
+    assert len(heads) == 2
+    assert "5 are asked for, and the search space has 2; all of them train" in outcome.err
