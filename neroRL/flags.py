@@ -79,6 +79,11 @@ def tune_arguments(arguments: Sequence[str]) -> list[str]:
         action="store_true",
         help="whether to only generate the config files [default: False]",
     )
+    parser.add_argument(
+        "--preview",
+        action="store_true",
+        help="whether to only tell what the sweep would cost, from a few updates [default: False]",
+    )
     flags, passed = parser.parse(arguments)
     root = flags.out.resolve()
     if not (root / flags.run_id).resolve().is_relative_to(root):
@@ -94,7 +99,17 @@ def tune_arguments(arguments: Sequence[str]) -> list[str]:
     }
     if flags.generate_only:
         own["hydra.sweeper.generate_only"] = True
+    if flags.preview:
+        own["hydra.sweeper.preview"] = "only"
+    elif _is_all_default(arguments) and sys.stderr.isatty():
+        own["hydra.sweeper.preview"] = "first"  # say what starts, and how long it takes
     return ["-m", *_config(parser, flags.config), *_overrides(own, passed), *passed]
+
+
+def _is_all_default(arguments: Sequence[str]) -> bool:
+    """Returns whether neither a base config nor a tuning file is named."""
+    named = {text.split("=", 1)[0] for text in arguments}
+    return named.isdisjoint(("--config", "--tune", "--cfg", "-c", "--generate-only"))
 
 
 def train_arguments(arguments: Sequence[str]) -> tuple[list[str], Path | None]:

@@ -21,7 +21,7 @@ from omegaconf.errors import (
 
 from neroRL.composition.completion import defaults
 from neroRL.composition.fitting import misfits, position_cautions
-from neroRL.config import Config, build, cautions, cross_check
+from neroRL.config import Config, build, cautions, cross_check, ports_needed
 from neroRL.config.checks import flat
 from neroRL.config.counterparts import counterpart_hint
 from neroRL.config.documents import Document, read_document
@@ -152,6 +152,12 @@ def trying() -> Iterator[Callable[[Mapping[str, Any]], Config]]:
 
     with Trials() as trials:
         yield functools.partial(check, trials=trials)
+
+
+def ports_of(config: Config) -> int:
+    """Counts the network ports that a job opens."""
+    uses = registry.environment_type(config.environment.type).uses_ports
+    return ports_needed(config) if uses else 0
 
 
 def check_device(device: str, where: str = "") -> None:

@@ -1,6 +1,13 @@
 """The typed configuration: schema, files, checks. Nothing here imports torch."""
 
-from neroRL.config.checks import as_mapping, build, cautions, cross_check, ports_needed
+from neroRL.config.checks import (
+    as_mapping,
+    build,
+    cautions,
+    cross_check,
+    environment_steps,
+    ports_needed,
+)
 from neroRL.config.schema import Config, EnvironmentConfig
 
 __all__ = [
@@ -10,5 +17,6 @@ __all__ = [
     "build",
     "cautions",
     "cross_check",
+    "environment_steps",
     "ports_needed",
 ]

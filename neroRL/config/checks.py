@@ -164,6 +164,11 @@ def run_id_problem(run_id: str) -> str | None:
     return None
 
 
+def environment_steps(config: Config) -> int:
+    """Counts the environment steps of a whole training."""
+    return config.trainer.updates * config.sampler.n_workers * config.sampler.worker_steps
+
+
 def ports_needed(config: Config) -> int:
     """Counts the network ports that one job may open: one per environment worker."""
     evaluation = config.evaluation.n_workers if config.evaluation.evaluate else 0

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from neroRL.cores import available_cores
-from neroRL.errors import ConfigError
+from neroRL.errors import ConfigError, NeroRLError
 from neroRL.files import make_directory, remove_leftovers
 from neroRL.locks import held
 from neroRL.records.exits import Exit
 from neroRL.records.results import FAILED, JobResult
 from neroRL.records.sweep_record import SweepRecord, read_record
-from neroRL.records.sweeps import confirmation_of, dropped_results
+from neroRL.records.sweeps import confirmation_of, dropped_results, read_sweep
 from neroRL.reporting.progress import make_display
 from neroRL.reporting.ranking import Ranking, rank
 from neroRL.reporting.summary import print_confirmation
-from neroRL.sweep import changing, confirmation, extension, ledger, writing
+from neroRL.sweep import changing, confirmation, extension, ledger, preview, writing
 from neroRL.sweep.conclusion import conclude, describe
 from neroRL.sweep.continuing import Standing, keep_beside, standing
 from neroRL.sweep.dispatch import Dispatch, Runner
@@ -72,9 +76,18 @@ class Sweep:
         if plan.trains and plan.here:
             plan.check_device()
         if plan.trains:
-            self._train(launcher, task)
+            measures = self._options.preview != "no"
+            speed = self._measured_speed(launcher, task) if measures else None
+            if speed is not None or self._options.preview == "only":
+                self._print_cost(plan.numbers(), speed, "")
+            if self._options.preview != "only":
+                self._train(launcher, task)
         elif self._options.dry_run != "no":
             resolve = self._options.dry_run == "resolved"
+            done: list[JobResult] = []
+            with contextlib.suppress(NeroRLError):  # nothing was trained there, or it is damaged
+                done = read_sweep(self._directory).results
+            self._print_cost(plan.numbers(), preview.measured(done, self._directory), "# ")
             writing.print_configs(plan.jobs(), plan.ground.compose, resolve=resolve)
         else:
             count = writing.generate(plan.jobs(), plan.ground.compose, self._directory)
@@ -139,17 +152,16 @@ class Sweep:
             )
         if found.longer:
             updates = self._plan.base["trainer"]["updates"]
-            print(f"{found.longer} jobs train on, to {updates} updates", file=sys.stderr)
+            longer = preview.counted(found.longer, "job")
+            print(f"{longer} to go on, up to {updates} updates", file=sys.stderr)
+        if found.pending and self._options.preview == "no":
+            speed = preview.measured(found.finished.values(), self._directory)
+            self._print_cost(found.pending, speed, "", sys.stderr)
         results = self._results(jobs, found, self._directory, launcher, task)
         describe(self._plan, record, results)
         ranking = conclude(self._plan, jobs, results)
-        whole = self._options.only is None
-        if (
-            self._options.confirm
-            and whole
-            and len(results) == found.total
-            and ranking.best is not None
-        ):
+        is_done = self._options.only is None and len(results) == found.total
+        if self._options.confirm and is_done and ranking.best is not None:
             results += self._confirm(ranking, record, launcher, task)
         if any(result.status == FAILED for result in results):
             raise SystemExit(Exit.FAILED)
@@ -203,11 +215,40 @@ class Sweep:
             monitor.stop()
         return monitor.results()
 
+    def _measured_speed(self, launcher: Launcher, task: TaskFunction) -> preview.Speed | None:
+        """Trains some updates of some permutations, in a directory that does not stay."""
+        plan = self._plan
+        with tempfile.TemporaryDirectory() as place:
+            directory = Path(place)
+            chosen = preview.to_measure(plan.jobs().valid)
+            source = f"{preview.UPDATES} updates of {len(chosen)} permutations"
+            print(f"measuring {source}", file=sys.stderr)
+            record = replace(ledger.record_of(plan, None), repetitions=1, jobs=len(chosen))
+            jobs = plan.jobs_of(record, chosen, preview.overrides(directory))
+            found = Standing(pending=list(range(len(jobs))))
+            results = self._results(jobs, found, directory, launcher, task)
+            return preview.measured(results, directory, source)
+
+    def _print_cost(
+        self,
+        numbers: Sequence[int],
+        speed: preview.Speed | None,
+        mark: str,
+        stream: TextIO | None = None,
+    ) -> None:
+        parallel = self._parallel(len(numbers)) if self._plan.here else None
+        for line in preview.lines(self._plan, numbers, parallel, speed):
+            print(f"{mark}{line}", file=stream or sys.stdout)
+
+    def _parallel(self, jobs: int) -> int:
+        """Returns how many of some jobs run at a time on this machine."""
+        gpus = visible_gpus() if self._plan.base["device"] != "cpu" else []
+        return self._options.n_jobs or default_size(jobs, available_cores(), gpus)
+
     def _runner(self, jobs: int, launcher: Launcher, task: TaskFunction) -> Runner:
         """Returns the runner of the jobs: worker processes or a launcher."""
         if not self._plan.here:
             return LauncherRunner(launcher, self._options.max_batch_size)
-        cores = available_cores()
         gpus = visible_gpus() if self._plan.base["device"] != "cpu" else []
-        size = self._options.n_jobs or default_size(jobs, cores, gpus)
+        size, cores = self._parallel(jobs), available_cores()
         return WorkerPool(self._context, task, self._config, size, threads_of(size, cores), gpus)

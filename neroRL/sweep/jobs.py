@@ -53,6 +53,7 @@ class JobPlan(Sequence[Job]):
             replaces it. A negative seed stays as it is: the training draws one.
         shared: the overrides of the command line that apply to a permutation.
         drawn: the seeds that replace the choices -1, -2, ….
+        last: overrides of every job that win over all others.
 
     Raises:
         ConfigError: the seed of the last repetition does not fit into 64 bits.
@@ -66,6 +67,7 @@ class JobPlan(Sequence[Job]):
         seed: int,
         shared: Callable[[Permutation], Sequence[str]] = lambda _: (),
         drawn: Sequence[int] = (),
+        last: Sequence[str] = (),
     ) -> None:
         self.space = space
         self.valid = valid
@@ -73,6 +75,7 @@ class JobPlan(Sequence[Job]):
         self.seed = seed
         self._shared = shared
         self._drawn = drawn
+        self._last = tuple(last)
         self._check_last_seed()
 
     def __len__(self) -> int:
@@ -83,7 +86,7 @@ class JobPlan(Sequence[Job]):
             raise IndexError(f"job {number} of {len(self)}")
         permutation, repetition = self._place(number)
         seed = self._seed_of(permutation, repetition)
-        given = [*self._shared(permutation), *permutation.overrides]
+        given = [*self._shared(permutation), *permutation.overrides, *self._last]
         values = self.values(permutation)
         overrides = (
             *(text for text in given if override_key(text) != SEED),

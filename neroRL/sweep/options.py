@@ -17,6 +17,7 @@ _CHOICES = {
     "on_invalid": ("error", "skip"),
     "dry_run": ("no", "composed", "resolved"),
     "design": ("grid", "one_at_a_time"),
+    "preview": ("no", "only", "first"),
 }
 _LEAST = {
     "max_retries": 0,
@@ -66,6 +67,9 @@ class SweepOptions:
     """Write the configs of all permutations below ``hydra.sweep.dir``; train nothing."""
     dry_run: str = "no"
     """Print every job's config instead: ``composed``, or ``resolved`` with interpolations."""
+    preview: str = "no"
+    """Whether some updates are measured to tell what the sweep costs: ``first``, before it starts,
+    or ``only``, and nothing else happens."""
     params: dict[str, str] = field(default_factory=dict)
     """Sweeps as in Hydra's basic sweeper; the command line overrides them."""
     n_jobs: int | None = None

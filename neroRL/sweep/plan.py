@@ -127,29 +127,36 @@ class SweepPlan:
         chosen = [number for number in self.findings.valid if self.is_asked_for(number)]
         return JobPlan(self.space, chosen, repetitions, self.seed, shared)
 
+    def numbers(self) -> list[int]:
+        """Returns the numbers of the jobs that the command asks for, in the order of the sweep."""
+        valid = self.findings.valid
+        asked = [position for position, one in enumerate(valid) if self.is_asked_for(one)]
+        laps = range(self.options.num_repetitions)
+        return [lap * len(valid) + position for lap in laps for position in asked]
+
     def is_asked_for(self, permutation: int) -> bool:
         """Returns whether a permutation is among those to train now."""
         return self.options.only is None or permutation in self.options.only
 
     def jobs_of(
-        self, record: SweepRecord, chosen: Sequence[int] | None = None, more: Sequence[str] = ()
+        self, record: SweepRecord, chosen: Sequence[int] | None = None, last: Sequence[str] = ()
     ) -> JobPlan:
         """Returns the jobs of the sweep as it is recorded, each told which sweep it is of.
 
         Args:
             record: of the sweep.
             chosen: numbers of the permutations to train, ascending; None for all that can work.
-            more: overrides of every job.
+            last: overrides of every job that win over all others.
         """
         told = {"sweep": record.id, "shown_as_text": keys_shown_as_text(record.axes)}
         marks = [f"hydra.sweeper.job.{key}={value_text(value)}" for key, value in told.items()]
 
         def shared(permutation: Permutation) -> list[str]:
-            return [*self.overrides.shared(permutation), *marks, *more]
+            return [*self.overrides.shared(permutation), *marks]
 
         valid = self.findings.valid if chosen is None else chosen
         drawn = record.drawn_seeds
-        return JobPlan(self.space, valid, record.repetitions, record.seed, shared, drawn)
+        return JobPlan(self.space, valid, record.repetitions, record.seed, shared, drawn, last)
 
     def config_of(self, permutation: Permutation) -> Mapping[str, Any]:
         """Returns the resolved config of a permutation, as plain Python."""

@@ -10,9 +10,15 @@ from typing import Any
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from neroRL.composition.checking import Origin, composition_problem, plain, trying
+from neroRL.composition.checking import (
+    Origin,
+    composition_problem,
+    plain,
+    ports_of,
+    trying,
+)
 from neroRL.composition.completion import complete
-from neroRL.config import Config
+from neroRL.config import Config, environment_steps
 from neroRL.errors import ConfigError, Problem
 from neroRL.sweep.points import Permutation
 from neroRL.sweep.space import Space
@@ -33,12 +39,16 @@ class Findings:
         problems: each distinct problem, with the first permutation that has it.
         cautions: each distinct caution.
         invalid: number of permutations that have a problem.
+        steps: environment steps of one training of each valid permutation.
+        ports: the most network ports that a job needs.
     """
 
     valid: Sequence[int] = field(default_factory=lambda: array("q"))
     problems: list[Problem] = field(default_factory=list)
     cautions: list[Problem] = field(default_factory=list)
     invalid: int = 0
+    steps: Sequence[int] = field(default_factory=lambda: array("q"))
+    ports: int = 0
 
 
 class Validator:
@@ -70,33 +80,40 @@ class Validator:
     def check_all(self, space: Space) -> Findings:
         """Checks every permutation of a search space."""
         findings = Findings()
-        valid = array("q")
+        valid, steps = array("q"), array("q")
         seen: dict[tuple[str, str], None] = {}
         with trying() as check:
             for permutation in space:
-                problems, cautions = self._check(permutation, check)
-                if problems:
+                config, problems, cautions = self._check(permutation, check)
+                if config is None:
                     findings.invalid += 1
                 else:
                     valid.append(permutation.number)
+                    steps.append(environment_steps(config))
+                    findings.ports = max(findings.ports, ports_of(config))
                 for problem in problems + cautions:
                     if (problem.path, problem.message) in seen:
                         continue
                     seen[problem.path, problem.message] = None
                     found = findings.problems if problem in problems else findings.cautions
                     found.append(self._placed(permutation, problem))
-        findings.valid = valid
+        findings.valid, findings.steps = valid, steps
         return findings
 
-    def _check(self, permutation: Permutation, check: Check) -> tuple[list[Problem], list[Problem]]:
+    def _check(
+        self, permutation: Permutation, check: Check
+    ) -> tuple[Config | None, list[Problem], list[Problem]]:
+        """Returns the config, problems and cautions; no config if there is a problem."""
         try:
             config = check(self.mapping(permutation))
         except ConfigError as error:
-            return list(error.problems), []
+            return None, list(error.problems), []
         except HydraException as error:
-            return [self._composition_problem(permutation, error)], []
+            return None, [self._composition_problem(permutation, error)], []
         problems = self._inspect(config)
-        return problems, [] if problems else self._origin.cautions(config)
+        if problems:
+            return None, problems, []
+        return config, [], self._origin.cautions(config)
 
     def mapping(self, permutation: Permutation) -> Mapping[str, Any]:
         """Returns the resolved config of one permutation as plain Python.

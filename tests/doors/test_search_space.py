@@ -9,7 +9,14 @@ import pytest
 import torch
 import yaml
 
-from tests.doors.sweeps import ARGUMENTS, assert_same_trainings, table
+from tests.doors.sweeps import (
+    ARGUMENTS,
+    assert_same_trainings,
+    processes_of,
+    start,
+    table,
+    wait_for,
+)
 
 SPACE = """\
 hyperparameters:
@@ -219,7 +226,7 @@ def test_a_finished_sweep_trains_on(door, tiny, tmp_path):
     assert "hydra.sweeper.extend=true, which trains them longer" in refused.err
     more = door("ntune", [*longer, "hydra.sweeper.extend=true"])
     assert more.status == 0, more.err
-    assert "2 jobs train on, to 4 updates" in more.err
+    assert "2 jobs to go on, up to 4 updates" in more.err
     log = (tmp_path / "out/run/1/0/train.log").read_text()
     assert "continuing from run-2.pt after 2 updates" in log
     assert door("ntune", [*longer, "--out=whole"]).status == 0
@@ -241,7 +248,7 @@ def test_more_updates_are_refused_where_a_schedule_would_have_been_another(door,
     assert "trainer.beta_schedule.max_decay_steps=2 and hydra.sweeper.extend=true" in refused.err
     fixed = door("ntune", [*longer, "trainer.beta_schedule.max_decay_steps=2"])
     assert fixed.status == 0, fixed.err
-    assert "1 jobs train on" in fixed.err
+    assert "1 job to go on" in fixed.err
     assert "continuing from run-2.pt" in (tmp_path / "out/run/0/0/train.log").read_text()
 
 
@@ -348,3 +355,81 @@ def test_a_sample_larger_than_the_space_takes_all_and_says_so(door, tiny, tmp_pa
     heads, _ = _printed(outcome)
     assert len(heads) == 2
     assert "5 are asked for, and the search space has 2; all of them train" in outcome.err
+
+
+def test_a_preview_measures_and_leaves_nothing(door, tiny, tmp_path):
+    """Its counts are those of the jobs; the speed is that of this machine."""
+    _space(tmp_path, "hyperparameters: {worker_steps: [16, 32], gamma: [0.9, 0.99]}")
+    common = [*ARGUMENTS, "--num-repetitions=3", "trainer.updates=5"]
+    outcome = door("ntune", [*common, "--preview"])
+    assert outcome.status == 0, outcome.err
+    steps = 3 * 2 * (16 + 32) * 2 * 5
+    assert f"4 permutations, 12 jobs, {steps:,} environment steps" in outcome.out
+    assert re.search(r"about \d+s, \d at a time, and [\d.]+ [KM]iB of disk, by 3 upd", outcome.out)
+    assert not (tmp_path / "out").exists()
+    head = door("ntune", [*common, "--cfg", "job"]).out.splitlines()
+    assert head[0] == f"# 4 permutations, 12 jobs, {steps:,} environment steps"
+    assert "not known yet" in head[1]
+    assert head[2] == "---"
+
+
+def test_the_cost_is_estimated_from_jobs_that_are_done(door, tiny, tmp_path):
+    _space(tmp_path, "hyperparameters: {gamma: [0.9]}")
+    assert door("ntune", ARGUMENTS).status == 0
+    more = door("ntune", [*ARGUMENTS, "--num-repetitions=2"])
+    assert "1 permutation, 1 job, 64 environment steps" in more.err
+    assert "by the jobs that are done" in more.err
+    again = door("ntune", [*ARGUMENTS, "--num-repetitions=2", "--cfg", "job"])
+    assert "# 1 permutation, 2 jobs, 128 environment steps" in again.out
+    assert "by the jobs that are done" in again.out
+
+
+def test_only_some_of_the_cost_is_that_of_the_jobs_asked_for(door, tiny, tmp_path):
+    _space(tmp_path, "hyperparameters: {worker_steps: [16, 32, 64]}")
+    dry = door("ntune", [*ARGUMENTS, "--cfg", "job", "hydra.sweeper.only=[0,2]"])
+    assert f"# 2 permutations, 2 jobs, {(16 + 64) * 2 * 2} environment steps" in dry.out
+
+
+@pytest.mark.slow
+def test_a_sweep_changed_five_times_and_killed_in_between_loses_nothing(tiny, tmp_path):
+    """A choice is added, one dropped, a key added, repetitions raised, the order changed."""
+    tiny.write_text(tiny.read_text().replace("updates: 2", "updates: 12"))
+    changes = [
+        ("hyperparameters: {gamma: [0.9, 0.99]}", 1),
+        ("hyperparameters: {gamma: [0.9, 0.95, 0.99]}", 1),
+        ("hyperparameters: {gamma: [0.95, 0.99]}", 1),
+        ("hyperparameters: {gamma: [0.95, 0.99], epochs: [4, 1]}", 1),
+        ("hyperparameters: {gamma: [0.95, 0.99], epochs: [4, 1]}", 2),
+        ("hyperparameters: {epochs: [1, 4], gamma: [0.9, 0.99, 0.95]}", 2),
+    ]
+    sweep = tmp_path / "out/run"
+    trained: dict[tuple[str, ...], str] = {}
+    for text, laps in changes:
+        _space(tmp_path, text)
+        command = [*ARGUMENTS, f"--num-repetitions={laps}", "hydra.sweeper.extend=true"]
+        killed = start(tmp_path, *command)
+        before = len(list(sweep.glob("*/*/result.json")))
+        wait_for(
+            lambda before=before, killed=killed: (
+                killed.poll() is not None
+                or len(list(sweep.glob("*/*/result.json"))) > before
+                or list(sweep.glob(".extension*"))
+            )
+        )
+        killed.kill()
+        killed.wait()
+        wait_for(lambda killed=killed: not processes_of(killed.pid), seconds=30)
+        process = start(tmp_path, *command)
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+        rows = table(sweep)
+        for row in rows:
+            key = (row["trainer.gamma"], row.get("trainer.epochs") or "4", row["seed"])
+            # A job that trained again would have taken another time.
+            assert trained.setdefault(key, row["wall_seconds"]) == row["wall_seconds"]
+        listed = [row for row in rows if row.get("dropped") != "true"]
+        permutations = [int(row["permutation"]) for row in listed]
+        assert sorted(set(permutations)) == list(range(len(listed) // laps))
+    assert len(trained) == 2 * 6
+    assert {row["status"] for row in table(sweep)} == {"completed"}
+    assert "dropped" not in table(sweep)[0]
