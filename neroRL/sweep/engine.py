@@ -21,7 +21,7 @@ from neroRL.locks import held
 from neroRL.records.exits import Exit
 from neroRL.records.results import FAILED, JobResult
 from neroRL.records.sweep_record import SweepRecord, read_record
-from neroRL.records.sweeps import confirmation_of, dropped_results, read_sweep
+from neroRL.records.sweeps import DROPPED, confirmation_of, dropped_results, read_sweep
 from neroRL.reporting.progress import make_display
 from neroRL.reporting.ranking import Ranking, rank
 from neroRL.reporting.summary import print_confirmation
@@ -118,6 +118,11 @@ class Sweep:
                     after = confirmation.extended(confirmed, record)
                     extension.renumber(self._confirmation, moves, after)
                 extension.renumber(self._directory, moves, record)
+                gone = sum(move.new < 0 <= move.old for move in moves)
+                if gone:
+                    told = preview.counted(gone, "permutation")
+                    message = f"no part of the sweep any more: {told}, kept in {DROPPED}/"
+                    print(message, file=sys.stderr)
             record.write(self._directory)
             OmegaConf.save(self._config, self._directory / "multirun.yaml")
             if self._options.rerun:

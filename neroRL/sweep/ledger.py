@@ -168,12 +168,12 @@ def is_longer(old: SweepRecord, new: SweepRecord) -> bool:
 
 def _base_difference(old: SweepRecord, new: SweepRecord) -> dict[str, tuple[Any, Any]]:
     was, now = flat(old.base), flat(new.base)
+    # In a product, no permutation has the base config's value of a swept key.
+    unused = set() if old.space or new.space else old.axes.keys() & new.axes.keys()
     return {
         key: (was.get(key), now.get(key))
         for key in dict.fromkeys([*was, *now])
-        if was.get(key) != now.get(key)
-        and key not in (*PLACE, SEED)
-        and not (key in new.axes and key in old.axes)
+        if was.get(key) != now.get(key) and key not in (*PLACE, SEED) and key not in unused
     }
 
 

@@ -194,6 +194,7 @@ def test_choices_that_go_stay_on_disk_and_may_come_back(door, tiny, tmp_path):
     fewer = door("ntune", [*ARGUMENTS, "hydra.sweeper.extend=true"])
     assert fewer.status == 0, fewer.err
     assert "2 of 4 jobs are done already" in fewer.err
+    assert "no part of the sweep any more: 2 permutations, kept in dropped/" in fewer.err
     rows = table(tmp_path / "out/run")
     assert list(rows[0])[4:6] == ["trainer.epochs", "trainer.gamma"]
     dropped = [row for row in rows if row["dropped"] == "true"]
@@ -250,6 +251,19 @@ def test_more_updates_are_refused_where_a_schedule_would_have_been_another(door,
     assert fixed.status == 0, fixed.err
     assert "1 job to go on" in fixed.err
     assert "continuing from run-2.pt" in (tmp_path / "out/run/0/0/train.log").read_text()
+
+
+def test_a_base_config_that_some_permutations_use_must_not_change(door, tiny, tmp_path):
+    """The second grid alone sweeps the key; permutations of the first have the base config's."""
+    _space(
+        tmp_path,
+        "grids:\n- hyperparameters: {gamma: [0.9]}\n"
+        "- hyperparameters: {gamma: [0.99], epochs: [1]}",
+    )
+    assert door("ntune", ARGUMENTS).status == 0
+    other = door("ntune", [*ARGUMENTS, "trainer.epochs=2"])
+    assert other.status == 2
+    assert "trainer.epochs: there 4, now 2" in other.err
 
 
 ERRORS = {
