@@ -73,6 +73,10 @@ class CheckpointError(NeroRLError):
     """A checkpoint that cannot be loaded."""
 
 
+class ObservationError(NeroRLError):
+    """An observation of other shapes than a policy was trained with."""
+
+
 class TransientError(NeroRLError):
     """A fault of the machine or of an environment's process, not of the config.
 

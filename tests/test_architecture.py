@@ -20,7 +20,7 @@ ALLOWED = {
     "config": {"errors", "files"},
     "environments": {"errors", "config", "leases"},
     "models": {"errors", "config", "environments"},
-    "acting": {"environments", "models"},
+    "acting": {"errors", "config", "environments", "models"},
     "training": FOUNDATION | {"environments", "models", "acting"},
     "reporting": FOUNDATION | {"composition"},
     "composition": FOUNDATION | {"environments"},

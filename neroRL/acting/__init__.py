@@ -1,1 +1,1 @@
-"""Acting: the actor, the step loop that rollouts and evaluations share, the evaluator."""
+"""Acting: the actor, the step loop that rollouts and evaluations share, the evaluator, policies."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Generator, Tensor
@@ -17,18 +19,18 @@ class Actor:
         model: the network.
         num_envs: N.
         generator: of all random numbers, on the device of the model.
-        forgets: whether each episode starts with the initial state, whatever the config keeps.
 
     Attributes:
         model: the network.
         device: of the network.
+        alone: the features of several observations are computed together.
         state: the memory of the environments.
         starts: whether the next step starts an episode, shape (N,).
     """
 
-    def __init__(
-        self, model: ActorCritic, num_envs: int, generator: Generator, *, forgets: bool = False
-    ) -> None:
+    alone = False
+
+    def __init__(self, model: ActorCritic, num_envs: int, generator: Generator) -> None:
         self.model = model
         parameter = next(model.parameters())
         self.device: torch.device = parameter.device
@@ -36,25 +38,27 @@ class Actor:
         self.starts = np.ones(num_envs, np.bool_)
         self._dtype = parameter.dtype
         self._generator = generator
-        self._forgets = forgets
+        self._noise: Iterator[Tensor] = iter(())
 
-    def noise(self, steps: int) -> Tensor:
-        """Draws the noise for sampling some steps, shape (steps, N, …)."""
-        count = len(self.starts)
-        return self.model.distribution.noise(steps, count, self._generator, self._dtype)
+    def begin(self, steps: int) -> None:
+        """Prepares the memory and draws the noise for some steps with constant weights."""
+        self.state.begin_rollout(steps)
+        distribution = self.model.distribution
+        self._noise = iter(
+            distribution.noise(steps, len(self.starts), self._generator, self._dtype)
+        )
 
-    def act(self, features: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def act(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Takes one step of the policy.
 
         Args:
             features: of the current observations, shape (N, F).
-            noise: of this step, shape (N, …).
 
         Returns:
             Actions (N, …) and outputs (N, O).
         """
         outputs = self.state.step(features)
-        return self.model.distribution.sample(split(outputs)[0], noise), outputs
+        return self.model.distribution.sample(split(outputs)[0], next(self._noise)), outputs
 
     def values(self, features: Tensor, workers: np.ndarray) -> Tensor:
         """Computes the values of next observations, shape (len(workers),)."""
@@ -64,5 +68,4 @@ class Actor:
         """Starts new episodes in the environments where ``ended``, shape (N,), is True."""
         self.starts = ended
         if ended.any():
-            begin = self.state.forget if self._forgets else self.state.begin_episodes
-            begin(np.flatnonzero(ended))
+            self.state.begin_episodes(np.flatnonzero(ended))

@@ -1,51 +1,78 @@
-"""Evaluation: plays given seeds with the current policy."""
+"""Evaluation: plays given episodes with a policy."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 
-from neroRL.acting.actor import Actor
+from neroRL.acting.player import STEPS, Episode, Players
 from neroRL.acting.steps import begin, steps
 from neroRL.environments.vector.interface import EpisodeEnd, VectorEnvironment
 from neroRL.models.actor_critic import ActorCritic
 
-# Number of steps for which noise is drawn and features are kept at a time.
-STEPS = 128
+
+class Played(NamedTuple):
+    """An episode that was played.
+
+    Attributes:
+        episode: seed and repetition.
+        end: reward, length and other numbers.
+    """
+
+    episode: Episode
+    end: EpisodeEnd
+
+
+def lanes_of(seeds: Sequence[int], repetitions: int, workers: int) -> list[list[Episode]]:
+    """Deals the episodes of all seeds and repetitions to workers, one list each.
+
+    Args:
+        seeds: played in each repetition.
+        repetitions: how often.
+        workers: at most; as many as there are episodes are used.
+
+    >>> lanes_of([7, 8], 1, workers=3)
+    [[Episode(seed=7, repetition=0)], [Episode(seed=8, repetition=0)]]
+    """
+    episodes = [Episode(seed, number) for number in range(repetitions) for seed in seeds]
+    used = min(workers, len(episodes))
+    return [episodes[worker::used] for worker in range(used)]
 
 
 @torch.no_grad()
 def evaluate(
-    environment: VectorEnvironment, model: ActorCritic, episodes: int, seed: int
-) -> list[EpisodeEnd]:
-    """Plays episodes in every environment, sampling from the policy.
-
-    Each episode starts with an empty memory, also with ``reset_hidden_state: false``, so the result
-    on a seed does not depend on the seed played before.
+    environment: VectorEnvironment,
+    model: ActorCritic,
+    lanes: Sequence[Sequence[Episode]],
+    *,
+    deterministic: bool = False,
+) -> list[Played]:
+    """Plays episodes, each of which depends on nothing but the policy, its seed and its repetition.
 
     Args:
-        environment: made with the seeds to play; started here.
+        environment: made with the seeds of the lanes; started here.
         model: the network.
-        episodes: number of episodes that each environment plays.
-        seed: of the policy's and the memory's random numbers.
+        lanes: the episodes that each worker of the environment plays, in their order.
+        deterministic: takes the most probable actions instead of sampling them.
 
     Returns:
-        The episodes of all environments, in the order in which they ended.
+        The episodes by repetition, then by seed.
     """
-    device = next(model.parameters()).device
-    generator = torch.Generator(device).manual_seed(seed)
     environment.restart()
-    actor = Actor(model, environment.num_envs, generator, forgets=True)
-    played = np.zeros(environment.num_envs, np.int64)
-    ended: list[EpisodeEnd] = []
-    while played.min() < episodes:
-        features = begin(environment, actor, STEPS)
-        for step in steps(environment, actor, features, STEPS):
-            for episode in step.transition.episodes:
-                played[episode.worker] += 1
-                # A worker that is done early plays on; its further episodes do not count.
-                if played[episode.worker] <= episodes:
-                    ended.append(episode)
-            if played.min() >= episodes:
+    players = Players(model, lanes, deterministic=deterministic)
+    played: list[Played] = []
+    total = sum(map(len, lanes))
+    while len(played) < total:
+        features = begin(environment, players, STEPS)
+        for step in steps(environment, players, features, STEPS):
+            # A worker that is done early plays on; its further episodes do not count.
+            played += [
+                Played(lanes[end.worker][-left], end)
+                for end in step.transition.episodes
+                if (left := int(players.left[end.worker]))
+            ]
+            if len(played) == total:
                 break
-    return ended
+    return sorted(played, key=lambda one: (one.episode.repetition, one.episode.seed))

@@ -23,17 +23,25 @@ class Features:
         model: its weights must not change while this is used.
         table: the environment's.
         device: of the model.
+        alone: whether each observation is computed by itself, so that its features do not depend on
+            what is seen beside it. The last bits of a matrix product depend on its number of rows.
 
     Attributes:
         length: number of rows.
     """
 
     def __init__(
-        self, model: ActorCritic, table: NumberedObservations, device: torch.device
+        self,
+        model: ActorCritic,
+        table: NumberedObservations,
+        device: torch.device,
+        *,
+        alone: bool = False,
     ) -> None:
         self._model = model
         self._table = table
         self._device = device
+        self._alone = alone
         self._row_of_id = np.full(FIRST_ROWS, -1, np.int64)
         self._ids: list[np.ndarray] = []
         self._computed: Tensor | None = None
@@ -48,7 +56,9 @@ class Features:
             self._row_of_id = grown
         rows: np.ndarray = self._row_of_id[ids]
         if rows.min() < 0:
-            self._add(self._first_of_each(ids[rows < 0]))
+            new = self._first_of_each(ids[rows < 0])
+            for together in np.split(new, len(new)) if self._alone else [new]:
+                self._add(together)
             rows = self._row_of_id[ids]
         return rows
 

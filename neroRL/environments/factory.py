@@ -39,7 +39,7 @@ def make_vector(
     seed: int,
     *,
     worker_id: int = 2,
-    episode_seeds: Sequence[int] | None = None,
+    episode_seeds: Sequence[Sequence[int]] | None = None,
 ) -> VectorEnvironment:
     """Makes ``n_workers`` environments with all wrappers of the config.
 
@@ -48,7 +48,7 @@ def make_vector(
         n_workers: number of environments.
         seed: of the workers' generators: worker i's comes from ``SeedSequence([seed, i])``.
         worker_id: of the first environment; each takes the next one.
-        episode_seeds: every worker plays these in turn, instead of drawing from its generator.
+        episode_seeds: those that each worker plays in turn, instead of drawing from its generator.
 
     Returns:
         The environments, not started yet.
@@ -59,7 +59,7 @@ def make_vector(
             np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, worker]))),
             params["start-seed"],
             params["num-seeds"],
-            episode_seeds,
+            None if episode_seeds is None else episode_seeds[worker],
         )
         for worker in range(n_workers)
     ]

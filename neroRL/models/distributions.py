@@ -76,6 +76,17 @@ class Distribution(ABC):
         """Draws actions, shape (N, …), given parameters (N, P) and the noise of a step."""
 
     @abstractmethod
+    def mode(self, parameters: Tensor) -> Tensor:
+        """Returns the most probable actions, shape (N, …), given parameters (N, P)."""
+
+    def probabilities(self, parameters: Tensor) -> list[Tensor]:  # noqa: ARG002 - to override
+        """Returns the probabilities of each branch's choices, shape (N, choices) each.
+
+        A distribution over other actions than choices returns an empty list.
+        """
+        return []
+
+    @abstractmethod
     def at(self, parameters: Tensor, actions: Tensor) -> Evaluated:
         """Evaluates distributions, (M, P), at actions (M, …)."""
 
@@ -124,11 +135,18 @@ class Categoricals(Distribution):
 
     def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
         """Returns the choice of each branch, shape (N, K)."""
-        perturbed = parameters + noise
+        return self.mode(parameters + noise)
+
+    def mode(self, parameters: Tensor) -> Tensor:
+        """Returns the most probable choice of each branch, shape (N, K)."""
         if self.branches == 1:
-            return perturbed.argmax(dim=1, keepdim=True)
-        branches = perturbed.split(self._choices, dim=1)
+            return parameters.argmax(dim=1, keepdim=True)
+        branches = parameters.split(self._choices, dim=1)
         return torch.cat([branch.argmax(dim=1, keepdim=True) for branch in branches], dim=1)
+
+    def probabilities(self, parameters: Tensor) -> list[Tensor]:
+        """Returns the probabilities of each branch's choices, shape (N, choices) each."""
+        return [branch.softmax(dim=1) for branch in parameters.split(self._choices, dim=1)]
 
     def at(self, parameters: Tensor, actions: Tensor) -> Evaluated:
         """Evaluates logits, (M, P), at choices (M, K)."""

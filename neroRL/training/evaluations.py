@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from neroRL.acting.evaluator import evaluate
+from neroRL.acting.player import Episode
 from neroRL.config import Config
+from neroRL.config.schema import EvaluationConfig
 from neroRL.environments.factory import make_vector
 from neroRL.environments.vector.interface import VectorEnvironment
 from neroRL.models.actor_critic import ActorCritic
@@ -37,9 +39,8 @@ class Evaluations:
         last = update == self._config.trainer.updates
         if self._environment is None or not (last or update % config.interval == 0):
             return {}
-        # Equal seeds at every evaluation make their results comparable.
-        played = evaluate(self._environment, model, len(config.seed_list()), self._config.seed)
-        self.summaries = episode_summaries(played)
+        played = evaluate(self._environment, model, _lanes(config))
+        self.summaries = episode_summaries([one.end for one in played])
         return self.summaries
 
     def state_dict(self) -> dict[str, list[float]]:
@@ -57,11 +58,17 @@ class Evaluations:
             self._environment.close()
 
 
+def _lanes(config: EvaluationConfig) -> list[list[Episode]]:
+    """Returns the episodes of each worker: each is a repetition, in which it plays every seed."""
+    seeds = config.seed_list()
+    return [[Episode(seed, worker) for seed in seeds] for worker in range(config.n_workers)]
+
+
 def _environment(config: Config) -> VectorEnvironment:
     return make_vector(
         config.environment,
         config.evaluation.n_workers,
         config.seed,
         worker_id=config.worker_id + config.sampler.n_workers,
-        episode_seeds=config.evaluation.seed_list(),
+        episode_seeds=[[one.seed for one in lane] for lane in _lanes(config.evaluation)],
     )

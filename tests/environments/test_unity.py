@@ -298,7 +298,7 @@ def test_unlimited_seeds_are_left_to_the_scene(tmp_path):
     config = EnvironmentConfig(type="Unity", name=str(path), reset_params={"start-seed": -1})
     assert registry.check(config, evaluated=[5]) == []
     trained = make_vector(config, 2, seed=1, worker_id=WORKER_ID)
-    evaluated = make_vector(config, 1, seed=1, worker_id=WORKER_ID + 10, episode_seeds=[5, 6])
+    evaluated = make_vector(config, 1, seed=1, worker_id=WORKER_ID + 10, episode_seeds=[[5, 6]])
     for env in (trained, evaluated):
         env.restart()
         for _ in range(4):

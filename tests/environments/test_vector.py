@@ -100,7 +100,7 @@ def test_a_restored_state_continues_the_same(name):
 
 def test_every_worker_plays_the_given_seeds():
     config = EnvironmentConfig(type="CartPole", name="CartPole-v1")
-    env = make_vector(config, 2, seed=0, episode_seeds=[4, 9])
+    env = make_vector(config, 2, seed=0, episode_seeds=2 * [[4, 9]])
     env.reset()
     played: list[list[int]] = [[4], [4]]
     assert env.state_dict()["episode_seeds"] == [4, 4]

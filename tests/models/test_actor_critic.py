@@ -154,7 +154,7 @@ def test_actions_follow_the_policy():
     actor = Actor(model, 1, torch.Generator().manual_seed(0))
     features = model.features(_observations(VECTOR, 1)).detach()
     draws = 40_000
-    noise = actor.noise(draws)
+    noise = model.distribution.noise(draws, 1, torch.Generator().manual_seed(0), features.dtype)
     perturbed = features[:, :-1] + noise[:, 0]
     actions = torch.stack([part.argmax(1) for part in perturbed.split([3, 2], dim=1)], dim=1)
     for branch, logits in enumerate(features[0, :-1].split([3, 2])):
@@ -162,7 +162,8 @@ def test_actions_follow_the_policy():
         counts = torch.bincount(actions[:, branch], minlength=len(expected)) / draws
         # Four standard errors of a proportion.
         torch.testing.assert_close(counts, expected, atol=4 * math.sqrt(0.25 / draws), rtol=0)
-    chosen, _ = actor.act(features, noise[0])
+    actor.begin(draws)
+    chosen, _ = actor.act(features)
     assert chosen.tolist() == [actions[0].tolist()]
 
 

@@ -35,6 +35,10 @@ def test_categoricals_are_those_of_torch(choices):
     entropies = torch.stack([one.entropy() for one in theirs]).sum(0)
     torch.testing.assert_close(evaluated.entropy(), entropies)
     assert distribution.for_environment(actions).dtype == np.int64
+    modes = distribution.mode(logits)
+    for i, one in enumerate(theirs):
+        assert torch.equal(modes[:, i], one.mode)
+        torch.testing.assert_close(distribution.probabilities(logits)[i], one.probs)
 
 
 class _Layer(nn.Module):
@@ -63,6 +67,9 @@ class Normal(Distribution):
 
     def sample(self, parameters, noise):
         return parameters[:, :1] + parameters[:, 1:].exp() * noise
+
+    def mode(self, parameters):
+        return parameters[:, :1]
 
     def at(self, parameters, actions):
         return _Number(parameters[:, :1], parameters[:, 1:], actions)

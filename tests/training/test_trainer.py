@@ -266,7 +266,7 @@ class Evaluated:
 
 @pytest.mark.parametrize("environment", [VEC, STACKED], ids=["tabled", "one by one"])
 def test_evaluations_after_a_resume_equal_those_without(tmp_path, environment):
-    mapping = _mapping(environment)
+    mapping = _mapping(environment, learning_rate_schedule={"initial": 0.03})
     seeds = list(range(1000, 1005))
     mapping["evaluation"] = {"evaluate": True, "n_workers": 2, "seeds": seeds, "interval": 1}
     whole, continued = Evaluated(), Evaluated()

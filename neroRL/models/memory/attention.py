@@ -89,6 +89,22 @@ class Block(nn.Module):
         flat: Tensor = answers.transpose(1, 2).flatten(-2)
         return flat * some
 
+    def weights(self, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+        """Computes the weights with which :meth:`attend` sums the values.
+
+        Args:
+            queries: shape (N, Q, D).
+            keys: shape (N, C, D).
+            mask: True for the columns that a query attends to, shape (N, Q, C).
+
+        Returns:
+            Shape (N, H, Q, C); 0 where there is nothing to attend to.
+        """
+        asked, offered = (self._split(x).transpose(1, 2) for x in (queries, keys))
+        scores = asked @ offered.transpose(2, 3) * self._scale
+        weights: Tensor = scores.masked_fill(~mask[:, None], -torch.inf).softmax(dim=-1)
+        return weights.nan_to_num(0.0)
+
     def _split(self, numbers: Tensor) -> Tensor:
         return numbers.view(*numbers.shape[:-1], self._heads, self._part)
 

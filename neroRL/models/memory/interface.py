@@ -84,9 +84,17 @@ class MemoryState(ABC):
     def begin_episodes(self, workers: np.ndarray) -> None:
         """Starts new episodes in some environments, given by their indices."""
 
-    def forget(self, workers: np.ndarray) -> None:
-        """Resets some environments to the state of a first episode, whatever the config keeps."""
-        self.begin_episodes(workers)
+    def shown(self, features: Tensor) -> dict[str, Tensor]:  # noqa: ARG002 - to override
+        """Returns numbers of the memory that a person can look at; changes nothing.
+
+        Args:
+            features: of the next step, shape (N, F).
+
+        Returns:
+            ``norm`` of the state, shape (N,), or ``attention`` of the next step over the remembered
+            ones, oldest first, shape (N, blocks, C), a mean over heads; empty without a memory.
+        """
+        return {}
 
     @abstractmethod
     def end_rollout(self) -> History:

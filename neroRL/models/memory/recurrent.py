@@ -187,16 +187,16 @@ class RecurrentState(MemoryState):
         states = self._states[on_device(workers, self._states.device)]
         return self._readout(self._memory.step(features, states)[0])
 
+    def shown(self, features: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+        """Returns the Euclidean norm of the states; see the base class."""
+        return {"norm": self._states.norm(dim=1)}
+
     def begin_episodes(self, workers: np.ndarray) -> None:
         """Resets states if the config asks for it."""
         if self._memory.resets:
-            self.forget(workers)
-
-    def forget(self, workers: np.ndarray) -> None:
-        """Resets states; see the base class."""
-        states = self._memory.initial_states(len(workers), self._generator)
-        self._states = self._states.clone()
-        self._states[on_device(workers, states.device)] = states
+            states = self._memory.initial_states(len(workers), self._generator)
+            self._states = self._states.clone()
+            self._states[on_device(workers, states.device)] = states
 
     def end_rollout(self) -> StateHistory:
         """Returns the states before each step."""

@@ -7,7 +7,7 @@ window.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -144,6 +144,19 @@ class Window(MemoryState):
         """Computes outputs of some environments; see the base class."""
         return self._readout(self._run(features, workers)[0])
 
+    def shown(self, features: Tensor) -> dict[str, Tensor]:
+        """Returns the attention of the next step; see the base class."""
+        attention: list[Tensor] = []
+
+        def attend(
+            block: Block, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor
+        ) -> Tensor:
+            attention.append(block.weights(queries, keys, mask).mean(dim=1)[:, 0])
+            return block.attend(queries, keys, values, mask)
+
+        self._run(features, slice(None), attend)
+        return {"attention": torch.stack(attention, dim=1)}
+
     def begin_episodes(self, workers: np.ndarray) -> None:
         """Hides earlier columns from environments whose episodes begin."""
         self._begins = self._begins.copy()
@@ -172,7 +185,12 @@ class Window(MemoryState):
         """Counts the last columns that some running episode still attends to."""
         return min(self._memory.window, self._column - int(self._begins.min()), self._column)
 
-    def _run(self, features: Tensor, workers: np.ndarray | slice) -> tuple[Tensor, list[Tensor]]:
+    def _run(
+        self,
+        features: Tensor,
+        workers: np.ndarray | slice,
+        answer: Callable[[Block, Tensor, Tensor, Tensor, Tensor], Tensor] = Block.attend,
+    ) -> tuple[Tensor, list[Tensor]]:
         begins = self._begins[workers]
         low = max(self._column - self._memory.window, int(begins.min()), 0)
         mask = on_device(np.arange(low, self._column) >= begins[:, None], self._device)[:, None]
@@ -183,6 +201,6 @@ class Window(MemoryState):
             keys, values = (
                 x[number][chosen, low : self._column] for x in (self._keys, self._values)
             )
-            return block.attend(queries[:, None], keys, values, mask)[:, 0]
+            return answer(block, queries[:, None], keys, values, mask)[:, 0]
 
         return self._memory.run(features, on_device(self._column - begins, self._device), attend)
