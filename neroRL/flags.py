@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from neroRL.arguments import Parser, a_path, a_positive, a_run_id, an_integer, not_negative
 from neroRL.composition.overrides import override_key, plain_text
 from neroRL.composition.paths import find_config
-from neroRL.config.checks import run_id_problem
-from neroRL.errors import UsageError, did_you_mean, shortened
-from neroRL.files import expanded, is_file
-from neroRL.records.exits import Exit
+from neroRL.errors import UsageError, shortened
+from neroRL.files import is_file
 
 TUNE_EPILOG = """\
 Everything after the flags is passed to Hydra: overrides and sweeps of any key
 (trainer.updates=20, trainer.gamma=0.9,0.99), the launcher (hydra/launcher=joblib), the
 sweeper's options (hydra.sweeper.on_invalid=skip), and --cfg job for a dry run."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Suggests the nearest flag for one it does not know."""
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        print(f"error: {message}", file=sys.stderr)
-        raise SystemExit(Exit.BAD_INPUT)
-
-    def parse(self, arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-        """Returns the flags, and the arguments for Hydra."""
-        parsed, passed = self.parse_known_args(list(arguments))
-        hydra_flags = [text for text in passed if text.startswith("-")]
-        known = [option for action in self._actions for option in action.option_strings]
-        for flag in hydra_flags:
-            name = flag.split("=", 1)[0]
-            if name not in ("--cfg", "-c", "--resolve", "--package", "-p"):
-                self.error(f"unknown flag {name}{did_you_mean(name, known)}")
-        return parsed, passed
+TRAIN_EPILOG = """\
+Flags without a default leave what the config says. Everything after the flags is passed to Hydra,
+e.g. trainer.gamma=0.95."""
 
 
 def tune_arguments(arguments: Sequence[str]) -> list[str]:
@@ -54,36 +33,25 @@ def tune_arguments(arguments: Sequence[str]) -> list[str]:
     Raises:
         SystemExit: with status 2 for a flag or a value that cannot be used, 0 for ``--help``.
     """
-    parser = _Parser(
-        prog="ntune",
-        usage="ntune [options] [overrides]\n       ntune --help",
-        description="Tunes hyperparameters by grid search.",
-        epilog=TUNE_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add = _adder(parser)
-    add("--config", "<path>", "path to the config file", "./configs/default.yaml")
-    add(
+    description = "Tunes hyperparameters by grid search."
+    parser = Parser("ntune", "[options] [overrides]", description, TUNE_EPILOG)
+    parser.flag("--config", "<path>", "path to the config file", "./configs/default.yaml")
+    parser.flag(
         "--tune",
         "<path>",
         "path to the config file that features the hyperparameter search space for tuning",
         "./configs/tune/example.yaml",
     )
-    add("--num-repetitions", "<n>", "how often to repeat the training of one config", 1, _positive)
-    add("--worker-id", "<n>", "sets the port for each environment instance", 2, _not_negative)
-    add("--run-id", "<path>", "the tag of the TensorBoard summaries", "default", _run_id)
-    add("--out", "<path>", "where to output the generated config files", "./grid_search/", _path)
-    parser.add_argument(
-        "--generate-only",
-        action="store_true",
-        help="whether to only generate the config files [default: False]",
-    )
-    parser.add_argument(
-        "--preview",
-        action="store_true",
-        help="whether to only tell what the sweep would cost, from a few updates [default: False]",
-    )
+    repetitions = "how often to repeat the training of one config"
+    parser.flag("--num-repetitions", "<n>", repetitions, 1, a_positive)
+    worker_id = "sets the port for each environment instance"
+    parser.flag("--worker-id", "<n>", worker_id, 2, not_negative)
+    parser.flag("--run-id", "<path>", "the tag of the TensorBoard summaries", "default", a_run_id)
+    out = "where to output the generated config files"
+    parser.flag("--out", "<path>", out, "./grid_search/", a_path)
+    parser.switch("--generate-only", "whether to only generate the config files")
+    preview = "whether to only tell what the sweep would cost, from a few updates"
+    parser.switch("--preview", preview)
     flags, passed = parser.parse(arguments)
     root = flags.out.resolve()
     if not (root / flags.run_id).resolve().is_relative_to(root):
@@ -124,22 +92,18 @@ def train_arguments(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
     Raises:
         SystemExit: with status 2 for a flag or a value that cannot be used, 0 for ``--help``.
     """
-    parser = _Parser(
-        prog="ntrain",
-        usage="ntrain [options] [overrides]\n       ntrain --help",
-        description="Trains one policy with PPO.",
-        epilog="Flags without a default leave what the config says. "
-        "Everything after the flags is passed to Hydra, e.g. trainer.gamma=0.95.",
-        allow_abbrev=False,
-    )
-    add = _adder(parser)
-    add("--config", "<path>", "path to the config file", "./configs/default.yaml")
-    add("--worker-id", "<n>", "sets the port for each environment instance", None, _not_negative)
-    add("--run-id", "<path>", "the tag of the TensorBoard summaries", None, _run_id)
-    add("--out", "<path>", "trains in a new directory below <out>/<run-id>", "./runs/", _path)
-    add("--seed", "<n>", "of everything random; below 0 one is drawn", None, _integer)
-    add("--checkpoint", "<path>", "continues the training of a checkpoint", None, _path)
-    add("--num-updates", "<n>", "how many updates to train", None, _positive)
+    description = "Trains one policy with PPO."
+    parser = Parser("ntrain", "[options] [overrides]", description, TRAIN_EPILOG)
+    parser.flag("--config", "<path>", "path to the config file", "./configs/default.yaml")
+    worker_id = "sets the port for each environment instance"
+    parser.flag("--worker-id", "<n>", worker_id, kind=not_negative)
+    parser.flag("--run-id", "<path>", "the tag of the TensorBoard summaries", kind=a_run_id)
+    out = "trains in a new directory below <out>/<run-id>"
+    parser.flag("--out", "<path>", out, "./runs/", a_path)
+    parser.flag("--seed", "<n>", "of everything random; below 0 one is drawn", kind=an_integer)
+    continues = "continues the training of a checkpoint"
+    parser.flag("--checkpoint", "<path>", continues, kind=a_path)
+    parser.flag("--num-updates", "<n>", "how many updates to train", kind=a_positive)
     flags, passed = parser.parse(arguments)
     checkpoint = flags.checkpoint.absolute() if flags.checkpoint is not None else None
     if checkpoint is not None and not is_file(checkpoint):
@@ -161,21 +125,7 @@ def equivalent_command(arguments: Sequence[str]) -> str:
     return f"python train.py {shlex.join(arguments)}"
 
 
-def _adder(parser: argparse.ArgumentParser) -> Callable[..., None]:
-    def add(
-        flag: str,
-        metavar: str,
-        text: str,
-        default: object,
-        kind: Callable[[str], object] = str,
-    ) -> None:
-        shown = f"{text} [default: {default}]" if default is not None else text
-        parser.add_argument(flag, metavar=metavar, help=shown, default=default, type=kind)
-
-    return add
-
-
-def _config(parser: _Parser, name: str) -> list[str]:
+def _config(parser: Parser, name: str) -> list[str]:
     try:
         path = find_config(name).resolve()
     except UsageError as error:
@@ -187,36 +137,3 @@ def _overrides(own: dict[str, object], passed: Sequence[str]) -> list[str]:
     """Returns the overrides of the flags; one given after them replaces a flag's."""
     given = {override_key(text) for text in passed}
     return [f"{key}={plain_text(value)}" for key, value in own.items() if key not in given]
-
-
-def _path(text: str) -> Path:
-    try:
-        return expanded(text)
-    except UsageError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _integer(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no integer") from None
-
-
-def _positive(text: str) -> int:
-    if _integer(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not allowed; expected 1 or more")
-    return int(text)
-
-
-def _not_negative(text: str) -> int:
-    if _integer(text) < 0:
-        raise argparse.ArgumentTypeError(f"{text} is not allowed; expected 0 or more")
-    return int(text)
-
-
-def _run_id(text: str) -> str:
-    problem = run_id_problem(text)
-    if problem:
-        raise argparse.ArgumentTypeError(problem)
-    return text

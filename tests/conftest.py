@@ -52,12 +52,20 @@ class Outcome:
 def door(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[[str, Sequence[str]], Outcome]]:
-    """Calls ``ntune``, ``ntrain`` or ``train`` in an empty directory, in this process."""
-    from neroRL import report, tune
+    """Calls a command in an empty directory, in this process."""
+    from neroRL import eval as neval
+    from neroRL import eval_checkpoints, report, tune
     from neroRL.train import ntrain
 
     monkeypatch.chdir(tmp_path)
-    doors = {"ntune": tune.main, "ntrain": ntrain, "train": train_main, "nreport": report.main}
+    doors = {
+        "ntune": tune.main,
+        "ntrain": ntrain,
+        "train": train_main,
+        "nreport": report.main,
+        "neval": neval.main,
+        "neval-checkpoints": eval_checkpoints.main,
+    }
 
     def call(name: str, arguments: Sequence[str]) -> Outcome:
         monkeypatch.setattr(sys, "argv", [name, *arguments])

@@ -22,6 +22,8 @@ ALLOWED = {
     "models": {"errors", "config", "environments"},
     "acting": {"errors", "config", "environments", "models"},
     "training": FOUNDATION | {"environments", "models", "acting"},
+    "evaluation": FOUNDATION
+    | {"composition", "environments", "models", "acting", "training", "reporting"},
     "reporting": FOUNDATION | {"composition"},
     "composition": FOUNDATION | {"environments"},
     "sweep": FOUNDATION | {"composition", "reporting"},
@@ -55,6 +57,7 @@ def test_models_know_environments_by_their_specification_only():
     "module",
     [
         "neroRL.flags",
+        "neroRL.eval",
         "neroRL.sweep.engine",
         "neroRL.environments.registry",
         "neroRL.environments.trial",

@@ -16,33 +16,24 @@ from hydra._internal.utils import (
     detect_task_name,
     get_args_parser,
 )
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from neroRL.composition import checking
-from neroRL.composition.checking import Origin, composition_problem, known_to_hydra, plain
+from neroRL.composition.alone import HYDRA_VERSION, compose_alone, explained, make_primary
+from neroRL.composition.checking import known_to_hydra
 from neroRL.composition.grammar import parse_all
 from neroRL.composition.loader import choices_hold
 from neroRL.composition.other_sweepers import overrides_for_sweeper
 from neroRL.composition.overrides import escaped, value_text
-from neroRL.composition.source import (
-    FileSource,
-    PrimarySearchPath,
-    PrimarySource,
-    shipped_conf,
-)
-from neroRL.config.counterparts import counterpart_hint
-from neroRL.config.problems import leaf_paths
+from neroRL.composition.source import shipped_conf
 from neroRL.config.schema import Config
-from neroRL.errors import ConfigError, FailedError, UsageError, did_you_mean
+from neroRL.errors import FailedError, UsageError, did_you_mean
 from neroRL.files import check_place, is_file, make_directory, make_new_directory
 from neroRL.locks import held
 from neroRL.streams import as_data
 
-HYDRA_VERSION = "1.3"
 DEFAULT_CONFIG = "default"
 # A directory that is named by the time of its start, as ``${now:%H-%M-%S}``.
 _NAMED_BY_TIME = re.compile(r"\$\{now:[^}]*\}[^/]*$")
@@ -68,7 +59,7 @@ def run(
     try:
         _run(arguments, task, check)
     except (HydraException, OmegaConfBaseException) as error:
-        raise UsageError(_explained(error)) from error
+        raise UsageError(explained(error)) from error
     except SystemExit as end:
         if not isinstance(end.code, int):
             raise
@@ -83,9 +74,7 @@ def _run(
     args = _parsed(arguments)
     parse_all(args.overrides)
     primary = _primary_file(args)
-    for plugin in (FileSource, PrimarySource, PrimarySearchPath):
-        Plugins.instance().register(plugin)
-    PrimarySearchPath.primary = primary
+    make_primary(primary)
     passed = _arguments_for_hydra(args, primary)
     with choices_hold():
         more = []
@@ -214,21 +203,7 @@ def _check_alone(
 ) -> DictConfig:
     """Checks a single training and returns its composed config; prints cautions."""
     name = detect_task_name(*detect_calling_file_or_module_from_task_function(task)[:2])
-    with hydra.initialize_config_dir(
-        str(primary.parent), job_name=name, version_base=HYDRA_VERSION
-    ):
-        composed = hydra.compose(primary.stem, overrides=list(overrides), return_hydra_config=True)
-    origin = Origin(primary, overrides)
-    try:
-        with checking.trying() as checked:
-            config = checked(plain(composed))
-        if check is not None:
-            check(config)
-    except ConfigError as error:
-        raise ConfigError(origin.located(error.problems)) from None
-    for caution in origin.cautions(config):
-        print(f"warning: {caution}", file=sys.stderr)
-    return composed
+    return compose_alone(primary, overrides, name, check)[0]
 
 
 def _is_named_by_time(composed: DictConfig) -> bool:
@@ -251,18 +226,3 @@ def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
             os.environ.pop("HYDRA_FULL_ERROR", None)
         else:
             os.environ["HYDRA_FULL_ERROR"] = full_error
-
-
-def _explained(error: Exception) -> str:
-    """Returns the error's text, with near matches for a key that Hydra does not find."""
-    problem = composition_problem(error) if isinstance(error, HydraException) else None
-    if problem is not None:
-        return str(problem)
-    text = str(error).strip()
-    cause = error.__cause__
-    if isinstance(cause, OmegaConfBaseException) and str(cause) not in text:
-        text = f"{text}\n{cause}"
-    key = getattr(cause, "full_key", None) or getattr(error, "full_key", None)
-    if key:
-        text += counterpart_hint(str(key)) or did_you_mean(str(key), leaf_paths(Config))
-    return text

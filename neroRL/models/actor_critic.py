@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Generator, Tensor, nn
 
 from neroRL.config.schema import ModelConfig
@@ -67,3 +68,13 @@ class ActorCritic(nn.Module):
     def _readout(self, remembered: Tensor) -> Tensor:
         outputs: Tensor = self.heads(self.hidden(remembered))
         return outputs
+
+
+def seeded_model(config: ModelConfig, specification: EnvironmentSpec, seed: int) -> ActorCritic:
+    """Makes a network whose initial weights depend on the seed alone.
+
+    torch's global generator stays as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ActorCritic(config, specification)

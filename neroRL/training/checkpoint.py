@@ -25,6 +25,8 @@ KEYS_OF_THE_ORIGINAL = {"update", "hxs", "cxs", "model"}
 # Before torch 1.6 the content followed a magic number, the protocol and the system.
 PICKLES_OF_OLD_FILES = 4
 DIRECTORY = "checkpoints"
+# A device of shapes without numbers: tensors on it cost neither memory nor time.
+META = torch.device("meta")
 _NAME = re.compile(r"(?P<run>.+)-(?P<update>\d+)\.pt")
 
 # Config keys that must not change when a training resumes, and exceptions below them.
@@ -138,12 +140,21 @@ def load_latest(directory: Path, device: torch.device) -> tuple[Path, dict[str, 
 
 def checkpoints_of(directory: Path) -> list[Path]:
     """Returns the checkpoints of a job, ordered by update."""
+    return checkpoints_in(directory / DIRECTORY)
+
+
+def checkpoints_in(directory: Path) -> list[Path]:
+    """Returns the checkpoints that lie in a directory, ordered by update."""
     found = [
-        (int(match["update"]), path)
-        for path in (directory / DIRECTORY).glob("*.pt")
-        if (match := _NAME.fullmatch(path.name))
+        (update, path) for path in directory.glob("*.pt") if (update := update_of(path)) is not None
     ]
     return [path for _, path in sorted(found)]
+
+
+def update_of(path: Path) -> int | None:
+    """Returns the update that a checkpoint's name tells; None if it tells none."""
+    match = _NAME.fullmatch(path.name)
+    return None if match is None else int(match["update"])
 
 
 def set_aside(directory: Path) -> Path:

@@ -14,8 +14,6 @@ from neroRL.models.actor_critic import ActorCritic
 from neroRL.training import checkpoint as checkpoints
 
 CPU = torch.device("cpu")
-# A device of shapes without numbers: a model on it costs neither memory nor time.
-META = torch.device("meta")
 
 
 def check_files(config: Config, checkpoint: Path | None) -> None:
@@ -62,12 +60,12 @@ def _model(config: Config) -> ActorCritic | None:
     shapes = specification(config.environment)
     if shapes is None:
         return None
-    with META:
+    with checkpoints.META:
         return ActorCritic(config.model, shapes)
 
 
 @functools.lru_cache(maxsize=4)
 def _weights(path: Path, changed: int) -> dict[str, torch.Tensor]:  # noqa: ARG001 - part of the key
     """Returns the shapes of a checkpoint's weights; cached, as all jobs of a sweep ask for it."""
-    weights: dict[str, torch.Tensor] = checkpoints.load(path, META)["model"]
+    weights: dict[str, torch.Tensor] = checkpoints.load(path, checkpoints.META)["model"]
     return weights

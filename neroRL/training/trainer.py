@@ -16,7 +16,7 @@ from neroRL.acting.actor import Actor
 from neroRL.config import Config, as_mapping
 from neroRL.environments.factory import make_vector
 from neroRL.environments.vector.interface import VectorEnvironment
-from neroRL.models.actor_critic import ActorCritic
+from neroRL.models.actor_critic import seeded_model
 from neroRL.records.job_progress import JobProgress
 from neroRL.records.results import COMPLETED, DIVERGED, JobResult, Status
 from neroRL.training import checkpoint as checkpoints
@@ -109,7 +109,8 @@ class Trainer:
             self._opened = opened.pop_all()
 
     def _build(self, config: Config) -> None:
-        self.model = _seeded_model(config, self.environment).to(self.device)
+        model = seeded_model(config.model, self.environment.specification, config.seed)
+        self.model = model.to(self.device)
         self.optimizer = make_optimizer(self.model)
         self._policy_generator = torch.Generator(self.device).manual_seed(config.seed)
         self._shuffle_generator = torch.Generator().manual_seed(config.seed)
@@ -283,13 +284,6 @@ class Trainer:
             error=error,
             threads=torch.get_num_threads(),
         )
-
-
-def _seeded_model(config: Config, environment: VectorEnvironment) -> ActorCritic:
-    """Draws the initial weights, leaving torch's global generator as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
-        return ActorCritic(config.model, environment.specification)
 
 
 def _environment(config: Config) -> VectorEnvironment:

@@ -1,0 +1,69 @@
+"""Evaluates a policy on given seeds: the entry point ``neval``.
+
+``python neroRL/eval.py`` works, too, from a checkout.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):  # run as a file: import the package, not the modules beside it
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from neroRL.arguments import Parser, a_path
+from neroRL.boundary import guarded
+from neroRL.files import check_place
+from neroRL.playing_flags import (
+    add_policy_flags,
+    add_seed_flags,
+    described,
+    seeds_of,
+    subject_of,
+    tell_written,
+)
+from neroRL.records.exits import Exit
+
+
+def main() -> int:
+    """Plays every seed so often, prints means and intervals, writes a table."""
+    return guarded(_evaluate)
+
+
+def _evaluate() -> int:
+    flags = _parser().parse_alone(sys.argv[1:])
+    check_place(flags.out.absolute().parent)
+    from neroRL.evaluation.playing import check_seeds, play  # help does without torch
+    from neroRL.evaluation.tables import estimates, summary_lines, table_text, write_table
+
+    subject = subject_of(flags)
+    seeds = seeds_of(flags)
+    check_seeds(subject, seeds, "--num-seeds")
+    print(described(subject, flags.deterministic), flush=True)
+    played = play(
+        subject,
+        seeds,
+        flags.repetitions,
+        workers=flags.workers,
+        deterministic=flags.deterministic,
+    )
+    count = f"{len(played)} episodes: seeds {seeds[0]} to {seeds[-1]}, {flags.repetitions} of each"
+    print(f"{count}; means, and their 95 % intervals over seeds")
+    for line in summary_lines(estimates(played)):
+        print(line)
+    rows = [(one.episode._asdict(), one) for one in played]
+    tell_written(flags.out, write_table(flags.out, table_text(rows)))
+    return Exit.WELL
+
+
+def _parser() -> Parser:
+    parser = Parser("neval", "[options]", "Evaluates a policy on given seeds.")
+    add_policy_flags(parser)
+    add_seed_flags(parser)
+    out = "the table, a row for each episode"
+    parser.flag("--out", "<path>", out, "./evaluation.csv", a_path)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

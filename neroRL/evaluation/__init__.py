@@ -1,0 +1,1 @@
+"""Evaluation of trained policies: which checkpoint, in which environment, and its table."""

@@ -1,0 +1,158 @@
+"""Finds checkpoints: of a file, a job's directory, or the best permutation of a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from neroRL.errors import CheckpointError, OutputError
+from neroRL.records.results import COMPLETED, JobResult, read_result
+from neroRL.records.sweep_record import RECORD_FILE
+from neroRL.records.sweeps import RecordedSweep, read_sweep
+from neroRL.reporting.ranking import rank
+from neroRL.training import checkpoint as checkpoints
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A checkpoint to play with.
+
+    Attributes:
+        path: of the file.
+        permutation: of the training; 0 for a single one.
+        repetition: of the training; 0 for a single one.
+        update: after which it was saved; None if its name does not tell.
+        notes: what a person should know about the choice.
+    """
+
+    path: Path
+    permutation: int = 0
+    repetition: int = 0
+    update: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def of_path(path: Path) -> Chosen:
+    """Chooses a checkpoint.
+
+    Args:
+        path: a checkpoint, a job's directory, or a directory of checkpoints. Of a directory, its
+            last checkpoint that can be read is chosen.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if path.is_dir():
+        return _last_whole(checkpoints_below(path))
+    if not path.is_file():
+        raise CheckpointError(f"{path} ({path.absolute()}) does not exist")
+    return _chosen(path)
+
+
+def of_sweep(directory: Path, permutation: int | None = None) -> Chosen:
+    """Chooses the last checkpoint of a sweep's best permutation.
+
+    Of its repetitions, the one with the best objective is chosen. A fresh set of seeds tells what
+    its policy is worth; the objective, by which it was selected, does not.
+
+    Args:
+        directory: of the sweep.
+        permutation: chosen instead of the best.
+
+    Raises:
+        OutputError: there is no sweep, or none of the jobs in question has completed.
+        CheckpointError: the job has no checkpoint.
+    """
+    sweep = read_sweep(directory)
+    notes = [f"warning: {message}" for message in sweep.damaged]
+    if sweep.has_jobs_left:
+        notes.append(
+            f"{len(sweep.results)} of {sweep.record.jobs} jobs have ended: the best so far"
+        )
+    if permutation is None:
+        best = rank(sweep.results, sweep.jobs_a_lap).best
+        if best is None:
+            raise OutputError(f"{directory}: no job of the sweep has completed")
+        permutation = best.standing.permutation
+    jobs = _completed(sweep, permutation)
+    job = max(jobs, key=lambda result: (result.objective or 0.0, -result.repetition))
+    described = ", ".join(f"{key}={value}" for key, value in job.overrides.items())
+    notes.append(f"permutation {permutation} ({described}), repetition {job.repetition}")
+    found = _last_whole(checkpoints_below(sweep.directory / job.directory))
+    return Chosen(found.path, permutation, job.repetition, found.update, tuple(notes))
+
+
+def of_directory(directory: Path) -> list[Chosen]:
+    """Lists all checkpoints of a sweep, of a job, or in a directory.
+
+    Returns:
+        By permutation, repetition and update.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if not (directory / RECORD_FILE).is_file():
+        return checkpoints_below(directory)
+    sweep = read_sweep(directory)
+    found = [
+        _chosen(path, result)
+        for result in sorted(sweep.results, key=lambda one: (one.permutation, one.repetition))
+        for path in checkpoints.checkpoints_of(sweep.directory / result.directory)
+    ]
+    if not found:
+        raise CheckpointError(f"{directory}: no job of the sweep has ended with a checkpoint")
+    return found
+
+
+def checkpoints_below(directory: Path) -> list[Chosen]:
+    """Lists the checkpoints of a job, or in a directory, by update.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if not directory.is_dir():
+        raise CheckpointError(f"{directory} ({directory.absolute()}) is no directory")
+    if (directory / RECORD_FILE).is_file():
+        raise CheckpointError(f"{directory} is a sweep; give it as --sweep={directory}")
+    paths = checkpoints.checkpoints_of(directory) or checkpoints.checkpoints_in(directory)
+    if not paths:
+        raise CheckpointError(f"{directory} ({directory.absolute()}) has no checkpoints")
+    return [_chosen(path) for path in paths]
+
+
+def _last_whole(found: Sequence[Chosen]) -> Chosen:
+    """Returns the last checkpoint that can be read, and notes those that cannot.
+
+    Raises:
+        CheckpointError: none can be read.
+    """
+    notes: list[str] = []
+    for one in reversed(found):
+        try:
+            checkpoints.load(one.path, checkpoints.META)
+        except CheckpointError as error:
+            notes.append(f"warning: {error}; taking the checkpoint before it")
+            continue
+        return Chosen(one.path, one.permutation, one.repetition, one.update, tuple(notes))
+    raise CheckpointError("; ".join(notes))
+
+
+def _completed(sweep: RecordedSweep, permutation: int) -> list[JobResult]:
+    if permutation >= sweep.record.permutations:
+        known = f"its permutations are 0 to {sweep.record.permutations - 1}"
+        raise OutputError(f"{sweep.directory} has no permutation {permutation}; {known}")
+    jobs = [one for one in sweep.results if one.permutation == permutation]
+    done = [one for one in jobs if one.status == COMPLETED]
+    if not done:
+        message = f"no job of permutation {permutation} has completed"
+        raise OutputError(f"{sweep.directory}: {message}")
+    return done
+
+
+def _chosen(path: Path, result: JobResult | None = None) -> Chosen:
+    result = result or read_result(path.parent.parent)
+    update = checkpoints.update_of(path)
+    if result is None:
+        return Chosen(path, update=update)
+    return Chosen(path, result.permutation, result.repetition, update)

@@ -1,0 +1,188 @@
+"""``neval`` and ``neval-checkpoints`` on checkpoints, jobs and sweeps, and what bad input gets."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.conftest import TINY
+from tests.doors.sweeps import ARGUMENTS, start, table
+from tests.evaluation.policies import tiny_policy
+
+SEEDS = ["--start-seed=70", "--num-seeds=3", "--repetitions=2"]
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("trained")
+    return tiny_policy(directory / "job", "gru")
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A real sweep of two permutations, twice."""
+    directory = tmp_path_factory.mktemp("swept")
+    (directory / "tiny.yaml").write_text(TINY)
+    (directory / "space.yaml").write_text("hyperparameters:\n  gamma: [0.5, 0.99]\n")
+    extra = ["--num-repetitions=2", "model.checkpoint_interval=1"]
+    process = start(directory, *ARGUMENTS, *extra)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return directory / "out/run"
+
+
+@pytest.fixture
+def sweep(swept, tmp_path) -> Path:
+    shutil.copytree(swept, tmp_path / "sweep")
+    return tmp_path / "sweep"
+
+
+def test_neval_prints_means_and_writes_a_row_for_each_episode(door, trained, tmp_path):
+    checkpoint, result = trained
+    first = door("neval", [f"--checkpoint={checkpoint}", *SEEDS, "--out=new/a.csv"])
+    assert first.status == 0, first.err
+    assert f"{checkpoint} plays MiniGrid-MemoryS7-v0 with sampled actions" in first.out
+    assert "6 episodes: seeds 70 to 72, 2 of each" in first.out
+    assert f"reward   {result.reward_mean:.4g}  [" in first.out
+    rows = _rows(tmp_path / "new/a.csv")
+    assert list(rows[0]) == ["seed", "repetition", "reward", "length", "success"]
+    assert [(row["seed"], row["repetition"]) for row in rows] == [
+        (str(seed), str(r)) for r in range(2) for seed in (70, 71, 72)
+    ]
+    again = door("neval", ["--checkpoint", str(checkpoint), *SEEDS, "--workers=8", "--out=b.csv"])
+    assert again.status == 0
+    assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "new/a.csv").read_bytes()
+
+
+def test_neval_with_the_most_probable_actions_says_so(door, trained, tmp_path):
+    outcome = door("neval", [f"--checkpoint={trained[0].parent.parent}", *SEEDS, "--deterministic"])
+    assert outcome.status == 0
+    assert "with the most probable actions" in outcome.out
+    rows = _rows(tmp_path / "evaluation.csv")
+    assert [row["reward"] for row in rows[:3]] == [row["reward"] for row in rows[3:]]
+
+
+def test_neval_of_a_sweep_plays_its_best_permutation(door, sweep, tmp_path):
+    objectives = {}
+    for row in table(sweep):
+        key = int(row["permutation"])
+        objectives.setdefault(key, {})[float(row["objective"])] = row["directory"]
+    best = max(objectives, key=lambda key: sum(objectives[key]))
+    for number in (best, 1 - best):
+        chosen = [] if number == best else [f"--permutation={number}"]
+        outcome = door("neval", [f"--sweep={sweep}", *chosen, *SEEDS])
+        assert outcome.status == 0, outcome.err
+        job = objectives[number][max(objectives[number])]
+        assert f"{sweep / job}/checkpoints/run-2.pt plays CartPole-v1" in outcome.out
+        assert f"permutation {number} (trainer.gamma=" in outcome.out
+        assert "so far" not in outcome.out
+    # The tables differ, and the first one is kept.
+    assert "kept:    evaluation.0.csv, which was evaluation.csv" in outcome.out
+    assert len(_rows(tmp_path / "evaluation.0.csv")) == 6
+
+
+def test_neval_of_an_unfinished_sweep_says_that_it_is_the_best_so_far(door, sweep):
+    for job in ("0/1", "1/1"):
+        (sweep / job / "result.json").unlink()
+    outcome = door("neval", [f"--sweep={sweep}", *SEEDS])
+    assert outcome.status == 0
+    assert "2 of 4 jobs have ended: the best so far" in outcome.out
+
+
+def test_neval_checkpoints_of_a_sweep_writes_one_table(door, sweep, tmp_path):
+    outcome = door("neval-checkpoints", [f"--checkpoints={sweep}", *SEEDS, "--name=all.csv"])
+    assert outcome.status == 0, outcome.err
+    rows = _rows(tmp_path / "all.csv")
+    columns = ["permutation", "repetition", "update", "seed", "reward", "length", "success"]
+    assert list(rows[0]) == columns
+    jobs = [(row["permutation"], row["repetition"], row["update"]) for row in rows]
+    updates = [(p, r, u) for p in "01" for r in "01" for u in "12"]
+    assert jobs == [one for one in updates for _ in range(6)]
+    door("neval", [f"--checkpoint={sweep}/1/0/checkpoints/run-1.pt", *SEEDS, "--out=one.csv"])
+    one = [{key: row[key] for key in columns[3:]} for row in _rows(tmp_path / "one.csv")]
+    theirs = [row for row in rows if (row["permutation"], row["repetition"]) == ("1", "0")]
+    assert [{key: row[key] for key in columns[3:]} for row in theirs[:6]] == one
+
+
+def test_neval_checkpoints_of_a_directory(door, trained, tmp_path):
+    for place in (trained[0].parent, trained[0].parent.parent):
+        outcome = door("neval-checkpoints", [f"--checkpoints={place}", *SEEDS])
+        assert outcome.status == 0, outcome.err
+        rows = _rows(tmp_path / "evaluation-checkpoints.csv")
+        assert [row["update"] for row in rows] == 6 * ["1"] + 6 * ["2"]
+        assert {row["permutation"] for row in rows} == {"0"}
+
+
+CARTPOLE = "environment:\n  type: CartPole\n  name: CartPole-v1\n"
+BAD = {
+    "no policy": ([], ["no policy to play with: give --checkpoint=<path>, --sweep=<path>"]),
+    "no weights": (["--config=pole.yaml"], ["does not load one (model.load_model)"]),
+    "unknown checkpoint": (["--checkpoint=gone.pt"], ["gone.pt (", "/gone.pt) does not exist"]),
+    "empty directory": (["--checkpoint=empty"], ["empty (", "has no checkpoints"]),
+    "cut off": (["--checkpoint=cut.pt"], ["cut.pt cannot be read, it may be cut off"]),
+    "pickled": (["--checkpoint=pickled.pt"], ["pickled.pt holds pickled objects"]),
+    "the original's": (["--checkpoint=theirs.pt"], ["a checkpoint of the original neroRL"]),
+    "foreign": (["--checkpoint=foreign.pt"], ["foreign.pt is no checkpoint of this version"]),
+    "other spaces": (
+        ["--checkpoint=good.pt", "--config=pole.yaml"],
+        ["pole.yaml:3: environment: has other spaces than that of good.pt", "actions: (2,) here"],
+    ),
+    "bad config": (
+        ["--checkpoint=good.pt", "--config=bad.yaml"],
+        ["bad.yaml:3: environment.name: MiniGrid-MemoryS77-v0 is no", "did you mean"],
+    ),
+    "no config": (["--untrained", "--config=gone.yaml"], ["--config: gone.yaml (", "not exist"]),
+    "two policies": (["--checkpoint=good.pt", "--sweep=x"], ["--checkpoint and --sweep: give one"]),
+    "no sweep": (["--sweep=empty"], ["empty is no sweep: it has no sweep.yaml"]),
+    "of which sweep": (["--checkpoint=good.pt", "--permutation=1"], ["--permutation: of which"]),
+    "no seeds": (["--checkpoint=good.pt", "--num-seeds=0"], ["argument --num-seeds: 0 is not"]),
+    "seeds too large": (
+        ["--checkpoint=good.pt", f"--start-seed={2**63}"],
+        ["command line: --num-seeds: seeds up to 9223372036854775857 are not allowed"],
+    ),
+    "unknown flag": (["--chekpoint=good.pt"], ["unknown flag --chekpoint; did you mean --check"]),
+    "no flag": (["good.pt"], ["good.pt is no flag"]),
+    "place": (["--checkpoint=good.pt", "--out=good.pt/t.csv"], ["good.pt is a file"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_gets_one_error_and_leaves_nothing(door, trained, tmp_path, case):
+    shutil.copy(trained[0], tmp_path / "good.pt")
+    (tmp_path / "cut.pt").write_bytes(trained[0].read_bytes()[:1000])
+    torch.save({"model": Path("x")}, tmp_path / "pickled.pt")
+    torch.save({"update": 1, "hxs": None, "cxs": None, "model": {}}, tmp_path / "theirs.pt")
+    torch.save({"weights": {}}, tmp_path / "foreign.pt")
+    (tmp_path / "pole.yaml").write_text(CARTPOLE)
+    bad = "environment:\n  type: MinigridVec\n  name: MiniGrid-MemoryS77-v0\n"
+    (tmp_path / "bad.yaml").write_text(bad)
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    arguments, expected = BAD[case]
+    outcome = door("neval", arguments)
+    assert outcome.status == 2, outcome.err
+    for text in expected:
+        assert text in outcome.err
+    assert "Traceback" not in outcome.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_neval_checkpoints_needs_a_directory(door):
+    assert "which checkpoints?" in door("neval-checkpoints", []).err
+    outcome = door("neval-checkpoints", ["--checkpoints=gone"])
+    assert outcome.status == 2
+    assert "gone (" in outcome.err
+
+
+def test_the_commands_run_as_files(command, trained):
+    for module in ("eval", "eval_checkpoints"):
+        assert command(module, "--help").stdout.startswith("usage: neval")
