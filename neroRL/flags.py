@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from neroRL.arguments import Parser, a_path, a_positive, a_run_id, an_integer, not_negative
@@ -71,7 +72,7 @@ def tune_arguments(arguments: Sequence[str]) -> list[str]:
         own["hydra.sweeper.preview"] = "only"
     elif _is_all_default(arguments) and sys.stderr.isatty():
         own["hydra.sweeper.preview"] = "first"  # say what starts, and how long it takes
-    return ["-m", *_config(parser, flags.config), *_overrides(own, passed), *passed]
+    return ["-m", *_of_config(_file(parser, flags.config)), *_overrides(own, passed), *passed]
 
 
 def _is_all_default(arguments: Sequence[str]) -> bool:
@@ -80,21 +81,46 @@ def _is_all_default(arguments: Sequence[str]) -> bool:
     return named.isdisjoint(("--config", "--tune", "--cfg", "-c", "--generate-only"))
 
 
-def train_arguments(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
-    """Translates the command line of ``ntrain``.
+@dataclass(frozen=True)
+class TrainFlags:
+    """The command line of ``ntrain``.
+
+    Attributes:
+        config: file of the base config; None without ``--config``.
+        overrides: for Hydra, those of the flags first.
+        checkpoint: to continue from.
+        num_updates: the value of its flag, if it counts.
+    """
+
+    config: Path | None
+    overrides: Sequence[str]
+    checkpoint: Path | None
+    num_updates: int | None
+
+    def arguments(self, config: Path, updates: int | None) -> list[str]:
+        """Returns the arguments of ``python train.py``.
+
+        Args:
+            config: file of the base config.
+            updates: to train in all; None leaves it to the config.
+        """
+        given = [] if updates is None else [f"trainer.updates={updates}"]
+        return [*_of_config(config), *given, *self.overrides]
+
+
+def train_flags(arguments: Sequence[str]) -> TrainFlags:
+    """Reads the command line of ``ntrain``.
 
     Args:
         arguments: without the program's name.
-
-    Returns:
-        The arguments of ``python train.py``, and the checkpoint to continue from.
 
     Raises:
         SystemExit: with status 2 for a flag or a value that cannot be used, 0 for ``--help``.
     """
     description = "Trains one policy with PPO."
     parser = Parser("ntrain", "[options] [overrides]", description, TRAIN_EPILOG)
-    parser.flag("--config", "<path>", "path to the config file", "./configs/default.yaml")
+    config = "path to the config file [default: ./configs/default.yaml, or the checkpoint's]"
+    parser.flag("--config", "<path>", config)
     worker_id = "sets the port for each environment instance"
     parser.flag("--worker-id", "<n>", worker_id, kind=not_negative)
     parser.flag("--run-id", "<path>", "the tag of the TensorBoard summaries", kind=a_run_id)
@@ -103,7 +129,8 @@ def train_arguments(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
     parser.flag("--seed", "<n>", "of everything random; below 0 one is drawn", kind=an_integer)
     continues = "continues the training of a checkpoint"
     parser.flag("--checkpoint", "<path>", continues, kind=a_path)
-    parser.flag("--num-updates", "<n>", "how many updates to train", kind=a_positive)
+    updates = "how many updates to train; with --checkpoint, how many more"
+    parser.flag("--num-updates", "<n>", updates, kind=a_positive)
     flags, passed = parser.parse(arguments)
     checkpoint = flags.checkpoint.absolute() if flags.checkpoint is not None else None
     if checkpoint is not None and not is_file(checkpoint):
@@ -113,11 +140,17 @@ def train_arguments(arguments: Sequence[str]) -> tuple[list[str], Path | None]:
         "run_id": flags.run_id,
         "worker_id": flags.worker_id,
         "seed": flags.seed,
-        "trainer.updates": flags.num_updates,
         "hydra.run.dir": str(flags.out / "${run_id}/${now:%Y-%m-%d_%H-%M-%S}"),
     }
     given = {key: value for key, value in own.items() if value is not None}
-    return [*_config(parser, flags.config), *_overrides(given, passed), *passed], checkpoint
+    overridden = "trainer.updates" in map(override_key, passed)
+    name = flags.config or ("./configs/default.yaml" if checkpoint is None else None)
+    return TrainFlags(
+        None if name is None else _file(parser, name),
+        [*_overrides(given, passed), *passed],
+        checkpoint,
+        None if overridden else flags.num_updates,
+    )
 
 
 def equivalent_command(arguments: Sequence[str]) -> str:
@@ -125,11 +158,14 @@ def equivalent_command(arguments: Sequence[str]) -> str:
     return f"python train.py {shlex.join(arguments)}"
 
 
-def _config(parser: Parser, name: str) -> list[str]:
+def _file(parser: Parser, name: str) -> Path:
     try:
-        path = find_config(name).resolve()
+        return find_config(name).resolve()
     except UsageError as error:
         parser.error(f"argument --config: {error}")
+
+
+def _of_config(path: Path) -> list[str]:
     return [f"--config-path={path.parent}", f"--config-name={path.name}"]
 
 

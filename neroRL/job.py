@@ -34,6 +34,7 @@ from neroRL.reporting.cells import cells, run_name
 from neroRL.reporting.loggers.external import ExternalLogger, Sinks
 from neroRL.reporting.loggers.interface import Description
 from neroRL.reporting.tensorboard import SUMMARIES, Summaries
+from neroRL.reporting.training_display import ShownProgress
 from neroRL.streams import keep_tracebacks_off_the_console
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.interrupt import Requeued, interruptible
@@ -113,7 +114,8 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
 
 def _run(config: Config, mark: str, identity: Identity, checkpoint: Path | None) -> float:
     began = time.perf_counter()
-    progress = ProgressFile(identity.directory)
+    is_single = HydraConfig.get().mode != RunMode.MULTIRUN  # a person watches it
+    progress = (ShownProgress if is_single else ProgressFile)(identity.directory)
     progress.begin(config.trainer.updates)
     try:
         with _own_ports(config) as placed:

@@ -5,9 +5,11 @@ Nothing here imports torch before a training starts: help and dry runs answer at
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,18 +55,37 @@ def run_hydra(arguments: Sequence[str]) -> int:
 
 def _ntrain() -> int:
     from neroRL.composition.application import run
-    from neroRL.flags import train_arguments
+    from neroRL.flags import train_flags
 
-    arguments, checkpoint = train_arguments(sys.argv[1:])
+    flags = train_flags(sys.argv[1:])
+    checkpoint = flags.checkpoint
     if checkpoint is None:
-        return run_hydra(arguments)
+        assert flags.config is not None
+        return run_hydra(flags.arguments(flags.config, flags.num_updates))
 
     def continue_training(config: DictConfig) -> float:
         from neroRL.job import run_job
 
         return run_job(config, checkpoint)
 
-    return run(arguments, continue_training, functools.partial(_check_start, checkpoint=checkpoint))
+    check = functools.partial(_check_start, checkpoint=checkpoint)
+    with _told_by(checkpoint) as (config_file, done):
+        updates = None if flags.num_updates is None else done + flags.num_updates
+        arguments = flags.arguments(flags.config or config_file, updates)
+        return run(arguments, continue_training, check)
+
+
+@contextlib.contextmanager
+def _told_by(checkpoint: Path) -> Iterator[tuple[Path, int]]:
+    """Yields a file with a checkpoint's config, and the number of updates that it has done."""
+    from neroRL.config.documents import dump_yaml
+    from neroRL.training.checkpoint import META, load
+
+    content = load(checkpoint, META)
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / f"config of {checkpoint.stem}.yaml"
+        path.write_text(dump_yaml(content["config"]), encoding="utf-8")
+        yield path, content["update"]
 
 
 def _check_start(config: Config, checkpoint: Path | None = None) -> None:

@@ -167,7 +167,7 @@ def test_home_is_understood_in_every_path(door, command, tiny, tmp_path, monkeyp
     first = torch.load(home / "weights.pt", weights_only=True)
     last = torch.load(home / "out/run/0/0/checkpoints/run-2.pt", weights_only=True)
     assert all(torch.equal(first["model"][key], last["model"][key]) for key in first["model"])
-    more = ["--checkpoint=~/weights.pt", "--num-updates=3"]
+    more = ["--checkpoint=~/weights.pt", "--num-updates=1"]
     outcome = door("ntrain", [*flags, "--out=~/more", *more])
     assert outcome.status == 0, outcome.err
     assert len(list((home / "more/run").glob("*/checkpoints/run-3.pt"))) == 1

@@ -1,0 +1,82 @@
+"""A single training shows how far it is, and at its end where everything is."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from neroRL.records.job_progress import PROGRESS_FILE, JobProgress
+from neroRL.reporting.progress import SECONDS_BETWEEN_LINES
+from neroRL.reporting.training_display import ShownProgress
+from tests.doors.sweeps import PROJECT
+
+NTRAIN = ["-c", "import sys; from neroRL.train import ntrain; sys.exit(ntrain())"]
+
+
+def test_a_training_ends_by_saying_where_its_files_are(door, tiny, tmp_path):
+    outcome = door("ntrain", ["--config=tiny.yaml", "--run-id=pole"])
+    assert outcome.status == 0
+    (job,) = (tmp_path / "runs/pole").iterdir()
+    lines = outcome.out.splitlines()
+    assert re.search(r"completed after 2 updates, 64 steps, .*s, reward \d+", outcome.out)
+    told = dict(
+        re.split(r":\s+", line, maxsplit=1) for line in lines if re.match(r"[a-z ]+: ", line)
+    )
+    assert told["directory"] == str(job)
+    assert told["checkpoint"] == str(job / "checkpoints/pole-2.pt")
+    assert told["curves"] == f"tensorboard --logdir {job}"
+    evaluated = told["evaluate it"].split()
+    assert door(evaluated[0], [*evaluated[1:], "--num-seeds=1"]).status == 0
+
+
+def test_a_terminal_has_a_bar(tiny, tmp_path):
+    """With updates, speed, reward; and log lines above it, each by itself."""
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, True)
+    process = subprocess.Popen(
+        [sys.executable, *NTRAIN, "--config=tiny.yaml", "--run-id=a", "trainer.updates=40"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "COLUMNS": "120", "TERM": "xterm"},
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while part := os.read(ours, 65536):
+            shown += part
+    except OSError:  # the other end is closed
+        pass
+    assert process.wait(60) == 0
+    os.close(ours)
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    lines = re.split(r"[\r\n]+", text)
+    last = [line for line in lines if line.startswith("training ")][-1]
+    assert re.search(r"40/40 [\d,]+ steps/s, reward \d", last)
+    assert [line for line in lines if re.fullmatch(r"\[.*\]\[INFO\] - saved a-40.pt", line)]
+    assert "checkpoint:  " in text
+
+
+def test_a_log_has_a_line_now_and_then(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    now = 100.0
+    shown = ShownProgress(tmp_path, clock=lambda: now)
+    shown.begin(updates=200)
+    with caplog.at_level(logging.INFO, "neroRL.training"):
+        # A training that goes on from update 99; each update takes two seconds.
+        for update in range(100, 151):
+            now += 2.0
+            shown.write(JobProgress(update, 200, 4096 * update, 2048.0, 0.5))
+    lines = [record.message for record in caplog.records]
+    assert len(lines) == int(51 * 2 / SECONDS_BETWEEN_LINES)
+    # Of the updates of this run alone.
+    assert lines[0] == "update 114/200, 2,048 steps/s, reward 0.5, 2m52s left"
+    assert Path(tmp_path, PROGRESS_FILE).exists()
+    shown.remove()
+    assert not Path(tmp_path, PROGRESS_FILE).exists()
