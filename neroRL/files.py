@@ -152,6 +152,21 @@ def reason_of(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
+def keep_beside(path: Path) -> Path | None:
+    """Renames a file that is about to be replaced, so that nothing is lost.
+
+    Returns:
+        Its new name, ``<stem>.0<suffix>`` or the next free number; None if there is no such file.
+    """
+    if not path.exists():
+        return None
+    number = 0
+    while (free := path.with_name(f"{path.stem}.{number}{path.suffix}")).exists():
+        number += 1
+    path.rename(free)
+    return free
+
+
 def write_text(path: Path, text: str) -> None:
     """Replaces a text file atomically."""
     with replacing(path) as file:

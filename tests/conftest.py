@@ -53,8 +53,8 @@ def door(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[[str, Sequence[str]], Outcome]]:
     """Calls a command in an empty directory, in this process."""
+    from neroRL import enjoy, eval_checkpoints, report, tune
     from neroRL import eval as neval
-    from neroRL import eval_checkpoints, report, tune
     from neroRL.train import ntrain
 
     monkeypatch.chdir(tmp_path)
@@ -63,6 +63,7 @@ def door(
         "ntrain": ntrain,
         "train": train_main,
         "nreport": report.main,
+        "nenjoy": enjoy.main,
         "neval": neval.main,
         "neval-checkpoints": eval_checkpoints.main,
     }

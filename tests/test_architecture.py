@@ -24,6 +24,7 @@ ALLOWED = {
     "training": FOUNDATION | {"environments", "models", "acting"},
     "evaluation": FOUNDATION
     | {"composition", "environments", "models", "acting", "training", "reporting"},
+    "viewing": {"errors", "files", "environments", "acting"},
     "reporting": FOUNDATION | {"composition"},
     "composition": FOUNDATION | {"environments"},
     "sweep": FOUNDATION | {"composition", "reporting"},
@@ -57,6 +58,7 @@ def test_models_know_environments_by_their_specification_only():
     "module",
     [
         "neroRL.flags",
+        "neroRL.enjoy",
         "neroRL.eval",
         "neroRL.sweep.engine",
         "neroRL.environments.registry",

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import gymnasium
+import numpy as np
 
 from neroRL.config.schema import EnvironmentConfig
-from neroRL.environments.specification import SingleEnvironment
+from neroRL.environments.pictures import picture_of
+from neroRL.environments.specification import Observation, SingleEnvironment
 from neroRL.environments.vector.interface import EpisodeSeeds, VectorEnvironment
 from neroRL.errors import Problem, did_you_mean
 
@@ -115,6 +117,30 @@ class EnvironmentType(ABC):
     def max_episode_steps(self, config: EnvironmentConfig) -> int | None:  # noqa: ARG002
         """Returns the length of the longest episode; None if only the environment may know it."""
         return None
+
+    def pictures(
+        self,
+        environment: SingleEnvironment,  # noqa: ARG002 - for those that override it
+        observation: Observation,
+    ) -> dict[str, np.ndarray]:
+        """Returns pictures of an environment for people, by name: at least what the agent sees.
+
+        Args:
+            environment: with its wrappers, started.
+            observation: its current one.
+
+        Returns:
+            uint8, shape (height, width, 3) each.
+        """
+        return {"what the agent sees": picture_of(observation)}
+
+    def action_names(self, choices: Sequence[int]) -> list[list[str]]:
+        """Returns the names of each branch's choices; numbers if they have no names.
+
+        Args:
+            choices: number of choices of each branch.
+        """
+        return [[str(choice) for choice in range(count)] for count in choices]
 
     @abstractmethod
     def check_name(self, config: EnvironmentConfig) -> list[Problem]:

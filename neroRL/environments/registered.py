@@ -19,6 +19,7 @@ from neroRL.environments.environment_type import (
     unknown_name,
 )
 from neroRL.environments.images import image_layout
+from neroRL.environments.pictures import rendered
 from neroRL.environments.specification import (
     VECTOR,
     VISUAL,
@@ -69,6 +70,12 @@ class Registered(EnvironmentType):
             message = f"{name} needs a package that is not installed: pip install {package}; "
             message += f"then name it {module}:{name}"
         return [Problem(NAME, message)]
+
+    def pictures(
+        self, environment: SingleEnvironment, observation: Observation
+    ) -> dict[str, np.ndarray]:
+        """Returns what the environment renders beside the observation; see the base class."""
+        return {**rendered(environment), **super().pictures(environment, observation)}
 
     def is_foreign(self, config: EnvironmentConfig) -> bool:
         """Returns whether the id names a module, whose code is not known."""

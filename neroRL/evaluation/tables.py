@@ -14,7 +14,7 @@ from scipy import stats
 
 from neroRL.acting.evaluator import Played
 from neroRL.errors import OutputError
-from neroRL.files import make_directory, reason_of, write_text
+from neroRL.files import keep_beside, make_directory, reason_of, write_text
 from neroRL.records.results import table_cell
 
 CONFIDENCE = 0.95
@@ -111,18 +111,9 @@ def write_table(path: Path, text: str) -> Path | None:
     """
     make_directory(path.parent)
     try:
-        aside = None
-        if path.exists() and path.read_bytes() != text.encode():
-            aside = _free_name(path)
-            path.rename(aside)
+        same = path.exists() and path.read_bytes() == text.encode()
+        aside = None if same else keep_beside(path)
         write_text(path, text)
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {reason_of(error)}") from None
     return aside
-
-
-def _free_name(path: Path) -> Path:
-    number = 0
-    while (free := path.with_name(f"{path.stem}.{number}{path.suffix}")).exists():
-        number += 1
-    return free

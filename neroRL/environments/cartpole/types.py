@@ -21,6 +21,7 @@ from neroRL.environments.environment_type import (
     depends_on_history,
     unknown_name,
 )
+from neroRL.environments.pictures import rendered
 from neroRL.environments.specification import (
     VECTOR,
     Observation,
@@ -56,6 +57,16 @@ class CartPole(EnvironmentType):
         masked = VELOCITIES if self.reset_params(config)["mask-velocity"] else []
         scales = [self.reward_scale, config.reward_normalization or 1.0]
         return BatchedCartPole(single, config.name, masked, seeds, scales)
+
+    def pictures(
+        self, environment: SingleEnvironment, observation: Observation
+    ) -> dict[str, np.ndarray]:
+        """Returns cart and pole beside the observation, if pygame is there; see the base class."""
+        return {**rendered(environment), **super().pictures(environment, observation)}
+
+    def action_names(self, choices: Sequence[int]) -> list[list[str]]:  # noqa: ARG002
+        """Returns the directions of the push; see the base class."""
+        return [["left", "right"]]
 
     def check_name(self, config: EnvironmentConfig) -> list[Problem]:
         """Refuses ids that are no CartPole."""

@@ -11,6 +11,7 @@ import gymnasium
 import minigrid  # noqa: F401 - registers its ids
 import numpy as np
 from gymnasium import spaces
+from minigrid.core.actions import Actions
 
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments.environment_type import (
@@ -36,6 +37,7 @@ from neroRL.environments.vector.interface import EpisodeSeeds, VectorEnvironment
 from neroRL.errors import Problem
 
 TILE_SIZE = 28
+PICTURED_TILE = 32
 MEMORY_ACTIONS = 4  # left, right, forward, pickup (which does nothing there)
 
 
@@ -82,6 +84,20 @@ class _MinigridType(EnvironmentType):
             [config.reward_normalization or 1.0],
             functools.partial(_make_plain, config.name, params["view-size"]),
         )
+
+    def pictures(
+        self,
+        environment: SingleEnvironment,
+        observation: Observation,  # noqa: ARG002
+    ) -> dict[str, np.ndarray]:
+        """Returns the whole map, with the view highlighted, beside the view; see the base class."""
+        grid: Any = environment.unwrapped
+        whole, seen = grid.get_frame(tile_size=PICTURED_TILE), grid.get_pov_render(PICTURED_TILE)
+        return {"map": whole, "what the agent sees": seen}
+
+    def action_names(self, choices: Sequence[int]) -> list[list[str]]:
+        """Returns MiniGrid's names of its actions; see the base class."""
+        return [[action.name for action in Actions][: choices[0]]]
 
     @abstractmethod
     def _observations_of(self, config: EnvironmentConfig) -> Callable[[np.ndarray], Observation]:

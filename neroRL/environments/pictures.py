@@ -1,0 +1,65 @@
+"""Pictures of environments and observations for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from gymnasium.error import DependencyNotInstalled
+
+from neroRL.environments.specification import VECTOR, VISUAL, Observation, SingleEnvironment
+
+CELL = 12
+CELLS_A_ROW = 16
+
+
+def picture_of(observation: Observation) -> np.ndarray:
+    """Draws an observation: its image, or else its vector as cells from black to white.
+
+    Args:
+        observation: of an environment with wrappers; of a stack, the latest image is drawn.
+
+    Returns:
+        uint8, shape (height, width, 3).
+    """
+    image = observation.get(VISUAL)
+    if image is None:
+        return _cells(observation[VECTOR])
+    if image.dtype != np.uint8:
+        image = np.clip(image * 255.0, 0, 255).astype(np.uint8)
+    channels = 3 if image.shape[2] % 3 == 0 else 1
+    latest = image[:, :, -channels:]
+    return np.ascontiguousarray(np.broadcast_to(latest, (*image.shape[:2], 3)))
+
+
+def rendered(environment: SingleEnvironment) -> dict[str, np.ndarray]:
+    """Asks an environment to render itself; empty if it cannot.
+
+    Args:
+        environment: with its wrappers, started.
+
+    Returns:
+        The picture by its name, uint8 of shape (height, width, 3).
+    """
+    unwrapped: Any = environment.unwrapped
+    if "rgb_array" not in unwrapped.metadata.get("render_modes", ()):
+        return {}
+    if unwrapped.render_mode is None:
+        unwrapped.render_mode = "rgb_array"
+    try:
+        picture = unwrapped.render()
+    except DependencyNotInstalled:
+        return {}
+    is_picture = isinstance(picture, np.ndarray) and picture.dtype == np.uint8
+    return {"environment": picture} if is_picture and picture.ndim == 3 else {}
+
+
+def _cells(vector: np.ndarray) -> np.ndarray:
+    """Draws numbers as a row of cells after another; 0 is gray."""
+    levels = (np.tanh(vector) * 127.5 + 127.5).astype(np.uint8)
+    rows = -(-len(levels) // CELLS_A_ROW)
+    width = min(len(levels), CELLS_A_ROW)
+    padded = np.zeros(rows * width, np.uint8)
+    padded[: len(levels)] = levels
+    large = padded.reshape(rows, width).repeat(CELL, axis=0).repeat(CELL, axis=1)
+    return np.stack([large] * 3, axis=2)

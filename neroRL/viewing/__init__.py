@@ -1,0 +1,1 @@
+"""Watching a policy: episodes as windows, terminal pictures, videos and pages."""
