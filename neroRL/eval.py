@@ -11,7 +11,7 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a file: import the package, not the modules beside it
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from neroRL.arguments import Parser, a_path
+from neroRL.arguments import Parser, a_path, a_positive
 from neroRL.boundary import guarded
 from neroRL.files import check_place
 from neroRL.playing_flags import (
@@ -35,7 +35,12 @@ def _evaluate() -> int:
     check_place(flags.out.absolute().parent)
     from neroRL.evaluation.playing import check_seeds, play  # help does without torch
     from neroRL.evaluation.tables import estimates, summary_lines, table_text, write_table
+    from neroRL.viewing.seeds import show_seeds
+    from neroRL.viewing.showing import Ways
 
+    ways = None if flags.video is None else Ways(False, flags.video, None, flags.framerate)
+    if ways is not None:
+        ways.check()
     subject = subject_of(flags)
     seeds = seeds_of(flags)
     check_seeds(subject, seeds, "--num-seeds")
@@ -52,6 +57,8 @@ def _evaluate() -> int:
     for line in summary_lines(estimates(played)):
         print(line)
     rows = [(one.episode._asdict(), one) for one in played]
+    if ways is not None:
+        show_seeds(subject, seeds, ways, deterministic=flags.deterministic)
     tell_written(flags.out, write_table(flags.out, table_text(rows)))
     return Exit.WELL
 
@@ -60,6 +67,9 @@ def _parser() -> Parser:
     parser = Parser("neval", "[options]", "Evaluates a policy on given seeds.")
     add_policy_flags(parser)
     add_seed_flags(parser)
+    video = "writes videos of repetition 0 of every seed: <path>-<seed>.mp4"
+    parser.flag("--video", "<path>", video, kind=a_path)
+    parser.flag("--framerate", "<n>", "steps a second of the videos", 6, a_positive)
     out = "the table, a row for each episode"
     parser.flag("--out", "<path>", out, "./evaluation.csv", a_path)
     return parser

@@ -24,7 +24,7 @@ ALLOWED = {
     "training": FOUNDATION | {"environments", "models", "acting"},
     "evaluation": FOUNDATION
     | {"composition", "environments", "models", "acting", "training", "reporting"},
-    "viewing": {"errors", "files", "environments", "acting"},
+    "viewing": {"errors", "files", "environments", "acting", "evaluation"},
     "reporting": FOUNDATION | {"composition"},
     "composition": FOUNDATION | {"environments"},
     "sweep": FOUNDATION | {"composition", "reporting"},

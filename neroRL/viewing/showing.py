@@ -49,7 +49,11 @@ class Ways:
                 check_place(path.absolute().parent)
 
     def of_episode(self, number: int) -> Ways:
-        """Returns the ways of one of several episodes, whose files have its number."""
+        """Returns the ways of one of several episodes; all files but the first are numbered."""
+        return self.numbered(number if number else None)
+
+    def numbered(self, number: int | None) -> Ways:
+        """Returns the ways with a number in the names of the files, if there is one."""
         video = None if self.video is None else video_file(_numbered(self.video, number))
         page = None if self.page is None else page_file(_numbered(self.page, number))
         return replace(self, video=video, page=page)
@@ -96,8 +100,8 @@ class Ways:
         return not self.terminal and self.video is None and self.page is None
 
 
-def _numbered(path: Path, number: int) -> Path:
-    return path.with_name(f"{path.stem}-{number}{path.suffix}") if number else path
+def _numbered(path: Path, number: int | None) -> Path:
+    return path if number is None else path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
 def _tell_kept(path: Path) -> None:

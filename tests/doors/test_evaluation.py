@@ -122,6 +122,44 @@ def test_neval_checkpoints_of_a_directory(door, trained, tmp_path):
         assert {row["permutation"] for row in rows} == {"0"}
 
 
+def test_neval_writes_videos_of_what_the_table_reports(door, trained, tmp_path):
+    import imageio.v2 as imageio
+
+    outcome = door("neval", [f"--checkpoint={trained[0]}", *SEEDS, "--video=seen/v"])
+    assert outcome.status == 0, outcome.err
+    lengths = {row["seed"]: int(row["length"]) for row in _rows(tmp_path / "evaluation.csv")[:3]}
+    assert sorted(path.name for path in (tmp_path / "seen").iterdir()) == [
+        f"v-{seed}.mp4" for seed in (70, 71, 72)
+    ]
+    for seed, length in lengths.items():
+        with imageio.get_reader(tmp_path / f"seen/v-{seed}.mp4") as reader:
+            assert reader.count_frames() == length + 1
+
+
+def test_nenjoy_shows_the_episodes_of_a_seed(door, trained, tmp_path):
+    assert door("neval", [f"--checkpoint={trained[0]}", *SEEDS]).status == 0
+    rows = [row for row in _rows(tmp_path / "evaluation.csv") if row["seed"] == "71"]
+    ways = ["--terminal", "--html=page", "--framerate=1000", "--num-episodes=2", "--seed=71"]
+    outcome = door("nenjoy", [f"--checkpoint={trained[0]}", *ways])
+    assert outcome.status == 0, outcome.err
+    for number, row in enumerate(rows):
+        told = f"reward {float(row['reward']):.4g}, length {row['length']}"
+        assert f"seed 71, repetition {number}: {told}, success" in outcome.out
+    frames = sum(int(row["length"]) + 1 for row in rows)
+    assert outcome.out.count("\x1b[H") == frames
+    assert {path.name for path in tmp_path.glob("*.html")} == {"page.html", "page-1.html"}
+
+
+def test_nenjoy_without_a_display_says_what_else_there_is(door, trained, tmp_path, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    before = sorted(tmp_path.rglob("*"))
+    outcome = door("nenjoy", [f"--checkpoint={trained[0]}"])
+    assert outcome.status == 2
+    assert "there is no display for a window; use --terminal, --video=<path>" in outcome.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 CARTPOLE = "environment:\n  type: CartPole\n  name: CartPole-v1\n"
 BAD = {
     "no policy": ([], ["no policy to play with: give --checkpoint=<path>, --sweep=<path>"]),
@@ -184,5 +222,5 @@ def test_neval_checkpoints_needs_a_directory(door):
 
 
 def test_the_commands_run_as_files(command, trained):
-    for module in ("eval", "eval_checkpoints"):
-        assert command(module, "--help").stdout.startswith("usage: neval")
+    for module in ("eval", "eval_checkpoints", "enjoy"):
+        assert command(module, "--help").stdout.startswith("usage: ne")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,3 +147,14 @@ def test_a_checkpoint_of_another_version_says_which_keys_differ(tmp_path):
     _resaved(checkpoint, lambda content: content["config"]["trainer"].update(momentum=0.9))
     with pytest.raises(CheckpointError, match=r"config differs:\n  trainer\.momentum: unknown key"):
         read_subject(checkpoint)
+
+
+def test_a_checkpoint_saved_by_an_older_commit_is_the_policy_that_it_was():
+    """Saved by da55b5f, without its optimizer; the values are those of that commit's network."""
+    saved = Path(__file__).parent / "saved/by_an_older_commit.pt"
+    policy = neroRL.load_policy(saved)
+    policy.reset()
+    observations = np.random.default_rng(1).normal(size=(5, 54)).astype(np.float32)
+    values = [policy.decide({"vector": observation}).value for observation in observations]
+    expected = [0.02024909, 0.00540357, 0.04352910, 0.03795955, 0.02069755]
+    assert values == pytest.approx(expected, abs=1e-7)
