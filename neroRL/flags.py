@@ -12,6 +12,7 @@ from neroRL.composition.overrides import override_key, plain_text
 from neroRL.composition.paths import find_config
 from neroRL.errors import UsageError, shortened
 from neroRL.files import is_file
+from neroRL.training.manner import Manner
 
 TUNE_EPILOG = """\
 Everything after the flags is passed to Hydra: overrides and sweeps of any key
@@ -90,12 +91,14 @@ class TrainFlags:
         overrides: for Hydra, those of the flags first.
         checkpoint: to continue from.
         num_updates: the value of its flag, if it counts.
+        manner: how the training computes.
     """
 
     config: Path | None
     overrides: Sequence[str]
     checkpoint: Path | None
     num_updates: int | None
+    manner: Manner
 
     def arguments(self, config: Path, updates: int | None) -> list[str]:
         """Returns the arguments of ``python train.py``.
@@ -131,6 +134,9 @@ def train_flags(arguments: Sequence[str]) -> TrainFlags:
     parser.flag("--checkpoint", "<path>", continues, kind=a_path)
     updates = "how many updates to train; with --checkpoint, how many more"
     parser.flag("--num-updates", "<n>", updates, kind=a_positive)
+    parser.switch("--compile", "whether to compile the network's layers")
+    low_memory = "whether a GPU gets observations mini batch by mini batch, to save its memory"
+    parser.switch("--low-mem", low_memory)
     flags, passed = parser.parse(arguments)
     checkpoint = flags.checkpoint.absolute() if flags.checkpoint is not None else None
     if checkpoint is not None and not is_file(checkpoint):
@@ -150,6 +156,7 @@ def train_flags(arguments: Sequence[str]) -> TrainFlags:
         [*_overrides(given, passed), *passed],
         checkpoint,
         None if overridden else flags.num_updates,
+        Manner(flags.compile, flags.low_mem),
     )
 
 

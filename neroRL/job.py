@@ -38,6 +38,7 @@ from neroRL.reporting.training_display import ShownProgress
 from neroRL.streams import keep_tracebacks_off_the_console
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.interrupt import Requeued, interruptible
+from neroRL.training.manner import PLAIN, Manner
 from neroRL.training.placement import device_of
 from neroRL.training.trainer import train
 
@@ -70,12 +71,13 @@ class Identity:
     trial: str = ""
 
 
-def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
+def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner = PLAIN) -> float:
     """Trains a composed config and writes ``result.json``.
 
     Args:
         composed: by Hydra, which also knows the job's directory.
         checkpoint: to continue from; None for the job's own last one, if any.
+        manner: how it computes.
 
     Returns:
         The objective; NaN if there is none.
@@ -109,17 +111,19 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None) -> float:
         if done is not None and done.status != FAILED and done.fingerprint == mark:
             logger.info("another process has done this job")
             return float("nan") if done.objective is None else done.objective
-        return _run(config, mark, identity, checkpoint)
+        return _run(config, mark, identity, checkpoint, manner)
 
 
-def _run(config: Config, mark: str, identity: Identity, checkpoint: Path | None) -> float:
+def _run(
+    config: Config, mark: str, identity: Identity, checkpoint: Path | None, manner: Manner
+) -> float:
     began = time.perf_counter()
     is_single = HydraConfig.get().mode != RunMode.MULTIRUN  # a person watches it
     progress = (ShownProgress if is_single else ProgressFile)(identity.directory)
     progress.begin(config.trainer.updates)
     try:
         with _own_ports(config) as placed:
-            trained = _train(placed, mark, identity, checkpoint, progress, began)
+            trained = _train(placed, mark, identity, checkpoint, progress, began, manner)
         result = dataclasses.replace(
             trained,
             permutation=identity.permutation,
@@ -163,6 +167,7 @@ def _train(
     checkpoint: Path | None,
     progress: ProgressFile,
     began: float,
+    manner: Manner,
 ) -> JobResult:
     summaries = Summaries(identity.directory / SUMMARIES, run_name(identity.swept))
     loggers = [ExternalLogger(name, _described(identity, config), mark) for name in config.loggers]
@@ -180,6 +185,7 @@ def _train(
                 on_update=progress.write,
                 device=device,
                 began=began,
+                manner=manner,
             )
         success = trained.status == COMPLETED
         return trained

@@ -58,21 +58,22 @@ def _ntrain() -> int:
     from neroRL.flags import train_flags
 
     flags = train_flags(sys.argv[1:])
+    flags.manner.check()
     checkpoint = flags.checkpoint
-    if checkpoint is None:
-        assert flags.config is not None
-        return run_hydra(flags.arguments(flags.config, flags.num_updates))
 
-    def continue_training(config: DictConfig) -> float:
+    def train_so(config: DictConfig) -> float:
         from neroRL.job import run_job
 
-        return run_job(config, checkpoint)
+        return run_job(config, checkpoint, flags.manner)
 
     check = functools.partial(_check_start, checkpoint=checkpoint)
+    if checkpoint is None:
+        assert flags.config is not None
+        return run(flags.arguments(flags.config, flags.num_updates), train_so, check)
     with _told_by(checkpoint) as (config_file, done):
         updates = None if flags.num_updates is None else done + flags.num_updates
         arguments = flags.arguments(flags.config or config_file, updates)
-        return run(arguments, continue_training, check)
+        return run(arguments, train_so, check)
 
 
 @contextlib.contextmanager

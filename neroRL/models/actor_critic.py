@@ -65,6 +65,16 @@ class ActorCritic(nn.Module):
         """Computes the outputs (M, O) of pieces of episodes from features (R, F)."""
         return self.memory.pieces(features, pieces, self._readout)
 
+    def compile_layers(self) -> None:
+        """Compiles the layers with ``torch.compile`` when they are first used.
+
+        The memory's steps have written-out gradients already and stay as they are. Batches have
+        many sizes, so the layers are compiled for all of them at once.
+        """
+        for layers in (self.encoder.visual, self.encoder.vector, self.hidden, self.heads):
+            if layers is not None:
+                layers.compile(dynamic=True)
+
     def _readout(self, remembered: Tensor) -> Tensor:
         outputs: Tensor = self.heads(self.hidden(remembered))
         return outputs

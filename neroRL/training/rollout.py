@@ -23,6 +23,8 @@ from neroRL.models.receptive_fields import FieldTable
 from neroRL.models.transfer import on_device
 from neroRL.training.advantages import generalised_advantages
 
+CPU = torch.device("cpu")
+
 
 class Rollout(NamedTuple):
     """The data of one update.
@@ -78,7 +80,12 @@ class _Record:
 
 @torch.no_grad()
 def collect(
-    environment: VectorEnvironment, actor: Actor, count: int, config: TrainerConfig
+    environment: VectorEnvironment,
+    actor: Actor,
+    count: int,
+    config: TrainerConfig,
+    *,
+    low_memory: bool = False,
 ) -> Rollout:
     """Acts for some steps in every environment.
 
@@ -101,9 +108,10 @@ def collect(
         actor: of the environments.
         count: T.
         config: discount and lambda, and whether a time limit bootstraps.
+        low_memory: whether a GPU gets the observations mini batch by mini batch only.
 
     Returns:
-        The rollout, on the model's device.
+        The rollout, on the model's device but for what ``low_memory`` keeps away from it.
     """
     features = begin(environment, actor, count)
     record = _Record(count, environment.num_envs)
@@ -117,11 +125,24 @@ def collect(
                 record.cut.append((t, cut, actor.values(final, cut)))
     last = features.at(features.rows(environment.ids))
     last_values = actor.values(last, np.arange(environment.num_envs))
-    return _rollout(record, features, last_values, actor, config)
+    table = _table(features, actor, low_memory)
+    return _rollout(record, features, last_values, actor, config, table)
+
+
+def _table(features: Features, actor: Actor, low_memory: bool) -> Mapping[str, Tensor | FieldTable]:
+    observations = features.observations()
+    if low_memory and actor.device.type != CPU.type:
+        return {key: on_device(array, CPU) for key, array in observations.items()}
+    return actor.model.encoder.table(observations, actor.device)
 
 
 def _rollout(
-    record: _Record, features: Features, last_values: Tensor, actor: Actor, config: TrainerConfig
+    record: _Record,
+    features: Features,
+    last_values: Tensor,
+    actor: Actor,
+    config: TrainerConfig,
+    observations: Mapping[str, Tensor | FieldTable],
 ) -> Rollout:
     model = actor.model
     outputs = torch.stack(record.outputs)
@@ -137,7 +158,7 @@ def _rollout(
     )
     actions = torch.stack(record.actions).flatten(0, 1)
     return Rollout(
-        observations=model.encoder.table(features.observations(), outputs.device),
+        observations=observations,
         rows=record.rows,
         distinct=features.length < MOST_DISTINCT * record.rows.size,
         starts=record.starts,

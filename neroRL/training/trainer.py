@@ -23,6 +23,7 @@ from neroRL.training import checkpoint as checkpoints
 from neroRL.training.allocation import keep_freed_memory
 from neroRL.training.evaluations import Evaluations
 from neroRL.training.interrupt import interruption
+from neroRL.training.manner import PLAIN, Manner
 from neroRL.training.placement import device_of, threads_of
 from neroRL.training.rollout import collect
 from neroRL.training.schedules import hyperparameters
@@ -52,6 +53,7 @@ def train(
     on_update: Callable[[JobProgress], None] | None = None,
     device: torch.device | None = None,
     began: float | None = None,
+    manner: Manner = PLAIN,
 ) -> JobResult:
     """Trains one policy.
 
@@ -63,6 +65,7 @@ def train(
         on_update: called after each update.
         device: trains there; None leaves it to the config.
         began: when the job began, by ``time.perf_counter``; None for now.
+        manner: how it computes.
 
     Returns:
         The result, as of a single training: completed, or diverged if the loss was not finite.
@@ -75,7 +78,7 @@ def train(
     torch.set_num_threads(threads_of(config))
     torch.backends.cudnn.deterministic = True
     keep_freed_memory()
-    with closing(Trainer(config, directory, device, began)) as trainer:
+    with closing(Trainer(config, directory, device, began, manner)) as trainer:
         if checkpoint is not None:
             trainer.resume(checkpoint)
         return trainer.run(summaries, on_update)
@@ -89,6 +92,7 @@ class Trainer:
         directory: of the job.
         device: trains there; None leaves it to the config.
         began: when the job began, by ``time.perf_counter``; None for now.
+        manner: how it computes.
     """
 
     def __init__(
@@ -97,7 +101,9 @@ class Trainer:
         directory: Path,
         device: torch.device | None = None,
         began: float | None = None,
+        manner: Manner = PLAIN,
     ) -> None:
+        self._manner = manner
         self._began = time.perf_counter() if began is None else began
         self._config = config
         self._directory = directory
@@ -122,6 +128,8 @@ class Trainer:
         self.actor = Actor(self.model, self.environment.num_envs, self._policy_generator)
         if config.model.load_model:
             checkpoints.start_from(self.model, config.model.weights_file, self.device)
+        if self._manner.compiled:
+            self.model.compile_layers()
 
     def run(
         self, summaries: SummarySink | None, on_update: Callable[[JobProgress], None] | None
@@ -230,7 +238,10 @@ class Trainer:
         scheduled = hyperparameters(config.trainer, self._update)
         began = time.perf_counter()
         steps = config.sampler.worker_steps
-        rollout = collect(self.environment, self.actor, steps, config.trainer)
+        low_memory = self._manner.low_memory
+        rollout = collect(
+            self.environment, self.actor, steps, config.trainer, low_memory=low_memory
+        )
         done = update(
             self.model, self.optimizer, rollout, config.trainer, scheduled, self._shuffle_generator
         )

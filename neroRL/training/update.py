@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 from neroRL.config.schema import TrainerConfig
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.memory.interface import Pieces
+from neroRL.models.receptive_fields import Fields, FieldTable
 from neroRL.models.transfer import on_device
 from neroRL.training.batches import MiniBatch, cut_into_pieces, mini_batches
 from neroRL.training.gradients import gradient_norms
@@ -127,6 +128,13 @@ def normalised(advantages: Tensor) -> Tensor:
     return (advantages - advantages.mean()) / (advantages.std() + EPSILON)
 
 
+def _at(table: Tensor | FieldTable, rows: Tensor, device: torch.device) -> Tensor | Fields:
+    """Returns rows of a table on a device, wherever the table is."""
+    if isinstance(table, Tensor):
+        return table[rows.to(table.device)].to(device)
+    return table[rows]
+
+
 def _loss(
     model: ActorCritic,
     rollout: Rollout,
@@ -143,7 +151,9 @@ def _loss(
         before=rollout.history.before(batch.first),
         starts=on_device(rollout.starts.reshape(-1)[batch.first], device),
     )
-    features = model.features({key: table[rows] for key, table in rollout.observations.items()})
+    features = model.features(
+        {key: _at(table, rows, device) for key, table in rollout.observations.items()}
+    )
     outputs = model.pieces(features, pieces)
     advantages = rollout.advantages[transitions]
     if config.advantage_normalization == "minibatch":
