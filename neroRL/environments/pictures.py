@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,6 +12,7 @@ from gymnasium.error import DependencyNotInstalled
 
 from neroRL.environments.specification import VECTOR, VISUAL, Observation, SingleEnvironment
 
+DRIVER = "SDL_VIDEODRIVER"
 CELL = 12
 CELLS_A_ROW = 16
 
@@ -47,11 +51,25 @@ def rendered(environment: SingleEnvironment) -> dict[str, np.ndarray]:
     if unwrapped.render_mode is None:
         unwrapped.render_mode = "rgb_array"
     try:
-        picture = unwrapped.render()
+        with _without_display():
+            picture = unwrapped.render()
     except DependencyNotInstalled:
         return {}
     is_picture = isinstance(picture, np.ndarray) and picture.dtype == np.uint8
     return {"environment": picture} if is_picture and picture.ndim == 3 else {}
+
+
+@contextlib.contextmanager
+def _without_display() -> Iterator[None]:
+    """Keeps SDL from looking for a display that is not there, which it complains about."""
+    if any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", DRIVER))):
+        yield
+        return
+    os.environ[DRIVER] = "dummy"
+    try:
+        yield
+    finally:
+        os.environ.pop(DRIVER, None)
 
 
 def _cells(vector: np.ndarray) -> np.ndarray:

@@ -1,0 +1,48 @@
+"""Pictures for people: of every kind of observation, and of environments that render."""
+
+from __future__ import annotations
+
+import os
+
+import gymnasium
+import numpy as np
+import pytest
+
+from neroRL.config.schema import EnvironmentConfig
+from neroRL.environments import registry
+from neroRL.environments.factory import make_single
+from neroRL.environments.pictures import picture_of
+
+
+def test_images_are_shown_as_they_are_and_of_a_stack_the_latest():
+    image = np.random.default_rng(0).integers(256, size=(5, 4, 6)).astype(np.uint8)
+    np.testing.assert_array_equal(picture_of({"visual": image[:, :, :3]}), image[:, :, :3])
+    np.testing.assert_array_equal(picture_of({"visual": image}), image[:, :, 3:])
+    gray = picture_of({"visual": image[:, :, :2].astype(np.float32) / 255})
+    assert np.abs(gray[:, :, 1].astype(int) - image[:, :, 1]).max() <= 1
+    assert (gray[:, :, 0] == gray[:, :, 2]).all()
+
+
+def test_a_vector_is_a_row_of_cells():
+    picture = picture_of({"vector": np.linspace(-9, 9, 20, dtype=np.float32)})
+    assert picture.shape == (24, 192, 3)
+    cells = picture[::12, ::12, 0].flatten()[:20].astype(int)
+    assert (np.diff(cells) >= 0).all()
+    assert (cells[0], cells[-1]) == (0, 255)
+
+
+@pytest.mark.parametrize("kind", ["CartPole", "Gymnasium"])
+def test_environments_that_render_are_shown(kind, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    config = EnvironmentConfig(type=kind, name="CartPole-v1")
+    environment = make_single(config, 2)
+    observation, _ = environment.reset(seed=3)
+    pictures = registry.environment_type(kind).pictures(environment, observation)
+    assert list(pictures) == ["environment", "what the agent sees"]
+    real = gymnasium.make("CartPole-v1", render_mode="rgb_array")
+    real.reset(seed=3)
+    np.testing.assert_array_equal(pictures["environment"], real.render())
+    assert "SDL_VIDEODRIVER" not in os.environ
+    names = registry.environment_type(kind).action_names([2])
+    assert names == [["left", "right"] if kind == "CartPole" else ["0", "1"]]
