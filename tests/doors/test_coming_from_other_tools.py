@@ -32,7 +32,7 @@ def _block(before: str) -> str:
 @pytest.fixture
 def files(tmp_path) -> Path:
     """The YAML files of the page, by the names it gives them."""
-    for name in ("cartpole.yaml", "space.yaml"):
+    for name in ("cartpole.yaml", "space.yaml", "random.yaml"):
         (tmp_path / name).write_text(_block(f"`{name}`"))
     return tmp_path
 
@@ -45,9 +45,9 @@ def _composed(door, command: str) -> list[dict]:
     name, *arguments = shlex.split(command)
     outcome = door(name, [*arguments, "--cfg", "job"])
     assert outcome.status == 0, outcome.err
-    return [OmegaConf.to_container(OmegaConf.create(document))
-            for document in re.split(r"^---\n", outcome.out, flags=re.MULTILINE)
-            if document.strip()]  # fmt: skip
+    documents = re.split(r"^---\n", outcome.out, flags=re.MULTILINE)
+    configs = [OmegaConf.to_container(OmegaConf.create(document)) for document in documents]
+    return [config for config in configs if config]  # what comes first is a comment
 
 
 def _grid_of_wandb() -> dict[str, list]:
@@ -72,7 +72,7 @@ def _grid_in_python(before: str) -> dict[str, list]:
     ids=["wandb", "ray", "optuna"],
 )
 def test_the_grid_of_another_tool_is_the_tuning_files(door, files, grid):
-    (command,) = [text for text in _commands() if text.startswith("ntune")]
+    (command,) = [text for text in _commands() if "--tune=space.yaml" in text]
     jobs = _composed(door, command)
     theirs = set(itertools.product(*grid.values()))
     ours = [
@@ -84,6 +84,60 @@ def test_the_grid_of_another_tool_is_the_tuning_files(door, files, grid):
     assert set(ours) == theirs
     assert len(ours) == 3 * len(theirs)
     assert "num_samples=3" in _block(RAY)
+
+
+def _random_of_wandb() -> tuple[list, list, list, int]:
+    told = yaml.safe_load(_block("W&B draws"))
+    rate, *others = told["parameters"].values()
+    assert (told["method"], rate["distribution"]) == ("random", "log_uniform_values")
+    return [rate["min"], rate["max"]], *(other["values"] for other in others), told["run_cap"]
+
+
+def _random_in_python(before: str, interval: str, choice: str) -> tuple[list, list, list, int]:
+    """The bounds, choices and number of draws of a block of Python."""
+    calls = [node for node in ast.walk(ast.parse(_block(before))) if isinstance(node, ast.Call)]
+
+    def values(name: str) -> list[list]:
+        found = [call.args for call in calls if call.func.attr == name]
+        return [[ast.literal_eval(one) for one in args if "lr" not in ast.dump(one)]
+                for args in found]  # fmt: skip
+
+    named = {word.arg: word.value for call in calls for word in call.keywords}
+    count = named.get("num_samples", named.get("n_trials"))
+    ((low, high),) = values(interval)
+    return [low, high], *(one[-1] for one in values(choice)), ast.literal_eval(count)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        _random_of_wandb(),
+        _random_in_python("Ray Tune's `num_samples`", "loguniform", "choice"),
+        _random_in_python("Optuna's objective", "suggest_float", "suggest_categorical"),
+    ],
+    ids=["wandb", "ray", "optuna"],
+)
+def test_random_draws_of_another_tool_are_a_sample(told, door, files):
+    bounds, memories, sizes, count = told
+    space = yaml.safe_load((files / "random.yaml").read_text())
+    rate = space["learning_rate_schedule"]["initial"]
+    assert ([rate["from"], rate["to"]], rate["scale"]) == (bounds, "log")
+    assert space["hyperparameters"] == {"model/memory": memories, "hidden_state_size": sizes}
+    (command,) = [text for text in _commands() if "--tune=random.yaml" in text]
+    assert f"hydra.sweeper.sample={count}" in command
+
+
+def test_a_sample_has_as_many_permutations_as_asked_for(door, files):
+    (command,) = [text for text in _commands() if "--tune=random.yaml" in text]
+    jobs = _composed(door, command)
+    assert len(jobs) == 100
+    sizes = [(job["model"]["recurrence"] or {}).get("hidden_state_size") for job in jobs]
+    assert set(sizes) == {None, 64, 128}
+    rates = [job["trainer"]["learning_rate_schedule"]["initial"] for job in jobs]
+    assert len(set(zip(rates, sizes, strict=True))) == 100
+    whole = door("ntune", [*shlex.split(command)[1:-1], "hydra.sweeper.max_jobs=2999"])
+    assert "3,000 permutations" in whole.err
+    assert "The space has 3,000 permutations" in PAGE
 
 
 def test_the_zoos_entry_is_the_config(door, files):
