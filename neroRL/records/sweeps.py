@@ -184,12 +184,6 @@ def permutations_with_jobs(directory: Path) -> list[int]:
     return sorted(numbered_directories(directory)) if directory.is_dir() else []
 
 
-def repetitions_of(directory: Path, permutation: int) -> list[int]:
-    """Returns the numbers of the repetitions of a permutation that have a directory, ascending."""
-    place = directory / str(permutation)
-    return sorted(numbered_directories(place)) if place.is_dir() else []
-
-
 def jobs_in(directory: Path) -> list[tuple[int, int]]:
     """Returns permutation and repetition of each job's directory, in the order of the sweep."""
     found = [

@@ -9,7 +9,6 @@ from typing import Any
 
 from neroRL.config.budget import shorter
 from neroRL.records.results import FAILED, FORMAT, JobResult, fingerprint, read_result
-from neroRL.records.sweeps import repetitions_of
 from neroRL.reporting.tensorboard import EVENT_FILES
 from neroRL.sweep.jobs import SEED, JobPlan
 from neroRL.sweep.plan import SweepPlan
@@ -51,7 +50,10 @@ def standing(plan: SweepPlan, jobs: JobPlan, directory: Path, asked: int) -> Sta
         result = read_result(directory / jobs.directory(number))
         permutation = jobs.valid[number % len(jobs.valid)]
         if number >= asked or not plan.is_asked_for(permutation):
-            if result is not None:
+            if result is not None and _is_shorter(plan, jobs, number, result):
+                found.longer += 1  # all jobs of a sweep have the same updates
+                found.pending.append(number)
+            elif result is not None:
                 found.finished[number] = result
         elif result is None or (result.status == FAILED and plan.options.retry_failed):
             found.pending.append(number)
@@ -65,7 +67,7 @@ def standing(plan: SweepPlan, jobs: JobPlan, directory: Path, asked: int) -> Sta
     return found
 
 
-def keep_beside(sweep: Path, permutations: Iterable[int]) -> None:
+def keep_beside(sweep: Path, permutations: Iterable[int], repetitions: int) -> None:
     """Moves the jobs of permutations out of the way, so that they train again.
 
     Their event files get names that TensorBoard does not read.
@@ -73,10 +75,13 @@ def keep_beside(sweep: Path, permutations: Iterable[int]) -> None:
     Args:
         sweep: its directory.
         permutations: to train again.
+        repetitions: how many of each, from the first.
     """
     for permutation in permutations:
-        for repetition in repetitions_of(sweep, permutation):
+        for repetition in range(repetitions):
             job = sweep / f"{permutation}/{repetition}"
+            if not job.is_dir():
+                continue
             number = 1
             while (aside := job.with_name(f"{job.name}.before-{number}")).exists():
                 number += 1

@@ -15,7 +15,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from neroRL.cores import available_cores
-from neroRL.errors import ConfigError, NeroRLError
+from neroRL.errors import ConfigError, NeroRLError, Problem
 from neroRL.files import make_directory, remove_leftovers
 from neroRL.locks import held
 from neroRL.records.exits import Exit
@@ -29,7 +29,7 @@ from neroRL.sweep import changing, confirmation, extension, ledger, preview, wri
 from neroRL.sweep.conclusion import conclude, describe
 from neroRL.sweep.continuing import Standing, keep_beside, standing
 from neroRL.sweep.dispatch import Dispatch, Runner
-from neroRL.sweep.jobs import JobPlan
+from neroRL.sweep.jobs import Asked, JobPlan
 from neroRL.sweep.launching import LauncherRunner
 from neroRL.sweep.monitor import Monitor
 from neroRL.sweep.plan import SweepPlan
@@ -75,6 +75,7 @@ class Sweep:
             raise ConfigError(plan.problems)
         if plan.trains and plan.here:
             plan.check_device()
+        asked = Asked(plan.jobs(), plan.numbers())
         if plan.trains:
             measures = self._options.preview != "no"
             speed = self._measured_speed(launcher, task) if measures else None
@@ -88,9 +89,9 @@ class Sweep:
             with contextlib.suppress(NeroRLError):  # nothing was trained there, or it is damaged
                 done = read_sweep(self._directory).results
             self._print_cost(plan.numbers(), preview.measured(done, self._directory), "# ")
-            writing.print_configs(plan.jobs(), plan.ground.compose, resolve=resolve)
+            writing.print_configs(asked, plan.ground.compose, resolve=resolve)
         else:
-            count = writing.generate(plan.jobs(), plan.ground.compose, self._directory)
+            count = writing.generate(asked, plan.ground.compose, self._directory)
             print(f"{count} configs in {self._directory / writing.CONFIGS}")
 
     def _train(self, launcher: Launcher, task: TaskFunction) -> None:
@@ -126,7 +127,8 @@ class Sweep:
             record.write(self._directory)
             OmegaConf.save(self._config, self._directory / "multirun.yaml")
             if self._options.rerun:
-                keep_beside(self._directory, self._options.only or ())
+                laps = self._options.num_repetitions
+                keep_beside(self._directory, self._options.only or (), laps)
             self._run_jobs(jobs, record, launcher, task)
 
     def _moves(self, earlier: SweepRecord | None, record: SweepRecord) -> list[extension.Move]:
@@ -141,6 +143,9 @@ class Sweep:
         ledger.refuse_other_sweep(self._directory, earlier, record, extend=extend)
         if not extend or (ledger.is_same_space(earlier, record) and not longer):
             return []
+        if longer and self._options.only is not None:
+            message = "would leave the other permutations with fewer updates; leave it out"
+            raise ConfigError([Problem("hydra.sweeper.only", message)])
         return changing.moves(self._plan, earlier, record, longer=longer)
 
     def _run_jobs(
@@ -225,7 +230,7 @@ class Sweep:
         plan = self._plan
         with tempfile.TemporaryDirectory() as place:
             directory = Path(place)
-            chosen = preview.to_measure(plan.jobs().valid)
+            chosen = preview.to_measure([n for n in plan.findings.valid if plan.is_asked_for(n)])
             source = f"{preview.UPDATES} updates of {len(chosen)} permutations"
             print(f"measuring {source}", file=sys.stderr)
             record = replace(ledger.record_of(plan, None), repetitions=1, jobs=len(chosen))

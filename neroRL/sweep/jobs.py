@@ -139,6 +139,27 @@ class JobPlan(Sequence[Job]):
             raise ConfigError([Problem(SEED, message)])
 
 
+class Asked(Sequence[Job]):
+    """Some jobs of a sweep.
+
+    Args:
+        jobs: of the whole sweep.
+        numbers: of the jobs that are asked for.
+    """
+
+    def __init__(self, jobs: JobPlan, numbers: Sequence[int]) -> None:
+        self._jobs, self._numbers = jobs, numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, index: int) -> Job:  # type: ignore[override]
+        return self._jobs[self._numbers[index]]
+
+    def __iter__(self) -> Iterator[Job]:
+        return (self._jobs[number] for number in self._numbers)
+
+
 def seed_of_choice(chosen: int, drawn: Sequence[int]) -> int:
     """Returns the seed that a choice of a swept ``seed`` means.
 

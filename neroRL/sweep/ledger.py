@@ -10,6 +10,7 @@ from typing import Any
 
 from neroRL.config.budget import UPDATES, without_budget
 from neroRL.config.checks import flat
+from neroRL.config.schema import MEMORIES
 from neroRL.errors import OutputError
 from neroRL.files import check_place
 from neroRL.records.results import PLACE
@@ -186,6 +187,8 @@ def _ways_to_extend(
 ) -> list[str]:
     """Returns the ways in which ``hydra.sweeper.extend=true`` allows the difference."""
     option = "hydra.sweeper.extend=true"
+    if not changed and is_same_space(there, now):  # the seed is another one
+        return []
     if not changed:
         gone = [key for key in there.axes if key not in now.axes]
         if gone:
@@ -199,6 +202,8 @@ def _ways_to_extend(
         fixed = " ".join(f"{key}={was}" for key in budget)
         return [f"keep the schedules of the shorter trainings with {fixed} and {option}"]
     key, (was, value) = next(iter(changed.items()))
+    if key.startswith(tuple(f"model.{name}" for name in MEMORIES)):
+        return [f"sweep model/memory over both, with {option}"]
     return [f"sweep {key} over {was} and {value}, with {option}"]
 
 

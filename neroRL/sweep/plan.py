@@ -122,10 +122,9 @@ class SweepPlan:
         return seed if type(seed) is int else -1  # the checks report other types
 
     def jobs(self) -> JobPlan:
-        """Returns the jobs of the command, before their seeds are drawn."""
+        """Returns all jobs of the sweep, before their seeds are drawn."""
         repetitions, shared = self.options.num_repetitions, self.overrides.shared
-        chosen = [number for number in self.findings.valid if self.is_asked_for(number)]
-        return JobPlan(self.space, chosen, repetitions, self.seed, shared)
+        return JobPlan(self.space, self.findings.valid, repetitions, self.seed, shared)
 
     def numbers(self) -> list[int]:
         """Returns the numbers of the jobs that the command asks for, in the order of the sweep."""

@@ -14,7 +14,7 @@ from neroRL.composition.overrides import escaped, override_key
 from neroRL.config.documents import dump_yaml
 from neroRL.errors import OutputError
 from neroRL.files import check_place, make_directory, write_text
-from neroRL.sweep.jobs import SEED, Job, JobPlan
+from neroRL.sweep.jobs import SEED, Job
 
 CONFIGS, INFO = "configs", "info.txt"
 MOST_DIFFERENCES = 5
@@ -22,15 +22,15 @@ MOST_DIFFERENCES = 5
 Compose = Callable[[Sequence[str]], DictConfig]
 
 
-def print_configs(plan: JobPlan, compose: Compose, *, resolve: bool) -> None:
+def print_configs(jobs: Iterable[Job], compose: Compose, *, resolve: bool) -> None:
     """Prints every job's config as one YAML stream.
 
     Args:
-        plan: the jobs.
+        jobs: to print.
         compose: composes a job from its overrides.
         resolve: whether interpolations are replaced by their values.
     """
-    for job in plan:
+    for job in jobs:
         config = compose(job.overrides)
         content = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         print("---")
@@ -38,13 +38,13 @@ def print_configs(plan: JobPlan, compose: Compose, *, resolve: bool) -> None:
         print(dump_yaml(OmegaConf.to_container(content, resolve=resolve)), end="")
 
 
-def generate(plan: JobPlan, compose: Compose, directory: Path) -> int:
+def generate(jobs: Sequence[Job], compose: Compose, directory: Path) -> int:
     """Writes ``configs/<i>.yaml``, one complete config per permutation, and ``info.txt``.
 
     Repetitions after the first are ``configs/<i>-<r>.yaml``.
 
     Args:
-        plan: the jobs.
+        jobs: to write.
         compose: composes a job from its overrides.
         directory: to write to. Writing the same grid again changes nothing.
 
@@ -54,11 +54,11 @@ def generate(plan: JobPlan, compose: Compose, directory: Path) -> int:
     Raises:
         OutputError: the directory holds the configs of a different grid; they are not changed.
     """
-    info = "".join(f"{_name(job)}: {_permutation(job)}\n" for job in plan)
+    info = "".join(f"{_name(job)}: {_permutation(job)}\n" for job in jobs)
 
     def files() -> Iterator[tuple[Path, str]]:
         yield directory / INFO, info
-        for job in plan:
+        for job in jobs:
             config = complete(plain(compose(job.overrides)))
             yield directory / _name(job), dump_yaml(escaped(config))
 
@@ -68,7 +68,7 @@ def generate(plan: JobPlan, compose: Compose, directory: Path) -> int:
     for path, text in files():
         if not path.exists():
             write_text(path, text)
-    return len(plan)
+    return len(jobs)
 
 
 def _refuse_different_grid(directory: Path, files: Iterable[tuple[Path, str]]) -> None:

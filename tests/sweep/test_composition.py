@@ -175,5 +175,7 @@ def test_each_config_is_headed_by_its_number_and_overrides(door, tiny):
         "train",
         ["--config-path=.", "--config-name=tiny", "-m", "--cfg", "job", "trainer.gamma=0.9,0.8"],
     )
-    assert outcome.out.startswith("---\n# job 0: trainer.gamma=0.9 seed=5\nenvironment:\n")
+    cost = "# 2 permutations, 2 jobs, 128 environment steps\n"
+    assert outcome.out.startswith(cost)
+    assert "---\n# job 0: trainer.gamma=0.9 seed=5\nenvironment:\n" in outcome.out
     assert "---\n# job 1: trainer.gamma=0.8 seed=5\n" in outcome.out
