@@ -13,12 +13,10 @@ from neroRL.evaluation.subjects import read_subject
 pytestmark = pytest.mark.slow
 
 HELD_OUT = range(200_000, 200_050)
-TRANSFORMER = ["embed_dim=64", "num_heads=4", "memory_length=32"]
 MEMORIES = {
     "none": [],
     "gru": [],
     "lstm": ["model.recurrence.hidden_state_size=64", "model.recurrence.sequence_length=16"],
-    "transformer": [f"model.transformer.{one}" for one in TRANSFORMER],
 }
 
 
