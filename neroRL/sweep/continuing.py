@@ -100,6 +100,8 @@ def _is_of(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) -> bo
 def _is_shorter(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) -> bool:
     """Returns whether a result belongs to the same training with fewer updates."""
     config = _config(plan, jobs, number)
+    if result.updates >= config["trainer"]["updates"]:
+        return False
     marks = [fingerprint(one) for one in shorter(config, result.updates)]
     return result.format == FORMAT and result.fingerprint in marks
 

@@ -237,6 +237,11 @@ def test_a_finished_sweep_trains_on(door, tiny, tmp_path):
     fewer = door("ntune", [*ARGUMENTS, *schedule, "hydra.sweeper.extend=true"])
     assert fewer.status == 2
     assert "trainer.updates: there 4, now 2" in fewer.err
+    further = door("ntune", [*longer, "--num-repetitions=2", "--out=whole"])
+    assert further.status == 0
+    more_laps = [*longer[:-1], "trainer.updates=6", "--out=whole", "hydra.sweeper.extend=true"]
+    assert door("ntune", more_laps).status == 0  # one repetition is asked for, all train on
+    assert {row["updates"] for row in table(tmp_path / "whole/run")} == {"6"}
 
 
 def test_more_updates_are_refused_where_a_schedule_would_have_been_another(door, tiny, tmp_path):
