@@ -38,6 +38,7 @@ def ours(environment: dict[str, Any]) -> float:
     env.restart()
     generator = np.random.default_rng(0)
     choices = env.specification.actions
+    assert isinstance(choices, tuple)  # all of these environments are discrete
     steps, began = 0, time.perf_counter()
     while time.perf_counter() - began < SECONDS:
         env.begin_rollout()

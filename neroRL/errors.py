@@ -120,6 +120,10 @@ class BrokenEnvironmentError(Exception):
     """
 
 
+class Diverged(Exception):
+    """The loss, the weights or the actions of a training became infinite or NaN."""
+
+
 def described(error: BaseException) -> str:
     """Returns the name of an error's type, and its text if it has any.
 

@@ -12,7 +12,7 @@ EXAMPLES = {
     "neroRL.composition.choices": ["settled"],
     "neroRL.config.counterparts": ["counterpart"],
     "neroRL.config.convolutions": ["allowed_sizes"],
-    "neroRL.models.distributions": ["Categoricals"],
+    "neroRL.models.distributions": ["Bernoullis", "Categoricals", "Gaussian"],
     "neroRL.models.memory.interface": ["Memory"],
     "neroRL.records.job_progress": ["read_progress"],
     "neroRL.records.results": ["read_result"],

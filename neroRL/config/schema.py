@@ -47,6 +47,11 @@ REVISION = 2
 Results and checkpoints record it, so that those of an earlier meaning are not mistaken for current
 ones.
 """
+ADDED_KEYS: dict[str, Any] = {"model.log_std_init": 0.0}
+"""Keys that earlier versions of this revision did not have, and the values that they trained with.
+
+Results and checkpoints of these versions lack them, and are those of a config with these values.
+"""
 WHOLE_EPISODE = -1
 """As ``memory_length``: attend to all of the episode."""
 
@@ -136,6 +141,8 @@ class ModelConfig:
     hidden_layer: Literal["default"] = "default"
     num_hidden_layers: Layers = 2
     num_hidden_units: Units = 512
+    log_std_init: Real = 0.0
+    """Initial logarithm of the standard deviations of continuous actions."""
     # Memories, of which at most one is given; each section that may be None is one.
     recurrence: RecurrenceConfig | None = None
     transformer: TransformerConfig | None = None

@@ -1,4 +1,4 @@
-"""What a model needs to know of an environment: the shapes it sees and the choices it makes."""
+"""What a model needs to know of an environment: the shapes it sees and the actions it takes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,34 @@ SingleEnvironment = gymnasium.Env[Observation, np.ndarray]
 
 
 @dataclass(frozen=True)
+class Continuous:
+    """Actions of real numbers.
+
+    Attributes:
+        low: smallest value of each number that the environment takes; infinite without a bound.
+        high: largest value of each.
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Binary:
+    """Actions of bits.
+
+    Attributes:
+        count: number of bits.
+    """
+
+    count: int
+
+
+Actions = tuple[int, ...] | Continuous | Binary
+"""The number of choices of each branch, or what the actions are instead."""
+
+
+@dataclass(frozen=True)
 class EnvironmentSpec:
     """Observations and actions of one environment.
 
@@ -25,14 +53,15 @@ class EnvironmentSpec:
         visual_dtype: uint8 images are divided by 255 by the encoder, float32 ones taken as they
             are.
         vector: length of the float32 vector; None without one.
-        actions: number of choices of each action branch; one entry for a discrete space.
+        actions: number of choices of each action branch, one entry for a discrete space; or real
+            numbers or bits.
         max_episode_steps: actions of the longest episode; None where it is not known.
     """
 
     visual: tuple[int, int, int] | None
     visual_dtype: Literal["uint8", "float32"]
     vector: int | None
-    actions: tuple[int, ...]
+    actions: Actions
     max_episode_steps: int | None = None
 
 
@@ -41,11 +70,10 @@ def specification_of(environment: SingleEnvironment) -> EnvironmentSpec:
 
     Args:
         environment: its observations are a Dict of a ``visual`` and a ``vector`` Box, or of one of
-            them, and its actions are MultiDiscrete.
+            them, and its actions are MultiDiscrete, MultiBinary or a Box, of one dimension.
     """
-    observations, actions = environment.observation_space, environment.action_space
+    observations = environment.observation_space
     assert isinstance(observations, spaces.Dict)
-    assert isinstance(actions, spaces.MultiDiscrete)
     visual, vector = observations.get(VISUAL), observations.get(VECTOR)
     height_width_channels = None
     if visual is not None:
@@ -56,8 +84,18 @@ def specification_of(environment: SingleEnvironment) -> EnvironmentSpec:
         visual=height_width_channels,
         visual_dtype="float32" if visual is not None and visual.dtype == np.float32 else "uint8",
         vector=vector.shape[0] if vector is not None and vector.shape else None,
-        actions=tuple(int(count) for count in actions.nvec),
+        actions=_actions_of(environment.action_space),
     )
+
+
+def _actions_of(space: spaces.Space[Any]) -> Actions:
+    if isinstance(space, spaces.Box):
+        return Continuous(tuple(space.low.tolist()), tuple(space.high.tolist()))
+    if isinstance(space, spaces.MultiBinary):
+        assert space.shape is not None
+        return Binary(space.shape[0])
+    assert isinstance(space, spaces.MultiDiscrete)
+    return tuple(int(count) for count in space.nvec)
 
 
 def told_max_episode_steps(environment: SingleEnvironment) -> int | None:

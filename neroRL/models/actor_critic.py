@@ -31,7 +31,7 @@ class ActorCritic(nn.Module):
 
     def __init__(self, config: ModelConfig, specification: EnvironmentSpec) -> None:
         super().__init__()
-        self.distribution = make_distribution(specification)
+        self.distribution = make_distribution(specification, config)
         activation = activation_of_linear(config.activation)
         self.encoder = Encoder(config, specification)
         self.memory = make_memory(

@@ -4,95 +4,25 @@ To add a distribution, write a subclass here and add a line to :func:`make_distr
 distribution knows its parameters: the network gets its last layer from it, the actor its actions,
 and the loss its log-probabilities, entropy and gradient.
 
-Shapes: N environments, M steps, P parameters of the distribution at a step, K branches, each of
-which has a log-probability of its own.
+Shapes are named as in the interface.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import math
 
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn import functional
 
-from neroRL.environments.specification import EnvironmentSpec
+from neroRL.config.schema import ModelConfig
+from neroRL.environments.specification import Binary, Continuous, EnvironmentSpec
+from neroRL.errors import Diverged
+from neroRL.models.distribution import Distribution, Evaluated
+from neroRL.models.initialisation import orthogonal_
 
 POLICY_GAIN = 0.1  # √0.01
-
-
-class Evaluated(ABC):
-    """The distributions of some steps, evaluated at the actions that were taken.
-
-    Attributes:
-        log_probs: of the actions, shape (M, K).
-    """
-
-    log_probs: Tensor
-
-    @abstractmethod
-    def entropy(self) -> Tensor:
-        """Returns the entropies, summed over the branches, shape (M,)."""
-
-    @abstractmethod
-    def write_gradient(self, of_log_probs: Tensor, of_entropy: float, out: Tensor) -> None:
-        """Writes the gradient of a loss with respect to the parameters.
-
-        Args:
-            of_log_probs: derivatives of the loss by the log-probabilities, shape (M, K).
-            of_entropy: its derivative by the entropy of each step.
-            out: written, shape (M, P).
-        """
-
-
-class Distribution(ABC):
-    """A kind of distribution over actions.
-
-    Attributes:
-        size: P.
-        branches: K.
-    """
-
-    size: int
-    branches: int
-
-    @abstractmethod
-    def layer(self, inputs: int) -> nn.Module:
-        """Makes the last layer of the policy head, with its initial weights: (…, inputs) to (…, P).
-
-        Parameters that do not depend on the observation belong to this layer, which appends them.
-        """
-
-    @abstractmethod
-    def noise(self, steps: int, count: int, generator: Generator, dtype: torch.dtype) -> Tensor:
-        """Draws the noise for sampling some steps of ``count`` environments.
-
-        Returns:
-            Shape (steps, count, …), on the generator's device.
-        """
-
-    @abstractmethod
-    def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
-        """Draws actions, shape (N, …), given parameters (N, P) and the noise of a step."""
-
-    @abstractmethod
-    def mode(self, parameters: Tensor) -> Tensor:
-        """Returns the most probable actions, shape (N, …), given parameters (N, P)."""
-
-    def probabilities(self, parameters: Tensor) -> list[Tensor]:  # noqa: ARG002 - to override
-        """Returns the probabilities of each branch's choices, shape (N, choices) each.
-
-        A distribution over other actions than choices returns an empty list.
-        """
-        return []
-
-    @abstractmethod
-    def at(self, parameters: Tensor, actions: Tensor) -> Evaluated:
-        """Evaluates distributions, (M, P), at actions (M, …)."""
-
-    @abstractmethod
-    def for_environment(self, actions: Tensor) -> np.ndarray:
-        """Returns actions in the environment's format, shape (N, …)."""
 
 
 class Categoricals(Distribution):
@@ -194,6 +124,171 @@ class _Choices(Evaluated):
         return list(enumerate(self._log_policies))
 
 
-def make_distribution(specification: EnvironmentSpec) -> Distribution:
+class Gaussian(Distribution):
+    """A normal distribution for each number of an action, in one branch.
+
+    The parameters are the means, which depend on the observation, and the logarithms of the
+    standard deviations, which do not. Actions keep the sampled numbers; only the environment gets
+    them clipped to its bounds.
+
+    >>> distribution = Gaussian(Continuous((-1.0,), (1.0,)), log_std_init=0.0)
+    >>> actions = distribution.sample(torch.tensor([[0.5, 0.0]]), torch.tensor([[2.0]]))
+    >>> actions, distribution.for_environment(actions)
+    (tensor([[2.5000]]), array([[1.]]))
+
+    Args:
+        space: the environment's bounds.
+        log_std_init: initial logarithm of each standard deviation.
+    """
+
+    branches = 1
+
+    def __init__(self, space: Continuous, log_std_init: float) -> None:
+        self._count = len(space.low)
+        self._low, self._high = np.array(space.low), np.array(space.high)
+        self._log_std_init = log_std_init
+        self.size = 2 * self._count
+
+    def layer(self, inputs: int) -> nn.Module:
+        """Returns a linear layer for the means, followed by the learned deviations."""
+        return _MeansAndDeviations(inputs, self._count, self._log_std_init)
+
+    def noise(self, steps: int, count: int, generator: Generator, dtype: torch.dtype) -> Tensor:
+        """Draws standard normal noise, shape (steps, count, numbers of an action)."""
+        shape = (steps, count, self._count)
+        return torch.empty(shape, device=generator.device, dtype=dtype).normal_(generator=generator)
+
+    def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
+        """Returns unclipped actions, shape (N, numbers of an action)."""
+        mean, log_std = parameters.split(self._count, dim=1)
+        return torch.addcmul(mean, log_std.exp(), noise)
+
+    def mode(self, parameters: Tensor) -> Tensor:
+        """Returns the means, shape (N, numbers of an action)."""
+        return parameters[:, : self._count]
+
+    def at(self, parameters: Tensor, actions: Tensor) -> Evaluated:
+        """Evaluates means and deviations, (M, P), at unclipped actions."""
+        return _Numbers(parameters, self._count, actions)
+
+    def for_environment(self, actions: Tensor) -> np.ndarray:
+        """Returns the actions clipped to the environment's bounds, float64.
+
+        Raises:
+            Diverged: a number is not finite.
+        """
+        clipped = np.clip(actions.cpu().numpy().astype(np.float64), self._low, self._high)
+        if not np.isfinite(clipped).all():
+            raise Diverged("the policy's actions are not finite")
+        return clipped
+
+
+class _MeansAndDeviations(nn.Module):
+    def __init__(self, inputs: int, count: int, log_std_init: float) -> None:
+        super().__init__()
+        self.mean = orthogonal_(nn.Linear(inputs, count), POLICY_GAIN)
+        self.log_std = nn.Parameter(torch.full((count,), float(log_std_init)))
+
+    def forward(self, units: Tensor) -> Tensor:
+        mean = self.mean(units)
+        return torch.cat((mean, self.log_std.expand_as(mean)), dim=-1)
+
+
+class _Numbers(Evaluated):
+    def __init__(self, parameters: Tensor, count: int, actions: Tensor) -> None:
+        self._count = count
+        mean, self._log_std = parameters.split(count, dim=1)
+        self._inverse_std = self._log_std.neg().exp_()
+        self._away = (actions - mean) * self._inverse_std  # in standard deviations
+        self._squares = self._away.square()
+        exponents = self._squares.mul(0.5).add_(self._log_std).sum(dim=1, keepdim=True)
+        self.log_probs = exponents.neg_().sub_(0.5 * count * math.log(2.0 * math.pi))
+
+    def entropy(self) -> Tensor:
+        constant = 0.5 * self._count * math.log(2.0 * math.pi * math.e)
+        total: Tensor = self._log_std.sum(dim=1)
+        return total.add_(constant)
+
+    def write_gradient(self, of_log_probs: Tensor, of_entropy: float, out: Tensor) -> None:
+        of_mean, of_log_std = out.split(self._count, dim=1)
+        torch.mul(self._away * self._inverse_std, of_log_probs, out=of_mean)
+        torch.mul(self._squares - 1.0, of_log_probs, out=of_log_std).add_(of_entropy)
+
+
+class Bernoullis(Distribution):
+    """A Bernoulli distribution for each bit of an action, in a branch each.
+
+    The parameters are the logits of the bits being 1.
+
+    >>> distribution = Bernoullis(2)
+    >>> distribution.sample(torch.tensor([[5.0, -5.0]]), torch.zeros(1, 2))
+    tensor([[1, 0]])
+
+    Args:
+        count: number of bits.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.size = self.branches = count
+
+    def layer(self, inputs: int) -> nn.Module:
+        """Returns a linear layer, whose weights are orthogonal and small."""
+        return orthogonal_(nn.Linear(inputs, self.size), POLICY_GAIN)
+
+    def noise(self, steps: int, count: int, generator: Generator, dtype: torch.dtype) -> Tensor:
+        """Draws logistic noise, shape (steps, count, P): a bit is 1 if logit + noise > 0."""
+        shape = (2, steps, count, self.size)
+        exponential = torch.empty(shape, device=generator.device, dtype=dtype)
+        first, second = exponential.exponential_(generator=generator).log_()
+        noise: Tensor = first.sub_(second)
+        return noise
+
+    def sample(self, parameters: Tensor, noise: Tensor) -> Tensor:
+        """Returns the bits, int64 of shape (N, K)."""
+        return (parameters + noise > 0).long()
+
+    def mode(self, parameters: Tensor) -> Tensor:
+        """Returns the more probable value of each bit, shape (N, K)."""
+        return (parameters > 0).long()
+
+    def probabilities(self, parameters: Tensor) -> list[Tensor]:
+        """Returns the probabilities of 0 and of 1 for each bit, shape (N, 2) each."""
+        ones = parameters.sigmoid()
+        return list(torch.stack((1.0 - ones, ones), dim=2).unbind(dim=1))
+
+    def at(self, parameters: Tensor, actions: Tensor) -> Evaluated:
+        """Evaluates logits, (M, P), at bits (M, K)."""
+        return _Bits(parameters, actions)
+
+    def for_environment(self, actions: Tensor) -> np.ndarray:
+        """Returns the bits, shape (N, K)."""
+        bits: np.ndarray = actions.cpu().numpy()
+        return bits
+
+
+class _Bits(Evaluated):
+    def __init__(self, logits: Tensor, actions: Tensor) -> None:
+        self._logits = logits
+        self._bits = actions.to(logits.dtype)
+        self._ones = logits.sigmoid()
+        # Log sigmoid is exact for every logit, as softplus is not.
+        self.log_probs = functional.logsigmoid(logits * (2.0 * self._bits - 1.0))
+
+    def entropy(self) -> Tensor:
+        of_zero = functional.logsigmoid(-self._logits)
+        return (self._ones * self._logits + of_zero).sum(dim=1).neg_()
+
+    def write_gradient(self, of_log_probs: Tensor, of_entropy: float, out: Tensor) -> None:
+        # Of the entropy: -l p (1 - p), p being the probability of a 1 and l its logit.
+        of_ones = self._logits * self._ones * (1.0 - self._ones)
+        torch.mul(self._bits - self._ones, of_log_probs, out=out).sub_(of_ones, alpha=of_entropy)
+
+
+def make_distribution(specification: EnvironmentSpec, config: ModelConfig) -> Distribution:
     """Makes the distribution over the actions of an environment."""
-    return Categoricals(specification.actions)
+    actions = specification.actions
+    if isinstance(actions, Continuous):
+        return Gaussian(actions, config.log_std_init)
+    if isinstance(actions, Binary):
+        return Bernoullis(actions.count)
+    return Categoricals(actions)

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from neroRL.config.schema import REVISION
+from neroRL.config.schema import ADDED_KEYS, REVISION
 from neroRL.errors import RecordError
 from neroRL.files import write_text
 
@@ -118,16 +118,27 @@ class JobResult:
 
 
 _ADAPTER = TypeAdapter(JobResult)
+_NO_VALUE = object()
 
 
 def fingerprint(config: Mapping[str, Any]) -> str:
     """Returns a digest of a job's resolved config and the version of its keys' meaning.
 
-    Keys that only say where the job runs and reports to are left out.
+    Keys that only say where the job runs and reports to are left out, and so are added keys with
+    the values that earlier versions trained with.
     """
-    kept = {key: value for key, value in config.items() if key not in PLACE}
+    kept = {key: value for key, value in _as_before(config).items() if key not in PLACE}
     text = json.dumps([FORMAT, REVISION, kept], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _as_before(config: Mapping[str, Any], section: str = "") -> dict[str, Any]:
+    """Returns a config without added keys that change nothing."""
+    return {
+        key: _as_before(value, f"{section}{key}.") if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if ADDED_KEYS.get(f"{section}{key}", _NO_VALUE) != value
+    }
 
 
 def load_result(directory: Path) -> JobResult:

@@ -16,7 +16,7 @@ import torch
 
 from neroRL.config import Config, as_mapping
 from neroRL.config.checks import flat
-from neroRL.config.schema import REVISION
+from neroRL.config.schema import ADDED_KEYS, REVISION
 from neroRL.errors import CheckpointError
 from neroRL.files import replacing
 
@@ -173,7 +173,7 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, 
 
 
 def _changed(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, str]:
-    before, now = flat(there), flat(here)
+    before, now = ADDED_KEYS | flat(there), ADDED_KEYS | flat(here)
     return {
         key: f"{key}: {before.get(key)} there, {now.get(key)} here"
         for key in {**before, **now}

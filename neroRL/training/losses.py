@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from neroRL.models.distributions import Distribution
+from neroRL.models.distribution import Distribution
 from neroRL.models.heads import split
 
 

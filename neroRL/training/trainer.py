@@ -16,6 +16,7 @@ from neroRL.acting.actor import Actor
 from neroRL.config import Config, as_mapping
 from neroRL.environments.factory import make_vector
 from neroRL.environments.vector.interface import VectorEnvironment
+from neroRL.errors import Diverged
 from neroRL.models.actor_critic import seeded_model
 from neroRL.records.job_progress import JobProgress
 from neroRL.records.results import COMPLETED, DIVERGED, JobResult, Status
@@ -38,10 +39,6 @@ from neroRL.training.summary_sink import SummarySink
 from neroRL.training.update import make_optimizer, update
 
 logger = logging.getLogger("neroRL.training")
-
-
-class Diverged(Exception):
-    """The loss or the weights became infinite or NaN."""
 
 
 def train(

@@ -53,6 +53,25 @@ def test_frame_skip_sums_rewards_and_stops_at_the_end():
     assert steps[1][0]["vector"][0] == 4
 
 
+@pytest.mark.parametrize(
+    ("space", "action"),
+    [
+        (spaces.Box(-2, 2, (3,), np.float64), np.array([0.1, -2.0, 1.5])),
+        (spaces.MultiBinary(3), np.array([1, 0, 1])),
+    ],
+)
+def test_last_numbers_and_bits_are_appended_as_they_are(space, action):
+    plain = Counting(parts=("vector",))
+    plain.action_space = space
+    env = LastAction(plain)
+    assert env.observation_space["vector"].shape == (5,)
+    np.testing.assert_array_equal(env.reset()[0]["vector"], [0, -1, 0, 0, 0])
+    seen = env.step(action)[0]["vector"]
+    assert seen.dtype == np.float32
+    np.testing.assert_array_equal(seen, [1, -1, *action.astype(np.float32)])
+    np.testing.assert_array_equal(env.reset()[0]["vector"], [0, -1, 0, 0, 0])
+
+
 def test_last_action_is_one_hot_for_each_branch():
     env = LastAction(Counting())
     assert env.observation_space["vector"].shape == (7,)

@@ -11,8 +11,11 @@ import torch
 from torch import nn
 
 from neroRL.config.checks import build
+from neroRL.environments.specification import Continuous
+from neroRL.errors import Diverged
 from neroRL.models import actor_critic
-from neroRL.models.distributions import Categoricals, Distribution, Evaluated
+from neroRL.models.distribution import Distribution, Evaluated
+from neroRL.models.distributions import Bernoullis, Categoricals, Gaussian
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.losses import Coefficients, Taken, ppo_loss
 from neroRL.training.trainer import train
@@ -39,6 +42,100 @@ def test_categoricals_are_those_of_torch(choices):
     for i, one in enumerate(theirs):
         assert torch.equal(modes[:, i], one.mode)
         torch.testing.assert_close(distribution.probabilities(logits)[i], one.probs)
+
+
+def _gaussian(generator):
+    distribution = Gaussian(Continuous((-1.0, -math.inf, 0.0), (1.0, math.inf, 0.5)), -0.3)
+    parameters = torch.randn(50, distribution.size, generator=generator, dtype=DOUBLE)
+    return (
+        distribution,
+        parameters,
+        lambda: torch.distributions.Normal(parameters[:, :3], parameters[:, 3:].exp()),
+    )
+
+
+def _bernoullis(generator):
+    distribution = Bernoullis(3)
+    logits = 4.0 * torch.randn(50, distribution.size, generator=generator, dtype=DOUBLE)
+    return distribution, logits, lambda: torch.distributions.Bernoulli(logits=logits)
+
+
+@pytest.mark.parametrize("make", [_gaussian, _bernoullis])
+def test_numbers_and_bits_are_those_of_torch(make):
+    """Compares log-probabilities, entropies, the loss and its gradient with autograd's."""
+    generator = torch.Generator().manual_seed(1)
+    distribution, parameters, of_torch = make(generator)
+    noise = distribution.noise(1, 50, generator, DOUBLE)[0]
+    actions = distribution.sample(parameters, noise)
+    parameters.requires_grad_()
+    theirs = of_torch()
+    log_probs = theirs.log_prob(actions.double())
+    entropy = theirs.entropy().sum(1)
+    if distribution.branches == 1:  # of a Gaussian
+        log_probs = log_probs.sum(1, keepdim=True)
+    evaluated = distribution.at(parameters, actions)
+    torch.testing.assert_close(evaluated.log_probs, log_probs, atol=1e-13, rtol=1e-13)
+    torch.testing.assert_close(evaluated.entropy(), entropy, atol=1e-13, rtol=1e-13)
+    of_log_probs = torch.randn(log_probs.shape, generator=generator, dtype=DOUBLE)
+    ours = torch.empty_like(parameters)
+    with torch.no_grad():
+        distribution.at(parameters, actions).write_gradient(of_log_probs, 0.7, ours)
+    (expected,) = torch.autograd.grad(
+        (of_log_probs * log_probs).sum() + 0.7 * entropy.sum(), parameters
+    )
+    torch.testing.assert_close(ours, expected, atol=1e-12, rtol=1e-12)
+
+
+def test_improbable_bits_have_finite_probabilities_and_gradients():
+    logits = torch.tensor([[200.0, -200.0, 1000.0]])
+    for bit, log_prob in ((1, [0.0, -200.0, 0.0]), (0, [-200.0, 0.0, -1000.0])):
+        evaluated = Bernoullis(3).at(logits, torch.full((1, 3), bit))
+        assert evaluated.log_probs.tolist() == [log_prob]
+        assert evaluated.entropy().item() == 0.0
+        gradient = torch.empty(1, 3)
+        evaluated.write_gradient(torch.ones(1, 3), 1.0, gradient)
+        assert gradient.isfinite().all()
+
+
+def test_samples_have_the_moments_of_their_distributions():
+    generator = torch.Generator().manual_seed(3)
+    count = 40_000
+    gaussian = Gaussian(Continuous((0.0, 0.0), (0.1, 0.1)), 0.0)
+    parameters = torch.tensor([[2.0, -1.0, math.log(0.5), math.log(3.0)]]).expand(count, 4)
+    noise = gaussian.noise(1, count, generator, torch.float32)[0]
+    samples = gaussian.sample(parameters, noise)
+    error = 4.0 / math.sqrt(count)
+    assert (
+        (samples.mean(0) - torch.tensor([2.0, -1.0])) / torch.tensor([0.5, 3.0])
+    ).abs().max() < error
+    assert (samples.std(0) / torch.tensor([0.5, 3.0]) - 1.0).abs().max() < error
+    logits = torch.tensor([[0.0, 2.0, -3.0]]).expand(count, 3)
+    bernoullis = Bernoullis(3)
+    bits = bernoullis.sample(logits, bernoullis.noise(1, count, generator, torch.float32)[0])
+    assert bits.dtype == torch.int64
+    assert (bits.double().mean(0) - logits[0].sigmoid()).abs().max() < 0.5 * error
+
+
+def test_the_most_probable_numbers_and_bits():
+    gaussian = Gaussian(Continuous((-1.0, -1.0), (1.0, 1.0)), 0.0)
+    parameters = torch.tensor([[5.0, -0.5, 1.0, -1.0]])
+    assert gaussian.mode(parameters).tolist() == [[5.0, -0.5]]
+    assert gaussian.probabilities(parameters) == []
+    logits = torch.tensor([[0.3, -0.2], [-4.0, 2.0]])
+    assert Bernoullis(2).mode(logits).tolist() == [[1, 0], [0, 1]]
+    ones = logits.sigmoid()
+    for bit, both in enumerate(Bernoullis(2).probabilities(logits)):
+        torch.testing.assert_close(both, torch.stack((1 - ones[:, bit], ones[:, bit]), dim=1))
+
+
+def test_the_environment_gets_numbers_within_its_bounds():
+    gaussian = Gaussian(Continuous((-0.1, -math.inf), (0.3, math.inf)), 0.0)
+    given = gaussian.for_environment(torch.tensor([[5.0, 5.0], [-5.0, -5.0], [0.25, 0.0]]))
+    assert given.dtype == np.float64
+    assert given.tolist() == [[0.3, 5.0], [-0.1, -5.0], [0.25, 0.0]]
+    for wrong in (math.nan, math.inf):
+        with pytest.raises(Diverged, match="not finite"):
+            gaussian.for_environment(torch.tensor([[0.0, wrong]]))
 
 
 class _Layer(nn.Module):
@@ -127,7 +224,7 @@ def test_the_loss_takes_its_gradient_from_the_distribution():
 )
 def test_nothing_else_knows_the_distribution(tmp_path: Path, monkeypatch, memory):
     """Trains, evaluates and resumes with the distribution of this file."""
-    monkeypatch.setattr(actor_critic, "make_distribution", lambda specification: Normal())
+    monkeypatch.setattr(actor_critic, "make_distribution", lambda *_: Normal())
     mapping = {
         "environment": {"type": "CartPole", "name": "CartPole-v1"},
         "model": {"num_hidden_units": 8, "checkpoint_interval": 1, **memory},

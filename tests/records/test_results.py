@@ -6,8 +6,13 @@ import json
 
 import pytest
 
+from neroRL.config.checks import as_mapping, build
+from neroRL.config.schema import ADDED_KEYS
 from neroRL.errors import RecordError
-from neroRL.records.results import JobResult, load_result, read_result
+from neroRL.records.results import JobResult, fingerprint, load_result, read_result
+from neroRL.training.checkpoint import differences
+
+BEFORE_ADDED_KEYS = "12d6fc81d4c53889"
 
 RESULT = JobResult(
     permutation=3,
@@ -71,3 +76,22 @@ def test_a_job_without_a_result_is_not_damaged(tmp_path):
     with pytest.raises(FileNotFoundError):
         load_result(tmp_path)
     assert read_result(tmp_path) is None
+
+
+def test_a_fingerprint_from_before_a_key_was_added_is_still_that_of_its_config():
+    mapping = as_mapping(build({"seed": 3}))
+    # Of this config, computed by the version before the first key was added.
+    assert fingerprint(mapping) == BEFORE_ADDED_KEYS
+    for path, value in ADDED_KEYS.items():
+        section, key = path.split(".")
+        assert mapping[section][key] == value
+        changed = {**mapping, section: {**mapping[section], key: _other(value)}}
+        assert fingerprint(changed) != BEFORE_ADDED_KEYS
+        assert list(differences(mapping, changed)) == [path]
+        del mapping[section][key]
+        assert fingerprint(mapping) == BEFORE_ADDED_KEYS
+    assert differences(mapping, as_mapping(build({"seed": 3}))) == {}
+
+
+def _other(value):
+    return not value if isinstance(value, bool) else value + 1.0

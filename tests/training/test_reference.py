@@ -11,7 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from neroRL.config.checks import build
-from neroRL.environments.specification import EnvironmentSpec
+from neroRL.environments.specification import Binary, Continuous, EnvironmentSpec
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.memory.interface import History
 from neroRL.models.memory.none import NoMemory, Nothing
@@ -23,8 +23,13 @@ from neroRL.training.schedules import Hyperparameters
 from neroRL.training.update import make_optimizer, update
 from tests.models.naive_transformer import naive_features, position
 
-T, N, ACTIONS = 12, 3, (3, 2)
-SPEC = EnvironmentSpec(None, "uint8", 4, ACTIONS)
+T, N = 12, 3
+# By the kind of actions: what the environment takes.
+ACTIONS = {
+    "choices": (3, 2),
+    "numbers": Continuous((-1.0, -math.inf), (1.0, math.inf)),
+    "bits": Binary(3),
+}
 SCHEDULED = Hyperparameters(learning_rate=0.01, beta=0.02, clip_range=0.1)
 RECURRENT = {
     "gru": {"layer_type": "gru", "hidden_state_size": 5, "sequence_length": 4},
@@ -43,6 +48,10 @@ MEMORIES = {
 CARRIED = 4
 
 
+def _specification(actions: str = "choices") -> EnvironmentSpec:
+    return EnvironmentSpec(None, "uint8", 4, ACTIONS[actions])
+
+
 def _config(memory: str, normalization: str):
     return build(
         {
@@ -50,6 +59,7 @@ def _config(memory: str, normalization: str):
                 "num_vec_encoder_units": 6,
                 "num_hidden_layers": 1,
                 "num_hidden_units": 7,
+                "log_std_init": -0.4,
                 **MEMORIES[memory],
             },
             "sampler": {"n_workers": N, "worker_steps": T},
@@ -63,7 +73,7 @@ def _config(memory: str, normalization: str):
     )
 
 
-def _rollout(model: ActorCritic, distinct: bool) -> Rollout:
+def _rollout(model: ActorCritic, distinct: bool, kind: str = "choices") -> Rollout:
     """Makes a rollout of episodes of unequal length whose observations repeat."""
     generator = torch.Generator().manual_seed(7)
     table = torch.randn(9, 4, generator=generator, dtype=torch.float64)
@@ -71,15 +81,22 @@ def _rollout(model: ActorCritic, distinct: bool) -> Rollout:
     starts = np.zeros((T, N), np.bool_)
     for worker, times in enumerate(([0, 5, 6], [3], [0, 9])):
         starts[times, worker] = True
-    actions = torch.stack(
-        [torch.randint(count, (T * N,), generator=generator) for count in ACTIONS], dim=1
-    )
+    actions = _actions(kind, generator)
     real = torch.randn(T * N, 3, generator=generator, dtype=torch.float64)
-    log_probs = torch.full((T * N, 2), -0.9, dtype=torch.float64) + 0.1 * real[:, :1]
+    # Those of the initial policy are around these: ratios are around 1.
+    likely = {"choices": [-0.9, -0.9], "numbers": [-2.6], "bits": [-0.7] * 3}[kind]
+    log_probs = torch.tensor(likely, dtype=torch.float64) + 0.1 * real[:, :1]
     return Rollout(
         {"vector": table}, rows, distinct, starts, actions, log_probs,
         real[:, 1].clone(), real[:, 2].clone(), _history(model, starts, generator), [],
     )  # fmt: skip
+
+
+def _actions(kind: str, generator: torch.Generator) -> torch.Tensor:
+    if kind == "numbers":
+        return torch.randn(T * N, 2, generator=generator, dtype=torch.float64)
+    counts = {"choices": (3, 2), "bits": (2, 2, 2)}[kind]
+    return torch.stack([torch.randint(n, (T * N,), generator=generator) for n in counts], dim=1)
 
 
 class _Remembered(WindowHistory):
@@ -180,7 +197,37 @@ def _naive_recurrence(memory, features, state):
     return x + embedded if config.residual else x, torch.cat(after, dim=1)
 
 
-def _naive_update(model, rollout, config):
+def _naive_choices(output, action):
+    """Returns the log-probability of each branch, and the entropy, of two categoricals."""
+    policies = [torch.softmax(output[:3], 0), torch.softmax(output[3:5], 0)]
+    log_probs = [torch.log(p[taken]) for p, taken in zip(policies, action, strict=True)]
+    return log_probs, -sum(q * torch.log(q) for p in policies for q in p)
+
+
+def _naive_numbers(output, action):
+    """The same of a normal distribution of two numbers with a diagonal covariance."""
+    density, entropy = 1.0, 0.0
+    for mean, log_std, number in zip(output[:2], output[2:4], action, strict=True):
+        variance = torch.exp(log_std) ** 2
+        scale = torch.sqrt(2 * math.pi * variance)
+        density = density * torch.exp(-((number - mean) ** 2) / (2 * variance)) / scale
+        entropy = entropy + 0.5 * torch.log(2 * math.pi * math.e * variance)
+    return [torch.log(density)], entropy
+
+
+def _naive_bits(output, action):
+    """The same of three Bernoulli distributions, a branch each."""
+    ones = [1 / (1 + torch.exp(-logit)) for logit in output[:3]]
+    log_probs = [
+        torch.log(p if bit == 1 else 1 - p) for p, bit in zip(ones, action.tolist(), strict=True)
+    ]
+    return log_probs, -sum(q * torch.log(q) for p in ones for q in (p, 1 - p))
+
+
+NAIVE = {"choices": _naive_choices, "numbers": _naive_numbers, "bits": _naive_bits}
+
+
+def _naive_update(model, rollout, config, kind="choices"):
     """Computes an update with every equation of PPO as a loop over single steps."""
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=SCHEDULED.learning_rate, eps=1e-8, weight_decay=0.01, foreach=False
@@ -210,17 +257,13 @@ def _naive_update(model, rollout, config):
                         mean = sum(source) / len(source)
                         variance = sum((a - mean) ** 2 for a in source) / (len(source) - 1)
                         advantage = (raw - mean) / (math.sqrt(variance) + 1e-8)
-                    first, step_entropy = 0, 0.0
-                    for branch, count in enumerate(ACTIONS):
-                        p = torch.softmax(output[first : first + count], 0)
-                        first += count
-                        taken = rollout.actions[at, branch]
-                        ratio = torch.exp(torch.log(p[taken]) - rollout.log_probs[at, branch])
-                        low, high = 1 - SCHEDULED.clip_range, 1 + SCHEDULED.clip_range
+                    log_probs, step_entropy = NAIVE[kind](output, rollout.actions[at])
+                    low, high = 1 - SCHEDULED.clip_range, 1 + SCHEDULED.clip_range
+                    for log_prob, before in zip(log_probs, rollout.log_probs[at], strict=True):
+                        ratio = torch.exp(log_prob - before)
                         policy.append(
                             torch.min(ratio * advantage, ratio.clamp(low, high) * advantage)
                         )
-                        step_entropy = step_entropy - sum(q * torch.log(q) for q in p)
                     entropy.append(step_entropy)
                     v, old = output[-1], rollout.values[at]
                     target = old + raw
@@ -243,24 +286,31 @@ def _naive_update(model, rollout, config):
 @pytest.mark.parametrize("normalization", ["minibatch", "batch", "no"])
 @pytest.mark.parametrize("distinct", [True, False])
 def test_update_equals_the_naive_reference(memory, normalization, distinct):
-    config = _config(memory, normalization)
+    _compare(_config(memory, normalization), distinct, "choices")
+
+
+@pytest.mark.parametrize("kind", ["numbers", "bits"])
+@pytest.mark.parametrize("memory", ["none", "gru", "transformer"])
+def test_other_actions_update_as_the_naive_reference(memory, kind):
+    moved = _compare(_config(memory, "minibatch"), True, kind)
+    assert (moved.get("heads.policy.log_std", 0.0) > 0.01) == (kind == "numbers")
+
+
+def _compare(config, distinct, kind) -> dict[str, float]:
+    """Compares all weights after an update; returns how far each has moved."""
     torch.manual_seed(0)
-    model = ActorCritic(config.model, SPEC).double()
-    reference = copy.deepcopy(model)
-    rollout = _rollout(model, distinct)
+    model = ActorCritic(config.model, _specification(kind)).double()
+    reference, initial = copy.deepcopy(model), copy.deepcopy(model.state_dict())
+    rollout = _rollout(model, distinct, kind)
     generator = torch.Generator().manual_seed(1)
     update(model, make_optimizer(model), rollout, config.trainer, SCHEDULED, generator)
-    _naive_update(reference, rollout, config)
-    moved = 0.0
+    _naive_update(reference, rollout, config, kind)
+    moved = {}
     for (name, ours), theirs in zip(model.named_parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-10, rtol=0, msg=name)
-        moved = max(moved, float((ours - _initial(config)[name]).detach().abs().max()))
-    assert moved > 0.01  # eight steps with a learning rate of 0.01
-
-
-def _initial(config) -> dict[str, torch.Tensor]:
-    torch.manual_seed(0)
-    return ActorCritic(config.model, SPEC).double().state_dict()
+        moved[name] = float((ours - initial[name]).detach().abs().max())
+    assert max(moved.values()) > 0.01  # eight steps with a learning rate of 0.01
+    return moved
 
 
 class _Reads(TorchDispatchMode):
@@ -282,7 +332,7 @@ class _Reads(TorchDispatchMode):
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_an_update_does_not_wait_for_the_device(memory):
     config = _config(memory, "minibatch")
-    model = ActorCritic(config.model, SPEC).double()
+    model = ActorCritic(config.model, _specification()).double()
     rollout = _rollout(model, distinct=True)
     with _Reads() as reads:
         update(model, make_optimizer(model), rollout, config.trainer, SCHEDULED, torch.Generator())

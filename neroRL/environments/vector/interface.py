@@ -138,7 +138,8 @@ class VectorEnvironment(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]
         """Takes one action in every environment.
 
         Args:
-            actions: integers, shape (N, branches).
+            actions: shape (N, branches), of choices or bits, or float64 of shape (N, numbers of an
+                action), within the bounds of the action space.
         """
 
     @abstractmethod

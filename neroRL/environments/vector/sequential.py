@@ -37,7 +37,7 @@ class SequentialEnvironment(OneByOneEnvironment):
     ) -> None:
         super().__init__(environments[0], seeds, name)
         self.environments = list(environments)
-        self._episode_actions: list[list[list[int]]] = [[] for _ in environments]
+        self._episode_actions: list[list[list[float]]] = [[] for _ in environments]
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the running episodes' seeds, actions and fingerprints."""
@@ -86,12 +86,12 @@ class SequentialEnvironment(OneByOneEnvironment):
             self._episode_actions[worker].append(action.tolist())
             yield self.environments[worker].step(action)
 
-    def _replay(self, worker: int, actions: Sequence[Sequence[int]], mark: str | None) -> bool:
+    def _replay(self, worker: int, actions: Sequence[Sequence[float]], mark: str | None) -> bool:
         """Takes a sequence of actions in an environment whose episode has just begun.
 
         Args:
             worker: number of the environment.
-            actions: the choices of each branch, for each step.
+            actions: the numbers of each step's action.
             mark: fingerprint of the state that the actions led to, if it was saved.
 
         Returns:

@@ -47,22 +47,30 @@ class Appending(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarr
 
 
 class LastAction(Appending):
-    """Appends the last action, one-hot for each branch; zeros at the start of an episode.
+    """Appends the last action; zeros at the start of an episode.
+
+    Choices are appended one-hot for each branch, bits and real numbers as they are, as the
+    environment got them.
 
     Args:
         env: the environment.
     """
 
     def __init__(self, env: SingleEnvironment) -> None:
-        assert isinstance(env.action_space, spaces.MultiDiscrete)
-        counts = env.action_space.nvec
-        super().__init__(env, int(counts.sum()))
-        self._first_of_branch = np.concatenate(([0], np.cumsum(counts)[:-1]))
-        self._length = int(counts.sum())
+        space = env.action_space
+        self._first_of_branch: np.ndarray | None = None
+        if isinstance(space, spaces.MultiDiscrete):
+            counts = space.nvec
+            self._length = int(counts.sum())
+            self._first_of_branch = np.concatenate(([0], np.cumsum(counts)[:-1]))
+        else:
+            assert space.shape is not None
+            self._length = space.shape[0]
+        super().__init__(env, self._length)
         self._last = np.zeros(self._length, np.float32)
 
     def appended(self) -> np.ndarray:
-        """Returns the one-hot last action."""
+        """Returns the last action."""
         return self._last
 
     def reset(
@@ -76,8 +84,11 @@ class LastAction(Appending):
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Takes an action and remembers it."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self._last = np.zeros(self._length, np.float32)
-        self._last[self._first_of_branch + action] = 1.0
+        if self._first_of_branch is None:
+            self._last = action.astype(np.float32)
+        else:
+            self._last = np.zeros(self._length, np.float32)
+            self._last[self._first_of_branch + action] = 1.0
         return self.with_appended(observation), float(reward), terminated, truncated, info
 
 
