@@ -93,7 +93,7 @@ COUNTERPARTS = {
     "use_lstm": Counterpart(RLLIB, ("model/memory",), ": model/memory=lstm"),
     "shared_lstm": Counterpart(SB3, note=_ONE_MEMORY),
     "enable_critic_lstm": Counterpart(SB3, note=_ONE_MEMORY),
-    "use_sde": Counterpart(SB3, note="actions are discrete"),
+    "use_sde": Counterpart(SB3, note="noise is drawn anew in every step"),
     "env_id": Counterpart(CLEANRL, ("environment.name",)),
     "env": Counterpart(SB3, ("environment.name",)),
     "frame_stack": Counterpart(SB3, ("environment.obs_stacks",)),

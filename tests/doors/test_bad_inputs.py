@@ -398,10 +398,21 @@ def test_missing_environment_package_names_the_remedy(door, tmp_path):
     _refused(outcome, tmp_path / "out", ["base.yaml:3", "environment.name", "pip install ale-py"])
 
 
-def test_continuous_actions_are_refused(door, tmp_path):
-    (tmp_path / "base.yaml").write_text("environment:\n  type: Gymnasium\n  name: Pendulum-v1\n")
+def test_actions_that_no_policy_takes_are_refused(door, tmp_path, monkeypatch):
+    module = """
+import gymnasium
+from gymnasium import spaces
+class Chat(gymnasium.Env):
+    observation_space, action_space = spaces.Discrete(2), spaces.Text(9)
+gymnasium.register("Chat-v0", Chat)
+"""
+    (tmp_path / "chatting.py").write_text(module)
+    (tmp_path / "base.yaml").write_text(
+        "environment:\n  type: Gymnasium\n  name: chatting:Chat-v0\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
     outcome = door("ntrain", ["--config=base.yaml", "--out=out"])
-    _refused(outcome, tmp_path / "out", ["base.yaml:3", "Pendulum-v1", "only Discrete"])
+    _refused(outcome, tmp_path / "out", ["base.yaml:3", "Chat-v0", "only a Box of floats"])
 
 
 def test_schedule_that_rises_is_warned_of(door, tiny, tmp_path):

@@ -193,8 +193,6 @@ def test_dict_observations_are_sorted_into_image_and_vector():
     ("name", "message"),
     [
         ("TwoCameras-v0", "several images (left, right)"),
-        ("Pendulum-v1", "only Discrete and MultiDiscrete"),
-        ("FrozenLake-v1", "only a Box or a Dict of Boxes"),
         ("CartPole-v7", "did you mean CartPole-v1"),
     ],
 )
