@@ -12,6 +12,7 @@ EXAMPLES = {
     "neroRL.composition.choices": ["settled"],
     "neroRL.config.counterparts": ["counterpart"],
     "neroRL.config.convolutions": ["allowed_sizes"],
+    "neroRL.environments.vector.moments": ["RunningMoments"],
     "neroRL.models.distributions": ["Bernoullis", "Categoricals", "Gaussian"],
     "neroRL.models.memory.interface": ["Memory"],
     "neroRL.records.job_progress": ["read_progress"],

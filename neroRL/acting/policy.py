@@ -18,6 +18,7 @@ from neroRL.environments.specification import (
     Observation,
     SingleEnvironment,
 )
+from neroRL.environments.vector.moments import RunningMoments
 from neroRL.errors import ObservationError
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.heads import split
@@ -61,6 +62,8 @@ class Policy:
         model: the network.
         specification: of the environments it acts in.
         environment: the config of the environments it acts in.
+        moments: by which vector observations were normalised in the training; None if they were
+            not.
         deterministic: takes the most probable actions instead of sampling them.
 
     Attributes:
@@ -73,12 +76,14 @@ class Policy:
         model: ActorCritic,
         specification: EnvironmentSpec,
         environment: EnvironmentConfig,
+        moments: RunningMoments | None = None,
         *,
         deterministic: bool = False,
     ) -> None:
         self.model = model
         self.environment = environment
         self._specification = specification
+        self._moments = moments
         self._device = next(model.parameters()).device
         self._player = Player(model, deterministic=deterministic)
         self._resets = 0
@@ -152,6 +157,9 @@ class Policy:
 
     def _features(self, observation: Observation) -> torch.Tensor:
         self._check(observation)
+        if self._moments is not None and VECTOR in observation:
+            vector = self._moments.normalised(observation[VECTOR])
+            observation = {**observation, VECTOR: vector}
         rows = {
             key: on_device(np.array(array)[None], self._device)
             for key, array in observation.items()

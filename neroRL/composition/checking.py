@@ -20,7 +20,11 @@ from omegaconf.errors import (
 )
 
 from neroRL.composition.completion import defaults
-from neroRL.composition.fitting import misfits, position_cautions
+from neroRL.composition.fitting import (
+    cautions_without_effect,
+    misfits,
+    position_cautions,
+)
 from neroRL.config import Config, build, cautions, cross_check, ports_needed
 from neroRL.config.checks import flat
 from neroRL.config.counterparts import counterpart_hint
@@ -208,6 +212,7 @@ class Origin:
         found = [
             *cautions(config),
             *position_cautions(config),
+            *cautions_without_effect(config),
             *registry.cautions(config.environment),
         ]
         return self._old_keys + self.located(found)

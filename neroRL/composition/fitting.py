@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from neroRL.config import Config
 from neroRL.config.convolutions import allowed_sizes, feature_map
-from neroRL.config.schema import WHOLE_EPISODE, EnvironmentConfig
-from neroRL.environments.specification import EnvironmentSpec
+from neroRL.config.schema import ADDED_KEYS, WHOLE_EPISODE, EnvironmentConfig
+from neroRL.environments.specification import Binary, EnvironmentSpec
 from neroRL.errors import Problem
 
 TRANSFORMER = "model.transformer"
@@ -39,6 +39,23 @@ def position_cautions(config: Config) -> list[Problem]:
     if steps is None and transformer.positional_encoding == "learned":
         message = f"{transformer.memory_length} positions are learned, and longer episodes go round"
         found.append(Problem(ENCODING, f"{unknown}: {message}"))
+    return found
+
+
+def cautions_without_effect(config: Config) -> list[Problem]:
+    """Finds keys that ask for what the environment's observations and actions do not have."""
+    asks_for_vectors = config.environment.normalize_vector_obs
+    asks_for_deviation = config.model.log_std_init != ADDED_KEYS["model.log_std_init"]
+    found = []
+    if asks_for_vectors or asks_for_deviation:
+        known = _specification(config.environment)
+        name = config.environment.name
+        if asks_for_vectors and known is not None and known.vector is None:
+            message = f"has no effect: {name} observes no vector"
+            found.append(Problem("environment.normalize_vector_obs", message))
+        if asks_for_deviation and known is not None and isinstance(known.actions, tuple | Binary):
+            message = f"has no effect: {name} has no continuous actions"
+            found.append(Problem("model.log_std_init", message))
     return found
 
 

@@ -96,6 +96,11 @@ COUNTERPARTS = {
     "use_sde": Counterpart(SB3, note="noise is drawn anew in every step"),
     "env_id": Counterpart(CLEANRL, ("environment.name",)),
     "env": Counterpart(SB3, ("environment.name",)),
+    "norm_obs": Counterpart(SB3, ("environment.normalize_vector_obs",)),
+    "norm_reward": Counterpart(SB3, ("environment.normalize_returns",)),
+    "normalize": Counterpart(
+        SB3, ("environment.normalize_vector_obs", "environment.normalize_returns")
+    ),
     "frame_stack": Counterpart(SB3, ("environment.obs_stacks",)),
 }
 

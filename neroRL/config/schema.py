@@ -47,7 +47,12 @@ REVISION = 2
 Results and checkpoints record it, so that those of an earlier meaning are not mistaken for current
 ones.
 """
-ADDED_KEYS: dict[str, Any] = {"model.log_std_init": 0.0}
+ADDED_KEYS: dict[str, Any] = {
+    "environment.normalize_vector_obs": False,
+    "environment.normalize_returns": False,
+    "environment.clip_rewards": False,
+    "model.log_std_init": 0.0,
+}
 """Keys that earlier versions of this revision did not have, and the values that they trained with.
 
 Results and checkpoints of these versions lack them, and are those of a config with these values.
@@ -82,6 +87,12 @@ class EnvironmentConfig:
     """Append the position in the episode, encoded as 16 numbers, to the vector observation."""
     reward_normalization: NotNegativeReal = 0
     """Largest reward, by which rewards are divided; 0 and 1 are off."""
+    normalize_vector_obs: Flag = False
+    """Shift and scale vector observations by their running mean and standard deviation."""
+    normalize_returns: Flag = False
+    """Divide rewards by the running standard deviation of discounted returns."""
+    clip_rewards: Flag = False
+    """Replace rewards by their signs, before returns are normalised."""
     reset_params: dict[str, Any] = field(default_factory=dict)
     """Seeds and the type's own options; checked by the environment's type."""
 

@@ -16,6 +16,7 @@ from neroRL.environments import registry
 from neroRL.environments.factory import make_single, make_vector, specification
 from neroRL.environments.specification import SingleEnvironment, specification_of
 from neroRL.environments.unity.ports import leased_worker_ids
+from neroRL.environments.vector.normalized import normalized
 from neroRL.errors import ConfigError, Problem
 from neroRL.evaluation.choosing import of_path
 from neroRL.evaluation.subjects import Subject, read_subject
@@ -57,7 +58,8 @@ def play(
         ) as environment,
     ):
         model = subject.model(environment.specification)
-        return evaluate(environment, model, lanes, deterministic=deterministic)
+        seen = normalized(environment, subject.normalization(), learns=False)
+        return evaluate(seen, model, lanes, deterministic=deterministic)
 
 
 @contextlib.contextmanager
@@ -78,7 +80,9 @@ def policy_and_environment(
     ):
         shapes = specification_of(environment)
         model = subject.model(shapes)
-        yield Policy(model, shapes, environment_config, deterministic=deterministic), environment
+        moments = subject.normalization().vectors
+        policy = Policy(model, shapes, environment_config, moments, deterministic=deterministic)
+        yield policy, environment
 
 
 def load_policy(checkpoint: str | Path, *, deterministic: bool = False) -> Policy:
@@ -105,7 +109,9 @@ def load_policy(checkpoint: str | Path, *, deterministic: bool = False) -> Polic
     if shapes is None:  # only a running environment tells
         with _worker_ids(subject, 1) as first, closing(make_single(environment, first)) as single:
             shapes = specification_of(single)
-    return Policy(subject.model(shapes), shapes, environment, deterministic=deterministic)
+    moments = subject.normalization().vectors
+    model = subject.model(shapes)
+    return Policy(model, shapes, environment, moments, deterministic=deterministic)
 
 
 def check_seeds(subject: Subject, seeds: Sequence[int], flag: str) -> None:

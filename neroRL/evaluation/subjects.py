@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from neroRL.composition.checking import Origin, trying
 from neroRL.config import Config, EnvironmentConfig, as_mapping, build
 from neroRL.environments.factory import max_episode_steps, specification
 from neroRL.environments.specification import EnvironmentSpec
+from neroRL.environments.vector.moments import Normalization
 from neroRL.errors import CheckpointError, ConfigError, Problem, UsageError
 from neroRL.models.actor_critic import ActorCritic, seeded_model
 from neroRL.training import checkpoint as checkpoints
@@ -35,6 +36,7 @@ class Subject:
         weights: of the network; None for those that a training starts with.
         threads: of torch, as in the training: other numbers may give other last bits.
         origin: the lines of the environment's config; None where it is the checkpoint's.
+        statistics: of the observations and rewards in the training; see :meth:`normalization`.
     """
 
     name: str
@@ -43,6 +45,13 @@ class Subject:
     weights: Mapping[str, Tensor] | None
     threads: int
     origin: Origin | None = None
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+
+    def normalization(self) -> Normalization:
+        """Returns what the network sees of vectors, with the statistics of its training."""
+        made = Normalization(self.trained_in, self.config.trainer.gamma)
+        made.load_state_dict(self.statistics)
+        return made
 
     @property
     def device(self) -> torch.device:
@@ -108,13 +117,17 @@ def read_subject(checkpoint: Path, config_file: Path | None = None) -> Subject:
     content = checkpoints.load(checkpoint, CPU)
     trained = _config_of(content, checkpoint)
     trained_in = trained.environment
-    threads = content.get("threads", 1)
+    threads, statistics = content.get("threads", 1), content.get("normalization", {})
     if config_file is None:
         _try(trained, checkpoint)
-        return Subject(str(checkpoint), trained, trained_in, content["model"], threads)
+        return Subject(
+            str(checkpoint), trained, trained_in, content["model"], threads, None, statistics
+        )
     given, origin = read_config(config_file)
     joined = replace(given, model=trained.model)
-    subject = Subject(str(checkpoint), joined, trained_in, content["model"], threads, origin)
+    subject = Subject(
+        str(checkpoint), joined, trained_in, content["model"], threads, origin, statistics
+    )
     subject.check_spaces()
     return subject
 

@@ -254,8 +254,11 @@ def check_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], p
         raise CheckpointError(f"{path} does not fit this model:\n  {listed}")
 
 
-def start_from(model: torch.nn.Module, path: Path, device: torch.device) -> None:
+def start_from(model: torch.nn.Module, path: Path, device: torch.device) -> dict[str, Any]:
     """Puts the weights of a checkpoint into a model.
+
+    Returns:
+        The content of the checkpoint.
 
     Raises:
         CheckpointError: it cannot be read, or names or shapes differ, each listed.
@@ -266,3 +269,4 @@ def start_from(model: torch.nn.Module, path: Path, device: torch.device) -> None
     problem = revision_problem(content)
     if problem is not None:
         logger.warning("%s %s; its weights fit and are loaded", path, problem)
+    return content

@@ -10,6 +10,8 @@ from neroRL.config import Config
 from neroRL.config.schema import EvaluationConfig
 from neroRL.environments.factory import make_vector
 from neroRL.environments.vector.interface import VectorEnvironment
+from neroRL.environments.vector.moments import Normalization
+from neroRL.environments.vector.normalized import normalized
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.training.statistics import Summary, episode_summaries
 
@@ -19,14 +21,17 @@ class Evaluations:
 
     Args:
         config: of the training.
+        normalization: of the training; only read.
 
     Attributes:
         summaries: of the episodes of the last evaluation; empty before it.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, normalization: Normalization) -> None:
         self._config = config
-        self._environment = _environment(config) if config.evaluation.evaluate else None
+        self._environment = (
+            _environment(config, normalization) if config.evaluation.evaluate else None
+        )
         self.summaries: dict[str, Summary] = {}
 
     def run_if_due(self, model: ActorCritic, update: int) -> dict[str, Summary]:
@@ -64,11 +69,12 @@ def _lanes(config: EvaluationConfig) -> list[list[Episode]]:
     return [[Episode(seed, worker) for seed in seeds] for worker in range(config.n_workers)]
 
 
-def _environment(config: Config) -> VectorEnvironment:
-    return make_vector(
+def _environment(config: Config, normalization: Normalization) -> VectorEnvironment:
+    made = make_vector(
         config.environment,
         config.evaluation.n_workers,
         config.seed,
         worker_id=config.worker_id + config.sampler.n_workers,
         episode_seeds=[[one.seed for one in lane] for lane in _lanes(config.evaluation)],
     )
+    return normalized(made, normalization, learns=False)

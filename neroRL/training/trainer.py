@@ -16,6 +16,8 @@ from neroRL.acting.actor import Actor
 from neroRL.config import Config, as_mapping
 from neroRL.environments.factory import make_vector
 from neroRL.environments.vector.interface import VectorEnvironment
+from neroRL.environments.vector.moments import Normalization
+from neroRL.environments.vector.normalized import normalized
 from neroRL.errors import Diverged
 from neroRL.models.actor_critic import seeded_model
 from neroRL.records.job_progress import JobProgress
@@ -106,8 +108,11 @@ class Trainer:
         self._directory = directory
         self.device = device or device_of(config)
         with ExitStack() as opened:
-            self.environment = opened.enter_context(closing(_environment(config)))
-            self._evaluations = opened.enter_context(closing(Evaluations(config)))
+            self._normalization = Normalization(config.environment, config.trainer.gamma)
+            made = _environment(config, self._normalization)
+            self.environment = opened.enter_context(closing(made))
+            evaluations = Evaluations(config, self._normalization)
+            self._evaluations = opened.enter_context(closing(evaluations))
             self._build(config)
             self._opened = opened.pop_all()
 
@@ -124,7 +129,9 @@ class Trainer:
         self._wall_seconds = 0.0  # of earlier runs that this one continues
         self.actor = Actor(self.model, self.environment.num_envs, self._policy_generator)
         if config.model.load_model:
-            checkpoints.start_from(self.model, config.model.weights_file, self.device)
+            path = config.model.weights_file
+            content = checkpoints.start_from(self.model, path, self.device)
+            self._normalization.load_state_dict(content.get("normalization", {}))
         if self._manner.compiled:
             self.model.compile_layers()
 
@@ -175,6 +182,7 @@ class Trainer:
                 "shuffle": self._shuffle_generator.get_state(),
             },
             "environment": self.environment.state_dict(),
+            "normalization": self._normalization.state_dict(),
             "memory": {**self.actor.state.state_dict(), "starts": self.actor.starts.tolist()},
             "episodes": self._episodes.state_dict(),
             "evaluated": self._evaluations.state_dict(),
@@ -194,6 +202,7 @@ class Trainer:
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(content["optimizer"])
         self._restore_generators(content["generators"], content["update"])
+        self._normalization.load_state_dict(content.get("normalization", {}))
         restarted = self.environment.load_state_dict(content["environment"])
         self.actor.state.load_state_dict(content["memory"])
         self.actor.begin_episodes(restarted)
@@ -294,7 +303,8 @@ class Trainer:
         )
 
 
-def _environment(config: Config) -> VectorEnvironment:
-    return make_vector(
+def _environment(config: Config, normalization: Normalization) -> VectorEnvironment:
+    made = make_vector(
         config.environment, config.sampler.n_workers, config.seed, worker_id=config.worker_id
     )
+    return normalized(made, normalization, learns=True)

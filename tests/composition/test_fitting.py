@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from neroRL.composition.checking import check
-from neroRL.composition.fitting import misfits, position_cautions
+from neroRL.composition.fitting import cautions_without_effect, misfits, position_cautions
 from neroRL.config.checks import build, cautions
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments import registry
@@ -198,3 +198,24 @@ def test_checking_does_not_import_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "9 x 9 is too small" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        (
+            {"type": "Minigrid", "name": "MiniGrid-Empty-5x5-v0"},
+            ["environment.normalize_vector_obs", "model.log_std_init"],
+        ),
+        (CARTPOLE, ["model.log_std_init"]),
+        ({"type": "Gymnasium", "name": "Pendulum-v1"}, []),
+        ({"type": "Unity", "name": "./nowhere"}, []),
+    ],
+)
+def test_keys_without_effect_are_told(environment, told):
+    asked = {**environment, "normalize_vector_obs": True}
+    config = build({"environment": asked, "model": {"log_std_init": -1.0}})
+    found = cautions_without_effect(config)
+    assert [problem.path for problem in found] == told
+    assert all("has no effect" in problem.message for problem in found)
+    assert cautions_without_effect(build({"environment": environment})) == []

@@ -42,6 +42,34 @@ def test_training_alone_and_eight_workers_give_the_same_numbers(tmp_path, memory
         assert (info["episode_reward"], info["episode_length"]) == (end.reward, end.length)
 
 
+@pytest.mark.parametrize("memory", ["none", "gru"])
+@pytest.mark.parametrize("name", ["Pendulum-v1", "CartPole-v1"])
+def test_vectors_are_normalised_as_they_were_in_the_training(tmp_path, name, memory):
+    environment = {"type": "Gymnasium", "name": name}
+    asked = {**environment, "normalize_vector_obs": True, "normalize_returns": True}
+    checkpoint, result = tiny_policy(tmp_path, memory, asked)
+    subject = read_subject(checkpoint)
+    played = play(subject, SEEDS, repetitions=2)
+    assert np.mean([one.end.reward for one in played]) == result.reward_mean
+    policy = neroRL.load_policy(checkpoint)
+    single = policy.make_environment()
+    (seed, repetition), end = played[1]
+    observation, _ = single.reset(seed=seed)
+    policy.reset(seed, repetition)
+    over = False
+    while not over:
+        observation, _, terminated, truncated, info = single.step(policy.act(observation))
+        over = terminated or truncated
+    assert (info["episode_reward"], info["episode_length"]) == (end.reward, end.length)
+    # Without the statistics it would be another policy.
+    blind = play(replace(subject, statistics={}), SEEDS, repetitions=2)
+    assert [one.end.reward for one in blind] != [one.end.reward for one in played]
+    # The environment of another config does not say how the network sees it.
+    lines = f"  type: Gymnasium\n  name: {name}\n"
+    again = play(read_subject(checkpoint, _config(tmp_path, lines)), SEEDS, repetitions=2)
+    assert [one.end.reward for one in again] == [one.end.reward for one in played]
+
+
 def test_a_job_directory_stands_for_its_last_whole_checkpoint(tmp_path):
     checkpoint, _ = tiny_policy(tmp_path)
     observation = neroRL.load_policy(checkpoint).make_environment().reset(seed=1)[0]
