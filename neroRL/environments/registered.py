@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import gymnasium
@@ -40,6 +42,8 @@ class Registered(EnvironmentType):
         Raises:
             ConfigError: its spaces are not supported.
         """
+        if self.is_foreign(config) and (here := str(Path.cwd())) not in sys.path:
+            sys.path.append(here)  # last, so that it hides no other module
         made = gymnasium.make(config.name, disable_env_checker=True, **_arguments(config))
         return RegisteredEnvironment(made, config.name)
 
