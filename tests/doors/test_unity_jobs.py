@@ -93,8 +93,8 @@ def _spy(monkeypatch) -> list[np.ndarray]:
     sampled: list[np.ndarray] = []
     collect = rollout.collect
 
-    def spied(environment, actor, steps, config):
-        collected = collect(environment, actor, steps, config)
+    def spied(environment, actor, steps, config, **options):
+        collected = collect(environment, actor, steps, config, **options)
         shape = steps, environment.num_envs, actor.model.distribution.branches
         sampled.append(collected.actions.reshape(shape).numpy())
         return collected
@@ -191,7 +191,7 @@ def test_a_continued_training_starts_its_episodes_again(door, tmp_path, peer):
 
 
 def test_an_evaluation_that_does_not_start_ends_the_others(tmp_path, peer, monkeypatch):
-    def fail(config):
+    def fail(*_):
         assert len(living(peer)) == 2
         raise ValueError("no evaluation today")
 
