@@ -31,6 +31,11 @@ function drawChart(name) {
 }
 
 function showActions(step) {
+  const shown = document.getElementById("actions");
+  if (!data.names.length) { // numbers have no probabilities
+    shown.textContent = (data.actions[step] || []).map((number) => number.toFixed(3)).join(", ");
+    return;
+  }
   const branches = (data.probabilities[step] || []).map((probabilities, branch) => {
     const box = document.createElement("div");
     box.className = "branch";
@@ -52,7 +57,7 @@ function showActions(step) {
     });
     return box;
   });
-  document.getElementById("actions").replaceChildren(...branches);
+  shown.replaceChildren(...branches);
 }
 
 function showAttention(step) {

@@ -17,7 +17,7 @@ from neroRL.environments.specification import SingleEnvironment
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an episode ended, as the table of an evaluation tells it.
+    """The end of an episode, as the table of an evaluation tells it.
 
     Attributes:
         reward: sum of the rewards, as the environment gave them.
@@ -96,8 +96,11 @@ def _outcome(info: Mapping[str, Any]) -> Outcome:
 
 
 def action_names(policy: Policy, environment: SingleEnvironment) -> list[list[str]]:
-    """Returns the names of the choices of each action branch."""
+    """Returns the names of the choices of each action branch; none for actions that are numbers."""
     space = environment.action_space
-    assert isinstance(space, spaces.MultiDiscrete)
+    if isinstance(space, spaces.MultiBinary):
+        return [["0", "1"] for _ in range(space.shape[0])]
+    if not isinstance(space, spaces.MultiDiscrete):
+        return []
     kind = registry.environment_type(policy.environment.type)
     return kind.action_names([int(count) for count in space.nvec])

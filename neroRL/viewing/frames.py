@@ -16,6 +16,7 @@ MARGIN = 12
 PAGE, INK, MUTED, ACCENT = (16, 20, 24), (228, 233, 238), (110, 122, 134), (121, 192, 242)
 # Steps of attention that fit into the panel.
 MOST_STEPS = 64
+NUMBERS_A_LINE = 4
 # Codecs want sides that are multiples of it.
 BLOCK = 16
 
@@ -77,6 +78,9 @@ def _panel(moment: Moment, names: Sequence[Sequence[str]], height: int) -> np.nd
         pen.text(f"the end: reward {moment.outcome.reward:.4g}{told}", ACCENT)
         return panel
     pen.text(f"value {decision.value:+.3f}   entropy {decision.entropy:.3f}")
+    if not decision.probabilities:
+        pen.skip()
+        pen.numbers("action", decision.action)
     for branch, probabilities in enumerate(decision.probabilities):
         pen.skip()
         for choice, probability in enumerate(probabilities.tolist()):
@@ -105,6 +109,13 @@ class _Pen:
     def text(self, text: str, colour: tuple[int, int, int] = INK) -> None:
         self._write(text, 0, colour)
         self._y += LINE
+
+    def numbers(self, name: str, numbers: np.ndarray) -> None:
+        """Writes numbers, some in a line."""
+        texts = [f"{number:+.2f}" for number in numbers.tolist()]
+        for first in range(0, len(texts), NUMBERS_A_LINE):
+            head = name if first == 0 else " " * len(name)
+            self.text(" ".join([head, *texts[first : first + NUMBERS_A_LINE]]))
 
     def bar(self, name: str, share: float, colour: tuple[int, int, int]) -> None:
         self._write(name, 0, INK)

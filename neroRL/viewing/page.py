@@ -62,6 +62,7 @@ def write_page(
         pictures=list(last.pictures),
         charts=[name for name in ("value", "entropy", "reward", "norm") if name in data],
         has_attention="attention" in data,
+        has_choices=bool(names),
         last=last.step,
         data=_json(data),
         style=Markup((_HERE / "episode.css").read_text()),

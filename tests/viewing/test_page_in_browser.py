@@ -9,7 +9,7 @@ from neroRL.evaluation.playing import policy_and_environment
 from neroRL.evaluation.subjects import read_subject
 from neroRL.viewing.episodes import action_names, moments
 from neroRL.viewing.page import write_page
-from tests.evaluation.policies import tiny_policy
+from tests.evaluation.policies import MEMORY, tiny_policy
 from tests.reporting.test_page_in_browser import CHROMIUM, FLAGS
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
@@ -18,11 +18,12 @@ TITLE = "</script><b>who</b> plays what"
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """Pages of a transformer and a recurrent policy, with their moments."""
+    """Pages of a transformer, a recurrent policy, and one whose actions are numbers."""
     root = tmp_path_factory.mktemp("pages")
     found = {}
-    for memory in ("transformer", "gru"):
-        checkpoint, _ = tiny_policy(root / memory, memory, updates=1)
+    for memory in ("transformer", "gru", "none"):
+        environment = {"type": "Gymnasium", "name": "Pendulum-v1"} if memory == "none" else MEMORY
+        checkpoint, _ = tiny_policy(root / memory, memory, environment, updates=1)
         with policy_and_environment(read_subject(checkpoint)) as (policy, environment):
             seen = list(moments(policy, environment, Episode(71, 0)))
             names = action_names(policy, environment)
@@ -91,6 +92,18 @@ def test_every_step_shows_what_the_policy_thought(opened):
             norm = float(decision.memory["norm"])
             assert _number(page, "#norm-now") == pytest.approx(norm, abs=6e-4)
         page.click("#forward")
+
+
+@pytest.mark.parametrize("opened", ["none"], indirect=True)
+def test_numbers_are_shown_as_they_are(opened):
+    page, seen = opened
+    assert page.locator(".bar").count() == 0
+    for moment in seen[:4]:
+        shown = [float(text) for text in page.text_content("#actions").split(", ")]
+        assert shown == pytest.approx(moment.decision.action.tolist(), abs=6e-4)
+        page.click("#forward")
+    page.evaluate(f"show({len(seen) - 1})")
+    assert page.text_content("#actions") == ""
 
 
 @BOTH

@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib.util
 import io
 import re
+from dataclasses import replace
+from types import SimpleNamespace
 
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from neroRL.acting.player import Episode
 from neroRL.evaluation.playing import play, policy_and_environment
@@ -61,6 +64,25 @@ def test_an_episode_is_the_one_that_an_evaluation_plays(trained, memory):
                 "none": set(), "transformer": {"attention"},
             }.get(memory, {"norm"})  # fmt: skip
             real.step(moment.decision.action[0])
+
+
+def test_actions_that_are_numbers_are_shown_as_numbers(tmp_path):
+    pendulum = {"type": "Gymnasium", "name": "Pendulum-v1", "normalize_vector_obs": True}
+    checkpoint, _ = tiny_policy(tmp_path, "gru", pendulum, updates=1)
+    seen, names = _watched(checkpoint)
+    assert names == []
+    (_, reported) = play(read_subject(checkpoint), [SEED], repetitions=2)
+    assert (seen[-1].outcome.reward, len(seen) - 1) == (reported.end.reward, 200)
+    drawn = [frame(moment, names) for moment in seen[:3] + seen[-1:]]
+    assert len({picture.shape for picture in drawn}) == 1
+    # Frames of the same picture and other numbers differ.
+    other = seen[0].decision._replace(action=seen[0].decision.action + 1.0)
+    assert (frame(replace(seen[0], decision=other), names) != drawn[0]).any()
+
+
+def test_bits_have_two_choices_each():
+    environment = SimpleNamespace(action_space=spaces.MultiBinary(3))
+    assert action_names(None, environment) == [["0", "1"]] * 3
 
 
 def test_a_video_shows_the_episode_frame_by_frame(trained, tmp_path):
