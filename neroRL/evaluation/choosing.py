@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ def of_sweep(directory: Path, permutation: int | None = None) -> Chosen:
             raise OutputError(f"{directory}: no job of the sweep has completed")
         permutation = best.standing.permutation
     jobs = _completed(sweep, permutation)
-    job = max(jobs, key=lambda result: (result.objective or 0.0, -result.repetition))
+    job = max(jobs, key=lambda result: (_worth(result), -result.repetition))
     described = ", ".join(f"{key}={value}" for key, value in job.overrides.items())
     notes.append(f"permutation {permutation} ({described}), repetition {job.repetition}")
     found = _last_whole(checkpoints_below(sweep.directory / job.directory))
@@ -148,6 +149,10 @@ def _completed(sweep: RecordedSweep, permutation: int) -> list[JobResult]:
         message = f"no job of permutation {permutation} has completed"
         raise OutputError(f"{sweep.directory}: {message}")
     return done
+
+
+def _worth(result: JobResult) -> float:
+    return -math.inf if result.objective is None else result.objective
 
 
 def _chosen(path: Path, result: JobResult | None = None) -> Chosen:

@@ -10,7 +10,7 @@ from typing import Any
 
 from neroRL.config.budget import UPDATES, without_budget
 from neroRL.config.checks import flat
-from neroRL.config.schema import MEMORIES
+from neroRL.config.schema import ADDED_KEYS, MEMORIES
 from neroRL.errors import OutputError
 from neroRL.files import check_place
 from neroRL.records.results import PLACE
@@ -168,7 +168,7 @@ def is_longer(old: SweepRecord, new: SweepRecord) -> bool:
 
 
 def _base_difference(old: SweepRecord, new: SweepRecord) -> dict[str, tuple[Any, Any]]:
-    was, now = flat(old.base), flat(new.base)
+    was, now = ADDED_KEYS | flat(old.base), ADDED_KEYS | flat(new.base)
     # In a product, no permutation has the base config's value of a swept key.
     unused = set() if old.space or new.space else old.axes.keys() & new.axes.keys()
     return {

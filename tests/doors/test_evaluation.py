@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
+from neroRL.evaluation.choosing import of_sweep
 from tests.conftest import TINY
 from tests.doors.sweeps import ARGUMENTS, start, table
 from tests.evaluation.policies import tiny_policy
@@ -88,6 +90,14 @@ def test_neval_of_a_sweep_plays_its_best_permutation(door, sweep, tmp_path):
     # The tables differ, and the first one is kept.
     assert "kept:    evaluation.0.csv, which was evaluation.csv" in outcome.out
     assert len(_rows(tmp_path / "evaluation.0.csv")) == 6
+
+
+def test_a_job_without_an_objective_is_not_the_best_one_where_rewards_are_negative(sweep):
+    for repetition, objective in enumerate((None, -7.0)):
+        path = sweep / f"1/{repetition}/result.json"
+        content = {**json.loads(path.read_text()), "objective": objective}
+        path.write_text(json.dumps(content))
+    assert of_sweep(sweep, permutation=1).repetition == 1
 
 
 def test_neval_of_an_unfinished_sweep_says_that_it_is_the_best_so_far(door, sweep):
