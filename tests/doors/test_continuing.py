@@ -12,9 +12,11 @@ from pathlib import Path
 import gymnasium
 import pytest
 import torch
+import yaml
 from gymnasium.envs.classic_control import CartPoleEnv
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
+from neroRL.config.schema import ADDED_KEYS
 from neroRL.records.results import read_result
 from tests.conftest import TINY
 from tests.doors.sweeps import (
@@ -92,6 +94,24 @@ def test_checkpoints_of_another_config_are_set_aside(door, finished):
     weights = torch.load(finished / "1/0/checkpoints/run-2.pt", weights_only=True)["config"]
     assert weights["trainer"]["gamma"] == 0.95
     assert json.loads((finished / "1/0/result.json").read_text())["objective"] == expected
+
+
+def test_a_sweep_of_a_version_that_lacked_some_keys_continues(door, finished):
+    """Its record has the config of its time; the keys that came later say what it did."""
+    path = finished / "sweep.yaml"
+    record = yaml.safe_load(path.read_text())
+    for key in ADDED_KEYS:
+        section, name = key.split(".")
+        del record["base_config"][section][name]
+    del record["base_config"]["loggers"]
+    path.write_text(yaml.safe_dump(record, sort_keys=False))
+    again = door("ntune", ARGUMENTS)
+    assert again.status == 0, again.err
+    assert "2 of 2 jobs are done already" in again.err
+    path.write_text(yaml.safe_dump(record, sort_keys=False))
+    other = door("ntune", [*ARGUMENTS, "environment.clip_rewards=true"])
+    assert other.status == 2
+    assert "environment.clip_rewards: there False, now True" in other.err
 
 
 def test_more_repetitions_add_seeds(door, finished):
