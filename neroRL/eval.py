@@ -18,6 +18,7 @@ from neroRL.playing_flags import (
     add_policy_flags,
     add_seed_flags,
     described,
+    play_so_often,
     seeds_of,
     subject_of,
     tell_written,
@@ -33,7 +34,7 @@ def main() -> int:
 def _evaluate() -> int:
     flags = _parser().parse_alone(sys.argv[1:])
     check_place(flags.out.absolute().parent)
-    from neroRL.evaluation.playing import check_seeds, play  # help does without torch
+    from neroRL.evaluation.playing import check_seeds  # help does without torch
     from neroRL.evaluation.tables import estimates, summary_lines, table_text, write_table
     from neroRL.viewing.seeds import show_seeds
     from neroRL.viewing.showing import Ways
@@ -45,13 +46,7 @@ def _evaluate() -> int:
     seeds = seeds_of(flags)
     check_seeds(subject, seeds, "--num-seeds")
     print(described(subject, flags.deterministic), flush=True)
-    played = play(
-        subject,
-        seeds,
-        flags.repetitions,
-        workers=flags.workers,
-        deterministic=flags.deterministic,
-    )
+    played = play_so_often(subject, seeds, flags)
     count = f"{len(played)} episodes: seeds {seeds[0]} to {seeds[-1]}, {flags.repetitions} of each"
     print(f"{count}; means, and their 95 % intervals over seeds")
     for line in summary_lines(estimates(played)):

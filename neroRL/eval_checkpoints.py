@@ -19,6 +19,7 @@ from neroRL.playing_flags import (
     add_deterministic,
     add_seed_flags,
     config_file,
+    play_so_often,
     seeds_of,
     tell_written,
 )
@@ -41,7 +42,7 @@ def _evaluate() -> int:
         parser.error("which checkpoints? Give a directory as --checkpoints=<path>")
     check_place(flags.name.absolute().parent)
     from neroRL.evaluation import choosing  # help does without torch
-    from neroRL.evaluation.playing import check_seeds, play, with_worker_id
+    from neroRL.evaluation.playing import check_seeds, with_worker_id
     from neroRL.evaluation.subjects import read_subject
     from neroRL.evaluation.tables import estimates, table_text, write_table
 
@@ -54,13 +55,7 @@ def _evaluate() -> int:
     check_seeds(subjects[0], seeds, "--num-seeds")
     rows: list[tuple[dict[str, Any], Played]] = []
     for chosen, subject in zip(found, subjects, strict=True):
-        played = play(
-            subject,
-            seeds,
-            flags.repetitions,
-            workers=flags.workers,
-            deterministic=flags.deterministic,
-        )
+        played = play_so_often(subject, seeds, flags)
         reward = estimates(played)["reward"]
         print(f"{chosen.path}: reward {reward}", flush=True)
         rows += [(_first_cells(chosen, one), one) for one in played]

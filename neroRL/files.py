@@ -153,10 +153,10 @@ def reason_of(error: Exception) -> str:
 
 
 def keep_beside(path: Path) -> Path | None:
-    """Renames a file that is about to be replaced, so that nothing is lost.
+    """Renames a file or directory that is about to be replaced, so that nothing is lost.
 
     Returns:
-        Its new name, ``<stem>.0<suffix>`` or the next free number; None if there is no such file.
+        Its new name, ``<stem>.0<suffix>`` or the next free number; None if there is nothing there.
     """
     if not path.exists():
         return None

@@ -25,7 +25,7 @@ from neroRL.devices import own_device
 from neroRL.environments import registry
 from neroRL.environments.unity.ports import leased_worker_ids
 from neroRL.errors import ConfigError, Interrupted, JobFailedError, TransientError, described
-from neroRL.files import expanded, remove_leftovers
+from neroRL.files import expanded, keep_beside, remove_leftovers
 from neroRL.locks import waited_for
 from neroRL.records.job_progress import ProgressFile
 from neroRL.records.results import COMPLETED, FAILED, JobResult, fingerprint, read_result
@@ -226,7 +226,7 @@ def _own_checkpoint(identity: Identity, config: Config) -> Path | None:
     if not identity.swept:
         differing.pop("trainer.updates", None)
     if differing:
-        aside = checkpoints.set_aside(identity.directory)
+        aside = keep_beside(identity.directory / checkpoints.DIRECTORY)
         listed = "\n  ".join(differing.values())
         logger.warning(
             "%s is of another config or version, moved to %s:\n  %s", path, aside, listed

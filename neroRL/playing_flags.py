@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from neroRL.composition.paths import find_config
 from neroRL.errors import UsageError
 
 if TYPE_CHECKING:
+    from neroRL.acting.evaluator import Played
     from neroRL.evaluation.subjects import Subject
 
 
@@ -96,6 +98,21 @@ def subject_of(flags: argparse.Namespace) -> Subject:
     else:
         subject = subject_of_config(config, untrained=flags.untrained)
     return with_worker_id(subject, flags.worker_id)
+
+
+def play_so_often(
+    subject: Subject, seeds: Sequence[int], flags: argparse.Namespace
+) -> list[Played]:
+    """Plays the seeds as often and in the way that the flags say."""
+    from neroRL.evaluation.playing import play
+
+    return play(
+        subject,
+        seeds,
+        flags.repetitions,
+        workers=flags.workers,
+        deterministic=flags.deterministic,
+    )
 
 
 def described(subject: Subject, deterministic: bool) -> str:

@@ -79,13 +79,14 @@ def _ntrain() -> int:
 @contextlib.contextmanager
 def _told_by(checkpoint: Path) -> Iterator[tuple[Path, int]]:
     """Yields a file with a checkpoint's config, and the number of updates that it has done."""
+    from neroRL.composition.overrides import escaped
     from neroRL.config.documents import dump_yaml
     from neroRL.training.checkpoint import META, load
 
     content = load(checkpoint, META)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / f"config of {checkpoint.stem}.yaml"
-        path.write_text(dump_yaml(content["config"]), encoding="utf-8")
+        path.write_text(dump_yaml(escaped(content["config"])), encoding="utf-8")
         yield path, content["update"]
 
 

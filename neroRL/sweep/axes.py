@@ -245,7 +245,7 @@ def value_notices(axes: Iterable[Axis], fixed: Sequence[str]) -> list[Problem]:
     """Warns of swept keys that also have a single value on the command line.
 
     Args:
-        axes: of the sweep.
+        axes: those of which every permutation has a choice.
         fixed: overrides that all jobs share; they belong to the base config.
     """
     given = {override_key(text) for text in fixed}

@@ -63,6 +63,7 @@ class SearchSpace:
         overrides: the shared overrides, as far as they apply.
         validator: composes and checks permutations.
         notices: warnings about what is written.
+        always: the swept keys of which every permutation has a choice, where they apply.
     """
 
     union: Union
@@ -70,11 +71,12 @@ class SearchSpace:
     overrides: Overrides
     validator: Validator
     notices: list[Problem]
+    always: list[Axis]
 
 
 @dataclass(frozen=True)
 class Ground:
-    """What the permutations of a sweep are composed on.
+    """The base that the permutations of a sweep are composed on.
 
     Attributes:
         compose: composes a job from its overrides.
@@ -111,6 +113,7 @@ class Ground:
         overrides = self.overrides(products)
         union = union_of(products, overrides.places_of)
         notices = union.notices()
+        always = [a for a in union.axes if all(a.key in grid.keys for grid in union.grids)]
         union = union.without_repeats() if distinct else union
         validator = Validator(
             self.compose, overrides.shared, union.deciding, self.origin, self.inspect
@@ -118,10 +121,10 @@ class Ground:
         space: Space = union
         if design.one_at_a_time:
             space = one_at_a_time(union, validator.content, overrides.absent)
-            notices += _untried(union.axes, space)
+            notices, always = _untried(union.axes, space), []
         if design.sample is not None:
             space = sampled(space, design.sample, design.checked_seed())
-        return SearchSpace(union, space, overrides, validator, notices)
+        return SearchSpace(union, space, overrides, validator, notices, always)
 
 
 def union_of(products: Sequence[Product], places_of: PlacesOf) -> Union:
@@ -142,10 +145,11 @@ def union_of(products: Sequence[Product], places_of: PlacesOf) -> Union:
     if written and not union.size:
         message = "leaves no permutation of the search space"
         raise ConfigError([Problem("exclude", message, written[0].where)])
+    effective = [id(one) for product in products for one in _effective(product, places_of)]
     problems = [
         Problem("exclude", "no permutation has these values together", one.where)
         for one in written
-        if not any(_has_some(product, places_of, one) for product in products)
+        if id(one) not in effective
     ]
     if problems:
         raise ConfigError(problems)
@@ -264,10 +268,10 @@ def _unknown(exclusion: Exclusion, products: Sequence[Product]) -> Iterator[Prob
                 )
 
 
-def _has_some(product: Product, places_of: PlacesOf, exclusion: Exclusion) -> bool:
-    """Returns whether an exclusion leaves out a permutation of a grid."""
-    if not any(one is exclusion for one in product.exclude):
-        return False
+def _effective(product: Product, places_of: PlacesOf) -> list[Exclusion]:
+    """Returns the exclusions that leave out a permutation of a grid."""
+    if not product.exclude:
+        return []
     places = places_of(product.axes)
-    whole = Grid(product.dimensions, places)
-    return Grid(product.dimensions, places, [exclusion]).size < whole.size
+    whole = Grid(product.dimensions, places).size
+    return [one for one in product.exclude if Grid(product.dimensions, places, [one]).size < whole]

@@ -67,7 +67,7 @@ def standing(plan: SweepPlan, jobs: JobPlan, directory: Path, asked: int) -> Sta
     return found
 
 
-def keep_beside(sweep: Path, permutations: Iterable[int], repetitions: int) -> None:
+def set_jobs_aside(sweep: Path, permutations: Iterable[int], repetitions: int) -> None:
     """Moves the jobs of permutations out of the way, so that they train again.
 
     Their event files get names that TensorBoard does not read.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
@@ -27,7 +28,7 @@ from neroRL.reporting.ranking import Ranking, rank
 from neroRL.reporting.summary import print_confirmation
 from neroRL.sweep import changing, confirmation, extension, ledger, preview, writing
 from neroRL.sweep.conclusion import conclude, describe
-from neroRL.sweep.continuing import Standing, keep_beside, standing
+from neroRL.sweep.continuing import Standing, set_jobs_aside, standing
 from neroRL.sweep.dispatch import Dispatch, Runner
 from neroRL.sweep.jobs import Asked, JobPlan
 from neroRL.sweep.launching import LauncherRunner
@@ -35,6 +36,9 @@ from neroRL.sweep.monitor import Monitor
 from neroRL.sweep.plan import SweepPlan
 from neroRL.sweep.pool import WorkerPool, default_size, prepare, threads_of, visible_gpus
 from neroRL.sweep.schedule import Schedule
+
+RunnerOf = Callable[[int], Runner]
+"""Returns a runner for some number of jobs."""
 
 
 class Sweep:
@@ -76,13 +80,16 @@ class Sweep:
         if plan.trains and plan.here:
             plan.check_device()
         asked = Asked(plan.jobs(), plan.numbers())
+        runner_of: RunnerOf = functools.partial(self._pool, task)
+        if not plan.here:
+            runner_of = functools.partial(self._launched, launcher)
         if plan.trains:
             measures = self._options.preview != "no"
-            speed = self._measured_speed(launcher, task) if measures else None
+            speed = self._measured_speed(task) if measures else None
             if speed is not None or self._options.preview == "only":
                 self._print_cost(plan.numbers(), speed, "")
             if self._options.preview != "only":
-                self._train(launcher, task)
+                self._train(runner_of)
         elif self._options.dry_run != "no":
             resolve = self._options.dry_run == "resolved"
             done: list[JobResult] = []
@@ -94,7 +101,7 @@ class Sweep:
             count = writing.generate(asked, plan.ground.compose, self._directory)
             print(f"{count} configs in {self._directory / writing.CONFIGS}")
 
-    def _train(self, launcher: Launcher, task: TaskFunction) -> None:
+    def _train(self, runner_of: RunnerOf) -> None:
         ledger.check_directory(self._directory)
         confirmation.check(self._plan)
         places = [self._confirmation, self._directory]
@@ -128,8 +135,8 @@ class Sweep:
             OmegaConf.save(self._config, self._directory / "multirun.yaml")
             if self._options.rerun:
                 laps = self._options.num_repetitions
-                keep_beside(self._directory, self._options.only or (), laps)
-            self._run_jobs(jobs, record, launcher, task)
+                set_jobs_aside(self._directory, self._options.only or (), laps)
+            self._run_jobs(jobs, record, runner_of)
 
     def _moves(self, earlier: SweepRecord | None, record: SweepRecord) -> list[extension.Move]:
         """Returns the new places of what was trained, if the sweep changes.
@@ -148,9 +155,7 @@ class Sweep:
             raise ConfigError([Problem("hydra.sweeper.only", message)])
         return changing.moves(self._plan, earlier, record, longer=longer)
 
-    def _run_jobs(
-        self, jobs: JobPlan, record: SweepRecord, launcher: Launcher, task: TaskFunction
-    ) -> None:
+    def _run_jobs(self, jobs: JobPlan, record: SweepRecord, runner_of: RunnerOf) -> None:
         laps = self._options.num_repetitions
         found = standing(self._plan, jobs, self._directory, len(jobs.valid) * laps)
         describe(self._plan, record, found.finished.values())
@@ -167,17 +172,17 @@ class Sweep:
         if found.pending and self._options.preview == "no":
             speed = preview.measured(found.finished.values(), self._directory)
             self._print_cost(found.pending, speed, "", sys.stderr)
-        results = self._results(jobs, found, self._directory, launcher, task)
+        results = self._results(jobs, found, self._directory, runner_of)
         describe(self._plan, record, results)
         ranking = conclude(self._plan, jobs, results)
         is_done = self._options.only is None and len(results) == found.total
         if self._options.confirm and is_done and ranking.best is not None:
-            results += self._confirm(ranking, record, launcher, task)
+            results += self._confirm(ranking, record, runner_of)
         if any(result.status == FAILED for result in results):
             raise SystemExit(Exit.FAILED)
 
     def _confirm(
-        self, ranking: Ranking, record: SweepRecord, launcher: Launcher, task: TaskFunction
+        self, ranking: Ranking, record: SweepRecord, runner_of: RunnerOf
     ) -> list[JobResult]:
         """Trains the best permutations again, and returns the results."""
         confirmed = confirmation.prepare(self._plan, record, ranking)
@@ -185,7 +190,7 @@ class Sweep:
         seeds = confirmed.record.seeds
         print(f"confirmation of permutations {chosen} on seeds {seeds}", file=sys.stderr)
         found = standing(self._plan, confirmed.jobs, confirmed.directory, len(confirmed.jobs))
-        results = self._results(confirmed.jobs, found, confirmed.directory, launcher, task)
+        results = self._results(confirmed.jobs, found, confirmed.directory, runner_of)
         again = rank(results, len(confirmed.jobs.valid))
         print_confirmation(again, ranking, confirmed.record.seeds, sys.stdout)
         return results
@@ -195,8 +200,7 @@ class Sweep:
         jobs: JobPlan,
         found: Standing,
         directory: Path,
-        launcher: Launcher,
-        task: TaskFunction,
+        runner_of: RunnerOf,
     ) -> list[JobResult]:
         """Runs the jobs that are left, and returns the results of all."""
         if found.finished:
@@ -219,15 +223,16 @@ class Sweep:
                     max_retries=self._options.max_retries,
                     fail_fast=self._options.fail_fast,
                 )
-                runner = self._runner(len(found.pending), launcher, task)
+                runner = runner_of(len(found.pending))
                 runner.run(Dispatch(schedule, jobs, directory, monitor))
         finally:
             monitor.stop()
         return monitor.results()
 
-    def _measured_speed(self, launcher: Launcher, task: TaskFunction) -> preview.Speed | None:
-        """Trains some updates of some permutations, in a directory that does not stay."""
+    def _measured_speed(self, task: TaskFunction) -> preview.Speed | None:
+        """Trains some updates of some permutations here, in a directory that does not stay."""
         plan = self._plan
+        prepare()
         with tempfile.TemporaryDirectory() as place:
             directory = Path(place)
             chosen = preview.to_measure([n for n in plan.findings.valid if plan.is_asked_for(n)])
@@ -236,7 +241,7 @@ class Sweep:
             record = replace(ledger.record_of(plan, None), repetitions=1, jobs=len(chosen))
             jobs = plan.jobs_of(record, chosen, preview.overrides(directory))
             found = Standing(pending=list(range(len(jobs))))
-            results = self._results(jobs, found, directory, launcher, task)
+            results = self._results(jobs, found, directory, functools.partial(self._pool, task))
             return preview.measured(results, directory, source)
 
     def _print_cost(
@@ -255,10 +260,12 @@ class Sweep:
         gpus = visible_gpus() if self._plan.base["device"] != "cpu" else []
         return self._options.n_jobs or default_size(jobs, available_cores(), gpus)
 
-    def _runner(self, jobs: int, launcher: Launcher, task: TaskFunction) -> Runner:
-        """Returns the runner of the jobs: worker processes or a launcher."""
-        if not self._plan.here:
-            return LauncherRunner(launcher, self._options.max_batch_size)
+    def _pool(self, task: TaskFunction, jobs: int) -> Runner:
+        """Returns worker processes for some jobs."""
         gpus = visible_gpus() if self._plan.base["device"] != "cpu" else []
         size, cores = self._parallel(jobs), available_cores()
         return WorkerPool(self._context, task, self._config, size, threads_of(size, cores), gpus)
+
+    def _launched(self, launcher: Launcher, _: int) -> Runner:
+        """Returns a launcher, which decides itself how many jobs run at a time."""
+        return LauncherRunner(launcher, self._options.max_batch_size)

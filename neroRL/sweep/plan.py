@@ -79,7 +79,7 @@ class SweepPlan:
         """The warnings about what works but may not be meant, one line each."""
         evaluates = bool(self.base["evaluation"]["evaluate"])
         notices = [
-            *axes.value_notices(self.space.axes, self.ground.fixed),
+            *axes.value_notices(self.searched.always, self.ground.fixed),
             *self.overrides.notices(),
             *self._size_notices(),
             *objectives.incomparable(self.space.axes, evaluates=evaluates),

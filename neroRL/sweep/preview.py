@@ -23,7 +23,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 @dataclass(frozen=True)
 class Speed:
-    """What some trainings took.
+    """The time and the space on disk that some trainings took.
 
     Attributes:
         seconds_a_step: of rollout and optimisation, per environment step.
@@ -92,7 +92,8 @@ def lines(
         f"{counted(steps, 'environment step')}",
     ]
     if speed is None:
-        found.append("wall time and disk are not known yet: ntune --preview measures some updates")
+        way = ": ntune --preview measures some updates" if plan.options.preview == "no" else ""
+        found.append(f"wall time and disk are not known yet{way}")
     else:
         alone = len(numbers) * speed.seconds_to_start + steps * speed.seconds_a_step
         way = "one job after another" if parallel is None else f"{parallel} at a time"

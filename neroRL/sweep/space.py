@@ -174,6 +174,13 @@ class Chosen(Space):
     def _at(self, number: int) -> Permutation:
         return self._space.permutation(self._numbers[number])
 
+    def matching(self, values: Mapping[str, Any]) -> Iterator[int]:
+        """Finds permutations without making all of them; see :class:`Space`."""
+        for number in self._space.matching(values):
+            place = bisect.bisect_left(self._numbers, number)
+            if place < self.size and self._numbers[place] == number:
+                yield place
+
 
 class Listed(Space):
     """Permutations that are held as a list.

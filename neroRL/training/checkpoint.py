@@ -157,15 +157,6 @@ def update_of(path: Path) -> int | None:
     return None if match is None else int(match["update"])
 
 
-def set_aside(directory: Path) -> Path:
-    """Moves a job's checkpoints out of the way and returns where they are."""
-    number = 0
-    while (aside := directory / f"{DIRECTORY}.{number}").exists():
-        number += 1
-    (directory / DIRECTORY).rename(aside)
-    return aside
-
-
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, str]:
     """Returns the keys in which two trainings differ, each with a line of both values."""
     changed = _changed(there, here)

@@ -1,4 +1,4 @@
-"""How a training computes, which is no part of what it computes."""
+"""The way in which a training computes, which is no part of what it computes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from neroRL.errors import UsageError
 
 @dataclass(frozen=True)
 class Manner:
-    """How a training computes.
+    """The way in which a training computes.
 
     Attributes:
         compiled: whether ``torch.compile`` compiles the network's layers. The last bits of results

@@ -131,7 +131,10 @@ class Trainer:
         if config.model.load_model:
             path = config.model.weights_file
             content = checkpoints.start_from(self.model, path, self.device)
-            self._normalization.load_state_dict(content.get("normalization", {}))
+            unused = self._normalization.load_state_dict(content.get("normalization", {}))
+            if unused:
+                message = "%s was trained with normalised %s, which this config does not ask for"
+                logger.warning(message, path, " and ".join(unused))
         if self._manner.compiled:
             self.model.compile_layers()
 

@@ -15,6 +15,7 @@ from neroRL.config.schema import (
 )
 from neroRL.environments.factory import make_vector
 from neroRL.models.actor_critic import ActorCritic
+from tests.evaluation.policies import played_alone
 
 CARTPOLE = EnvironmentConfig(
     type="CartPole", name="CartPole-v1", reset_params={"mask-velocity": True}
@@ -82,13 +83,8 @@ def test_episodes_do_not_depend_on_what_is_played_beside_them(environment, memor
     assert beside == alone
     policy = Policy(model, vector.specification, environment)
     single = policy.make_environment()
-    for (seed, repetition), end in alone[::3]:
-        observation, _ = single.reset(seed=seed)
-        policy.reset(seed, repetition)
-        over = False
-        while not over:
-            observation, _, terminated, truncated, info = single.step(policy.act(observation))
-            over = terminated or truncated
+    for episode, end in alone[::3]:
+        info = played_alone(policy, single, episode)
         assert info["episode_length"] == end.length
         assert info["episode_reward"] == pytest.approx(end.reward)
     assert len({end.length for _, end in alone}) > 1

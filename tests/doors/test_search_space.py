@@ -143,6 +143,29 @@ def test_one_factor_at_a_time(door, tiny, tmp_path):
     assert beside_gru == [(128, 0.99), (None, 0.99), (64, 0.99), (128, 0.5)]
 
 
+def test_a_value_on_the_command_line_counts_where_not_every_permutation_sweeps_it(
+    door, tiny, tmp_path
+):
+    _space(
+        tmp_path,
+        "grids:\n- hyperparameters: {gamma: [0.9]}\n- hyperparameters: {epochs: [1], gamma: [0.8]}",
+    )
+    outcome = door("ntune", [*ARGUMENTS, "--cfg", "job", "trainer.epochs=3", "trainer.gamma=0.5"])
+    _, configs = _printed(outcome)
+    assert [(c["trainer"]["gamma"], c["trainer"]["epochs"]) for c in configs] == [
+        (0.9, 3), (0.8, 1),
+    ]  # fmt: skip
+    assert "trainer.gamma: is swept here, so the value on the command line has no effect" in (
+        outcome.err
+    )
+    assert "trainer.epochs: is swept here" not in outcome.err
+    alone = door("ntune", [*ARGUMENTS, "--cfg", "job", "hydra.sweeper.design=one_at_a_time",
+                           "trainer.gamma=0.5"])  # fmt: skip
+    _, configs = _printed(alone)
+    assert [config["trainer"]["gamma"] for config in configs] == [0.5, 0.9, 0.5, 0.8]
+    assert "has no effect" not in alone.err
+
+
 def test_rows_of_one_factor_at_a_time_have_all_values(door, tiny, tmp_path):
     _space(tmp_path, "hyperparameters:\n  gamma: [0.99, 0.5]\n  epochs: [1]\n")
     assert door("ntune", [*ARGUMENTS, "hydra.sweeper.design=one_at_a_time"]).status == 0
@@ -390,6 +413,16 @@ def test_a_preview_measures_and_leaves_nothing(door, tiny, tmp_path):
     assert head[0] == f"# 4 permutations, 12 jobs, {steps:,} environment steps"
     assert "not known yet" in head[1]
     assert head[2] == "---"
+
+
+def test_a_preview_measures_on_this_machine_whatever_launches_the_jobs(door, tiny, tmp_path):
+    """The nodes of a cluster may not see the directory of the measurement."""
+    _space(tmp_path, "hyperparameters: {gamma: [0.9, 0.99]}")
+    outcome = door("ntune", [*ARGUMENTS, "--preview", "hydra/launcher=joblib"])
+    assert outcome.status == 0, outcome.err
+    assert "2 permutations, 2 jobs, 128 environment steps" in outcome.out
+    assert re.search(r"about \d+s, one job after another, and .* by 3 updates", outcome.out)
+    assert "Joblib" not in outcome.err
 
 
 def test_the_cost_is_estimated_from_jobs_that_are_done(door, tiny, tmp_path):

@@ -254,6 +254,20 @@ def test_weights_are_loaded_with_their_statistics(tmp_path):
     assert counts[1] - counts[0] == 3 * (30 + 1)  # with the first observations
 
 
+def test_weights_of_normalised_vectors_warn_where_vectors_stay_as_they_are(tmp_path, caplog):
+    """They would see other numbers than they were trained with."""
+    mapping = _mapping(CARTPOLE, **BOTH)
+    train(build(mapping), tmp_path / "first")
+    path = checkpoints.checkpoint_path(tmp_path / "first", "default", 4)
+    mapping["model"] |= {"load_model": True, "model_path": str(path)}
+    caplog.clear()
+    train(build(mapping), tmp_path / "same")
+    assert "normalised" not in caplog.text
+    mapping["environment"]["normalize_vector_obs"] = False
+    train(build(mapping), tmp_path / "other")
+    assert f"{path} was trained with normalised vectors, which this config does not" in caplog.text
+
+
 def test_a_checkpoint_from_before_these_keys_continues(tmp_path):
     config = build(_mapping(CARTPOLE))
     train(config, tmp_path)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from neroRL.acting.player import Episode
+from neroRL.acting.policy import Policy
 from neroRL.config.checks import build
+from neroRL.environments.specification import SingleEnvironment
 from neroRL.records.results import JobResult
 from neroRL.training.checkpoint import checkpoint_path
 from neroRL.training.trainer import train
@@ -58,3 +61,16 @@ def tiny_policy(
     result = train(config, directory)
     result.write(directory)
     return checkpoint_path(directory, "run", updates), result
+
+
+def played_alone(
+    policy: Policy, environment: SingleEnvironment, episode: Episode
+) -> dict[str, Any]:
+    """Plays an episode by hand, as Python code does; returns what its last step tells."""
+    observation, _ = environment.reset(seed=episode.seed)
+    policy.reset(*episode)
+    over, info = False, {}
+    while not over:
+        observation, _, terminated, truncated, info = environment.step(policy.act(observation))
+        over = terminated or truncated
+    return info

@@ -13,7 +13,7 @@ import neroRL
 from neroRL.errors import CheckpointError, ConfigError
 from neroRL.evaluation.playing import play
 from neroRL.evaluation.subjects import read_subject, subject_of_config
-from tests.evaluation.policies import MEMORIES, MEMORY, tiny_policy
+from tests.evaluation.policies import MEMORIES, MEMORY, played_alone, tiny_policy
 
 SEEDS = (70, 71, 72)
 
@@ -32,13 +32,8 @@ def test_training_alone_and_eight_workers_give_the_same_numbers(tmp_path, memory
     # Python code plays the same episodes.
     policy = neroRL.load_policy(checkpoint)
     environment = policy.make_environment()
-    for (seed, repetition), end in played[2:4]:
-        observation, _ = environment.reset(seed=seed)
-        policy.reset(seed, repetition)
-        over = False
-        while not over:
-            observation, _, terminated, truncated, info = environment.step(policy.act(observation))
-            over = terminated or truncated
+    for episode, end in played[2:4]:
+        info = played_alone(policy, environment, episode)
         assert (info["episode_reward"], info["episode_length"]) == (end.reward, end.length)
 
 
@@ -53,13 +48,8 @@ def test_vectors_are_normalised_as_they_were_in_the_training(tmp_path, name, mem
     assert np.mean([one.end.reward for one in played]) == result.reward_mean
     policy = neroRL.load_policy(checkpoint)
     single = policy.make_environment()
-    (seed, repetition), end = played[1]
-    observation, _ = single.reset(seed=seed)
-    policy.reset(seed, repetition)
-    over = False
-    while not over:
-        observation, _, terminated, truncated, info = single.step(policy.act(observation))
-        over = terminated or truncated
+    episode, end = played[1]
+    info = played_alone(policy, single, episode)
     assert (info["episode_reward"], info["episode_length"]) == (end.reward, end.length)
     # Without the statistics it would be another policy.
     blind = play(replace(subject, statistics={}), SEEDS, repetitions=2)

@@ -42,6 +42,16 @@ def test_a_permutation_is_found_by_its_values(written):
         assert same == [permutation.number]
 
 
+@settings(max_examples=100, deadline=None)
+@given(products(), st.integers(1, 30))
+def test_a_permutation_of_a_sample_is_found_by_its_values(written, count):
+    space = sampled(_built(written), count, seed=3)
+    for permutation in space:
+        numbers = space.matching(permutation.values)
+        same = [n for n in numbers if space.permutation(n).values == permutation.values]
+        assert same == [permutation.number]
+
+
 @settings(max_examples=200, deadline=None)
 @given(products(), st.integers(0, 5), st.integers(1, 30))
 def test_samples_are_nested_and_in_grid_order(written, seed, count):

@@ -67,7 +67,7 @@ class RunningMoments:
 
 
 class Normalization:
-    """What a config asks for, and the statistics for it.
+    """Holds the statistics of the normalisation that a config asks for.
 
     Those of a training are changed by the environments that it learns from, and read by those that
     it is evaluated in.
@@ -97,11 +97,17 @@ class Normalization:
         """Returns the statistics, as plain Python objects."""
         return {name: moments.state_dict() for name, moments in self._moments().items()}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restores statistics; those that the state lacks stay as they are."""
-        for name, moments in self._moments().items():
+    def load_state_dict(self, state: Mapping[str, Any]) -> list[str]:
+        """Restores statistics; those that the state lacks stay as they are.
+
+        Returns:
+            The names of those in the state that the config does not ask for.
+        """
+        own = self._moments()
+        for name, moments in own.items():
             if name in state:
                 moments.load_state_dict(state[name])
+        return [name for name in state if name not in own]
 
     def _moments(self) -> dict[str, RunningMoments]:
         named = {"vectors": self.vectors, "returns": self.returns}

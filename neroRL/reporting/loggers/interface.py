@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Description:
-    """What a logger is told about a job.
+    """Describes a job to a logger.
 
     Attributes:
         group: name of the job's sweep; the run-id of a single training.
