@@ -56,6 +56,7 @@ def test_the_best_is_confirmed_on_other_seeds(door, tiny, tmp_path, launcher):
     assert f"Report {mean:.4g} (" in reported.out
 
 
+@pytest.mark.slow
 def test_a_confirmation_follows_its_permutations_into_a_larger_grid(door, tiny, tmp_path):
     space = tmp_path / "space.yaml"
     space.write_text(SPACE)

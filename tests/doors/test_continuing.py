@@ -189,6 +189,7 @@ def _curve(job: Path, tag: str) -> list[tuple[int, float]]:
     return [(event.step, event.tensor_proto.float_val[0]) for event in reader.Tensors(tag)]
 
 
+@pytest.mark.slow
 def test_curves_of_a_job_that_was_cut_off_are_whole(command, cut_off, tmp_path):
     assert _curve(cut_off, "loss/loss")[-1][0] > 120
     again = command("tune", *ARGUMENTS)

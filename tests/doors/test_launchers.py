@@ -35,7 +35,7 @@ OTHERS = [name for name in LAUNCHERS if name != "basic"]
 
 
 @pytest.mark.usefixtures("failing")
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
 def test_a_failing_job_is_recorded_and_the_others_go_on(door, tmp_path, launcher):
     """One job raises an exception, and another calls ``sys.exit``."""
     outcome = door("ntune", [*ARGUMENTS, *LAUNCHERS[launcher]])
@@ -61,7 +61,7 @@ def test_a_failing_job_is_recorded_and_the_others_go_on(door, tmp_path, launcher
     assert "4 of 4 jobs are done already" in kept.err
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
 def test_an_interrupt_that_an_environment_raises_fails_its_job(door, failing, tmp_path, launcher):
     """Environments do so when their window is closed."""
     failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', keyboard, '']\n")
@@ -196,7 +196,7 @@ def test_fail_fast_leaves_a_failed_job_its_other_tries(door, failing, tmp_path, 
 
 @pytest.mark.parametrize(
     "launcher",
-    ["basic", "joblib", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS[1:])],
+    ["basic", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)],
 )
 def test_fail_fast_ends_with_a_job_that_was_killed_in_every_try(
     command, failing, tmp_path, launcher

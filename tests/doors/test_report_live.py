@@ -64,6 +64,7 @@ def test_watching_ends_with_the_sweep(running):
     assert "2 of 2 jobs have ended" in output
 
 
+@pytest.mark.slow
 def test_the_page_is_served_while_the_sweep_runs(running):
     sweep, end = running
     process = _start(sweep, "--serve", "--port=0")

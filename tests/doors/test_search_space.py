@@ -239,6 +239,7 @@ def test_choices_that_go_stay_on_disk_and_may_come_back(door, tiny, tmp_path):
         assert known in (None, row["wall_seconds"])
 
 
+@pytest.mark.slow
 def test_a_finished_sweep_trains_on(door, tiny, tmp_path):
     """Its weights equal those of a sweep that had as many updates from the start."""
     _space(tmp_path, "hyperparameters:\n  gamma: [0.9, 0.99]\n")

@@ -103,6 +103,7 @@ def test_a_killed_worker_is_tried_again(tmp_path):
     assert "continuing from run-" in (tmp_path / "out/run/1/0/train.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_sweep_can_be_extended(door, tiny, tmp_path):
     """Finished permutations keep their results under new numbers."""
     space = tmp_path / "space.yaml"
@@ -256,6 +257,7 @@ def test_a_second_interrupt_ends_at_once(tiny, tmp_path):
     wait_for(lambda: not processes_of(process.pid))
 
 
+@pytest.mark.slow
 def test_the_lock_names_its_holder_and_dies_with_it(command, long, tmp_path):
     """Starts two real sweeps in one directory."""
     long.write_text(long.read_text().replace("updates: 60", "updates: 6000"))

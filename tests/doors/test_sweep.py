@@ -135,6 +135,7 @@ def test_the_printed_command_does_the_same(door, tmp_path):
         assert _same(tmp_path / "first/run" / job, tmp_path / "out/run" / job)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("space")
 def test_alone_in_a_sweep_and_under_joblib_the_same_seed_gives_the_same_weights(door, tmp_path):
     assert door("ntune", ARGUMENTS).status == 0

@@ -85,6 +85,7 @@ def _rows(sweep):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_seeds_to_draw_can_be_swept(door, tiny, tmp_path):
     """Each -1 gets its own seed, which all permutations that choose it share from then on."""
     space = tmp_path / "space.yaml"
