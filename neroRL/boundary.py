@@ -62,12 +62,11 @@ def _status(door: Callable[[], int]) -> int:
     except TransientError as error:  # a fault of the machine during a training
         return _told(described(error), Exit.FAILED)
     except NeroRLError as error:
-        return _told(str(error), Exit.BAD_INPUT)
+        return _interrupted() if _is_of_interrupt(error) else _told(str(error), Exit.BAD_INPUT)
     except FailedError as error:
         return _told("; ".join([str(error), *_remedy(error.__cause__)]), Exit.FAILED)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return Exit.INTERRUPTED
+        return _interrupted()
     except SystemExit as end:
         if isinstance(end.code, int) or end.code is None:
             return end.code or Exit.WELL
@@ -76,7 +75,22 @@ def _status(door: Callable[[], int]) -> int:
     except BrokenPipeError:  # the reader has closed the pipe
         return Exit.WELL
     except Exception as error:
-        return _told(_unforeseen(error), Exit.FAILED)
+        return _interrupted() if _is_of_interrupt(error) else _told(_unforeseen(error), Exit.FAILED)
+
+
+def _is_of_interrupt(error: BaseException | None) -> bool:
+    """Returns whether an error was raised while an interrupt was on its way out.
+
+    A library's ``finally`` may fail because the interrupt came in the line before it.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
+
+
+def _interrupted() -> int:
+    print("interrupted", file=sys.stderr)
+    return Exit.INTERRUPTED
 
 
 def _told(text: str, status: int) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from neroRL.boundary import guarded
 from tests.doors.sweeps import (
     ARGUMENTS,
     PROJECT,
@@ -133,6 +134,23 @@ def test_a_job_ended_by_a_signal_is_tried_again_and_equals_an_undisturbed_one(
     undisturbed = command("tune", *ARGUMENTS[:-1], "--out=undisturbed")  # each has ended once
     assert undisturbed.returncode == 0, undisturbed.stderr
     assert_same_trainings(tmp_path / "out/run", tmp_path / "undisturbed/run")
+
+
+def test_an_error_of_a_finally_in_an_interrupt_is_the_interrupt(capfd):
+    """OmegaConf's ``finally`` reads a variable that the interrupted line would have set."""
+
+    def door():
+        try:
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+                key = "trainer"
+            finally:
+                print(key)
+        except UnboundLocalError as error:
+            raise ValueError("full_key: trainer") from error
+
+    assert guarded(door) == 130
+    assert capfd.readouterr().err == "interrupted\n"
 
 
 @pytest.mark.slow
