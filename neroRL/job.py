@@ -7,33 +7,40 @@ import dataclasses
 import logging
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from neroRL.composition.checking import check, plain
-from neroRL.composition.overrides import override_key
 from neroRL.config import Config, as_mapping, ports_needed
-from neroRL.config.budget import without_budget
+from neroRL.config.budget import updates_at, without_budget
 from neroRL.devices import own_device
 from neroRL.environments import registry
 from neroRL.environments.unity.ports import leased_worker_ids
 from neroRL.errors import ConfigError, Interrupted, JobFailedError, TransientError, described
 from neroRL.files import expanded, keep_beside, remove_leftovers
+from neroRL.identity import Identity, identity_of
 from neroRL.locks import waited_for
 from neroRL.records.job_progress import ProgressFile
-from neroRL.records.results import COMPLETED, FAILED, JobResult, fingerprint, read_result
-from neroRL.records.sweep_record import trial_id
+from neroRL.records.results import (
+    COMPLETED,
+    DIVERGED,
+    FAILED,
+    STOPPED,
+    JobResult,
+    fingerprint,
+    read_result,
+)
+from neroRL.records.rungs import note_rung, reached
 from neroRL.reporting.cells import cells, run_name
 from neroRL.reporting.loggers.external import ExternalLogger, Sinks
 from neroRL.reporting.loggers.interface import Description
-from neroRL.reporting.tensorboard import SUMMARIES, Summaries
+from neroRL.reporting.tensorboard import RUNG, SUMMARIES, Summaries
 from neroRL.reporting.training_display import ShownProgress
 from neroRL.streams import keep_tracebacks_off_the_console
 from neroRL.training import checkpoint as checkpoints
@@ -46,29 +53,6 @@ logger = logging.getLogger("neroRL.job")
 
 SEED_LIMIT = 2**31 - 1
 CPU = torch.device("cpu")
-
-
-@dataclass(frozen=True)
-class Identity:
-    """The place of a job in its sweep.
-
-    Attributes:
-        directory: of the job.
-        shown_directory: relative to the sweep's.
-        permutation: number of the grid point; 0 for a single training.
-        repetition: from 0.
-        swept: the swept keys and their values.
-        shown_as_text: swept keys that are text in TensorBoard.
-        trial: TensorBoard's name of the permutation, unique to the sweep.
-    """
-
-    directory: Path
-    shown_directory: str
-    permutation: int
-    repetition: int
-    swept: Mapping[str, Any]
-    shown_as_text: Sequence[str] = ()
-    trial: str = ""
 
 
 def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner = PLAIN) -> float:
@@ -88,7 +72,7 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
         Requeued: the launcher takes the job off its node and starts it again.
         Exception: any other error of the training, recorded as the job's result.
     """
-    identity = _identity(composed)
+    identity = identity_of(composed)
     mapping = plain(composed)
     if HydraConfig.get().mode != RunMode.MULTIRUN:  # a single training, which a person watches
         keep_tracebacks_off_the_console()
@@ -131,8 +115,11 @@ def _run(
             overrides=identity.swept,
             directory=identity.shown_directory,
             fingerprint=mark,
+            rung=identity.rung if trained.status == STOPPED else None,
         )
         result.write(identity.directory)
+        if result.status == STOPPED:
+            note_rung(identity.directory, reached(result, config.trainer.updates))
     except (Requeued, Interrupted):
         progress.leave()
         raise
@@ -186,14 +173,24 @@ def _train(
                 device=device,
                 began=began,
                 manner=manner,
+                until=_stop(identity, config),
             )
-        success = trained.status == COMPLETED
+        if identity.rung is not None and trained.status != DIVERGED:
+            sinks.scalars(trained.updates, trained.env_steps, {RUNG: identity.rung})
+        success = None if trained.status == STOPPED else trained.status == COMPLETED
         return trained
     except (Interrupted, Requeued):
         success = None
         raise
     finally:
         sinks.close(success=success)
+
+
+def _stop(identity: Identity, config: Config) -> int | None:
+    """Returns the number of updates after which a race stops the job for now, if it does."""
+    if identity.rung is None:
+        return None
+    return updates_at(identity.rung, config.trainer.updates)
 
 
 def _described(identity: Identity, config: Config) -> Description:
@@ -260,37 +257,6 @@ def _from_where_it_started(mapping: Mapping[str, Any]) -> dict[str, Any]:
         if registry.environment_type(environment["type"]).uses_ports:  # its name is an executable
             environment["name"] = str(Path(start, expanded(environment["name"])))
     return moved
-
-
-def _identity(composed: DictConfig) -> Identity:
-    hydra = HydraConfig.get()
-    directory = Path(hydra.runtime.output_dir)
-    if hydra.mode != RunMode.MULTIRUN:
-        return Identity(directory, ".", 0, 0, {})
-    shown = str(hydra.sweep.subdir)
-    known = hydra.sweeper.get("job")
-    if known is not None and known.permutation >= 0:  # swept by neroRL
-        swept = _swept(composed, list(known["keys"]))
-        if "seed" in swept:  # the choice plus the repetition
-            swept["seed"] -= known.repetition
-        trial = trial_id(known.sweep, known.permutation)
-        as_text = list(known.shown_as_text)
-        return Identity(
-            directory, shown, known.permutation, known.repetition, swept, as_text, trial
-        )
-    keys = [override_key(text) for text in hydra.overrides.task]
-    number = int(hydra.job.num)
-    trial = trial_id(str(hydra.sweep.dir), number)
-    return Identity(directory, shown, number, 0, _swept(composed, keys), trial=trial)
-
-
-def _swept(composed: DictConfig, keys: list[str]) -> dict[str, Any]:
-    choices = HydraConfig.get().runtime.choices
-    swept = {}
-    for key in keys:
-        value = choices.get(key) if key in choices else OmegaConf.select(composed, key)
-        swept[key] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-    return swept
 
 
 def _failed(seed: int, identity: Identity, mark: str, error: BaseException) -> JobResult:

@@ -21,6 +21,8 @@ class JobIdentity:
     """Swept keys with choices of several types, which TensorBoard cannot compare."""
     sweep: str = ""
     """The sweep's id."""
+    rung: float | None = None
+    """Share of its updates after which a race stops the job for now; 1 for the last."""
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,16 @@ def without_budget(config: Mapping[str, Any]) -> dict[str, Any]:
         if key.endswith("_schedule") and isinstance(schedule, Mapping):
             trainer[key] = _of_its_own(schedule, updates)
     return {**config, "trainer": trainer}
+
+
+def updates_at(share: float, updates: int) -> int:
+    """Returns how many updates a share of a training has, rounded up.
+
+    >>> updates_at(0.1, 200), updates_at(0.25, 10), updates_at(0.01, 10)
+    (20, 3, 1)
+    """
+    # 0.07 * 100 is a little above 7.
+    return max(math.ceil(round(share * updates, 6)), 1)
 
 
 def shorter(config: Mapping[str, Any], updates: int) -> list[dict[str, Any]]:

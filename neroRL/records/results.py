@@ -76,6 +76,7 @@ class JobResult:
         steps_per_second: environment steps over the time of rollout and optimisation.
         directory: the job's directory, relative to the sweep's.
         error: that ended a failed or diverged job.
+        rung: of a race at which the job stopped: the share of its updates.
         transient: whether the failure is not the config's fault, so that another try may help.
         threads: torch threads used; equal results need equal numbers.
         fingerprint: of the config the job trained.
@@ -101,6 +102,7 @@ class JobResult:
     steps_per_second: float | None = None
     directory: str = "."
     error: str | None = None
+    rung: float | None = None
     transient: bool = False
     threads: int | None = None
     fingerprint: str = ""
@@ -205,8 +207,9 @@ def table_of(
 ) -> tuple[list[str], Iterator[list[Any]]]:
     """Returns the columns of the table of a sweep, and its rows, one for each job.
 
-    What environments tell besides reward, length and success has a column each, by name. A last
-    column, ``dropped``, marks jobs that are no part of the sweep any more, if there are any.
+    What environments tell besides reward, length and success has a column each, by name. Last come
+    ``rung``, where a race stopped jobs, and ``dropped``, which marks jobs that are no part of the
+    sweep any more, if there are any.
 
     Args:
         keys: the swept keys, a column each; ``seed`` has one anyway.
@@ -214,6 +217,7 @@ def table_of(
     """
     keys = [key for key in keys if key not in _BEFORE]
     others = sorted({name for result in results for name in result.statistics})
+    rungs = ["rung"] if any(result.rung is not None for result in results) else []
     marks = ["dropped"] if any(result.permutation < 0 for result in results) else []
 
     def row(result: JobResult) -> list[Any]:
@@ -223,10 +227,11 @@ def table_of(
             *(getattr(result, name) for name in _MEASURED),
             *(result.statistics.get(name) for name in others),
             *(getattr(result, name) for name in _AFTER),
+            *(result.rung for _ in rungs),
             *(result.permutation < 0 for _ in marks),
         ]
 
-    return [*_BEFORE, *keys, *_MEASURED, *others, *_AFTER, *marks], map(row, results)
+    return [*_BEFORE, *keys, *_MEASURED, *others, *_AFTER, *rungs, *marks], map(row, results)
 
 
 def _finite(value: Any) -> Any:

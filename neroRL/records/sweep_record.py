@@ -46,6 +46,8 @@ class SweepRecord:
         confirm_repetitions: how often it trains each of them again.
         space: how the axes make the search space, if it is more than their product: ``grids``,
             ``design`` and ``sample``.
+        race: the rule by which losing permutations stop early; empty without a race.
+        race_is_over: whether its last decision was made.
         dropped: the swept values of permutations that were trained and are no part of the sweep any
             more, by their numbers -1, -2, ….
     """
@@ -66,6 +68,8 @@ class SweepRecord:
     confirm: int = 0
     confirm_repetitions: int = 0
     space: Mapping[str, Any] = field(default_factory=dict)
+    race: Mapping[str, Any] = field(default_factory=dict)
+    race_is_over: bool = False
     dropped: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -94,6 +98,7 @@ class SweepRecord:
             "confirm_repetitions": self.confirm_repetitions,
             "axes": [{"key": key, "choices": list(choices)} for key, choices in self.axes.items()],
             **({"space": dict(self.space)} if self.space else {}),
+            **({"race": dict(self.race), "race_is_over": self.race_is_over} if self.race else {}),
             **({"dropped": dict(self.dropped)} if self.dropped else {}),
             "conditional_overrides": list(self.conditional),
             "base_config": dict(self.base),

@@ -9,7 +9,7 @@ from pathlib import Path
 from neroRL.errors import OutputError, RecordError
 from neroRL.files import numbered_directories
 from neroRL.records.other_sweeps import OtherSweep, read_other_sweep
-from neroRL.records.results import JobResult, load_result, read_result
+from neroRL.records.results import COMPLETED, JobResult, load_result, read_result
 from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, read_record
 
 # Exists while the permutations of a sweep are renumbered.
@@ -53,9 +53,11 @@ class RecordedSweep:
         """
         if self.sweeper:
             return not self.has_ended
-        if len(self.results) < self.record.jobs:
+        is_racing = bool(self.record.race) and not self.record.race_is_over
+        if is_racing or len(self.results) < self.record.jobs:
             return True
-        best = {job.permutation for job in self.results if job.objective is not None}
+        completed = (job for job in self.results if job.status == COMPLETED)
+        best = {job.permutation for job in completed if job.objective is not None}
         asked = min(self.record.confirm, len(best)) * self.record.confirm_repetitions
         if self.confirmation is None:
             return asked > 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TextIO
 
@@ -19,6 +19,7 @@ from neroRL.reporting.standing import Standing
 
 SECONDS_BETWEEN_LINES = 30.0
 MOST_JOBS_SHOWN = 8
+MOST_STOPPED_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,9 @@ class SweepStatus:
     Attributes:
         total: number of jobs.
         ended: number of jobs with each status, with those of earlier runs of the sweep.
-        skipped: jobs that were done before this run of the sweep.
+        paused: number of jobs that wait at a rung of a race.
+        worked: how much of these is done, in jobs.
+        worked_before: what was done before this run of the sweep, in jobs.
         running: progress of the running jobs, by their directory.
         best: the best permutation so far.
         elapsed_seconds: since this run of the sweep began.
@@ -36,7 +39,9 @@ class SweepStatus:
 
     total: int
     ended: Mapping[Status, int]
-    skipped: int
+    paused: int
+    worked: float
+    worked_before: float
     running: Mapping[str, JobProgress]
     best: Standing | None
     elapsed_seconds: float
@@ -50,8 +55,9 @@ class SweepStatus:
     def seconds_left(self) -> float | None:
         """The estimated time left, from the speed of this run; None before any progress."""
         begun = sum(job.update / job.updates for job in self.running.values() if job.updates)
-        worked = self.done - self.skipped + begun
-        left = self.total - self.done - begun
+        done = self.done + self.worked + begun
+        worked = done - self.worked_before
+        left = self.total - done
         return self.elapsed_seconds / worked * left if worked > 0 else None
 
 
@@ -66,6 +72,9 @@ class ProgressDisplay(Protocol):
 
     def job_finished(self, result: JobResult) -> None:
         """Shows a job that ended."""
+
+    def tell(self, line: str) -> None:
+        """Shows a line about the sweep."""
 
     def stop(self, status: SweepStatus) -> None:
         """Ends the display."""
@@ -112,7 +121,11 @@ class TerminalDisplay:
 
     def job_finished(self, result: JobResult) -> None:
         """Prints the job above the bar."""
-        self._live.console.print(finished_line(result), highlight=False, markup=False)
+        self.tell(finished_line(result))
+
+    def tell(self, line: str) -> None:
+        """Prints a line above the bar."""
+        self._live.console.print(line, highlight=False, markup=False)
 
     def stop(self, status: SweepStatus) -> None:
         """Leaves the bar as it is."""
@@ -148,6 +161,10 @@ class PlainDisplay:
         """Prints the job."""
         self._print(finished_line(result))
 
+    def tell(self, line: str) -> None:
+        """Prints a line."""
+        self._print(line)
+
     def stop(self, status: SweepStatus) -> None:
         """Prints the final state of the sweep."""
         self._print(status_line(status))
@@ -163,6 +180,7 @@ def status_line(status: SweepStatus) -> str:
     parts += [
         f"{count} {name}" for name, count in status.ended.items() if count and name != COMPLETED
     ]
+    parts += [f"{status.paused} at a rung"] if status.paused else []
     parts.append(f"{duration(status.elapsed_seconds)} gone")
     left = status.seconds_left
     if left and status.done < status.total:
@@ -198,7 +216,23 @@ def finished_line(result: JobResult) -> str:
     objective = "" if result.objective is None else f", objective {result.objective:.4g}"
     error = f": {result.error.splitlines()[0]}" if result.error else ""
     seconds = duration(result.wall_seconds)
-    return f"{result.directory}: {result.status} in {seconds}{objective}{error}"
+    status = result.status if result.rung is None else f"at rung {result.rung:g}"
+    return f"{result.directory}: {status} in {seconds}{objective}{error}"
+
+
+def decision_line(rung: float, kept: Sequence[int], out: Sequence[int], saved: int) -> str:
+    """Describes who goes on at a rung of a race, in one line.
+
+    Args:
+        rung: share of the updates.
+        kept: permutations that go on.
+        out: those that stop.
+        saved: environment steps so far.
+    """
+    told = ", ".join(map(str, out[:MOST_STOPPED_SHOWN])) or "none"
+    more = f" and {len(out) - MOST_STOPPED_SHOWN} more" if len(out) > MOST_STOPPED_SHOWN else ""
+    of = f"{len(kept)} of {len(kept) + len(out)} permutations go on"
+    return f"rung {rung:g}: {of}; out: {told}{more}; {saved:,} steps saved so far"
 
 
 def duration(seconds: float) -> str:

@@ -10,7 +10,15 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Table
 
-from neroRL.records.results import COMPLETED, FAILED, STATUSES, TABLE_FILE, JobResult
+from neroRL.records.results import (
+    COMPLETED,
+    FAILED,
+    STATUSES,
+    STOPPED,
+    TABLE_FILE,
+    JobResult,
+)
+from neroRL.reporting.race import steps_saved, steps_text
 from neroRL.reporting.ranking import TRUSTED_RUNS, Ranked, Ranking, confirmed_best
 from neroRL.reporting.ranking_files import Written
 
@@ -41,6 +49,11 @@ def print_summary(
     counts = {status: sum(result.status == status for result in results) for status in STATUSES}
     shown = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     console.print(f"{len(results)} jobs: {shown or 'none'}")
+    stopped = [result for result in results if result.status == STOPPED]
+    if stopped:
+        done = sum(result.env_steps for result in results)
+        saved = steps_text(steps_saved(stopped), done)
+        console.print(f"a race stopped {counts[STOPPED]} jobs: {saved}")
     ranked = ranking.ranked
     if ranked:
         console.print(f"{ranking.metric} of the best permutations, over their repetitions:")
@@ -161,7 +174,9 @@ def certainty(ranking: Ranking) -> list[str]:
         rest = f" and {len(others) - MOST_ROWS} more" if len(others) > MOST_ROWS else ""
         lines = [f"Permutation {number} is not shown to be better than {told}{rest} (at {share})."]
     else:
-        lines = [f"Permutation {number} is better than all others (at {share})."]
+        raced = any(row.jobs[STOPPED] for row in ranking.rows)
+        rest = " that were trained to the end" if raced else ""
+        lines = [f"Permutation {number} is better than all others{rest} (at {share})."]
     if ranking.more_repetitions:
         missing = f"About {ranking.more_repetitions} more repetitions"
         lines.append(f"{missing} would tell the best two apart, if they go on like this.")

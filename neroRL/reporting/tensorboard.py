@@ -31,6 +31,8 @@ from neroRL.reporting.cells import Cell, cell, keys_shown_as_text
 SUMMARIES = "summaries"
 EVENT_FILES = "events.out.tfevents.*"
 ENV_STEPS = "time/env_steps"
+# Share of its updates up to which a race has let a job go.
+RUNG = "race/rung"
 # TensorBoard shows check boxes for fewer values than this, and a regular expression for more.
 MOST_BOXES = 10
 
@@ -141,16 +143,17 @@ def _domain(column: Sequence[Cell]) -> hparams.Domain:
     return hparams.Discrete(distinct)
 
 
-def metric_tags(*, evaluates: bool, tells_success: bool) -> list[str]:
+def metric_tags(*, evaluates: bool, tells_success: bool, races: bool = False) -> list[str]:
     """Returns the tags of a table's columns of results, the objective first.
 
     Args:
         evaluates: whether jobs evaluate their policies.
         tells_success: whether episodes succeed or fail.
+        races: whether jobs may stop at the rungs of a race.
     """
     names = ["reward_mean", *(["success_mean"] if tells_success else []), "length_mean"]
     kinds = [*(["evaluation"] if evaluates else []), "episode"]
-    return [f"{kind}/{name}" for kind in kinds for name in names]
+    return [*(f"{kind}/{name}" for kind in kinds for name in names), *([RUNG] if races else [])]
 
 
 def change_trial(directory: Path, trial_id: str, name: str, values: Mapping[str, Cell]) -> None:

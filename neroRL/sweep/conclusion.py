@@ -21,7 +21,8 @@ def describe(plan: SweepPlan, record: SweepRecord, results: Iterable[JobResult])
     swept = {axis.key: axis.choices for axis in plan.space.axes}.get("evaluation.evaluate", ())
     evaluates = any(choice.value for choice in swept) or plan.base["evaluation"]["evaluate"]
     success = any(result.success_mean is not None for result in results)
-    metrics = metric_tags(evaluates=bool(evaluates), tells_success=success)
+    races = plan.options.races
+    metrics = metric_tags(evaluates=bool(evaluates), tells_success=success, races=races)
     write_sweep_hparams(plan.directory, ledger.trained_axes(record), metrics)
 
 

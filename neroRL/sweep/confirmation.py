@@ -82,6 +82,7 @@ def prepare(plan: SweepPlan, sweep: SweepRecord, ranking: Ranking) -> Confirmati
         jobs=len(chosen) * repetitions,
         confirm=0,
         confirm_repetitions=0,
+        race={},
     )
     make_directory(directory)
     remove_leftovers(directory)

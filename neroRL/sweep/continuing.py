@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from neroRL.config.budget import shorter
-from neroRL.records.results import FAILED, FORMAT, JobResult, fingerprint, read_result
+from neroRL.records.results import FAILED, FORMAT, STOPPED, JobResult, fingerprint, read_result
+from neroRL.records.rungs import read_rungs
 from neroRL.reporting.tensorboard import EVENT_FILES
 from neroRL.sweep.jobs import SEED, JobPlan
 from neroRL.sweep.plan import SweepPlan
@@ -19,10 +20,11 @@ class Standing:
     """The finished and the pending jobs at the start of a sweep.
 
     Attributes:
-        finished: the results of the finished jobs, by number.
+        finished: the results of the finished jobs, by number. In a race, those that stopped at a
+            rung are among them.
         pending: numbers of the jobs to run, ascending.
         others: number of pending jobs that have a result of another config or version.
-        longer: number of pending jobs that finished with fewer updates.
+        longer: number of pending jobs that ended with fewer updates.
     """
 
     finished: dict[int, JobResult] = field(default_factory=dict)
@@ -57,6 +59,12 @@ def standing(plan: SweepPlan, jobs: JobPlan, directory: Path, asked: int) -> Sta
                 found.finished[number] = result
         elif result is None or (result.status == FAILED and plan.options.retry_failed):
             found.pending.append(number)
+        elif result.status == STOPPED and _is_part(plan, jobs, number, result, directory):
+            found.longer += not plan.options.races
+            if plan.options.races:
+                found.finished[number] = result
+            else:
+                found.pending.append(number)
         elif result.status == FAILED or _is_of(plan, jobs, number, result):
             found.finished[number] = result
         else:
@@ -93,19 +101,40 @@ def set_jobs_aside(sweep: Path, permutations: Iterable[int], repetitions: int) -
 def _is_of(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) -> bool:
     """Returns whether a result belongs to the config that the job has now."""
     return result.format == FORMAT and result.fingerprint == fingerprint(
-        _config(plan, jobs, number)
+        config_of(plan, jobs, number)
     )
+
+
+def _is_part(
+    plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult, directory: Path
+) -> bool:
+    """Returns whether a stopped job is the beginning of the training that it is now."""
+    config = config_of(plan, jobs, number)
+    planned = [one.planned for one in read_rungs(directory / jobs.directory(number))]
+    marks = marks_of(config, planned[-1]) if planned else {fingerprint(config)}
+    return result.format == FORMAT and result.fingerprint in marks
+
+
+def marks_of(config: Mapping[str, Any], planned: int) -> set[str]:
+    """Returns the fingerprints of a training, and of the same one with fewer updates.
+
+    Args:
+        config: complete and resolved.
+        planned: number of updates of the shorter one.
+    """
+    return {fingerprint(one) for one in (config, *shorter(config, planned))}
 
 
 def _is_shorter(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) -> bool:
     """Returns whether a result belongs to the same training with fewer updates."""
-    config = _config(plan, jobs, number)
+    config = config_of(plan, jobs, number)
     if result.updates >= config["trainer"]["updates"]:
         return False
     marks = [fingerprint(one) for one in shorter(config, result.updates)]
     return result.format == FORMAT and result.fingerprint in marks
 
 
-def _config(plan: SweepPlan, jobs: JobPlan, number: int) -> dict[str, Any]:
+def config_of(plan: SweepPlan, jobs: JobPlan, number: int) -> dict[str, Any]:
+    """Returns the complete config of a job."""
     permutation, seed = jobs.point(number)
     return {**plan.config_of(permutation), SEED: seed}

@@ -7,11 +7,19 @@ died, and why.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from neroRL.records.job_progress import PROGRESS_FILE, read_progress, seconds_worked
-from neroRL.records.results import FAILED, RESULT_FILE, JobResult, read_result
+from neroRL.records.results import (
+    DIVERGED,
+    FAILED,
+    RESULT_FILE,
+    STOPPED,
+    JobResult,
+    read_result,
+)
 from neroRL.sweep.jobs import Job, JobPlan
 from neroRL.sweep.monitor import Monitor
 from neroRL.sweep.schedule import End, Schedule
@@ -63,6 +71,9 @@ class Dispatch:
         if number is None:
             return None
         job = self._jobs[number]
+        share = self._schedule.share(number)
+        if share is not None:
+            job = replace(job, overrides=(*job.overrides, f"hydra.sweeper.job.rung={share}"))
         self._untold.pop(number, None)
         for name in (RESULT_FILE, PROGRESS_FILE):
             (self.directory(job) / name).unlink(missing_ok=True)
@@ -94,14 +105,15 @@ class Dispatch:
             seconds = seconds_worked(self.directory(job), at)
             self._untold[job.number] = self._failure(job, error or NO_RESULT, seconds)
             end = End.FAILED if end is End.FINISHED else end
-        elif result.status == FAILED:
-            end = End.TRANSIENT if result.transient else End.FAILED
         else:
-            end = End.FINISHED
-        for number in self._schedule.ended(job.number, end):
+            end = _end_of(result)
+        objective = result.objective if result is not None else None
+        for number in self._schedule.ended(job.number, end, objective):
             if number in self._untold:
                 self._record(self._jobs[number], self._untold[number])
         self._monitor.poll()
+        for decision in self._schedule.take_decisions():
+            self._monitor.decided(decision)
 
     def _failure(self, job: Job, error: str, seconds: float) -> JobResult:
         """Returns the result of a job that could not write it itself."""
@@ -124,3 +136,9 @@ class Dispatch:
         except OSError as reason:
             print(f"warning: {job.directory}: {reason}", file=sys.stderr)
             self._monitor.note(job, failed)
+
+
+def _end_of(result: JobResult) -> End:
+    if result.status == FAILED:
+        return End.TRANSIENT if result.transient else End.FAILED
+    return {STOPPED: End.PAUSED, DIVERGED: End.DIVERGED}.get(result.status, End.FINISHED)

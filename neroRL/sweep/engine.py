@@ -26,7 +26,7 @@ from neroRL.records.sweeps import DROPPED, confirmation_of, dropped_results, rea
 from neroRL.reporting.progress import make_display
 from neroRL.reporting.ranking import Ranking, rank
 from neroRL.reporting.summary import print_confirmation
-from neroRL.sweep import changing, confirmation, extension, ledger, preview, writing
+from neroRL.sweep import changing, confirmation, extension, ledger, preview, racing, writing
 from neroRL.sweep.conclusion import conclude, describe
 from neroRL.sweep.continuing import Standing, set_jobs_aside, standing
 from neroRL.sweep.dispatch import Dispatch, Runner
@@ -35,6 +35,7 @@ from neroRL.sweep.launching import LauncherRunner
 from neroRL.sweep.monitor import Monitor
 from neroRL.sweep.plan import SweepPlan
 from neroRL.sweep.pool import WorkerPool, default_size, prepare, threads_of, visible_gpus
+from neroRL.sweep.race import Race
 from neroRL.sweep.schedule import Schedule
 
 RunnerOf = Callable[[int], Runner]
@@ -73,7 +74,8 @@ class Sweep:
         plan = self._plan
         if plan.trains and plan.here:
             prepare()
-        for warning in plan.warnings:
+        about_race = racing.warnings_of(plan) if plan.trains and self._options.races else []
+        for warning in [*plan.warnings, *about_race]:
             print(f"warning: {warning}", file=sys.stderr)
         if plan.problems:
             raise ConfigError(plan.problems)
@@ -157,7 +159,12 @@ class Sweep:
 
     def _run_jobs(self, jobs: JobPlan, record: SweepRecord, runner_of: RunnerOf) -> None:
         laps = self._options.num_repetitions
-        found = standing(self._plan, jobs, self._directory, len(jobs.valid) * laps)
+        asked = len(jobs.valid) * laps
+        found = standing(self._plan, jobs, self._directory, asked)
+        total = found.total
+        race = None
+        if self._options.races:
+            race = racing.take_up(self._plan, jobs, self._directory, found, asked)
         describe(self._plan, record, found.finished.values())
         if found.others:
             print(
@@ -172,10 +179,12 @@ class Sweep:
         if found.pending and self._options.preview == "no":
             speed = preview.measured(found.finished.values(), self._directory)
             self._print_cost(found.pending, speed, "", sys.stderr)
-        results = self._results(jobs, found, self._directory, runner_of)
+        results = self._results(jobs, found, self._directory, runner_of, total, race)
+        if race is not None and len(results) == total:
+            replace(record, race_is_over=True).write(self._directory)
         describe(self._plan, record, results)
         ranking = conclude(self._plan, jobs, results)
-        is_done = self._options.only is None and len(results) == found.total
+        is_done = self._options.only is None and len(results) == total
         if self._options.confirm and is_done and ranking.best is not None:
             results += self._confirm(ranking, record, runner_of)
         if any(result.status == FAILED for result in results):
@@ -201,19 +210,23 @@ class Sweep:
         found: Standing,
         directory: Path,
         runner_of: RunnerOf,
+        total: int | None = None,
+        race: Race | None = None,
     ) -> list[JobResult]:
         """Runs the jobs that are left, and returns the results of all."""
+        total = found.total if total is None else total
         if found.finished:
-            print(f"{len(found.finished)} of {found.total} jobs are done already", file=sys.stderr)
+            print(f"{len(found.finished)} of {total} jobs are done already", file=sys.stderr)
         display = make_display(sys.stderr)
         monitor = Monitor(
             directory,
             jobs.space.keys,
-            found.total,
+            total,
             len(jobs.valid),
             found.finished,
             display,
             dropped_results(directory),
+            race,
         )
         monitor.start()
         try:
@@ -222,6 +235,7 @@ class Sweep:
                     found.pending,
                     max_retries=self._options.max_retries,
                     fail_fast=self._options.fail_fast,
+                    race=race,
                 )
                 runner = runner_of(len(found.pending))
                 runner.run(Dispatch(schedule, jobs, directory, monitor))

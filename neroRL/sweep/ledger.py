@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from neroRL.errors import OutputError
 from neroRL.files import check_place
 from neroRL.records.results import PLACE
 from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, command_line, hardware, versions
+from neroRL.sweep import racing
 from neroRL.sweep.jobs import SEED, seed_of_choice
 from neroRL.sweep.plan import SweepPlan
 from neroRL.sweep.points import Axis
@@ -87,6 +88,7 @@ def record_of(plan: SweepPlan, earlier: SweepRecord | None) -> SweepRecord:
         confirm=plan.options.confirm,
         confirm_repetitions=plan.options.confirm_repetitions,
         space=space_of(plan),
+        race=asdict(racing.rule_of(plan)) if plan.options.races else {},
         dropped=dropped,
     )
 

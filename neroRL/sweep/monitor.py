@@ -15,10 +15,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from neroRL.records.job_progress import read_progress
-from neroRL.records.results import STATUSES, JobResult, Status, read_result, write_table
-from neroRL.reporting.progress import ProgressDisplay, SweepStatus
+from neroRL.records.results import (
+    STATUSES,
+    STOPPED,
+    JobResult,
+    Status,
+    read_result,
+    write_table,
+)
+from neroRL.reporting.progress import (
+    ProgressDisplay,
+    SweepStatus,
+    decision_line,
+)
+from neroRL.reporting.race import steps_saved, unworked
 from neroRL.reporting.standing import Standing, standings
 from neroRL.sweep.jobs import Job
+from neroRL.sweep.race import Decision, Race
 
 POLL_SECONDS = 0.5
 TABLE_SECONDS = 0.5
@@ -35,6 +48,7 @@ class Monitor:
         finished: results of earlier runs of this sweep, by job number.
         display: shows the progress to the user.
         dropped: results that are no part of the sweep any more, which stay in the table.
+        race: in which the jobs take part, if any.
     """
 
     def __init__(
@@ -46,19 +60,21 @@ class Monitor:
         finished: Mapping[int, JobResult],
         display: ProgressDisplay,
         dropped: Sequence[JobResult] = (),
+        race: Race | None = None,
     ) -> None:
         self._sweep = sweep
         self._keys = keys
         self._total = total
         self._display = display
         self._dropped = dropped
+        self._race = race
         self._results: dict[int, JobResult] = {}
         self._count: Counter[Status] = Counter()
         self._lap = lap
         self._best: Standing | None = None
         for number, result in finished.items():
             self._add(number, result)
-        self._skipped = len(finished)
+        self._worked = len(self._results) - unworked(self._paused())  # before this run
         self._watched: dict[int, Job] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -85,11 +101,31 @@ class Monitor:
         """Adds jobs that are about to be launched."""
         with self._lock:
             self._watched.update({job.number: job for job in jobs})
+            for job in jobs:
+                self._forget(job.number)
 
     def note(self, job: Job, result: JobResult) -> None:
         """Takes a result that could not be written to the job's directory."""
         with self._lock:
             self._note(job, result)
+
+    def decided(self, decision: Decision) -> None:
+        """Shows what a race has decided."""
+        assert self._race is not None
+        with self._lock:
+            out = [self._results[number] for number in self._results if self._is_out(number)]
+        rung = self._race.rule.rungs[decision.rung]
+        self._display.tell(decision_line(rung, decision.kept, decision.out, steps_saved(out)))
+
+    def _is_out(self, number: int) -> bool:
+        """Returns whether a job stays where a race has stopped it."""
+        is_stopped = self._results[number].status == STOPPED
+        return is_stopped and (self._race is None or self._race.is_out(number))
+
+    def _paused(self) -> list[JobResult]:
+        """Returns the results of jobs that wait at a rung for a decision."""
+        stopped = (number for number, one in self._results.items() if one.status == STOPPED)
+        return [self._results[number] for number in stopped if not self._is_out(number)]
 
     def results(self) -> list[JobResult]:
         """Returns the results known so far, in the order of the sweep."""
@@ -126,9 +162,14 @@ class Monitor:
         self._watched.pop(job.number, None)
         self._display.job_finished(result)
 
+    def _forget(self, number: int) -> None:
+        """Forgets the result of a job that runs again."""
+        earlier = self._results.pop(number, None)
+        if earlier is not None:
+            self._count[earlier.status] -= 1
+
     def _add(self, number: int, result: JobResult) -> None:
-        if number in self._results:  # of an earlier try
-            self._count[self._results[number].status] -= 1
+        self._forget(number)
         self._results[number] = result
         self._count[result.status] += 1
 
@@ -151,6 +192,8 @@ class Monitor:
         with self._lock:
             watched = list(self._watched.values())
             count = self._count.copy()
+            paused = self._paused()
+        count[STOPPED] -= len(paused)
         running = {
             job.directory: progress
             for job in watched
@@ -159,7 +202,9 @@ class Monitor:
         return SweepStatus(
             total=self._total,
             ended={status: count[status] for status in STATUSES},
-            skipped=self._skipped,
+            paused=len(paused),
+            worked=len(paused) - unworked(paused),
+            worked_before=self._worked,
             running=running,
             best=self._best,
             elapsed_seconds=time.monotonic() - self._started,

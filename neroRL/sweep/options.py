@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -28,6 +29,7 @@ _LEAST = {
     "confirm": 0,
     "confirm_repetitions": 1,
     "sample": 1,
+    "race_min_permutations": 1,
 }
 
 
@@ -83,6 +85,17 @@ class SweepOptions:
     extend: bool = False
     """Whether a continued sweep may change: it may have other choices, another order of keys, and
     more keys, repetitions and updates. Nothing that was trained is lost."""
+    race: bool = False
+    """Whether losing permutations stop early, at rungs; ``race=false`` takes them on again."""
+    race_rungs: list[float] = field(default_factory=lambda: [0.1, 0.25, 0.5])
+    """Shares of ``trainer.updates`` at which permutations are compared."""
+    race_keep: float = 0.3
+    """Share of the permutations that goes on at each rung; with it goes what a paired test cannot
+    tell from the last of them."""
+    race_min_permutations: int = 2
+    """Number of permutations that goes on at least."""
+    race_confidence: float = 0.8
+    """Confidence of that test."""
     confirm: int = 0
     """How many of the best permutations are trained again when the sweep is done, on seeds that no
     tuning job had."""
@@ -101,6 +114,7 @@ class SweepOptions:
             if value is not None and value < least:
                 message = f"{value} is not allowed; expected a number from {least}"
                 found.append(Problem(f"hydra.sweeper.{name}", message))
+        found += self._race_problems()
         if self.rerun and self.only is None:
             message = "needs hydra.sweeper.only, the permutations to train again"
             found.append(Problem("hydra.sweeper.rerun", message))
@@ -108,6 +122,25 @@ class SweepOptions:
             found.append(Problem("hydra.sweeper.only", "names no permutation"))
         if found:
             raise ConfigError(found)
+
+    def _race_problems(self) -> list[Problem]:
+        found = []
+        rungs = self.race_rungs
+        ascending = all(low < high for low, high in itertools.pairwise([0.0, *rungs, 1.0]))
+        if not rungs or not ascending:
+            message = f"{rungs} is not allowed; expected shares between 0 and 1, ascending"
+            found.append(Problem("hydra.sweeper.race_rungs", message))
+        for name in ("race_keep", "race_confidence"):
+            value = getattr(self, name)
+            if not 0.0 < value < 1.0:
+                message = f"{value} is not allowed; expected a share between 0 and 1"
+                found.append(Problem(f"hydra.sweeper.{name}", message))
+        return found
+
+    @property
+    def races(self) -> bool:
+        """Whether losing permutations stop early; those of ``only`` do not."""
+        return self.race and self.only is None
 
     @property
     def sections(self) -> dict[str, list[Any]]:

@@ -12,6 +12,7 @@ from neroRL.composition.overrides import escaped, value_text
 from neroRL.records.results import COMPLETED, JobResult
 from neroRL.reporting.progress import duration
 from neroRL.sweep.plan import SweepPlan
+from neroRL.sweep.racing import rule_of
 
 # Updates of the trainings that are measured: the first is slower than the others.
 UPDATES = 3
@@ -91,6 +92,9 @@ def lines(
         f"{counted(len(positions), 'permutation')}, {counted(len(numbers), 'job')}, "
         f"{counted(steps, 'environment step')}",
     ]
+    if plan.options.races:
+        least = rule_of(plan).least_share(len(positions))
+        found.append(f"as a race between {least:.0%} of these steps and all of them")
     if speed is None:
         way = ": ntune --preview measures some updates" if plan.options.preview == "no" else ""
         found.append(f"wall time and disk are not known yet{way}")

@@ -40,13 +40,32 @@ class Evaluations:
         Returns:
             Summaries of the episodes; empty if no evaluation was due.
         """
-        config = self._config.evaluation
-        last = update == self._config.trainer.updates
-        if self._environment is None or not (last or update % config.interval == 0):
+        if self._environment is None or not self._is_due(update):
             return {}
-        played = evaluate(self._environment, model, _lanes(config))
-        self.summaries = episode_summaries([one.end for one in played])
+        self.summaries = self._play(self._environment, model)
         return self.summaries
+
+    def at_a_stop(self, model: ActorCritic, update: int) -> dict[str, Summary]:
+        """Returns summaries of the policy where a training stops before its end.
+
+        The training may go on, as if nothing had been played here.
+
+        Returns:
+            Summaries of the episodes; empty without evaluation.
+        """
+        if self._environment is None:
+            return {}
+        if self._is_due(update):
+            return self.summaries
+        return self._play(self._environment, model)
+
+    def _is_due(self, update: int) -> bool:
+        last = update == self._config.trainer.updates
+        return last or update % self._config.evaluation.interval == 0
+
+    def _play(self, environment: VectorEnvironment, model: ActorCritic) -> dict[str, Summary]:
+        played = evaluate(environment, model, _lanes(self._config.evaluation))
+        return episode_summaries([one.end for one in played])
 
     def state_dict(self) -> dict[str, list[float]]:
         """Returns the results of the last evaluation, as plain Python."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -21,18 +22,19 @@ from neroRL.environments.vector.normalized import normalized
 from neroRL.errors import Diverged
 from neroRL.models.actor_critic import seeded_model
 from neroRL.records.job_progress import JobProgress
-from neroRL.records.results import COMPLETED, DIVERGED, JobResult, Status
+from neroRL.records.results import COMPLETED, DIVERGED, STOPPED, JobResult, Status
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.allocation import keep_freed_memory
 from neroRL.training.evaluations import Evaluations
 from neroRL.training.interrupt import interruption
 from neroRL.training.manner import PLAIN, Manner
+from neroRL.training.outcome import Work, as_result
 from neroRL.training.placement import device_of, threads_of
 from neroRL.training.rollout import collect
 from neroRL.training.schedules import hyperparameters
 from neroRL.training.statistics import (
-    MEASURED,
     RecentEpisodes,
+    Summary,
     as_scalars,
     not_finite,
     update_scalars,
@@ -53,6 +55,7 @@ def train(
     device: torch.device | None = None,
     began: float | None = None,
     manner: Manner = PLAIN,
+    until: int | None = None,
 ) -> JobResult:
     """Trains one policy.
 
@@ -65,9 +68,12 @@ def train(
         device: trains there; None leaves it to the config.
         began: when the job began, by ``time.perf_counter``; None for now.
         manner: how it computes.
+        until: stops after this update, with a checkpoint from which it may go on; None for the
+            last.
 
     Returns:
-        The result, as of a single training: completed, or diverged if the loss was not finite.
+        The result, as of a single training: completed, stopped before its last update, or diverged
+        if the loss was not finite.
 
     Raises:
         CheckpointError: the checkpoint cannot be loaded, or does not fit.
@@ -80,7 +86,7 @@ def train(
     with closing(Trainer(config, directory, device, began, manner)) as trainer:
         if checkpoint is not None:
             trainer.resume(checkpoint)
-        return trainer.run(summaries, on_update)
+        return trainer.run(summaries, on_update, until)
 
 
 class Trainer:
@@ -139,10 +145,14 @@ class Trainer:
             self.model.compile_layers()
 
     def run(
-        self, summaries: SummarySink | None, on_update: Callable[[JobProgress], None] | None
+        self,
+        summaries: SummarySink | None,
+        on_update: Callable[[JobProgress], None] | None,
+        until: int | None = None,
     ) -> JobResult:
-        """Runs all remaining updates."""
+        """Runs all remaining updates, or those until a stop."""
         config = self._config
+        stop = config.trainer.updates if until is None else min(until, config.trainer.updates)
         if self._env_steps == 0:
             self.environment.restart()
         if summaries is not None:
@@ -150,7 +160,7 @@ class Trainer:
         status: Status = COMPLETED
         error = None
         with interruption() as interrupted:
-            while self._update < config.trainer.updates:
+            while self._update < stop:
                 try:
                     scalars = self._one_update()
                 except Diverged as diverged:
@@ -161,7 +171,7 @@ class Trainer:
                     summaries.scalars(self._update, self._env_steps, scalars)
                 if on_update is not None:
                     on_update(self._progress())
-                last = self._update == config.trainer.updates
+                last = self._update == stop
                 due = last or self._update % config.model.checkpoint_interval == 0
                 if due or interrupted.requested:
                     if summaries is not None:
@@ -169,7 +179,9 @@ class Trainer:
                     self.save()
                 if interrupted.requested and not last:
                     interrupted.end()
-        return self._result(status, error)
+        if status == COMPLETED and self._update < config.trainer.updates:
+            return self._stopped(stop)
+        return self._result(status, error, self._evaluations.summaries)
 
     def save(self) -> None:
         """Writes a checkpoint of the complete state of the training."""
@@ -282,28 +294,22 @@ class Trainer:
     def _wall(self) -> float:
         return self._wall_seconds + time.perf_counter() - self._began
 
-    def _result(self, status: Status, error: str | None) -> JobResult:
-        summaries = dict(self._evaluations.summaries or self._episodes.summaries())
-        reward, length, success = (summaries.pop(name, None) for name in MEASURED)
-        seconds = self._training_seconds
-        return JobResult(
-            permutation=0,
-            repetition=0,
-            seed=self._config.seed,
-            status=status,
-            objective=reward.mean if reward and status == COMPLETED else None,
-            reward_mean=reward.mean if reward else None,
-            reward_std=reward.std if reward else None,
-            length_mean=length.mean if length else None,
-            success_mean=success.mean if success else None,
-            statistics={f"{name}_mean": other.mean for name, other in summaries.items()},
-            updates=self._update,
-            env_steps=self._env_steps,
-            wall_seconds=self._wall(),
-            steps_per_second=self._env_steps / seconds if seconds else None,
-            error=error,
-            threads=torch.get_num_threads(),
-        )
+    def _stopped(self, stop: int) -> JobResult:
+        """Returns the result of a training that stops before its last update.
+
+        It has no objective if it went past the stop in an earlier run.
+        """
+        evaluated = self._evaluations.at_a_stop(self.model, self._update)
+        result = self._result(STOPPED, None, evaluated)
+        objective = result.reward_mean if self._update == stop else None
+        return dataclasses.replace(result, objective=objective)
+
+    def _result(
+        self, status: Status, error: str | None, evaluated: Mapping[str, Summary]
+    ) -> JobResult:
+        summaries = evaluated or self._episodes.summaries()
+        work = Work(self._update, self._env_steps, self._training_seconds, self._wall())
+        return as_result(status, self._config.seed, summaries, work, error)
 
 
 def _environment(config: Config, normalization: Normalization) -> VectorEnvironment:

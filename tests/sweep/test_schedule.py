@@ -168,7 +168,8 @@ class _LastFirst(Schedule):
     """Another rule: starts with the last job of the grid."""
 
     def __init__(self, jobs, **rules):
-        super().__init__(sorted(jobs, reverse=True), **rules)
+        super().__init__(jobs, **rules)
+        self._new = sorted((-job, job) for job in jobs)
 
 
 @pytest.mark.parametrize(

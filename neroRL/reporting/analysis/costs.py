@@ -85,12 +85,15 @@ class Ending:
 def endings(results: Sequence[JobResult]) -> list[Ending]:
     """Returns the jobs that failed, diverged or were stopped, in the order of the results."""
     return [
-        Ending(result.directory, result.status, result.updates, _last_line(result.error))
+        Ending(result.directory, result.status, result.updates, _reason(result))
         for result in results
         if result.status != COMPLETED
     ]
 
 
-def _last_line(text: str | None) -> str:
-    lines = (text or "").strip().splitlines()
-    return lines[-1] if lines else ""
+def _reason(result: JobResult) -> str:
+    """Returns the last line of what ended a job; an en dash if that is not known."""
+    if result.rung is not None:
+        return f"behind at rung {result.rung:g} of the race"
+    lines = (result.error or "").strip().splitlines()
+    return lines[-1] if lines else "–"

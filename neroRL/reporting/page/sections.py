@@ -100,7 +100,7 @@ def _curves(analysis: Analysis) -> Section:
 
 
 def _axes(analysis: Analysis) -> list[Section]:
-    if not analysis.observed.axes:
+    if not analysis.compared.axes:
         return []
     found = [
         Section(
@@ -109,7 +109,8 @@ def _axes(analysis: Analysis) -> list[Section]:
             [
                 "The difference each choice makes to the mean of its axis, with its paired t "
                 "interval. Jobs are compared with those that agree in all other axes and in the "
-                "repetition; an axis that applies beside some choices only is averaged over."
+                "repetition; an axis that applies beside some choices only is averaged over.",
+                *_raced(analysis),
             ],
             axis_charts.marginal_charts(analysis),
             notes=_holes(analysis),
@@ -141,6 +142,20 @@ def _axes(analysis: Analysis) -> list[Section]:
     return found
 
 
+def _raced(analysis: Analysis) -> list[str]:
+    if not analysis.stopped:
+        return []
+    if analysis.compared is analysis.observed:
+        return [
+            f"A race stopped {analysis.stopped} permutations early. They are left out here, so the "
+            "effects are those among the ones that did well."
+        ]
+    return [
+        f"A race stopped {analysis.stopped} permutations early. Effects, pairs and importance are "
+        "those at its first rung, which all permutations reached."
+    ]
+
+
 def _holes(analysis: Analysis) -> list[str]:
     known = [marginal for marginal in analysis.marginals if marginal.is_known]
     alone = [marginal.axis.name for marginal in analysis.marginals if not marginal.is_known]
@@ -167,9 +182,9 @@ def _holes(analysis: Analysis) -> list[str]:
 
 
 def _pairs(analysis: Analysis) -> Section:
-    few = [one for one in analysis.observed.axes if len(one.choices) <= MOST_CHOICES_OF_PAIRS]
+    few = [one for one in analysis.compared.axes if len(one.choices) <= MOST_CHOICES_OF_PAIRS]
     notes = []
-    if len(few) < len(analysis.observed.axes):
+    if len(few) < len(analysis.compared.axes):
         notes.append(f"Axes with more than {MOST_CHOICES_OF_PAIRS} choices are not drawn.")
     hidden = len(analysis.pairs) - axis_charts.MOST_PAIRS
     if hidden > 0:
@@ -204,7 +219,7 @@ def _importance(analysis: Analysis, found: Importance) -> Section:
     notes = []
     if any(share.by_chance is not None for share in found.alone):
         notes.append("The orange marks show the share that seeds alone are expected to give.")
-    if analysis.observed.values.shape[1] < 2:
+    if analysis.compared.values.shape[1] < 2:
         notes.append("With one repetition, the seeds' share is not known and hides in the others.")
     hidden = max(len(found.pairs) - axis_charts.MOST_PAIR_SHARES, 0)
     if hidden:
@@ -288,7 +303,7 @@ def _endings(analysis: Analysis) -> Section:
     if not some:
         text = "No job failed, diverged or was stopped."
         return Section("endings", "Jobs that did not complete", [text])
-    rows = [[one.job, one.status, str(one.updates), one.reason or "–"] for one in some]
+    rows = [[one.job, one.status, str(one.updates), one.reason] for one in some]
     note = left_out(
         MOST_ROWS,
         len(analysis.endings),

@@ -1,0 +1,78 @@
+"""Which job of a sweep a composed config is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from neroRL.composition.overrides import override_key
+from neroRL.records.sweep_record import trial_id
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The place of a job in its sweep.
+
+    Attributes:
+        directory: of the job.
+        shown_directory: relative to the sweep's.
+        permutation: number of the grid point; 0 for a single training.
+        repetition: from 0.
+        swept: the swept keys and their values.
+        shown_as_text: swept keys that are text in TensorBoard.
+        trial: TensorBoard's name of the permutation, unique to the sweep.
+        rung: share of the updates after which a race stops the job for now, if any.
+    """
+
+    directory: Path
+    shown_directory: str
+    permutation: int
+    repetition: int
+    swept: Mapping[str, Any]
+    shown_as_text: Sequence[str] = ()
+    trial: str = ""
+    rung: float | None = None
+
+
+def identity_of(composed: DictConfig) -> Identity:
+    """Returns the place of a job, of a sweep by neroRL or another sweeper, or of a training."""
+    hydra = HydraConfig.get()
+    directory = Path(hydra.runtime.output_dir)
+    if hydra.mode != RunMode.MULTIRUN:
+        return Identity(directory, ".", 0, 0, {})
+    shown = str(hydra.sweep.subdir)
+    known = hydra.sweeper.get("job")
+    if known is not None and known.permutation >= 0:  # swept by neroRL
+        swept = _swept(composed, list(known["keys"]))
+        if "seed" in swept:  # the choice plus the repetition
+            swept["seed"] -= known.repetition
+        trial = trial_id(known.sweep, known.permutation)
+        return Identity(
+            directory,
+            shown,
+            known.permutation,
+            known.repetition,
+            swept,
+            list(known.shown_as_text),
+            trial,
+            known.rung,
+        )
+    keys = [override_key(text) for text in hydra.overrides.task]
+    number = int(hydra.job.num)
+    trial = trial_id(str(hydra.sweep.dir), number)
+    return Identity(directory, shown, number, 0, _swept(composed, keys), trial=trial)
+
+
+def _swept(composed: DictConfig, keys: list[str]) -> dict[str, Any]:
+    choices = HydraConfig.get().runtime.choices
+    swept = {}
+    for key in keys:
+        value = choices.get(key) if key in choices else OmegaConf.select(composed, key)
+        swept[key] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    return swept

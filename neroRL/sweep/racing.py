@@ -1,0 +1,102 @@
+"""Takes up the race of a sweep where its files say that it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from neroRL.config.budget import UPDATES, updates_at
+from neroRL.records.results import COMPLETED, STOPPED
+from neroRL.records.rungs import note_rung, reached, read_rungs
+from neroRL.sweep.continuing import Standing, config_of, marks_of
+from neroRL.sweep.jobs import JobPlan
+from neroRL.sweep.plan import SweepPlan
+from neroRL.sweep.race import UNKNOWN, Race, Rule
+
+
+def rule_of(plan: SweepPlan) -> Rule:
+    """Returns the rule of a sweep's race, without rungs that few updates do not have."""
+    options = plan.options
+    swept = {axis.key: axis.choices for axis in plan.space.axes}.get(UPDATES, ())
+    chosen = [choice.value for choice in swept if type(choice.value) is int]
+    updates = min(chosen or [plan.base["trainer"]["updates"]])
+    at = {updates_at(share, updates): share for share in reversed(options.race_rungs)}
+    rungs = tuple(share for update, share in sorted(at.items()) if update < updates)
+    return Rule(rungs, options.race_keep, options.race_min_permutations, options.race_confidence)
+
+
+def warnings_of(plan: SweepPlan) -> list[str]:
+    """Returns what a user should know before a race starts."""
+    rule, found = rule_of(plan), []
+    missing = [share for share in plan.options.race_rungs if share not in rule.rungs]
+    if missing:
+        told = ", ".join(f"{share:g}" for share in missing)
+        found.append(f"hydra.sweeper.race_rungs: too few updates for {told} of them; left out")
+    if plan.options.num_repetitions == 1:
+        found.append(
+            "hydra.sweeper.race: with one repetition nothing can be tested, so rank alone decides "
+            "who goes on; hydra.sweeper.num_repetitions=5 tells skill from luck"
+        )
+    return found
+
+
+def take_up(plan: SweepPlan, jobs: JobPlan, directory: Path, found: Standing, asked: int) -> Race:
+    """Returns the race of a sweep, and leaves as pending the jobs that run next in it.
+
+    Args:
+        plan: of the current command.
+        jobs: of the sweep.
+        directory: in which the jobs have theirs.
+        found: their results; jobs that go on move from ``finished`` to ``pending``.
+        asked: how many of the jobs, from the first, take part.
+    """
+    rule = rule_of(plan)
+    lanes = len(jobs.valid)
+    taking_part = {
+        permutation: list(range(lane, asked, lanes)) for lane, permutation in enumerate(jobs.valid)
+    }
+    _note_stops(plan, jobs, directory, found)
+    known = {number: _known(plan, jobs, directory, number, rule) for number in range(asked)}
+    ended = {
+        number: result.status != COMPLETED
+        for number, result in found.finished.items()
+        if number < asked and result.status != STOPPED
+    }
+    race = Race(rule, taking_part, known, ended)
+    race.take_decisions()  # these were told when they were made
+    # Other jobs may have changed a decision after one had gone on and was cut off.
+    cut_off = [number for number in found.pending if race.is_out(number)]
+    found.pending = sorted([*cut_off, *(number for _, number in race.waiting())])
+    for number in found.pending:
+        found.finished.pop(number, None)
+    return race
+
+
+def _note_stops(plan: SweepPlan, jobs: JobPlan, directory: Path, found: Standing) -> None:
+    """Notes the rungs of jobs that were killed between writing their result and noting it."""
+    for number, result in found.finished.items():
+        job = directory / jobs.directory(number)
+        if result.status == STOPPED and not any(
+            one.updates == result.updates for one in read_rungs(job)
+        ):
+            note_rung(job, reached(result, config_of(plan, jobs, number)["trainer"]["updates"]))
+
+
+def _known(plan: SweepPlan, jobs: JobPlan, directory: Path, number: int, rule: Rule) -> list[float]:
+    """Returns a job's objectives at the rungs that it has reached."""
+    noted = read_rungs(directory / jobs.directory(number))
+    if not noted:
+        return []
+    config = config_of(plan, jobs, number)
+    valid = {
+        one.updates: one.objective
+        for one in noted
+        if one.fingerprint in marks_of(config, one.planned)
+    }
+    known = []
+    for share in rule.rungs:
+        update = updates_at(share, config["trainer"]["updates"])
+        if update > max(valid, default=0):
+            break
+        objective = valid.get(update)
+        known.append(UNKNOWN if objective is None else objective)
+    return known

@@ -1,0 +1,226 @@
+"""Tests races of real sweeps: who stops, under every runner, after kills, and what goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.util import tensor_util
+
+from neroRL.records.rungs import read_rungs
+from neroRL.records.sweeps import read_sweep
+from tests.doors.sweeps import (
+    ARGUMENTS,
+    assert_same_trainings,
+    checkpoints,
+    jobs_of,
+    start,
+    table,
+    wait_for,
+)
+from tests.doors.test_launchers import LAUNCHERS
+
+# A rate of 0 learns nothing, and one of 1 destroys the policy.
+SPACE = """
+hyperparameters:
+  trainer.gamma: [0.9, 0.99]
+learning_rate_schedule:
+  initial: [0.0, 0.003, 1.0]
+"""
+RACE = (
+    "hydra.sweeper.race=true",
+    "hydra.sweeper.race_rungs=[0.25,0.5]",
+    "hydra.sweeper.race_keep=0.3",
+    "hydra.sweeper.race_min_permutations=1",
+    "hydra.sweeper.race_confidence=0.6",
+    "hydra.sweeper.num_repetitions=2",
+    "trainer.updates=8",
+)
+UPDATES = {"0.25": "2", "0.5": "4", "": "8"}
+
+
+def _run(directory: Path, *arguments: str, **variables: str) -> str:
+    (directory / "space.yaml").write_text(SPACE)
+    process = start(directory, *ARGUMENTS, *arguments, **variables)
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    return output
+
+
+def _standing(sweep: Path) -> dict[str, tuple[str, str, str]]:
+    rows = table(sweep)
+    return {row["directory"]: (row["status"], row.get("rung", ""), row["updates"]) for row in rows}
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_race_stops_losers_and_tells_it_everywhere(tmp_path):
+    output = _run(tmp_path, *RACE)
+    sweep = tmp_path / "out/run"
+    rows = table(sweep)
+    assert len(rows) == 12
+    stopped = [row for row in rows if row["status"] == "stopped"]
+    assert stopped
+    assert len(stopped) < 12
+    for row in rows:
+        job = sweep / row["directory"]
+        assert row["updates"] == UPDATES[row["rung"]]
+        assert (row["status"] == "stopped") == bool(row["rung"])
+        assert checkpoints(job)[-1] == int(row["updates"])
+        result = json.loads((job / "result.json").read_text())
+        assert (result["status"], result["objective"]) == (row["status"], float(row["objective"]))
+        assert result["rung"] == (float(row["rung"]) if row["rung"] else None)
+    # All repetitions of a permutation stop at the same rung.
+    assert len({(row["permutation"], row["rung"]) for row in rows}) == 6
+    missing = [8 - int(row["updates"]) for row in stopped]
+    steps = int(stopped[0]["env_steps"]) // int(stopped[0]["updates"])
+    saved = steps * sum(missing)
+    assert f"{saved:,} steps saved so far" in output
+    assert f"a race stopped {len(stopped)} jobs" in output
+    assert not read_sweep(sweep).has_jobs_left
+
+
+def _last_value(events: Path, tag: str) -> float:
+    """Returns the value of a tag at its last update, from all event files of a job."""
+    found = [
+        (event.step, tensor_util.make_ndarray(value.tensor).item())
+        for path in events.rglob("events.out.tfevents.*")
+        for event in EventFileLoader(str(path)).Load()
+        for value in event.summary.value
+        if value.tag == tag
+    ]
+    return max(found)[1]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_tensorboard_marks_how_far_a_race_let_each_job_go(tmp_path):
+    _run(tmp_path, *RACE)
+    sweep = tmp_path / "out/run"
+    columns = next(sweep.glob("events.out.tfevents.*")).read_bytes()
+    assert b"race/rung" in columns
+    for row in table(sweep):
+        last = _last_value(sweep / row["directory"] / "summaries", "race/rung")
+        assert last == (float(row["rung"]) if row["rung"] else 1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    "runner",
+    [["hydra.sweeper.n_jobs=1"], LAUNCHERS["joblib"], LAUNCHERS["submitit_local"]],
+    ids=["one worker", "joblib", "submitit"],
+)
+def test_the_same_permutations_stop_under_every_runner(tmp_path, runner):
+    (tmp_path / "space.yaml").write_text(SPACE)
+    _run(tmp_path, *RACE, "hydra.sweeper.n_jobs=2", "threads=1", "--out=two")
+    _run(tmp_path, *RACE, *runner, "threads=1")
+    assert _standing(tmp_path / "out/run") == _standing(tmp_path / "two/run")
+    assert_same_trainings(tmp_path / "out/run", tmp_path / "two/run")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny")
+def test_ten_kills_change_nothing_and_without_the_race_all_is_as_if_there_had_been_none(tmp_path):
+    _run(tmp_path, *RACE, "--out=undisturbed")
+    _run(tmp_path, *RACE, "hydra.sweeper.race=false", "--out=never")
+    chance = random.Random(0)
+    (tmp_path / "space.yaml").write_text(SPACE)
+    sweep, kills = tmp_path / "out/run", 0
+    while kills < 10:
+        process = start(tmp_path, *ARGUMENTS, *RACE)
+        if not _comes_further(process, sweep, chance.randrange(3)):
+            break
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        kills += 1
+    assert kills >= 4
+    _run(tmp_path, *RACE)
+    assert _standing(sweep) == _standing(tmp_path / "undisturbed/run")
+    assert_same_trainings(sweep, tmp_path / "undisturbed/run")
+    # One permutation that was out goes on alone, then all do.
+    out = next(row for row in table(sweep) if row["rung"])
+    _run(tmp_path, *RACE, f"hydra.sweeper.only=[{out['permutation']}]")
+    ended = {row["permutation"] for row in table(sweep) if row["status"] == "completed"}
+    assert out["permutation"] in ended
+    assert any(row["rung"] for row in table(sweep))
+    _run(tmp_path, *RACE, "hydra.sweeper.race=false")
+    assert {row["status"] for row in table(sweep)} == {"completed"}
+    assert_same_trainings(sweep, tmp_path / "never/run")
+
+
+def _comes_further(process: subprocess.Popen[str], sweep: Path, steps: int) -> bool:
+    """Waits until jobs have written some files more; false if the sweep ends before."""
+    wanted = sum(map(_is_known, jobs_of(sweep))) + steps
+    wait_for(
+        lambda: process.poll() is not None or sum(map(_is_known, jobs_of(sweep))) > wanted, 300.0
+    )
+    return process.poll() is None
+
+
+def _is_known(job: Path) -> int:
+    """Counts the files that tell how far a job came."""
+    return len(read_rungs(job)) + (job / "result.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny")
+def test_a_race_may_be_extended(tmp_path):
+    """Further repetitions race anew from the first rung: decisions take all of them."""
+    _run(tmp_path, *RACE)
+    more = [text for text in RACE if "num_repetitions" not in text]
+    more.append("hydra.sweeper.num_repetitions=3")
+    _run(tmp_path, *more)
+    _run(tmp_path, *more, "--out=at_once")
+    grown, at_once = _standing(tmp_path / "out/run"), _standing(tmp_path / "at_once/run")
+    assert grown.keys() == at_once.keys()
+    further = {"": 8, "0.5": 4, "0.25": 2}
+    for job, (status, rung, _) in at_once.items():
+        # What two repetitions let go on may have trained further than three would.
+        assert further[grown[job][1]] >= further[rung], (job, status)
+    wider = SPACE.replace("[0.9, 0.99]", "[0.9, 0.99, 0.999]")
+    (tmp_path / "space.yaml").write_text(wider)
+    process = start(tmp_path, *ARGUMENTS, *more, "hydra.sweeper.extend=true")
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    assert len(table(tmp_path / "out/run")) == 27
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny")
+def test_with_evaluation_a_rung_compares_evaluations_and_training_stays_the_same(tmp_path):
+    evaluated = (
+        "evaluation.evaluate=true",
+        "evaluation.interval=3",
+        "evaluation.n_workers=1",
+        "evaluation.seeds={start-seed:1000,num-seeds:2}",
+    )
+    _run(tmp_path, *RACE, *evaluated)
+    _run(tmp_path, *RACE, *evaluated, "hydra.sweeper.race=false", "--out=never")
+    stopped = [row for row in table(tmp_path / "out/run") if row["rung"]]
+    assert stopped
+    _run(tmp_path, *RACE, *evaluated, "hydra.sweeper.race=false")
+    assert_same_trainings(tmp_path / "out/run", tmp_path / "never/run")
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("race_rungs=[0.5,0.2]", "[0.5, 0.2] is not allowed; expected shares between 0 and 1"),
+        ("race_rungs=[]", "[] is not allowed; expected shares between 0 and 1, ascending"),
+        ("race_rungs=[0.5,1.0]", "[0.5, 1.0] is not allowed"),
+        ("race_keep=0", "0.0 is not allowed; expected a share between 0 and 1"),
+        ("race_min_permutations=0", "0 is not allowed; expected a number from 1"),
+        ("race_confidence=95", "95.0 is not allowed; expected a share between 0 and 1"),
+    ],
+)
+def test_options_that_make_no_race_are_refused(door, tmp_path, option, told):
+    outcome = door("ntune", [*ARGUMENTS, f"hydra.sweeper.{option}"])
+    assert outcome.status == 2
+    assert f"hydra.sweeper.{option.split('=')[0]}: {told}" in outcome.err
+    assert not (tmp_path / "out").exists()
