@@ -115,11 +115,13 @@ def _run(
             overrides=identity.swept,
             directory=identity.shown_directory,
             fingerprint=mark,
-            rung=identity.rung if trained.status == STOPPED else None,
         )
+        if result.status == STOPPED:
+            planned = config.trainer.updates
+            result = dataclasses.replace(result, rung=identity.rung, planned_updates=planned)
         result.write(identity.directory)
         if result.status == STOPPED:
-            note_rung(identity.directory, reached(result, config.trainer.updates))
+            note_rung(identity.directory, reached(result))
     except (Requeued, Interrupted):
         progress.leave()
         raise

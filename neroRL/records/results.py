@@ -77,6 +77,7 @@ class JobResult:
         directory: the job's directory, relative to the sweep's.
         error: that ended a failed or diverged job.
         rung: of a race at which the job stopped: the share of its updates.
+        planned_updates: of a stopped job's whole training.
         transient: whether the failure is not the config's fault, so that another try may help.
         threads: torch threads used; equal results need equal numbers.
         fingerprint: of the config the job trained.
@@ -103,6 +104,7 @@ class JobResult:
     directory: str = "."
     error: str | None = None
     rung: float | None = None
+    planned_updates: int | None = None
     transient: bool = False
     threads: int | None = None
     fingerprint: str = ""

@@ -36,13 +36,9 @@ class Reached:
     fingerprint: str
 
 
-def reached(result: JobResult, planned: int) -> Reached:
-    """Returns what a stopped job had reached.
-
-    Args:
-        result: of the job.
-        planned: number of updates of the whole training.
-    """
+def reached(result: JobResult) -> Reached:
+    """Returns what a stopped job had reached."""
+    planned = result.planned_updates or result.updates
     return Reached(result.updates, planned, result.objective, result.env_steps, result.fingerprint)
 
 

@@ -10,19 +10,25 @@ from neroRL.records.rungs import read_rungs
 from neroRL.records.sweeps import RecordedSweep
 
 
+def updates_saved(result: JobResult) -> int:
+    """Returns the updates that a stopped job did not do."""
+    return max((result.planned_updates or 0) - result.updates, 0)
+
+
 def steps_saved(results: Iterable[JobResult]) -> int:
     """Returns the environment steps that jobs did not do because a race stopped them."""
-    return round(sum(one.env_steps * (1.0 / one.rung - 1.0) for one in results if one.rung))
+    stopped = (one for one in results if one.updates)
+    return sum(one.env_steps // one.updates * updates_saved(one) for one in stopped)
 
 
 def unworked(results: Iterable[JobResult]) -> float:
     """Returns how much of stopped jobs is left, in jobs.
 
-    >>> half = JobResult(0, 0, seed=1, status="stopped", rung=0.5)
+    >>> half = JobResult(0, 0, seed=1, status="stopped", updates=5, planned_updates=10)
     >>> unworked([half, half])
     1.0
     """
-    return sum(1.0 - (one.rung or 0.0) for one in results)
+    return sum(updates_saved(one) / (one.planned_updates or 1) for one in results)
 
 
 def steps_text(saved: int, done: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from neroRL.config.budget import UPDATES, updates_at
@@ -54,7 +55,7 @@ def take_up(plan: SweepPlan, jobs: JobPlan, directory: Path, found: Standing, as
     taking_part = {
         permutation: list(range(lane, asked, lanes)) for lane, permutation in enumerate(jobs.valid)
     }
-    _note_stops(plan, jobs, directory, found)
+    _mend_stops(plan, jobs, directory, found, rule)
     known = {number: _known(plan, jobs, directory, number, rule) for number in range(asked)}
     ended = {
         number: result.status != COMPLETED
@@ -71,14 +72,26 @@ def take_up(plan: SweepPlan, jobs: JobPlan, directory: Path, found: Standing, as
     return race
 
 
-def _note_stops(plan: SweepPlan, jobs: JobPlan, directory: Path, found: Standing) -> None:
-    """Notes the rungs of jobs that were killed between writing their result and noting it."""
+def _mend_stops(
+    plan: SweepPlan, jobs: JobPlan, directory: Path, found: Standing, rule: Rule
+) -> None:
+    """Mends what stopped jobs tell of their rungs.
+
+    A job may have been killed between writing its result and noting its rung, and with more updates
+    it stands at another share of them.
+    """
     for number, result in found.finished.items():
+        if result.status != STOPPED:
+            continue
         job = directory / jobs.directory(number)
-        if result.status == STOPPED and not any(
-            one.updates == result.updates for one in read_rungs(job)
-        ):
-            note_rung(job, reached(result, config_of(plan, jobs, number)["trainer"]["updates"]))
+        updates = config_of(plan, jobs, number)["trainer"]["updates"]
+        if not any(one.updates == result.updates for one in read_rungs(job)):
+            note_rung(job, reached(result))
+        there = (share for share in rule.rungs if updates_at(share, updates) == result.updates)
+        rung = next(there, result.updates / updates)
+        if (rung, updates) != (result.rung, result.planned_updates):
+            found.finished[number] = replace(result, rung=rung, planned_updates=updates)
+            found.finished[number].write(job)
 
 
 def _known(plan: SweepPlan, jobs: JobPlan, directory: Path, number: int, rule: Rule) -> list[float]:

@@ -192,6 +192,28 @@ def test_a_race_may_be_extended(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
+def test_with_more_updates_a_race_goes_on_and_rungs_lie_elsewhere(tmp_path):
+    """What stood at a quarter of 8 updates stands at the first rung of 16, a tenth."""
+    fixed = SPACE + "  final: [0.0]\n  max_decay_steps: [100]\n"
+    arguments = [text for text in RACE if not text.startswith(("hydra.sweeper.race_rungs", "tr"))]
+    (tmp_path / "space.yaml").write_text(fixed)
+    for updates in (8, 16):
+        more = [f"trainer.updates={updates}", "hydra.sweeper.extend=true"]
+        process = start(tmp_path, *ARGUMENTS, *arguments, *more)
+        output, _ = process.communicate(timeout=600)
+        assert process.returncode == 0, output
+    sweep = tmp_path / "out/run"
+    at = {"0.1": 2, "0.25": 4, "0.5": 8, "": 16}
+    rows = table(sweep)
+    assert {row["status"] for row in rows} == {"stopped", "completed"}
+    for row in rows:
+        assert int(row["updates"]) == at[row["rung"]]
+        planned = json.loads((sweep / row["directory"] / "result.json").read_text())
+        assert planned["planned_updates"] == (16 if row["rung"] else None)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny")
 def test_with_evaluation_a_rung_compares_evaluations_and_training_stays_the_same(tmp_path):
     evaluated = (
         "evaluation.evaluate=true",
