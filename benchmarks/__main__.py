@@ -22,6 +22,7 @@ from benchmarks import (
     environments,
     grid,
     overhead,
+    racing,
     report,
     scaling,
     training,
@@ -40,6 +41,7 @@ SECTIONS: dict[str, ModuleType] = {
     "curves": curves,
     "scaling": scaling,
     "report": report,
+    "racing": racing,
 }
 RUNS: dict[str, Callable[[int], dict[str, Any]]] = {
     **{name: partial(training.run, name) for name in WORKLOADS},

@@ -1,0 +1,137 @@
+"""Trains the grids of the benchmark of races to the end, and keeps their learning curves.
+
+python -m benchmarks.racing_grids DIRECTORY [REPETITIONS]
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measuring import ROOT
+from neroRL.config.documents import dump_yaml
+from neroRL.records.sweeps import read_sweep
+from neroRL.reporting.analysis.curves import read_run
+
+CURVES = ROOT / "benchmarks" / "results" / "racing"
+PERMUTATIONS = 24
+GRU = {"hidden_state_size": 32, "sequence_length": 16}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A grid of the benchmark.
+
+    Attributes:
+        title: for the table.
+        environment: section of the config.
+        units: of the hidden layer.
+        recurrence: section of the config; None without memory.
+        updates: of each job.
+        rates: initial learning rates.
+    """
+
+    title: str
+    environment: Mapping[str, Any]
+    units: int
+    recurrence: Mapping[str, int] | None
+    updates: int
+    rates: tuple[float, ...]
+
+    def config(self) -> dict[str, Any]:
+        """Returns the base config."""
+        return {
+            "environment": dict(self.environment),
+            "model": {
+                "num_hidden_layers": 1,
+                "num_hidden_units": self.units,
+                "recurrence": self.recurrence,
+                "checkpoint_interval": 1000,
+            },
+            "sampler": {"n_workers": 16, "worker_steps": 128},
+            "trainer": {"updates": self.updates, "n_mini_batches": 4},
+            "device": "cpu",
+        }
+
+    def space(self) -> dict[str, Any]:
+        """Returns the tuning file."""
+        return {
+            "hyperparameters": {"gamma": [0.95, 0.99], "epochs": [2, 4]},
+            "learning_rate_schedule": {"initial": list(self.rates)},
+            "beta_schedule": {"initial": [0.001, 0.02]},
+            "clip_range_schedule": {"initial": [0.1, 0.3]},
+        }
+
+
+def _minigrid(name: str, view: int) -> dict[str, Any]:
+    params = {"view-size": view, "max-episode-steps": 96, "num-seeds": 100_000}
+    return {"type": "MinigridVec", "name": f"MiniGrid-{name}-v0", "reset_params": params}
+
+
+MASKED = {"type": "CartPole", "name": "CartPole-v1", "reset_params": {"mask-velocity": True}}
+TASKS = {
+    "cartpole": Task(
+        "CartPole without velocities, GRU", MASKED, 64, GRU, 30, (0.0003, 0.001, 0.004)
+    ),
+    "doorkey": Task(
+        "DoorKey-5x5 with a view of 3, GRU",
+        _minigrid("DoorKey-5x5", 3),
+        128,
+        GRU,
+        24,
+        (0.0003, 0.001, 0.004),
+    ),
+    "lavagap": Task(
+        "LavaGapS5 from vectors, no memory",
+        _minigrid("LavaGapS5", 7),
+        128,
+        None,
+        40,
+        (0.0001, 0.0005, 0.003),
+    ),
+}
+
+
+def train(name: str, directory: Path, repetitions: int) -> Path:
+    """Trains a grid, or goes on with it, and returns its sweep."""
+    task = TASKS[name]
+    directory.mkdir(parents=True, exist_ok=True)
+    config, space = directory / f"{name}.yaml", directory / f"{name}-space.yaml"
+    config.write_text(dump_yaml(task.config()))
+    space.write_text(dump_yaml(task.space()))
+    flags = [f"--config={config}", f"--tune={space}", f"--run-id={name}", f"--out={directory}"]
+    flags += [f"--num-repetitions={repetitions}", "hydra.sweeper.extend=true", "threads=1"]
+    flags += [f"hydra.sweeper.sample={PERMUTATIONS}", "seed=1"]
+    subprocess.run([sys.executable, "-m", "neroRL.tune", *flags], cwd=ROOT, check=True)
+    return directory / name
+
+
+def keep(name: str, sweep: Path) -> None:
+    """Keeps the mean return of the last 100 episodes after each update of each job."""
+    recorded = read_sweep(sweep)
+    laps = recorded.record.repetitions
+    curves = np.full((recorded.record.permutations, laps, TASKS[name].updates), np.nan, np.float32)
+    for permutation, repetition in recorded.jobs():
+        told = read_run(recorded.job_directory(permutation, repetition))
+        for update, (_, reward) in told.items():
+            curves[permutation, repetition, update - 1] = reward
+    complete = np.isfinite(curves[:, :, -1]).all(axis=0)
+    CURVES.mkdir(parents=True, exist_ok=True)
+    title = TASKS[name].title
+    np.savez_compressed(CURVES / f"{name}.npz", curves=curves[:, complete], title=title)
+
+
+def main(directory: Path, repetitions: int) -> None:
+    """Trains all grids and keeps their curves."""
+    for name in TASKS:
+        keep(name, train(name, directory, repetitions))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 8)
