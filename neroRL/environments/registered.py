@@ -25,8 +25,13 @@ from neroRL.environments.pictures import rendered
 from neroRL.environments.specification import Observation, SingleEnvironment
 from neroRL.errors import BrokenEnvironmentError, Problem
 
-# The package, and the module that registers its ids, of a well-known namespace.
-_PACKAGES = {"ALE": ("ale-py", "ale_py")}
+# The extra, and the module that registers its ids, of a well-known namespace.
+_NAMESPACES = {"ALE": ("atari", "ale_py")}
+# The extra, and the module that is missing without it, of Gymnasium's own environments.
+_PACKAGES = {
+    "gymnasium.envs.box2d": ("box2d", "Box2D"),
+    "gymnasium.envs.mujoco": ("mujoco", "mujoco"),
+}
 _ATARI = re.compile(r".+(NoFrameskip|Deterministic|-ram)-v\d+")
 _PAIR, _QUINTUPLE = 2, 5
 
@@ -56,16 +61,15 @@ class Registered(EnvironmentType):
             message = f"{name} is a MiniGrid id; expected Minigrid or MinigridVec for it"
             return [Problem("environment.type", message)]
         if name in gymnasium.registry:
-            return []
+            return _missing_package(name)
         namespace = "ALE" if _ATARI.fullmatch(name) else name.rpartition("/")[0]
-        if namespace not in _PACKAGES:
+        if namespace not in _NAMESPACES:
             return [unknown_name(name, list(gymnasium.registry), "id registered with Gymnasium")]
-        package, module = _PACKAGES[namespace]
+        extra, module = _NAMESPACES[namespace]
         if importlib.util.find_spec(module) is not None:
             message = f"{name} is registered by {module}; name it {module}:{name}"
         else:
-            message = f"{name} needs a package that is not installed: pip install {package}; "
-            message += f"then name it {module}:{name}"
+            message = f"{_install(name, extra)}; then name it {module}:{name}"
         return [Problem(NAME, message)]
 
     def pictures(
@@ -77,6 +81,19 @@ class Registered(EnvironmentType):
     def is_foreign(self, config: EnvironmentConfig) -> bool:
         """Returns whether the id names a module, whose code is not known."""
         return ":" in config.name
+
+
+def _missing_package(name: str) -> list[Problem]:
+    """Returns the problem that the package of one of Gymnasium's own ids is not installed."""
+    entry_point = str(gymnasium.registry[name].entry_point)
+    for prefix, (extra, module) in _PACKAGES.items():
+        if entry_point.startswith(prefix) and importlib.util.find_spec(module) is None:
+            return [Problem(NAME, _install(name, extra))]
+    return []
+
+
+def _install(name: str, extra: str) -> str:
+    return f'{name} needs a package that is not installed: pip install "neroRL[{extra}]"'
 
 
 def _arguments(config: EnvironmentConfig) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -392,10 +393,27 @@ def test_mixed_types_name_the_wrong_choice(door, tiny, tmp_path):
     _refused(outcome, tmp_path / "out", ["'1:30' is not allowed", "1 of 3 permutations"])
 
 
-def test_missing_environment_package_names_the_remedy(door, tmp_path):
-    (tmp_path / "base.yaml").write_text("environment:\n  type: Gymnasium\n  name: ALE/Pong-v5\n")
+@pytest.mark.parametrize(
+    ("name", "extra", "module"),
+    [
+        ("ALE/Pong-v5", "atari", "ale_py"),
+        ("PongNoFrameskip-v4", "atari", "ale_py"),
+        ("HalfCheetah-v5", "mujoco", "mujoco"),
+        ("LunarLander-v3", "box2d", "Box2D"),
+    ],
+)
+def test_missing_environment_package_names_the_remedy(
+    door, tmp_path, monkeypatch, name, extra, module
+):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda one, *rest: None if one == module else found(one, *rest)
+    )
+    (tmp_path / "base.yaml").write_text(f"environment:\n  type: Gymnasium\n  name: {name}\n")
     outcome = door("ntrain", ["--config=base.yaml", "--out=out"])
-    _refused(outcome, tmp_path / "out", ["base.yaml:3", "environment.name", "pip install ale-py"])
+    remedy = f'{name} needs a package that is not installed: pip install "neroRL[{extra}]"'
+    _refused(outcome, tmp_path / "out", ["base.yaml:3", "environment.name", remedy])
+    assert len(outcome.err.splitlines()) == 1
 
 
 def test_actions_that_no_policy_takes_are_refused(door, tmp_path, monkeypatch):

@@ -226,6 +226,9 @@ class _Sized(gymnasium.Env):
         return np.zeros(2, np.float32), 0.0, False, False, {}
 
 
+ATARI = 'needs a package that is not installed: pip install "neroRL[atari]"'
+
+
 @pytest.mark.parametrize(
     ("type_", "name", "path", "message"),
     [
@@ -236,9 +239,12 @@ class _Sized(gymnasium.Env):
         ("MinigridVec", "MortarMayhem-v0", "name", "expected the environment type MemoryGym"),
         ("Minigrid", "my_module:Mine-v0", "name", "expected the environment type Gymnasium"),
         ("Minigrid", "MiniGrid-MemoryS71-v0", "name", "did you mean MiniGrid-MemoryS7-v0"),
-        ("Gymnasium", "ALE/Pong-v5", "name", "pip install ale-py; then name it ale_py:ALE/Pong"),
-        ("Gymnasium", "PongNoFrameskip-v4", "name", "pip install ale-py; then name it ale_py:Pong"),
-        ("Gymnasium", "Pong-ram-v4", "name", "pip install ale-py; then name it ale_py:Pong-ram"),
+        ("Gymnasium", "ALE/Pong-v5", "name", f"{ATARI}; then name it ale_py:ALE/Pong"),
+        ("Gymnasium", "PongNoFrameskip-v4", "name", f"{ATARI}; then name it ale_py:PongNoFrame"),
+        ("Gymnasium", "Pong-ram-v4", "name", f"{ATARI}; then name it ale_py:Pong-ram"),
+        ("Gymnasium", "HalfCheetah-v5", "name", 'pip install "neroRL[mujoco]"'),
+        ("Gymnasium", "LunarLander-v3", "name", 'pip install "neroRL[box2d]"'),
+        ("CartPole", "LunarLander-v3", "name", "expected the environment type Gymnasium"),
     ],
 )
 def test_an_id_of_another_type(type_, name, path, message, monkeypatch):
