@@ -31,7 +31,8 @@ class Decision(NamedTuple):
     Attributes:
         action: in the environment's format, shape (branches,).
         value: the expected discounted return from here on, of rewards as the learner sees them.
-        probabilities: of the choices of each branch; empty for other actions than choices.
+        probabilities: of the choices of each branch, which are the action's first numbers; empty
+            for other actions than choices.
         entropy: of the policy, summed over branches, in nats.
         memory: before this step: ``norm`` of a recurrent state, or ``attention`` of a transformer's
             blocks to the steps that it remembers, shape (blocks, steps), oldest first.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from neroRL.config import Config
 from neroRL.config.convolutions import allowed_sizes, feature_map
 from neroRL.config.schema import ADDED_KEYS, WHOLE_EPISODE, EnvironmentConfig
-from neroRL.environments.specification import Binary, EnvironmentSpec
+from neroRL.environments.specification import EnvironmentSpec, has_numbers
 from neroRL.errors import Problem
 
 TRANSFORMER = "model.transformer"
@@ -53,7 +53,7 @@ def cautions_without_effect(config: Config) -> list[Problem]:
         if asks_for_vectors and known is not None and known.vector is None:
             message = f"has no effect: {name} observes no vector"
             found.append(Problem("environment.normalize_vector_obs", message))
-        if asks_for_deviation and known is not None and isinstance(known.actions, tuple | Binary):
+        if asks_for_deviation and known is not None and not has_numbers(known.actions):
             message = f"has no effect: {name} has no continuous actions"
             found.append(Problem("model.log_std_init", message))
     return found

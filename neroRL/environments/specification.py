@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,8 +40,68 @@ class Binary:
     count: int
 
 
-Actions = tuple[int, ...] | Continuous | Binary
+Simple = tuple[int, ...] | Continuous | Binary
 """The number of choices of each branch, or what the actions are instead."""
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Actions of several kinds side by side.
+
+    Attributes:
+        parts: what stands side by side, real numbers last.
+    """
+
+    parts: tuple[Simple, ...]
+
+
+Actions = Simple | Mixed
+
+
+def has_numbers(actions: Actions) -> bool:
+    """Returns whether actions have real numbers, which a Gaussian chooses."""
+    if isinstance(actions, Mixed):
+        return any(isinstance(part, Continuous) for part in actions.parts)
+    return isinstance(actions, Continuous)
+
+
+class MixedSpace(spaces.Box):
+    """Choices, bits and real numbers side by side, as one array of float64.
+
+    >>> space = MixedSpace([spaces.Box(-1, 1, (2,)), spaces.MultiDiscrete([3])])
+    >>> [part.shape for part in space.parts]  # real numbers are last
+    [(1,), (2,)]
+    >>> space.split(np.array([2, 0.5, -1]))
+    [array([2]), array([ 0.5, -1. ], dtype=float32)]
+
+    Args:
+        parts: MultiDiscrete, MultiBinary and Box spaces of one dimension.
+
+    Attributes:
+        parts: in the order of the array: real numbers last, otherwise as given.
+    """
+
+    def __init__(self, parts: Sequence[spaces.Space[Any]]) -> None:
+        self.parts = sorted(parts, key=lambda part: isinstance(part, spaces.Box))
+        bounds = [_bounds(part) for part in self.parts]
+        self._first = np.cumsum([0, *(len(low) for low, _ in bounds[:-1])])
+        low, high = (np.concatenate(side, dtype=np.float64) for side in zip(*bounds, strict=True))
+        super().__init__(low, high, dtype=np.float64)
+
+    def split(self, action: np.ndarray) -> list[np.ndarray]:
+        """Returns the parts of an action, each with its space's kind of numbers."""
+        pieces = np.split(action, self._first[1:])
+        return [piece.astype(part.dtype) for piece, part in zip(pieces, self.parts, strict=True)]
+
+    def sample(self, mask: None = None, probability: None = None) -> np.ndarray:  # noqa: ARG002
+        """Draws a sample of each part."""
+        return np.concatenate([part.sample() for part in self.parts], dtype=np.float64)
+
+    def seed(self, seed: Any = None) -> Any:
+        """Seeds every part alike."""
+        for part in self.parts:
+            part.seed(seed)
+        return super().seed(seed)
 
 
 @dataclass(frozen=True)
@@ -54,7 +114,7 @@ class EnvironmentSpec:
             are.
         vector: length of the float32 vector; None without one.
         actions: number of choices of each action branch, one entry for a discrete space; or real
-            numbers or bits.
+            numbers, bits, or several of these.
         max_episode_steps: actions of the longest episode; None where it is not known.
     """
 
@@ -70,7 +130,8 @@ def specification_of(environment: SingleEnvironment) -> EnvironmentSpec:
 
     Args:
         environment: its observations are a Dict of a ``visual`` and a ``vector`` Box, or of one of
-            them, and its actions are MultiDiscrete, MultiBinary or a Box, of one dimension.
+            them, and its actions are MultiDiscrete, MultiBinary, a Box or a :class:`MixedSpace`,
+            of one dimension.
     """
     observations = environment.observation_space
     assert isinstance(observations, spaces.Dict)
@@ -89,6 +150,22 @@ def specification_of(environment: SingleEnvironment) -> EnvironmentSpec:
 
 
 def _actions_of(space: spaces.Space[Any]) -> Actions:
+    if isinstance(space, MixedSpace):
+        return Mixed(tuple(_simple(part) for part in space.parts))
+    return _simple(space)
+
+
+def _bounds(space: spaces.Space[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the smallest and the largest value of each number of an action."""
+    if isinstance(space, spaces.Box):
+        return space.low, space.high
+    assert isinstance(space, spaces.MultiDiscrete | spaces.MultiBinary)
+    assert space.shape is not None
+    high = space.nvec - 1 if isinstance(space, spaces.MultiDiscrete) else np.ones(space.shape)
+    return np.zeros(space.shape), high
+
+
+def _simple(space: spaces.Space[Any]) -> Simple:
     if isinstance(space, spaces.Box):
         return Continuous(tuple(space.low.tolist()), tuple(space.high.tolist()))
     if isinstance(space, spaces.MultiBinary):

@@ -17,10 +17,11 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from neroRL.config.schema import ModelConfig
-from neroRL.environments.specification import Binary, Continuous, EnvironmentSpec
+from neroRL.environments.specification import Binary, Continuous, EnvironmentSpec, Mixed, Simple
 from neroRL.errors import Diverged
 from neroRL.models.distribution import Distribution, Evaluated
 from neroRL.models.initialisation import orthogonal_
+from neroRL.models.mixed import SideBySide
 
 POLICY_GAIN = 0.1  # √0.01
 
@@ -287,6 +288,12 @@ class _Bits(Evaluated):
 def make_distribution(specification: EnvironmentSpec, config: ModelConfig) -> Distribution:
     """Makes the distribution over the actions of an environment."""
     actions = specification.actions
+    if isinstance(actions, Mixed):
+        return SideBySide([_distribution(part, config) for part in actions.parts])
+    return _distribution(actions, config)
+
+
+def _distribution(actions: Simple, config: ModelConfig) -> Distribution:
     if isinstance(actions, Continuous):
         return Gaussian(actions, config.log_std_init)
     if isinstance(actions, Binary):

@@ -32,10 +32,6 @@ function drawChart(name) {
 
 function showActions(step) {
   const shown = document.getElementById("actions");
-  if (!data.names.length) { // numbers have no probabilities
-    shown.textContent = (data.actions[step] || []).map((number) => number.toFixed(3)).join(", ");
-    return;
-  }
   const branches = (data.probabilities[step] || []).map((probabilities, branch) => {
     const box = document.createElement("div");
     box.className = "branch";
@@ -57,7 +53,11 @@ function showActions(step) {
     });
     return box;
   });
-  shown.replaceChildren(...branches);
+  // Numbers come behind the choices and have no probabilities.
+  const numbers = (data.actions[step] || []).slice(data.names.length);
+  const told = document.createElement("p");
+  told.textContent = numbers.map((number) => number.toFixed(3)).join(", ");
+  shown.replaceChildren(...branches, ...(numbers.length ? [told] : []));
 }
 
 function showAttention(step) {

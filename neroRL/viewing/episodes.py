@@ -12,7 +12,7 @@ from gymnasium import spaces
 from neroRL.acting.player import Episode
 from neroRL.acting.policy import Decision, Policy
 from neroRL.environments import registry
-from neroRL.environments.specification import SingleEnvironment
+from neroRL.environments.specification import MixedSpace, SingleEnvironment
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,11 @@ def _outcome(info: Mapping[str, Any]) -> Outcome:
 def action_names(policy: Policy, environment: SingleEnvironment) -> list[list[str]]:
     """Returns the names of the choices of each action branch; none for actions that are numbers."""
     space = environment.action_space
+    parts = space.parts if isinstance(space, MixedSpace) else [space]
+    return [names for part in parts for names in _names(part, policy)]
+
+
+def _names(space: spaces.Space[Any], policy: Policy) -> list[list[str]]:
     if isinstance(space, spaces.MultiBinary):
         return [["0", "1"] for _ in range(space.shape[0])]
     if not isinstance(space, spaces.MultiDiscrete):

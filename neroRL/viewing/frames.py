@@ -78,14 +78,15 @@ def _panel(moment: Moment, names: Sequence[Sequence[str]], height: int) -> np.nd
         pen.text(f"the end: reward {moment.outcome.reward:.4g}{told}", ACCENT)
         return panel
     pen.text(f"value {decision.value:+.3f}   entropy {decision.entropy:.3f}")
-    if not decision.probabilities:
-        pen.skip()
-        pen.numbers("action", decision.action)
     for branch, probabilities in enumerate(decision.probabilities):
         pen.skip()
         for choice, probability in enumerate(probabilities.tolist()):
             taken = int(decision.action[branch]) == choice
             pen.bar(names[branch][choice], probability, ACCENT if taken else MUTED)
+    numbers = decision.action[len(decision.probabilities) :]
+    if len(numbers):
+        pen.skip()
+        pen.numbers("action", numbers)
     pen.skip()
     if "norm" in decision.memory:
         pen.text(f"norm of the state {float(decision.memory['norm']):.3f}")

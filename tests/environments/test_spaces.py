@@ -11,7 +11,12 @@ from gymnasium import spaces
 from neroRL.config.checks import build
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments.factory import make_single, make_vector
-from neroRL.environments.specification import Binary, Continuous, specification_of
+from neroRL.environments.specification import (
+    Binary,
+    Continuous,
+    Mixed,
+    specification_of,
+)
 from neroRL.environments.trial import try_out
 from neroRL.errors import BrokenEnvironmentError
 from neroRL.training import checkpoint as checkpoints
@@ -34,6 +39,15 @@ ACTIONS = {
     "bits": spaces.MultiBinary([2, 2]),
     "matrix of choices": spaces.MultiDiscrete([[2, 3], [4, 2]], start=[[0, 1], [0, 7]]),
     "one choice": spaces.Discrete(3, start=4),
+    "mixed": spaces.Dict(
+        {
+            "push": spaces.Box(-0.5, 2.0, (2, 1), np.float32),
+            "hand": spaces.Tuple((spaces.Discrete(3, start=-1), spaces.MultiBinary((1, 2)))),
+            "tune": spaces.Box(0.0, np.inf, (), np.float64),
+            "which": spaces.Dict({"one": spaces.MultiDiscrete([2, 4], start=[7, 0])}),
+        }
+    ),
+    "choices side by side": spaces.Tuple((spaces.Discrete(2), spaces.Discrete(3))),
 }
 
 
@@ -58,7 +72,8 @@ class Any(gymnasium.Env):
         assert self.action_space.contains(action), action
         self.taken.append(action)
         self._left -= 1
-        total = float(np.sum(action))
+        flat = spaces.flatten(self.action_space, action) if isinstance(action, dict) else action
+        total = float(np.sum(flat))
         if isinstance(action, np.ndarray):
             action *= 0  # it belongs to the environment
         return self._observe(), total, False, self._left == 0, {}
@@ -146,7 +161,15 @@ def test_observations_that_cannot_be_used_are_named(of, observed, reason):
 
 
 @pytest.mark.parametrize(
-    "actions", [spaces.Text(4), spaces.Box(0, 5, (2,), np.int64), spaces.Box(0, 1, (0,))]
+    "actions",
+    [
+        spaces.Text(4),
+        spaces.Box(0, 5, (2,), np.int64),
+        spaces.Box(0, 1, (0,)),
+        spaces.Dict({"say": spaces.Text(4), "go": spaces.Discrete(2)}),
+        spaces.Tuple(()),
+    ],
+    ids=str,
 )
 def test_actions_that_cannot_be_chosen_are_named(of, actions):
     (problem,) = try_out(of(spaces.Discrete(2), actions))
@@ -180,7 +203,32 @@ def test_specifications_of_actions(of):
         "bits": Binary(4),
         "matrix of choices": (2, 3, 4, 2),
         "one choice": (3,),
+        "mixed": Mixed(
+            (
+                (3,),
+                Binary(2),
+                (2, 4),
+                Continuous((-0.5, -0.5), (2.0, 2.0)),
+                Continuous((0.0,), (np.inf,)),
+            )
+        ),
+        "choices side by side": Mixed(((2,), (3,))),
     }
+
+
+def test_mixed_actions_arrive_under_their_keys(of):
+    env = make_single(of(spaces.Discrete(2), ACTIONS["mixed"]), 0)
+    env.reset(seed=0)
+    # Choices and bits in the order of their keys, then numbers.
+    env.step(np.array([2, 1, 0, 1, 3, 0.25, -0.5, 9.0]))
+    (taken,) = env.unwrapped.taken
+    assert list(taken) == list(ACTIONS["mixed"])
+    assert taken["push"].dtype == np.float32
+    assert taken["push"].tolist() == [[0.25], [-0.5]]
+    assert taken["hand"][0] == 1
+    assert taken["hand"][1].tolist() == [[1, 0]]
+    assert taken["tune"] == 9.0
+    assert taken["which"]["one"].tolist() == [8, 3]
 
 
 def _mapping(config: EnvironmentConfig, memory: str = "none", **environment):

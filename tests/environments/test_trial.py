@@ -206,7 +206,7 @@ def test_gymnasiums_own_ids_take_their_arguments():
     try:
         sized = EnvironmentConfig(type="Gymnasium", name="Sized-v0")
         (problem,) = _problems(sized)
-        assert "only a Box of floats, Discrete, MultiDiscrete and MultiBinary" in problem.message
+        assert "only a Box of floats, Discrete, MultiDiscrete, MultiBinary" in problem.message
         sized.reset_params = {"told": False}
         assert _problems(sized) == []
     finally:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from neroRL.environments.specification import image_space, vector_space
+from neroRL.environments.specification import MixedSpace, image_space, vector_space
 from neroRL.environments.wrappers.appending import LastAction, LastReward
 from neroRL.environments.wrappers.episode_statistics import EpisodeStatistics
 from neroRL.environments.wrappers.frame_skip import FrameSkip
@@ -70,6 +70,17 @@ def test_last_numbers_and_bits_are_appended_as_they_are(space, action):
     assert seen.dtype == np.float32
     np.testing.assert_array_equal(seen, [1, -1, *action.astype(np.float32)])
     np.testing.assert_array_equal(env.reset()[0]["vector"], [0, -1, 0, 0, 0])
+
+
+def test_last_mixed_action_has_choices_one_hot_and_numbers_as_they_are():
+    plain = Counting(parts=("vector",))
+    numbers = spaces.Box(-2, 2, (2,), np.float64)
+    plain.action_space = MixedSpace([numbers, spaces.MultiDiscrete([3, 2]), spaces.MultiBinary(1)])
+    env = LastAction(plain)
+    env.reset()
+    seen = env.step(np.array([2.0, 0.0, 1.0, 0.5, -2.0]))[0]["vector"]
+    assert seen.dtype == np.float32
+    np.testing.assert_array_equal(seen, [1, -1, 0, 0, 1, 1, 0, 1, 0.5, -2])
 
 
 def test_last_action_is_one_hot_for_each_branch():

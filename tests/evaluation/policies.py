@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import gymnasium
+from gymnasium import spaces
+
 from neroRL.acting.player import Episode
 from neroRL.acting.policy import Policy
 from neroRL.config.checks import build
@@ -24,6 +27,27 @@ MEMORY = {
     "name": "MiniGrid-MemoryS7-v0",
     "reset_params": {"max-episode-steps": 40},
 }
+MIXED = {"type": "Gymnasium", "name": "Mixed-v0"}
+
+
+class Mixed(gymnasium.Env[Any, Any]):
+    """Rewards the number of an action if its choice is 1; ends after 9 steps."""
+
+    observation_space = spaces.Discrete(2)
+    action_space = spaces.Dict({"a": spaces.Box(-2, 2, (2,)), "b": spaces.Discrete(3)})
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._left = 9
+        return int(self.np_random.integers(2)), {}
+
+    def step(self, action):
+        self._left -= 1
+        reward = float(action["a"].sum()) if action["b"] == 1 else 0.0
+        return int(self.np_random.integers(2)), reward, False, self._left == 0, {}
+
+
+gymnasium.register("Mixed-v0", Mixed)
 
 
 def tiny_policy(

@@ -16,6 +16,7 @@ from neroRL.errors import Diverged
 from neroRL.models import actor_critic
 from neroRL.models.distribution import Distribution, Evaluated
 from neroRL.models.distributions import Bernoullis, Categoricals, Gaussian
+from neroRL.models.mixed import SideBySide
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.losses import Coefficients, Taken, ppo_loss
 from neroRL.training.trainer import train
@@ -84,6 +85,69 @@ def test_numbers_and_bits_are_those_of_torch(make):
         (of_log_probs * log_probs).sum() + 0.7 * entropy.sum(), parameters
     )
     torch.testing.assert_close(ours, expected, atol=1e-12, rtol=1e-12)
+
+
+def test_distributions_side_by_side_are_each_of_them_alone():
+    """Of choices, bits and two Gaussians; the gradient is that of autograd through torch's own."""
+    generator = torch.Generator().manual_seed(4)
+    gaussians = [
+        Gaussian(Continuous((-1.0, -2.0), (1.0, 2.0)), 0.0),
+        Gaussian(Continuous((0.0,), (9.0,)), 0.0),
+    ]
+    parts = [Categoricals((3, 2)), Bernoullis(2), *gaussians]
+    mixed = SideBySide(parts)
+    assert (mixed.size, mixed.branches) == (5 + 2 + 4 + 2, 2 + 2 + 1 + 1)
+    parameters = torch.randn(60, mixed.size, generator=generator, dtype=DOUBLE)
+    noise = mixed.noise(1, 60, generator, DOUBLE)[0]
+    actions = mixed.sample(parameters, noise)
+    given = mixed.for_environment(actions)
+    modes = mixed.mode(parameters)
+    own = parameters.split([5, 2, 4, 2], dim=1)
+    noises = noise.split([5, 2, 2, 1], dim=1)
+    places = np.split(np.arange(7), [2, 4, 6])
+    log_probs, entropies = [], []
+    for part, its, its_noise, place in zip(parts, own, noises, places, strict=True):
+        taken = part.sample(its, its_noise)
+        torch.testing.assert_close(actions[:, place], taken.to(DOUBLE), rtol=0, atol=0)
+        torch.testing.assert_close(modes[:, place], part.mode(its).to(DOUBLE), rtol=0, atol=0)
+        np.testing.assert_array_equal(given[:, place], part.for_environment(taken))
+        evaluated = part.at(its, taken)
+        log_probs.append(evaluated.log_probs)
+        entropies.append(evaluated.entropy())
+    evaluated = mixed.at(parameters, actions)
+    torch.testing.assert_close(evaluated.log_probs, torch.cat(log_probs, dim=1), rtol=0, atol=0)
+    torch.testing.assert_close(evaluated.entropy(), sum(entropies))
+    shown = mixed.probabilities(parameters)
+    assert [branch.shape[1] for branch in shown] == [3, 2, 2, 2]
+    of_log_probs = torch.randn(60, 6, generator=generator, dtype=DOUBLE)
+    ours = torch.empty_like(parameters)
+    evaluated.write_gradient(of_log_probs, 0.7, ours)
+    torch.testing.assert_close(ours, _autograd(parameters, actions, of_log_probs, 0.7))
+
+
+def _autograd(parameters, actions, of_log_probs, of_entropy):
+    parameters = parameters.clone().requires_grad_()
+    three, two, bits, means, deviations, mean, deviation = parameters.split(
+        [3, 2, 2, 2, 2, 1, 1], dim=1
+    )
+    of_torch = [
+        torch.distributions.Categorical(logits=three),
+        torch.distributions.Categorical(logits=two),
+        torch.distributions.Bernoulli(logits=bits),
+        torch.distributions.Normal(means, deviations.exp()),
+        torch.distributions.Normal(mean, deviation.exp()),
+    ]
+    taken = [actions[:, 0], actions[:, 1], actions[:, 2:4], actions[:, 4:6], actions[:, 6:]]
+    log_probs = [one.log_prob(own) for one, own in zip(of_torch, taken, strict=True)]
+    log_probs = torch.cat(
+        [log_probs[0][:, None], log_probs[1][:, None], log_probs[2],
+         log_probs[3].sum(1, keepdim=True), log_probs[4]], dim=1
+    )  # fmt: skip
+    entropy = sum(one.entropy().sum() for one in of_torch)
+    (gradient,) = torch.autograd.grad(
+        (of_log_probs * log_probs).sum() + of_entropy * entropy, parameters
+    )
+    return gradient
 
 
 def test_improbable_bits_have_finite_probabilities_and_gradients():

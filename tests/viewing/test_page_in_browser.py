@@ -9,7 +9,7 @@ from neroRL.evaluation.playing import policy_and_environment
 from neroRL.evaluation.subjects import read_subject
 from neroRL.viewing.episodes import action_names, moments
 from neroRL.viewing.page import write_page
-from tests.evaluation.policies import MEMORY, tiny_policy
+from tests.evaluation.policies import MEMORY, MIXED, tiny_policy
 from tests.reporting.test_page_in_browser import CHROMIUM, FLAGS
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
@@ -18,11 +18,12 @@ TITLE = "</script><b>who</b> plays what"
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """Pages of a transformer, a recurrent policy, and one whose actions are numbers."""
+    """Pages of a transformer, a GRU, and of numbers as actions, alone and beside choices."""
     root = tmp_path_factory.mktemp("pages")
     found = {}
-    for memory in ("transformer", "gru", "none"):
-        environment = {"type": "Gymnasium", "name": "Pendulum-v1"} if memory == "none" else MEMORY
+    environments = {"none": {"type": "Gymnasium", "name": "Pendulum-v1"}, "lstm": MIXED}
+    for memory in ("transformer", "gru", "none", "lstm"):
+        environment = environments.get(memory, MEMORY)
         checkpoint, _ = tiny_policy(root / memory, memory, environment, updates=1)
         with policy_and_environment(read_subject(checkpoint)) as (policy, environment):
             seen = list(moments(policy, environment, Episode(71, 0)))
@@ -101,6 +102,20 @@ def test_numbers_are_shown_as_they_are(opened):
     for moment in seen[:4]:
         shown = [float(text) for text in page.text_content("#actions").split(", ")]
         assert shown == pytest.approx(moment.decision.action.tolist(), abs=6e-4)
+        page.click("#forward")
+    page.evaluate(f"show({len(seen) - 1})")
+    assert page.text_content("#actions") == ""
+
+
+@pytest.mark.parametrize("opened", ["lstm"], indirect=True)
+def test_numbers_are_shown_below_choices(opened):
+    page, seen = opened
+    for moment in seen[:4]:
+        assert page.locator(".bar").count() == 3
+        taken = page.locator(".bar.taken").text_content()
+        assert taken.startswith(f"{int(moment.decision.action[0])} (taken)")
+        shown = [float(text) for text in page.text_content("#actions p").split(", ")]
+        assert shown == pytest.approx(moment.decision.action[1:].tolist(), abs=6e-4)
         page.click("#forward")
     page.evaluate(f"show({len(seen) - 1})")
     assert page.text_content("#actions") == ""

@@ -21,7 +21,7 @@ from neroRL.viewing.episodes import action_names, moments
 from neroRL.viewing.frames import frame
 from neroRL.viewing.showing import Ways
 from neroRL.viewing.terminal import as_text, show_in_terminal
-from tests.evaluation.policies import MEMORIES, tiny_policy
+from tests.evaluation.policies import MEMORIES, MIXED, tiny_policy
 
 SEED, REPETITION = 71, 1
 
@@ -78,6 +78,23 @@ def test_actions_that_are_numbers_are_shown_as_numbers(tmp_path):
     # Frames of the same picture and other numbers differ.
     other = seen[0].decision._replace(action=seen[0].decision.action + 1.0)
     assert (frame(replace(seen[0], decision=other), names) != drawn[0]).any()
+
+
+def test_numbers_are_shown_beside_choices(tmp_path):
+    checkpoint, _ = tiny_policy(tmp_path, "none", MIXED, updates=1)
+    seen, names = _watched(checkpoint)
+    assert names == [["0", "1", "2"]]
+    (_, reported) = play(read_subject(checkpoint), [SEED], repetitions=2)
+    assert seen[-1].outcome.reward == reported.end.reward != 0.0
+    decision = seen[0].decision
+    assert [len(branch) for branch in decision.probabilities] == [3]
+    assert (np.abs(decision.action[1:]) <= 2.0).all()
+    drawn = frame(seen[0], names)
+    for number in range(3):
+        action = decision.action.copy()
+        action[number] = (action[number] + 1.0) % 3
+        other = replace(seen[0], decision=decision._replace(action=action))
+        assert (frame(other, names) != drawn).any()
 
 
 def test_bits_have_two_choices_each():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium
@@ -11,6 +12,7 @@ from gymnasium import spaces
 
 from neroRL.environments.specification import (
     VECTOR,
+    MixedSpace,
     Observation,
     SingleEnvironment,
     vector_space,
@@ -57,15 +59,7 @@ class LastAction(Appending):
     """
 
     def __init__(self, env: SingleEnvironment) -> None:
-        space = env.action_space
-        self._first_of_branch: np.ndarray | None = None
-        if isinstance(space, spaces.MultiDiscrete):
-            counts = space.nvec
-            self._length = int(counts.sum())
-            self._first_of_branch = np.concatenate(([0], np.cumsum(counts)[:-1]))
-        else:
-            assert space.shape is not None
-            self._length = space.shape[0]
+        self._length, self._numbers = _numbers_of(env.action_space)
         super().__init__(env, self._length)
         self._last = np.zeros(self._length, np.float32)
 
@@ -84,12 +78,32 @@ class LastAction(Appending):
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Takes an action and remembers it."""
         observation, reward, terminated, truncated, info = self.env.step(action)
-        if self._first_of_branch is None:
-            self._last = action.astype(np.float32)
-        else:
-            self._last = np.zeros(self._length, np.float32)
-            self._last[self._first_of_branch + action] = 1.0
+        self._last = self._numbers(action)
         return self.with_appended(observation), float(reward), terminated, truncated, info
+
+
+def _numbers_of(space: spaces.Space[Any]) -> tuple[int, Callable[[np.ndarray], np.ndarray]]:
+    """Returns how many numbers tell an action, and what makes them of it, float32."""
+    if isinstance(space, MixedSpace):
+        lengths, makers = zip(*map(_numbers_of, space.parts), strict=True)
+
+        def of_parts(action: np.ndarray) -> np.ndarray:
+            pairs = zip(makers, space.split(action), strict=True)
+            return np.concatenate([make(piece) for make, piece in pairs])
+
+        return sum(lengths), of_parts
+    if not isinstance(space, spaces.MultiDiscrete):
+        assert space.shape is not None
+        return space.shape[0], lambda action: action.astype(np.float32)
+    length = int(space.nvec.sum())
+    first_of_branch = np.concatenate(([0], np.cumsum(space.nvec)[:-1]))
+
+    def one_hot(action: np.ndarray) -> np.ndarray:
+        numbers = np.zeros(length, np.float32)
+        numbers[first_of_branch + action] = 1.0
+        return numbers
+
+    return length, one_hot
 
 
 class LastReward(Appending):
