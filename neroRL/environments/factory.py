@@ -27,7 +27,7 @@ from neroRL.environments.vector.sequential import SequentialEnvironment
 from neroRL.environments.wrappers.appending import LastAction, LastReward
 from neroRL.environments.wrappers.episode_statistics import EpisodeStatistics
 from neroRL.environments.wrappers.frame_skip import FrameSkip
-from neroRL.environments.wrappers.imaging import Grayscale, Resize
+from neroRL.environments.wrappers.imaging import RGB, Grayscale, Resize
 from neroRL.environments.wrappers.positional_encoding import PositionalEncoding
 from neroRL.environments.wrappers.reward_normalization import RewardNormalization
 from neroRL.environments.wrappers.stacking import Stacking
@@ -156,8 +156,12 @@ def _with_image_wrappers(env: SingleEnvironment, config: EnvironmentConfig) -> S
     if image is None or image.shape is None:
         return env
     height, width, channels = image.shape
-    if config.grayscale and channels == 3:
-        env = Grayscale(env)
+    if env.has_wrapper_attr("image_channels"):  # of several images
+        each = env.get_wrapper_attr("image_channels")
+    else:
+        each = (channels,)
+    if config.grayscale and RGB in each:
+        env = Grayscale(env, each)
     if config.resize_vis_obs != [width, height]:
         env = Resize(env, *config.resize_vis_obs)
     return env

@@ -6,6 +6,7 @@ float32 from 0 to 1.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -86,6 +87,41 @@ def image_layout(space: spaces.Box) -> ImageLayout | None:
     if first < second and first < third:
         return ImageLayout((second, third, first), True, maximum)
     return ImageLayout((first, second, third), False, maximum)
+
+
+def stacked_space(boxes: Sequence[spaces.Box]) -> spaces.Box:
+    """Returns the space of :func:`stacked` images, which have one size."""
+    height, width, _ = boxes[0].shape
+    channels = sum(box.shape[2] for box in boxes)
+    of_bytes = all(box.dtype == np.uint8 for box in boxes)
+    return image_space(height, width, channels, np.uint8 if of_bytes else np.float32)
+
+
+def stacked(images: Sequence[np.ndarray]) -> np.ndarray:
+    """Stacks images of one size along their channels.
+
+    Beside float32 images, uint8 ones are divided by 255.
+    """
+    if len(images) == 1:
+        return images[0]
+    if len({image.dtype for image in images}) > 1:
+        images = [
+            image / np.float32(_BYTE_MAXIMUM) if image.dtype == np.uint8 else image
+            for image in images
+        ]
+    return np.concatenate(images, axis=2)
+
+
+def different_sizes(shapes: Sequence[tuple[str, Sequence[int]]]) -> str | None:
+    """Returns why images cannot be stacked; None if they have one size.
+
+    Args:
+        shapes: name of each image, and its height, width and channels.
+    """
+    if len({(height, width) for _, (height, width, _) in shapes}) == 1:
+        return None
+    shown = ", ".join(f"{name} {width} x {height}" for name, (height, width, _) in shapes)
+    return f"observes images of different sizes ({shown}); images of one size are supported"
 
 
 def gray(image: np.ndarray) -> np.ndarray:

@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from neroRL.environments.images import ImageLayout, image_layout
+from neroRL.environments.images import (
+    ImageLayout,
+    different_sizes,
+    image_layout,
+    stacked,
+    stacked_space,
+)
 from neroRL.environments.specification import VECTOR, VISUAL, Observation, observation_space
 from neroRL.errors import BrokenEnvironmentError, ConfigError, Problem
 
@@ -104,7 +110,7 @@ class OneHot(Part):
 
 
 class SortedObservations:
-    """Sorts an environment's observations: at most one image, and all else joined to a vector.
+    """Sorts an environment's observations: images are stacked, all else is joined to a vector.
 
     Args:
         space: of the environment's observations.
@@ -112,9 +118,10 @@ class SortedObservations:
 
     Attributes:
         space: of the sorted observations.
+        image_channels: of each image.
 
     Raises:
-        ConfigError: the space is not supported, or has several images.
+        ConfigError: the space is not supported, or has images of different sizes.
     """
 
     def __init__(self, space: spaces.Space[Any], name: str) -> None:
@@ -122,18 +129,18 @@ class SortedObservations:
         boxes = [(part, part.space) for part in parts if isinstance(part.space, spaces.Box)]
         found = {part: image_layout(box) for part, box in boxes}
         layouts = {part: layout for part, layout in found.items() if layout is not None}
-        if len(layouts) > 1:
-            images = ", ".join(part.shown for part in layouts)
-            raise _refused(f"{name} observes several images ({images}); one is supported")
-        # The image and its layout, if there is one.
-        self._image: tuple[Part, ImageLayout] | None = next(iter(layouts.items()), None)
+        self._images: dict[Part, ImageLayout] = layouts
+        self.image_channels = tuple(layout.shape[2] for layout in layouts.values())
         self._vectors = [part for part in parts if part not in layouts]
         length = sum(len(part.low) for part in self._vectors)
         if length > MOST_NUMBERS:
             raise _refused(f"{name} observes more than {MOST_NUMBERS} numbers: {space}")
         sorted_spaces: dict[str, spaces.Space[Any]] = {}
-        if self._image is not None:
-            sorted_spaces[VISUAL] = self._image[1].space
+        if layouts:
+            message = different_sizes([(part.shown, one.shape) for part, one in layouts.items()])
+            if message is not None:
+                raise _refused(f"{name} {message}")
+            sorted_spaces[VISUAL] = stacked_space([one.space for one in layouts.values()])
         if length:
             low = np.concatenate([part.low for part in self._vectors])
             high = np.concatenate([part.high for part in self._vectors])
@@ -143,15 +150,15 @@ class SortedObservations:
         self.space = observation_space(sorted_spaces)
 
     def sorted(self, given: Any) -> Observation:
-        """Returns an observation's image and vector.
+        """Returns an observation's images, stacked along their channels, and its vector.
 
         Raises:
             BrokenEnvironmentError: the observation is not of the environment's own space.
         """
         observation: Observation = {}
-        if self._image is not None:
-            part, layout = self._image
-            observation[VISUAL] = layout.image(part.array(given))
+        if self._images:
+            images = [layout.image(part.array(given)) for part, layout in self._images.items()]
+            observation[VISUAL] = stacked(images)
         if self._vectors:
             numbers = [part.numbers(given) for part in self._vectors]
             observation[VECTOR] = numbers[0] if len(numbers) == 1 else np.concatenate(numbers)

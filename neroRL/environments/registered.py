@@ -105,11 +105,14 @@ def _arguments(config: EnvironmentConfig) -> dict[str, Any]:
 
 
 class RegisteredEnvironment(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]):
-    """Sorts an environment's observation into an image and a vector, and flattens its actions.
+    """Sorts an environment's observation into images and a vector, and flattens its actions.
 
     Args:
         env: the environment.
         name: its id, for messages.
+
+    Attributes:
+        image_channels: of each image, which are stacked.
 
     Raises:
         ConfigError: its spaces are not supported.
@@ -124,6 +127,7 @@ class RegisteredEnvironment(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]
         self._observations = SortedObservations(env.observation_space, name)
         self.action_space = self._actions.space
         self.observation_space = self._observations.space
+        self.image_channels = self._observations.image_channels
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -187,6 +187,82 @@ def test_parts_are_joined_in_the_order_of_their_space():
         assert observation["visual"].shape == (8, 9, 3)
 
 
+class Cameras(gymnasium.Env):
+    """Has three images of 9 x 8 and a vector between them."""
+
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, as_floats=False):
+        front = spaces.Box(0, 255, (3, 8, 9), np.uint8)
+        if as_floats:
+            front = spaces.Box(0.0, 1.0, (3, 8, 9), np.float64)
+        self.observation_space = spaces.Dict(
+            OrderedDict(
+                top=spaces.Box(0, 255, (8, 9), np.uint8),
+                speed=spaces.Box(-9, 9, (2,), np.float32),
+                front=front,
+                eyes=spaces.Tuple((spaces.Box(0, 255, (8, 9, 3), np.uint8),)),
+            )
+        )
+
+    def reset(self, *, seed=None, options=None):
+        self.given = self.observation_space.sample()
+        return self.given, {}
+
+    def step(self, action):
+        return self.reset()[0], 0.0, False, False, {}
+
+
+gymnasium.register("Cameras-v0", Cameras)
+
+
+@pytest.mark.parametrize("as_floats", [False, True])
+def test_images_of_one_size_are_stacked_in_the_order_of_their_keys(as_floats):
+    parameters = {"as_floats": as_floats}
+    config = EnvironmentConfig(
+        type="Gymnasium", name="Cameras-v0", reset_params=parameters, resize_vis_obs=[9, 8]
+    )
+    env = make_single(config, 0)
+    specification = specification_of(env)
+    assert (specification.visual, specification.vector) == ((8, 9, 7), 2)
+    assert specification.visual_dtype == ("float32" if as_floats else "uint8")
+    env.reset(seed=1)
+    seen = env.step(np.array([0]))[0]
+    given = env.unwrapped.given
+    bytes_to = np.float32(255) if as_floats else np.uint8(1)
+    front = given["front"].transpose(1, 2, 0)
+    parts = {
+        "top": given["top"][:, :, None] / bytes_to,
+        "front": front.astype(np.float32) if as_floats else front,
+        "eyes": given["eyes"][0] / bytes_to,
+    }
+    expected = np.concatenate(
+        [parts[key] for key in env.unwrapped.observation_space if key != "speed"], axis=2
+    )
+    np.testing.assert_array_equal(seen["visual"], expected)
+    np.testing.assert_array_equal(seen["vector"], given["speed"])
+    assert env.observation_space.contains(seen)
+
+
+def test_each_of_several_images_becomes_gray_and_smaller():
+    config = EnvironmentConfig(
+        type="Gymnasium", name="Cameras-v0", grayscale=True, resize_vis_obs=[4, 5]
+    )
+    env = make_single(config, 0)
+    seen = env.reset(seed=1)[0]["visual"]
+    given = env.unwrapped.given
+    gray = {
+        "top": given["top"],
+        "front": cv2.cvtColor(given["front"].transpose(1, 2, 0).copy(), cv2.COLOR_RGB2GRAY),
+        "eyes": cv2.cvtColor(given["eyes"][0], cv2.COLOR_RGB2GRAY),
+    }
+    order = [key for key in env.unwrapped.observation_space if key != "speed"]
+    expected = np.stack([gray[key] for key in order], axis=2)
+    expected = cv2.resize(expected, (4, 5), interpolation=cv2.INTER_AREA)
+    assert specification_of(env).visual == (5, 4, 3)
+    np.testing.assert_array_equal(seen, expected)
+
+
 @pytest.mark.parametrize(
     ("layout", "kind", "channels"),
     [("colours first", "uint8", 3), ("gray", "uint8", 1), ("colours last", "float32", 3)],

@@ -151,7 +151,10 @@ def test_samples_of_a_space_are_in_the_sorted_space(of, observed):
         (spaces.Dict({}), "observes nothing"),
         (spaces.Box(0, 1, (0,)), "observes nothing"),
         (spaces.Discrete(2**40), "more than 1048576 numbers"),
-        (spaces.Tuple((IMAGE, IMAGE)), "several images (0, 1)"),
+        (
+            spaces.Tuple((IMAGE, spaces.Dict({"far": spaces.Box(0, 255, (20, 40), np.uint8)}))),
+            "images of different sizes (0 40 x 40, 1.far 40 x 20); images of one size",
+        ),
     ],
 )
 def test_observations_that_cannot_be_used_are_named(of, observed, reason):

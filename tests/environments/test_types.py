@@ -164,7 +164,10 @@ class _Sorted(gymnasium.Env):
 
 class _TwoCameras(_Sorted):
     observation_space = spaces.Dict(
-        {key: spaces.Box(0, 255, (8, 6, 3), np.uint8) for key in ("left", "right")}
+        {
+            "right": spaces.Box(0, 255, (8, 6, 3), np.uint8),
+            "left": spaces.Box(0, 255, (9, 6), np.uint8),
+        }
     )
 
 
@@ -192,7 +195,7 @@ def test_dict_observations_are_sorted_into_image_and_vector():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("TwoCameras-v0", "several images (left, right)"),
+        ("TwoCameras-v0", "different sizes (left 6 x 9, right 6 x 8); images of one size"),
         ("CartPole-v7", "did you mean CartPole-v1"),
     ],
 )

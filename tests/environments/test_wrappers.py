@@ -99,12 +99,12 @@ def test_last_reward_becomes_the_vector_if_there_is_none():
 
 
 def test_grayscale_and_resize():
-    env = Resize(Grayscale(Counting()), 8, 3)
+    env = Resize(Grayscale(Counting(), [3]), 8, 3)
     assert env.observation_space["visual"].shape == (3, 8, 1)
     image = Counting()
     image.reset()
     rgb = image._observe()["visual"].astype(float)
-    gray = Grayscale(Counting()).reset()[0]["visual"]
+    gray = Grayscale(Counting(), [3]).reset()[0]["visual"]
     np.testing.assert_allclose(gray[..., 0], rgb @ [0.299, 0.587, 0.114], atol=1)
     resized = cv2.resize(gray, (8, 3), interpolation=cv2.INTER_AREA)
     np.testing.assert_array_equal(env.reset()[0]["visual"][..., 0], resized)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
@@ -16,6 +17,8 @@ from neroRL.environments.specification import (
     SingleEnvironment,
     image_space,
 )
+
+RGB = 3
 
 
 class _Imaging(gymnasium.ObservationWrapper[Observation, np.ndarray, Observation]):
@@ -40,16 +43,23 @@ class Grayscale(_Imaging):
     """Converts RGB images to one channel of luma (ITU-R BT.601).
 
     Args:
-        env: an environment with an image of 3 channels.
+        env: an environment with images.
+        channels: of each image, which are stacked along their channels.
     """
 
-    def __init__(self, env: SingleEnvironment) -> None:
+    def __init__(self, env: SingleEnvironment, channels: Sequence[int]) -> None:
         height, width, _ = _image_shape(env)
-        super().__init__(env, height, width, 1)
+        self._ends = np.cumsum(channels)[:-1]
+        super().__init__(
+            env, height, width, sum(1 if count == RGB else count for count in channels)
+        )
 
     def image(self, image: np.ndarray) -> np.ndarray:
-        """Returns the gray image."""
-        return images.gray(image)
+        """Returns the images, those of three channels gray."""
+        parts = np.split(image, self._ends, axis=2)
+        return images.stacked(
+            [images.gray(part) if part.shape[2] == RGB else part for part in parts]
+        )
 
 
 class Resize(_Imaging):
