@@ -206,10 +206,11 @@ class EnvironmentType(ABC):
 
 def unknown_name(name: str, known: list[str], what: str) -> Problem:
     """Returns the problem of an unknown name, with the nearest known ones."""
-    return Problem("environment.name", f"{name} is no {what}{_other_type(name, known)}")
+    return Problem("environment.name", f"{name} is no {what}{other_type(name, known)}")
 
 
-def _other_type(name: str, known: list[str]) -> str:
+def other_type(name: str, known: list[str]) -> str:
+    """Returns the hint that a name belongs to another type, or the nearest known names."""
     for types, prefixes in _TYPES_OF_IDS.items():
         if name.startswith(prefixes) and not any(other.startswith(prefixes) for other in known):
             return f"; expected the environment type {types} for it"

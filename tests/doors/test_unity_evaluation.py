@@ -6,6 +6,7 @@ import csv
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from neroRL.environments.unity.ports import leased_worker_ids
@@ -43,13 +44,18 @@ def _ports(tmp_path: Path) -> set[int]:
 
 @pytest.mark.parametrize(
     ("environment", "behaviour"),
-    [(UNITY, Behaviour(branches=[3, 2])), (OBSTACLE_TOWER, TOWER)],
-    ids=["unity", "tower"],
+    [
+        (UNITY, Behaviour(branches=[3, 2])),
+        pytest.param(UNITY, Behaviour(branches=[], continuous=2), marks=pytest.mark.slow),
+        (UNITY, Behaviour(branches=[3, 2], continuous=2)),
+        (OBSTACLE_TOWER, TOWER),
+    ],
+    ids=["unity", "continuous", "mixed", "tower"],
 )
 def test_policies_are_evaluated_and_watched_on_free_ports(door, tmp_path, environment, behaviour):
     job = _trained(door, tmp_path, environment, behaviour)
     flags = [f"--checkpoint={job}", f"--worker-id={WORKER_ID}"]
-    tables = []
+    path, tables = tmp_path / "peer/peer", []
     # Another process holds the first port.
     with leased_worker_ids(WORKER_ID, 1) as taken:
         assert taken == WORKER_ID
@@ -67,6 +73,11 @@ def test_policies_are_evaluated_and_watched_on_free_ports(door, tmp_path, enviro
     told = f"reward {float(rows[1]['reward']):.4g}, length {rows[1]['length']}"
     assert f"seed 21, repetition 0: {told}" in outcome.out
     assert _ports(tmp_path) >= {5005 + WORKER_ID}
+    taken = [event for events in records(path) for event in events if event["event"] == "step"]
+    numbers = np.array([event["numbers"] for event in taken])
+    assert numbers.shape == (len(taken), behaviour.continuous)
+    assert (np.abs(numbers) <= 1.0).all()
+    assert {len(event["action"]) for event in taken} == {len(behaviour.branches)}
 
 
 def test_a_config_may_name_another_build(door, tmp_path):

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from neroRL.config.checks import build
 from neroRL.environments.unity import protocol
 from neroRL.environments.vector.interface import EpisodeSeeds
 from neroRL.records.results import read_result
+from neroRL.training import checkpoint as checkpoints
 from neroRL.training import evaluations, rollout, trainer
 from tests.conftest import TINY
 from tests.environments.unity_peer import TOWER, Behaviour, living, records, write_peer
@@ -89,14 +91,13 @@ def _wait_for(condition, seconds: float = 60.0) -> None:
 
 
 def _spy(monkeypatch) -> list[np.ndarray]:
-    """Collects the actions of each later rollout, shape (steps, workers, branches)."""
+    """Collects the actions of each later rollout, shape (steps, workers, numbers of an action)."""
     sampled: list[np.ndarray] = []
     collect = rollout.collect
 
     def spied(environment, actor, steps, config, **options):
         collected = collect(environment, actor, steps, config, **options)
-        shape = steps, environment.num_envs, actor.model.distribution.branches
-        sampled.append(collected.actions.reshape(shape).numpy())
+        sampled.append(collected.actions.reshape(steps, environment.num_envs, -1).numpy())
         return collected
 
     monkeypatch.setattr(trainer, "collect", spied)
@@ -123,6 +124,52 @@ def test_every_worker_gets_its_seeds_and_the_sampled_actions(tmp_path, peer, mon
     for worker, events in enumerate(peers):
         assert _played(events) == _expected_seeds(5, worker, 7)
         assert _actions(events) == np.concatenate(sampled)[:, worker].tolist()
+
+
+@pytest.mark.parametrize(
+    ("branches", "memory"),
+    [([], {}), ([3, 2], {"recurrence": {"sequence_length": 8}})],
+    ids=["continuous", "mixed"],
+)
+def test_unity_gets_numbers_clipped_and_the_loss_keeps_them(
+    tmp_path, monkeypatch, branches, memory
+):
+    path = write_peer(tmp_path / "peer", Behaviour(branches=branches, continuous=2))
+    mapping = {
+        "environment": {"type": "Unity", "name": str(path)},
+        "model": {"num_hidden_units": 8, "log_std_init": 0.5, "checkpoint_interval": 1, **memory},
+        "sampler": {"n_workers": 2, "worker_steps": 16},
+        "trainer": {"updates": 2, "n_mini_batches": 2},
+        "seed": 5,
+        "threads": 1,
+        "worker_id": 100,
+        "device": "cpu",
+    }
+    sampled = _spy(monkeypatch)
+    outcome = trainer.train(build(mapping), tmp_path / "job")
+    assert (outcome.status, outcome.env_steps) == ("completed", 64)
+    kept = np.concatenate(sampled)
+    assert (kept.dtype, kept.shape) == (np.float32, (32, 2, len(branches) + 2))
+    choices, numbers = kept[..., : len(branches)], kept[..., len(branches) :]
+    # With this deviation about half of the numbers are beyond the bounds.
+    assert 0.4 < (np.abs(numbers) > 1.0).mean() < 0.7
+    assert set(np.unique(choices)) <= {0.0, 1.0, 2.0}
+    peers = sorted(records(path), key=lambda events: events[0]["port"])
+    for worker, events in enumerate(peers):
+        taken = [event for event in events if event["event"] == "step"]
+        assert [event["action"] for event in taken] == choices[:, worker].tolist()
+        clipped = np.clip(numbers[:, worker], -1.0, 1.0)
+        assert [event["numbers"] for event in taken] == clipped.tolist()
+    first, last = (_deviations(tmp_path / "job", update) for update in (1, 2))
+    assert first != last
+    assert np.abs(np.array(first) - 0.5).max() < 0.01
+
+
+def _deviations(directory: Path, update: int) -> list[float]:
+    path = checkpoints.checkpoint_path(directory, "default", update)
+    weights = checkpoints.load(path, torch.device("cpu"))["model"]
+    (found,) = [weights[name] for name in weights if name.endswith("log_std")]
+    return found.tolist()
 
 
 def test_a_job_has_ports_for_its_evaluation_too(door, tmp_path, peer):

@@ -12,7 +12,12 @@ import pytest
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments import registry
 from neroRL.environments.factory import make_single, make_vector
-from neroRL.environments.specification import SingleEnvironment, specification_of
+from neroRL.environments.specification import (
+    Continuous,
+    Mixed,
+    SingleEnvironment,
+    specification_of,
+)
 from neroRL.environments.unity import protocol
 from neroRL.environments.unity.obstacle_tower import FLAT, THEMES, with_status
 from neroRL.errors import (
@@ -92,6 +97,60 @@ def test_images(make, compressed, channels):
         np.testing.assert_array_equal(image[5, :, 0], shades)
 
 
+@pytest.mark.parametrize("old", [False, True], ids=["new", "old"])
+def test_continuous_actions(make, tmp_path, old):
+    env = make(Behaviour(continuous=3, branches=[], old=old))
+    assert specification_of(env).actions == Continuous((-1.0,) * 3, (1.0,) * 3)
+    env.reset(seed=0)
+    observation, *_ = env.step(np.array([0.1, -1.0, 1.0]))
+    np.testing.assert_array_equal(observation["vector"], [1, 0, np.float32(0.1), 0])
+    (events,) = records(tmp_path / "peer/peer")
+    assert events[-1]["action"] == []
+    assert events[-1]["numbers"] == [float(np.float32(0.1)), -1.0, 1.0]
+
+
+def test_continuous_actions_beside_branches(make, tmp_path):
+    env = make(Behaviour(continuous=2, branches=[3, 2]), last_action_to_obs=True)
+    spec = specification_of(env)
+    assert spec.actions == Mixed(((3, 2), Continuous((-1.0, -1.0), (1.0, 1.0))))
+    assert spec.vector == 4 + 5 + 2
+    env.reset(seed=0)
+    observation, *_ = env.step(np.array([2, 1, 0.25, -0.75]))
+    expected = [1, 0, 2.5, 0, 0, 0, 1, 0, 1, 0.25, -0.75]
+    np.testing.assert_array_equal(observation["vector"], expected)
+    (events,) = records(tmp_path / "peer/peer")
+    assert (events[-1]["action"], events[-1]["numbers"]) == ([2, 1], [0.25, -0.75])
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_images_of_one_size_are_stacked(make, compressed):
+    env = make(
+        Behaviour(images=[[36, 50, 3], [36, 50, 1], [36, 50, 3]], compressed=compressed, ends_at=0),
+        resize_vis_obs=[50, 36],
+    )
+    assert specification_of(env).visual == (36, 50, 7)
+    env.reset(seed=0)
+    image = env.step(np.array([0]))[0]["visual"]
+    for channels, brightness in ((slice(0, 3), 1), (slice(3, 4), 51), (slice(4, 7), 101)):
+        shades = np.full(50, brightness)
+        if compressed:
+            shades = np.maximum(brightness - np.arange(50) % 7, 0)
+        expected = np.broadcast_to(shades[:, None], (36, 50, channels.stop - channels.start))
+        np.testing.assert_array_equal(image[:, :, channels], expected)
+
+
+def test_each_coloured_image_becomes_gray(make):
+    env = make(
+        Behaviour(images=[[36, 50, 3], [36, 50, 1], [36, 50, 3]], compressed=False),
+        resize_vis_obs=[50, 36],
+        grayscale=True,
+    )
+    env.reset(seed=0)
+    image = env.step(np.array([0]))[0]["visual"]
+    assert image.shape == (36, 50, 3)
+    assert (image == [1, 51, 101]).all()
+
+
 def test_image_and_vector_with_wrappers(make):
     env = make(
         Behaviour(images=[[20, 30, 3]], vectors=[4], branches=[2, 2]),
@@ -128,12 +187,13 @@ def test_messages_without_a_request_for_an_action_are_skipped(make, tmp_path):
 @pytest.mark.parametrize(
     ("behaviour", "message"),
     [
-        (Behaviour(continuous=2, branches=[]), "has 2 continuous actions; only discrete"),
-        (Behaviour(continuous=1), "continuous actions"),
-        (Behaviour(continuous=3, old=True), "has 3 continuous actions"),
+        (Behaviour(branches=[]), "has no actions"),
         (Behaviour(agents=2), "has 2 agents; one is supported"),
         (Behaviour(names=["A?team=0", "B?team=0"]), "has the behaviours A?team=0, B?team=0"),
-        (Behaviour(images=[[8, 8, 3], [8, 8, 3]]), "observes 2 images; one is supported"),
+        (
+            Behaviour(images=[[36, 50, 3], [36, 36, 1]]),
+            "different sizes (Camera0 50 x 36, Camera1 36 x 36); images of one size are supported",
+        ),
         (Behaviour(vectors=[]), "observes nothing"),
     ],
 )
@@ -327,9 +387,10 @@ def test_status_bars():
     assert (image == 9).all()
 
 
-def test_another_scene_is_refused_as_an_obstacle_tower(make):
+@pytest.mark.parametrize("behaviour", [Behaviour(), Behaviour(continuous=1)])
+def test_another_scene_is_refused_as_an_obstacle_tower(make, behaviour):
     with pytest.raises(ConfigError, match="is no Obstacle Tower of version 4"):
-        make(Behaviour(), "ObstacleTower")
+        make(behaviour, "ObstacleTower")
 
 
 @pytest.mark.parametrize("type_", ["Unity", "ObstacleTower"])
@@ -383,6 +444,20 @@ def test_reset_parameters_of_the_tower_are_checked(tmp_path, key, value, message
     assert str(problem) == (
         "evaluation.seeds: seeds up to 100000 are not allowed; expected 99999 or less"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Acrobot-v1", "expected the environment type Gymnasium for it"),
+        ("MiniGrid-MemoryS7-v0", "expected the environment type Minigrid or MinigridVec for it"),
+        ("./build/game", "with .x86_64 behind it"),
+    ],
+)
+def test_an_id_is_no_executable(name, message):
+    (problem,) = registry.check(EnvironmentConfig(type="Unity", name=name))
+    assert problem.path == "environment.name"
+    assert problem.message.endswith(message)
 
 
 def test_a_wrong_timeout_is_named(tmp_path, monkeypatch):

@@ -31,7 +31,8 @@ class Behaviour:
     Attributes:
         names: names of the behaviours.
         agents: number of agents of each behaviour.
-        images: shapes of the visual observations, 1 or 3 channels.
+        images: shapes of the visual observations, 1 or 3 channels; each is 50 brighter than the one
+            before.
         vectors: lengths of the vector observations: step of the episode, seed, total of actions, 0.
         branches: choices of the action branches.
         continuous: number of continuous actions.
@@ -195,11 +196,11 @@ class _Peer:
     def _act(self, agent_actions: Any) -> None:
         (actions,) = agent_actions.values()
         (action,) = actions.value
-        both = list(action.discrete_actions), [int(x) for x in action.vector_actions_deprecated]
-        assert both[0] == both[1]
-        self._record("step", action=both[0])
+        choices, numbers = list(action.discrete_actions), list(action.continuous_actions)
+        assert list(action.vector_actions_deprecated) == [*numbers, *choices]
+        self._record("step", action=choices, numbers=numbers)
         self._step += 1
-        self._total += sum(both[0])
+        self._total += sum(choices) + sum(numbers)
         fault = self._fault()
         if fault == "crash":
             os._exit(7)
@@ -235,8 +236,8 @@ class _Peer:
         info.done = cut or (bool(behaviour.ends_at) and step >= behaviour.ends_at)
         info.max_step_reached = cut
         info.reward = float(self._total) if info.done else 0.5
-        for height, width, channels in behaviour.images:
-            self._tell_image(info.observations.add(), height, width, channels)
+        for number, shape in enumerate(behaviour.images):
+            self._tell_image(info.observations.add(), number, *shape)
         for length in behaviour.vectors:
             observation = info.observations.add()
             numbers = self._numbers(length, info.done)
@@ -253,9 +254,13 @@ class _Peer:
         told = [self._step, self._parameters.get("seed", -1), self._total]
         return [float(number) for number in (told + [0] * length)[:length]]
 
-    def _tell_image(self, observation: Any, height: int, width: int, channels: int) -> None:
+    def _tell_image(
+        self, observation: Any, number: int, height: int, width: int, channels: int
+    ) -> None:
         observation.shape.extend([height, width, channels])
-        pixel = self._step % 256
+        if not self._behaviour.old:
+            observation.name = f"Camera{number}"
+        pixel = (self._step + 50 * number) % 256
         if self._behaviour.compressed:
             observation.compression_type = 1
             observation.compressed_data = _png(height, width, pixel)

@@ -81,13 +81,16 @@ class UnityClient:
             self._parameters.set_float_parameter(key, float(value))
         self._talk(self._unity.reset)
 
-    def step(self, behavior: str, action: np.ndarray) -> None:
+    def step(self, behavior: str, choices: np.ndarray, numbers: np.ndarray) -> None:
         """Takes one action with the only agent.
 
         Args:
-            action: the choice of each branch, integers of shape (branches,).
+            behavior: the agent's.
+            choices: the choice of each branch, integers of shape (branches,).
+            numbers: the continuous actions, of shape (count,).
         """
-        self._unity.set_actions(behavior, ActionTuple(discrete=action.reshape(1, -1)))
+        action = ActionTuple(continuous=numbers[None], discrete=choices[None])
+        self._unity.set_actions(behavior, action)
         self._talk(self._unity.step)
 
     def wait(self) -> None:

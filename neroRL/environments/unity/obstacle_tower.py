@@ -176,8 +176,9 @@ def with_status(image: np.ndarray, keys: int, time: float) -> np.ndarray:
 
 def _check_spaces(env: SingleEnvironment) -> None:
     assert isinstance(env.observation_space, spaces.Dict)
-    assert isinstance(env.action_space, spaces.MultiDiscrete)
-    parts, actions = env.observation_space.spaces, tuple(env.action_space.nvec.tolist())
+    parts, action_space = env.observation_space.spaces, env.action_space
+    discrete = isinstance(action_space, spaces.MultiDiscrete)
+    actions = tuple(action_space.nvec.tolist()) if discrete else action_space
     vector = parts.get(VECTOR)
     long_enough = vector is not None and vector.shape is not None and vector.shape[0] > FLOOR
     if actions != TOWER_ACTIONS or VISUAL not in parts or not long_enough:

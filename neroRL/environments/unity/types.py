@@ -1,4 +1,4 @@
-"""Environment types for Unity ML-Agents: executables with one agent and discrete actions."""
+"""Environment types for Unity ML-Agents: executables with one agent."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import numpy as np
 from gymnasium import spaces
 
 from neroRL.config.schema import EnvironmentConfig
-from neroRL.environments.environment_type import SEEDS, EnvironmentType, Parameter
+from neroRL.environments.environment_type import SEEDS, EnvironmentType, Parameter, other_type
+from neroRL.environments.images import different_sizes, stacked, stacked_space
 from neroRL.environments.specification import (
     VECTOR,
     VISUAL,
+    MixedSpace,
     Observation,
     SingleEnvironment,
     image_space,
@@ -110,7 +112,7 @@ def executable(name: str) -> Path:
     if found is None:
         reason = "is a directory; expected the executable in it" if path.is_dir() else ""
         reason = reason or "does not exist, nor does it with .x86_64 behind it"
-        raise ConfigError([Problem(NAME, f"{path} {reason}")])
+        raise ConfigError([Problem(NAME, f"{path} {reason}{other_type(name, [])}")])
     if not os.access(found, os.X_OK):
         message = f"{found} is not executable; make it so with: chmod +x {found}"
         raise ConfigError([Problem(NAME, message)])
@@ -122,13 +124,16 @@ def _timeout() -> float:
 
 
 class UnityScene(gymnasium.Env[Observation, np.ndarray]):
-    """The one agent of a Unity scene.
+    """The one agent of a Unity scene; its images are stacked along their channels.
 
     Args:
         path: path of the executable.
         worker_id: Unity connects to port 5005 + ``worker_id``.
         parameters: the scene's environment parameters, which are sent at each reset.
         seed_parameter: name of the parameter for the episode's seed.
+
+    Attributes:
+        image_channels: of each image.
 
     Raises:
         ConfigError: the scene has more than one agent, or spaces that are not supported.
@@ -152,7 +157,11 @@ class UnityScene(gymnasium.Env[Observation, np.ndarray]):
             # Some scenes name their behaviours only with the first observations.
             self._client.reset(self._parameters)
             self._behavior, behavior = self._only_behavior()
-            self._image, self._vectors = self._sorted(behavior.observation_specs)
+            self._images, self._vectors = self._sorted(behavior.observation_specs)
+            self.image_channels = tuple(
+                behavior.observation_specs[place].shape[2] for place in self._images
+            )
+            self._branches = behavior.action_spec.discrete_size
             self.action_space = self._actions(behavior.action_spec)
             self.observation_space = self._spaces(behavior.observation_specs)
             self._begin()
@@ -175,9 +184,10 @@ class UnityScene(gymnasium.Env[Observation, np.ndarray]):
         """Takes one action; an episode that Unity interrupts counts as truncated.
 
         Args:
-            action: the choice of each branch, integers of shape (branches,).
+            action: the choice of each branch, then the continuous actions, of one dimension.
         """
-        self._client.step(self._behavior, action)
+        choices, numbers = np.split(action, [self._branches])
+        self._client.step(self._behavior, choices, numbers)
         decisions, ended = self._answer()
         steps = ended if len(ended) else decisions
         over = len(ended) > 0
@@ -218,37 +228,46 @@ class UnityScene(gymnasium.Env[Observation, np.ndarray]):
             raise self._unsupported(f"has the behaviours {shown}; exactly one is supported")
         return next(iter(behaviors.items()))
 
-    def _sorted(self, specs: Any) -> tuple[int | None, list[int]]:
-        """Returns the positions of the image and of the vectors among the observations."""
+    def _sorted(self, specs: Any) -> tuple[list[int], list[int]]:
+        """Returns the positions of the images and of the vectors among the observations."""
         images = [place for place, spec in enumerate(specs) if len(spec.shape) == 3]
         vectors = [place for place, spec in enumerate(specs) if len(spec.shape) == 1]
-        if len(images) > 1:
-            raise self._unsupported(f"observes {len(images)} images; one is supported")
         if len(images) + len(vectors) < len(specs) or not specs:
             shown = ", ".join(str(tuple(spec.shape)) for spec in specs) or "nothing"
-            message = f"observes {shown}; an image and vectors are supported"
+            message = f"observes {shown}; images and vectors are supported"
             raise self._unsupported(message)
-        return images[0] if images else None, vectors
+        return images, vectors
 
-    def _actions(self, spec: Any) -> spaces.MultiDiscrete:
-        if spec.continuous_size or not spec.discrete_size:
-            message = f"has {spec.continuous_size} continuous actions; only discrete are supported"
-            raise self._unsupported(message)
-        return spaces.MultiDiscrete([int(count) for count in spec.discrete_branches])
+    def _actions(self, spec: Any) -> spaces.Space[Any]:
+        choices = spaces.MultiDiscrete([int(count) for count in spec.discrete_branches])
+        numbers = spaces.Box(-1.0, 1.0, (int(spec.continuous_size),), np.float32)
+        if spec.discrete_size and spec.continuous_size:
+            return MixedSpace([choices, numbers])
+        if not spec.discrete_size and not spec.continuous_size:
+            raise self._unsupported("has no actions")
+        return choices if spec.discrete_size else numbers
 
     def _spaces(self, specs: Any) -> spaces.Space[Observation]:
         boxes: dict[str, spaces.Space[Any]] = {}
-        if self._image is not None:
-            boxes[VISUAL] = image_space(*specs[self._image].shape)
+        if self._images:
+            shapes = [
+                (specs[place].name or f"{place}", specs[place].shape) for place in self._images
+            ]
+            message = different_sizes(shapes)
+            if message is not None:
+                raise self._unsupported(message)
+            images = [image_space(*specs[place].shape) for place in self._images]
+            boxes[VISUAL] = stacked_space(images)
         if self._vectors:
             boxes[VECTOR] = vector_space(sum(specs[place].shape[0] for place in self._vectors))
         return observation_space(boxes)
 
     def _observation(self, parts: Any) -> Observation:
         observation: Observation = {}
-        if self._image is not None:
+        if self._images:
             # ML-Agents divides the 8-bit pixels of its images by 255.
-            observation[VISUAL] = np.rint(parts[self._image][0] * 255.0).astype(np.uint8)
+            images = [np.rint(parts[place][0] * 255.0) for place in self._images]
+            observation[VISUAL] = stacked(images).astype(np.uint8)
         if self._vectors:
             vectors = [np.asarray(parts[place][0], np.float32) for place in self._vectors]
             observation[VECTOR] = np.concatenate(vectors)
