@@ -269,9 +269,25 @@ def test_each_of_several_images_becomes_gray_and_smaller():
 )
 def test_a_trained_network_has_convolutions_for_them(layout, kind, channels, tmp_path):
     shape, _ = LAYOUTS[layout]
+    _assert_trains(_config(shape, kind, resize_vis_obs=[36, 36]), channels, tmp_path)
+
+
+@pytest.mark.parametrize("as_floats", [False, True])
+def test_a_trained_network_has_convolutions_for_several_images(as_floats, tmp_path):
+    config = EnvironmentConfig(
+        type="Gymnasium",
+        name="Cameras-v0",
+        resize_vis_obs=[36, 36],
+        obs_stacks=2,
+        reset_params={"as_floats": as_floats},
+    )
+    _assert_trains(config, 14, tmp_path)
+
+
+def _assert_trains(environment, channels, tmp_path):
     config = build(
         {
-            "environment": vars(_config(shape, kind, resize_vis_obs=[36, 36])),
+            "environment": vars(environment),
             "model": {"num_hidden_units": 8},
             "sampler": {"n_workers": 2, "worker_steps": 8},
             "trainer": {"updates": 1, "epochs": 1, "n_mini_batches": 2},
