@@ -89,12 +89,12 @@ class SweepOptions:
     """Whether losing permutations stop early, at rungs; ``race=false`` takes them on again."""
     race_rungs: list[float] = field(default_factory=lambda: [0.1, 0.25, 0.5])
     """Shares of ``trainer.updates`` at which permutations are compared."""
-    race_keep: float = 0.3
+    race_keep: float = 0.25
     """Share of the permutations that goes on at each rung; with it goes what a paired test cannot
     tell from the last of them."""
     race_min_permutations: int = 2
     """Number of permutations that goes on at least."""
-    race_confidence: float = 0.8
+    race_confidence: float = 0.9
     """Confidence of that test."""
     confirm: int = 0
     """How many of the best permutations are trained again when the sweep is done, on seeds that no
