@@ -48,5 +48,5 @@ def test_tuning_file(name, door):
     assert outcome.status == 0, outcome.err
     assert (
         len(list(yaml.safe_load_all(outcome.out)))
-        == {"example": 48, "memory": 12, "quick": 4}[name]
+        == {"example": 48, "memory": 12, "quick": 4, "transformer": 3}[name]
     )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from neroRL.evaluation.choosing import of_path
 from neroRL.evaluation.playing import play
 from neroRL.evaluation.subjects import read_subject
 
@@ -14,19 +13,24 @@ pytestmark = pytest.mark.slow
 
 HELD_OUT = range(200_000, 200_050)
 MEMORIES = {
-    "none": [],
-    "gru": [],
-    "lstm": ["model.recurrence.hidden_state_size=64", "model.recurrence.sequence_length=16"],
+    "none": ["--config-name=minigrid_vec", "model/memory=none"],
+    "gru": ["--config-name=minigrid_vec"],
+    "lstm": [
+        "--config-name=minigrid_vec",
+        "model/memory=lstm",
+        "model.recurrence.hidden_state_size=64",
+        "model.recurrence.sequence_length=16",
+    ],
+    "transformer": ["--config-name=minigrid_vec_transformer"],
 }
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_the_shipped_config_solves_it_with_a_memory(door, tmp_path, memory):
-    chosen = [f"model/memory={memory}", *MEMORIES[memory]]
-    run = ["--config-name=minigrid_vec", "hydra.run.dir=job", "seed=1", "threads=1", "device=cpu"]
-    outcome = door("train", [*run, *chosen])
+    run = ["hydra.run.dir=job", "seed=1", "threads=1", "device=cpu"]
+    outcome = door("train", [*MEMORIES[memory], *run])
     assert outcome.status == 0, outcome.err
-    played = play(read_subject(Path(tmp_path, "job/checkpoints/default-150.pt")), HELD_OUT, 2)
+    played = play(read_subject(of_path(tmp_path / "job").path), HELD_OUT, 2)
     success = np.mean([one.end.success for one in played])
     if memory == "none":
         # A fair coin's share of 100 throws, within four standard errors.
