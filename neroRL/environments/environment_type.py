@@ -58,6 +58,7 @@ LAST_SEED = 2**63 - 1
 MINIGRID_IDS = ("MiniGrid-", "BabyAI-")
 _TYPES_OF_IDS = {
     "Minigrid or MinigridVec": MINIGRID_IDS,
+    "Atari": ("ALE/",),
     "CartPole": ("CartPole-",),
     "MemoryGym": ("MortarMayhem", "MysteryPath", "SearingSpotlights", "Endless-"),
 }
@@ -78,6 +79,8 @@ class EnvironmentType(ABC):
     """Whether the environment has reset parameters that the type does not know."""
     in_processes: ClassVar[bool] = False
     """Whether each environment runs in its own process, in parallel with the others."""
+    skips_frames: ClassVar[bool] = False
+    """Whether :meth:`make` takes care of the config's ``frame_skip``."""
     uses_ports: ClassVar[bool] = False
     """Whether each environment needs a network port, 5005 + its worker id."""
     last_seed: ClassVar[int] = LAST_SEED
@@ -96,7 +99,8 @@ class EnvironmentType(ABC):
         Returns:
             An environment as :func:`~neroRL.environments.specification.specification_of` expects
             it. The info of an episode's last step may have ``success``, and further numbers by name
-            under ``statistics``.
+            under ``statistics``. That of any step may have ``life_lost``: it then ends the episode
+            for the learner, which goes on.
         """
 
     def make_batch(
@@ -113,6 +117,10 @@ class EnvironmentType(ABC):
             seeds: the episodes' seeds, for each environment.
         """
         return None
+
+    def played_whole(self, config: EnvironmentConfig) -> EnvironmentConfig:
+        """Returns the config with which given episodes are played, as in evaluations."""
+        return config
 
     def max_episode_steps(self, config: EnvironmentConfig) -> int | None:  # noqa: ARG002
         """Returns the length of the longest episode; None if only the environment may know it."""

@@ -53,6 +53,9 @@ def make_vector(
     Returns:
         The environments, not started yet.
     """
+    kind = registry.environment_type(config.type)
+    if episode_seeds is not None:
+        config = kind.played_whole(config)
     params = registry.reset_params(config)
     seeds = [
         EpisodeSeeds(
@@ -63,7 +66,6 @@ def make_vector(
         )
         for worker in range(n_workers)
     ]
-    kind = registry.environment_type(config.type)
     ids = range(worker_id, worker_id + n_workers)
     first = None
     environments: VectorEnvironment | None
@@ -131,7 +133,7 @@ def make_single(config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:
 def wrapped(env: SingleEnvironment, config: EnvironmentConfig) -> SingleEnvironment:
     """Puts the wrappers of the config around an environment of its type."""
     kind = registry.environment_type(config.type)
-    if config.frame_skip > 1:
+    if config.frame_skip > 1 and not kind.skips_frames:
         env = FrameSkip(env, config.frame_skip)
     env = EpisodeStatistics(env)
     if kind.reward_scale != 1.0:

@@ -70,6 +70,8 @@ class Registered(EnvironmentType):
             message = f"{name} is registered by {module}; name it {module}:{name}"
         else:
             message = f"{_install(name, extra)}; then name it {module}:{name}"
+        if name.startswith("ALE/"):
+            message += ", or choose the environment type Atari, which adds the usual wrappers"
         return [Problem(NAME, message)]
 
     def pictures(

@@ -12,6 +12,7 @@ from neroRL.errors import ConfigError, Problem, did_you_mean
 
 # Modules are imported when a type is used: none of their packages has to be installed for others.
 TYPES = {
+    "Atari": "neroRL.environments.atari:Atari",
     "CartPole": "neroRL.environments.cartpole.types:CartPole",
     "Gymnasium": "neroRL.environments.registered:Registered",
     "MemoryGym": "neroRL.environments.memory_gym:MemoryGym",

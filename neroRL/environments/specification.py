@@ -12,6 +12,9 @@ from gymnasium import spaces
 
 VISUAL, VECTOR = "visual", "vector"
 
+LIFE_LOST = "life_lost"
+"""In the info of a step: it ends the episode for the learner, though the episode goes on."""
+
 Observation = dict[str, np.ndarray]
 SingleEnvironment = gymnasium.Env[Observation, np.ndarray]
 

@@ -22,12 +22,16 @@ SMALL = [
 ]
 
 
+# Packages of extras that shipped configs need.
+NEEDED = {"atari": "ale_py", "lunar_lander": "Box2D", "mujoco": "mujoco"}
 # Executables are not shipped, so a peer plays these.
 PEERS = {"unity": Behaviour(images=[[84, 84, 3]], branches=[3, 2]), "obstacle_tower": TOWER}
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_config(name, door, tmp_path):
+    if name in NEEDED:
+        pytest.importorskip(NEEDED[name])
     more = list(SMALL)
     if name in PEERS:
         path = write_peer(tmp_path / name, PEERS[name])

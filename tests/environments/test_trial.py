@@ -257,7 +257,8 @@ def test_an_id_of_another_type(type_, name, path, message, monkeypatch):
 def test_an_installed_package_is_named_without_a_command_to_install_it(monkeypatch):
     monkeypatch.setattr("neroRL.environments.registered.importlib.util.find_spec", lambda _: True)
     (problem,) = registry.check(EnvironmentConfig(type="Gymnasium", name="ALE/Pong-v5"))
-    assert problem.message == "ALE/Pong-v5 is registered by ale_py; name it ale_py:ALE/Pong-v5"
+    named = "ALE/Pong-v5 is registered by ale_py; name it ale_py:ALE/Pong-v5, or choose the "
+    assert problem.message == f"{named}environment type Atari, which adds the usual wrappers"
 
 
 def test_generated_levels_need_a_package(monkeypatch):

@@ -45,7 +45,7 @@ class Transition(NamedTuple):
 
     Attributes:
         rewards: float32, shape (N,).
-        terminations: bool, shape (N,).
+        terminations: bool, shape (N,). A lost life terminates, too, but the episode goes on.
         truncations: bool, shape (N,).
         final_ids: ids of the ended episodes' last observations, shape (N,); -1 for the other
             environments. None if no episode ended.

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from neroRL.environments.specification import Observation, SingleEnvironment
+from neroRL.environments.specification import LIFE_LOST, Observation, SingleEnvironment
 from neroRL.environments.vector.interface import (
     MOST_DISTINCT,
     EpisodeEnd,
@@ -88,10 +88,12 @@ class OneByOneEnvironment(VectorEnvironment):
         for worker, step in enumerate(self._step_all(actions)):
             observation, rewards[worker], terminated, truncated, info = step
             new_id = self._add(worker, observation)
-            if terminated or truncated:
-                terminations[worker], truncations[worker] = terminated, truncated
+            over = terminated or truncated
+            if over or LIFE_LOST in info:
+                terminations[worker], truncations[worker] = terminated or not over, truncated
                 final_ids = np.full(self.num_envs, -1) if final_ids is None else final_ids
                 final_ids[worker] = new_id
+            if over:
                 episodes.append(self._episode_end(worker, info))
                 ended.append(worker)
         self._returns += rewards
