@@ -21,6 +21,8 @@ PACKAGES = (
     "numpy",
     "gymnasium",
     "minigrid",
+    "mujoco",
+    "ale-py",
     "stable-baselines3",
     "sb3-contrib",
     "torch-ac",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measuring import SPEED, Values, peak_mib
-from benchmarks.workloads import BATCH, WORKLOADS
+from benchmarks.workloads import WORKLOADS
 from neroRL.config.checks import build
 from neroRL.records.job_progress import JobProgress
 from neroRL.training.trainer import train
@@ -20,7 +20,7 @@ def measure_training(config: dict[str, Any], updates: int) -> Values:
     """Trains, and returns speed and memory.
 
     Args:
-        config: a config with one update more, to warm up, and batches of ``BATCH`` steps.
+        config: a config with one update more, to warm up.
         updates: number of measured updates.
     """
     times: list[float] = []
@@ -30,7 +30,8 @@ def measure_training(config: dict[str, Any], updates: int) -> Values:
 
     with tempfile.TemporaryDirectory() as directory:
         train(build(config), Path(directory), on_update=note)
-    return {SPEED: BATCH * updates / (times[-1] - times[0]), "peak_mib": peak_mib()}
+    steps = config["sampler"]["n_workers"] * config["sampler"]["worker_steps"] * updates
+    return {SPEED: steps / (times[-1] - times[0]), "peak_mib": peak_mib()}
 
 
 def main(name: str, updates: int) -> None:

@@ -1,11 +1,12 @@
 """Trains one workload with Stable-Baselines3: ``python -m benchmarks.peer W1 3``.
 
-The layers are ours: the encoder, a linear layer of 512, and a hidden layer of 512 for each head.
+The layers are ours: the encoder, a hidden layer, and a hidden layer of 512 for each head.
 Recurrent policies have an LSTM, because sb3-contrib has no GRU.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
@@ -17,21 +18,15 @@ from minigrid.core.constants import OBJECT_TO_IDX
 from minigrid.wrappers import ImgObsWrapper, RGBImgPartialObsWrapper
 from sb3_contrib import RecurrentPPO
 from stable_baselines3 import PPO
+from stable_baselines3.common.atari_wrappers import AtariWrapper
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from stable_baselines3.common.vec_env import DummyVecEnv
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecFrameStack, VecNormalize
 from torch import Tensor, nn
 
 from benchmarks.measuring import SPEED, peak_mib
-from benchmarks.workloads import (
-    BATCH,
-    EPOCHS,
-    MAX_EPISODE_STEPS,
-    MINI_BATCHES,
-    STEPS,
-    WORKERS,
-    WORKLOADS,
-    Workload,
-)
+from benchmarks.workloads import MAX_EPISODE_STEPS, WORKLOADS, Workload
+from neroRL.config.schema import EnvironmentConfig
+from neroRL.environments import registry
 
 CLASSES = ("agent", "empty", "wall", "key", "ball", "lava")
 
@@ -53,9 +48,15 @@ class OneHot(gymnasium.ObservationWrapper):
 
 
 class Features(BaseFeaturesExtractor):
-    """The encoder of a workload, then a linear layer."""
+    """The encoder of a workload, then a linear layer.
 
-    def __init__(self, space: gymnasium.spaces.Box, units: int) -> None:
+    Args:
+        space: of the observations.
+        units: of the linear layer.
+        encoder_units: of the encoder of a vector; 0 without one.
+    """
+
+    def __init__(self, space: gymnasium.spaces.Box, units: int, encoder_units: int = 128) -> None:
         super().__init__(space, units)
         layers: list[nn.Module]
         if len(space.shape) == 3:
@@ -63,7 +64,12 @@ class Features(BaseFeaturesExtractor):
             layers += [nn.ReLU(), nn.Conv2d(64, 64, 3, 1), nn.ReLU(), nn.Flatten()]
             layers += [nn.Linear(64 * 7 * 7, units), nn.ReLU()]
         else:
-            layers = [nn.Linear(space.shape[0], 128), nn.ReLU(), nn.Linear(128, units), nn.ReLU()]
+            sizes = [space.shape[0], *filter(None, [encoder_units]), units]
+            layers = [
+                layer
+                for inputs, outputs in itertools.pairwise(sizes)
+                for layer in (nn.Linear(inputs, outputs), nn.ReLU())
+            ]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, observation: Tensor) -> Tensor:
@@ -73,6 +79,10 @@ class Features(BaseFeaturesExtractor):
 
 def make(environment: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     """Makes one environment of the real packages."""
+    if environment["type"] == "Atari":
+        registry.check(EnvironmentConfig(**environment))  # registers the games
+        game = gymnasium.make(environment["name"], frameskip=1, disable_env_checker=True)
+        return AtariWrapper(game, frame_skip=environment["frame_skip"])
     if not environment["type"].startswith("Minigrid"):
         return gymnasium.make(environment["name"], disable_env_checker=True)
     view_size = environment["reset_params"]["view-size"]
@@ -93,18 +103,28 @@ def make_model(workload: Workload, workers: int, steps: int, **options: Any) -> 
         steps: number of steps of each environment in a rollout.
         options: further hyperparameters.
     """
-    environments = DummyVecEnv([lambda: make(workload.environment)] * workers)
+    environments = _environments(workload, workers)
+    trainer = workload.trainer
     common: dict[str, Any] = {
         "n_steps": steps,
-        "n_epochs": EPOCHS,
-        "batch_size": workers * steps // MINI_BATCHES,
+        "n_epochs": workload.epochs,
+        "batch_size": workers * steps // workload.mini_batches,
+        "gamma": trainer.get("gamma", 0.99),
+        "gae_lambda": trainer.get("lamda", 0.95),
+        "max_grad_norm": trainer.get("max_grad_norm", 0.5),
         "device": "cpu",
         "seed": 0,
         **options,
     }
     features: dict[str, Any] = {"features_extractor_class": Features}
     if workload.recurrence is None:
-        features["features_extractor_kwargs"] = {"units": 512}
+        sizes = {"units": workload.model.get("num_hidden_units", 512)}
+        if len(environments.observation_space.shape) == 1:
+            encoder_units = workload.model.get("num_vec_encoder_units", 128)
+            has_encoder = workload.model.get("vec_encoder") != "none"
+            sizes["encoder_units"] = encoder_units if has_encoder else 0
+        features["features_extractor_kwargs"] = sizes
+        features["log_std_init"] = workload.model.get("log_std_init", 0.0)
         features["net_arch"] = {"pi": [512], "vf": [512]}
         return PPO("MlpPolicy", environments, policy_kwargs=features, **common)
     size = workload.recurrence["hidden_state_size"]
@@ -115,13 +135,25 @@ def make_model(workload: Workload, workers: int, steps: int, **options: Any) -> 
     return RecurrentPPO("MlpLstmPolicy", environments, policy_kwargs=policy, **common)
 
 
+def _environments(workload: Workload, workers: int) -> VecEnv:
+    """Makes the environments with the wrappers of all of them, which step one after the other."""
+    environment = workload.environment
+    made: VecEnv = DummyVecEnv([lambda: make(environment)] * workers)
+    if environment.get("obs_stacks", 1) > 1:
+        made = VecFrameStack(made, environment["obs_stacks"])
+    if environment.get("normalize_vector_obs"):
+        made = VecNormalize(made, gamma=workload.trainer["gamma"])
+    return made
+
+
 def main(name: str, updates: int) -> None:
     """Measures the updates after the first."""
-    model = make_model(WORKLOADS[name], WORKERS, STEPS)
-    model.learn(BATCH)
+    workload = WORKLOADS[name]
+    model = make_model(workload, workload.workers, workload.steps)
+    model.learn(workload.batch)
     began = time.perf_counter()
-    model.learn(BATCH * updates, reset_num_timesteps=False)
-    speed = BATCH * updates / (time.perf_counter() - began)
+    model.learn(workload.batch * updates, reset_num_timesteps=False)
+    speed = workload.batch * updates / (time.perf_counter() - began)
     print(json.dumps({SPEED: speed, "peak_mib": peak_mib()}))
 
 

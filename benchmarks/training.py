@@ -1,4 +1,4 @@
-"""W1 to W5: compares whole trainings with the peers that can train them."""
+"""W1 to W5 and W8 to W10: compares whole trainings with the peers that can train them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def table(results: dict[str, Any]) -> str:
     for name, r in results.items():
         peers = r["peers"]
         cells = [f"{name}: {r['title']}", f"{r['ours'][SPEED]:,.0f}"]
-        cells += [f"{peers[SB3][SPEED]:,.0f}", f"{peers[SB3]['ratio']:.1f}", f"{r['goal']:g}"]
+        cells += [f"{peers[SB3][SPEED]:,.0f}", f"{peers[SB3]['ratio']:.1f}"]
+        cells.append("–" if r["goal"] is None else f"{r['goal']:g}")
         other = peers.get(TORCH_AC)
         cells += [f"{other[SPEED]:,.0f}", f"{other['ratio']:.1f}"] if other else ["–", "–"]
         memory = [r["ours"], *peers.values()]
