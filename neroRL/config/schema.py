@@ -51,6 +51,7 @@ ADDED_KEYS: dict[str, Any] = {
     "environment.normalize_vector_obs": False,
     "environment.normalize_returns": False,
     "environment.clip_rewards": False,
+    "environment.processes": "auto",
     "model.log_std_init": 0.0,
 }
 """Keys that earlier versions of this revision did not have, and the values that they trained with.
@@ -93,6 +94,8 @@ class EnvironmentConfig:
     """Divide rewards by the running standard deviation of discounted returns."""
     clip_rewards: Flag = False
     """Replace rewards by their signs, before returns are normalised."""
+    processes: Annotated[Integer, Field(ge=0, le=1024)] | Literal["auto"] = "auto"
+    """Processes that step a training's environments; 0 steps them in its own."""
     reset_params: dict[str, Any] = field(default_factory=dict)
     """Seeds and the type's own options; checked by the environment's type."""
 

@@ -21,6 +21,7 @@ from neroRL.environments.specification import (
     specification_of,
     told_max_episode_steps,
 )
+from neroRL.environments.vector.divided import DividedEnvironment
 from neroRL.environments.vector.interface import EpisodeSeeds, VectorEnvironment
 from neroRL.environments.vector.parallel import ParallelEnvironment
 from neroRL.environments.vector.sequential import SequentialEnvironment
@@ -40,6 +41,7 @@ def make_vector(
     *,
     worker_id: int = 2,
     episode_seeds: Sequence[Sequence[int]] | None = None,
+    processes: int = 0,
 ) -> VectorEnvironment:
     """Makes ``n_workers`` environments with all wrappers of the config.
 
@@ -49,6 +51,8 @@ def make_vector(
         seed: of the workers' generators: worker i's comes from ``SeedSequence([seed, i])``.
         worker_id: of the first environment; each takes the next one.
         episode_seeds: those that each worker plays in turn, instead of drawing from its generator.
+        processes: that step the environments; 0 for this one. Those that step as arrays stay in
+            this one, and those that need a process each have it anyway.
 
     Returns:
         The environments, not started yet.
@@ -75,7 +79,11 @@ def make_vector(
     else:
         first = make_single(config, worker_id)
         environments = kind.make_batch(config, first, seeds)
-        if environments is None:
+        if environments is None and processes:
+            first.close()
+            makers = [partial(make_single, config, each) for each in ids]
+            environments = DividedEnvironment(makers, seeds, config.name, processes)
+        elif environments is None:
             others = [make_single(config, each) for each in ids[1:]]
             environments = SequentialEnvironment([first, *others], seeds, config.name)
     environments.specification = replace(

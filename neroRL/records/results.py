@@ -30,7 +30,7 @@ DIVERGED: Final = "diverged"
 STOPPED: Final = "stopped"
 STATUSES: tuple[Status, ...] = (COMPLETED, FAILED, DIVERGED, STOPPED)
 # Config keys of where a job runs and reports to, which do not affect what it trains.
-PLACE = ("run_id", "worker_id", "device", "threads", "loggers")
+PLACE = ("run_id", "worker_id", "device", "threads", "loggers", "environment.processes")
 _BEFORE = ("permutation", "repetition", "seed", "status")
 _MEASURED = (
     "objective",
@@ -80,6 +80,7 @@ class JobResult:
         planned_updates: of a stopped job's whole training.
         transient: whether the failure is not the config's fault, so that another try may help.
         threads: torch threads used; equal results need equal numbers.
+        processes: that stepped the environments; 0 for the training's own.
         fingerprint: of the config the job trained.
         format: version of this format.
     """
@@ -107,6 +108,7 @@ class JobResult:
     planned_updates: int | None = None
     transient: bool = False
     threads: int | None = None
+    processes: int | None = None
     fingerprint: str = ""
     format: int = FORMAT
 
@@ -131,17 +133,16 @@ def fingerprint(config: Mapping[str, Any]) -> str:
     Keys that only say where the job runs and reports to are left out, and so are added keys with
     the values that earlier versions trained with.
     """
-    kept = {key: value for key, value in _as_before(config).items() if key not in PLACE}
-    text = json.dumps([FORMAT, REVISION, kept], sort_keys=True, default=str)
+    text = json.dumps([FORMAT, REVISION, _as_before(config)], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _as_before(config: Mapping[str, Any], section: str = "") -> dict[str, Any]:
-    """Returns a config without added keys that change nothing."""
+    """Returns a config without places, and without added keys that change nothing."""
     return {
         key: _as_before(value, f"{section}{key}.") if isinstance(value, Mapping) else value
         for key, value in config.items()
-        if ADDED_KEYS.get(f"{section}{key}", _NO_VALUE) != value
+        if (path := f"{section}{key}") not in PLACE and ADDED_KEYS.get(path, _NO_VALUE) != value
     }
 
 

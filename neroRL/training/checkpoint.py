@@ -31,7 +31,12 @@ _NAME = re.compile(r"(?P<run>.+)-(?P<update>\d+)\.pt")
 
 # Config keys that must not change when a training resumes, and exceptions below them.
 _FIXED_SECTIONS = ("environment.", "model.", "sampler.")
-_FREE_KEYS = ("model.load_model", "model.model_path", "model.checkpoint_interval")
+_FREE_KEYS = (
+    "environment.processes",
+    "model.load_model",
+    "model.model_path",
+    "model.checkpoint_interval",
+)
 _TOLD = ("trainer.", "evaluation.", "seed")
 # Config keys that do not affect the training: names, where it runs, and what it records.
 _WITHOUT_EFFECT = (
@@ -40,6 +45,7 @@ _WITHOUT_EFFECT = (
     "device",
     "threads",
     "loggers",
+    "environment.processes",
     "model.checkpoint_interval",
     "trainer.gradient_norms",
 )

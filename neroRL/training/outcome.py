@@ -19,12 +19,14 @@ class Work(NamedTuple):
         env_steps: environment steps.
         training_seconds: time of rollouts and optimisation.
         wall_seconds: time with everything else.
+        processes: that stepped the environments in the last run; 0 for the training's own.
     """
 
     updates: int
     env_steps: int
     training_seconds: float
     wall_seconds: float
+    processes: int
 
 
 def as_result(
@@ -59,4 +61,5 @@ def as_result(
         steps_per_second=work.env_steps / seconds if seconds else None,
         error=error,
         threads=torch.get_num_threads(),
+        processes=work.processes,
     )

@@ -29,7 +29,7 @@ from neroRL.training.evaluations import Evaluations
 from neroRL.training.interrupt import interruption
 from neroRL.training.manner import PLAIN, Manner
 from neroRL.training.outcome import Work, as_result
-from neroRL.training.placement import device_of, threads_of
+from neroRL.training.placement import device_of, processes_of, threads_of
 from neroRL.training.rollout import collect
 from neroRL.training.schedules import hyperparameters
 from neroRL.training.statistics import (
@@ -83,7 +83,7 @@ def train(
     torch.set_num_threads(threads_of(config))
     torch.backends.cudnn.deterministic = True
     keep_freed_memory()
-    with closing(Trainer(config, directory, device, began, manner)) as trainer:
+    with closing(Trainer(config, directory, device, began, manner, checkpoint)) as trainer:
         if checkpoint is not None:
             trainer.resume(checkpoint)
         return trainer.run(summaries, on_update, until)
@@ -98,6 +98,7 @@ class Trainer:
         device: trains there; None leaves it to the config.
         began: when the job began, by ``time.perf_counter``; None for now.
         manner: how it computes.
+        checkpoint: whose number of environment processes is kept.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Trainer:
         device: torch.device | None = None,
         began: float | None = None,
         manner: Manner = PLAIN,
+        checkpoint: Path | None = None,
     ) -> None:
         self._manner = manner
         self._began = time.perf_counter() if began is None else began
@@ -115,8 +117,11 @@ class Trainer:
         self.device = device or device_of(config)
         with ExitStack() as opened:
             self._normalization = Normalization(config.environment, config.trainer.gamma)
-            made = _environment(config, self._normalization)
-            self.environment = opened.enter_context(closing(made))
+            self._processes = processes_of(config, threads_of(config), checkpoint)
+            wanted = config.environment, config.sampler.n_workers, config.seed
+            made = make_vector(*wanted, worker_id=config.worker_id, processes=self._processes)
+            seen = normalized(made, self._normalization, learns=True)
+            self.environment: VectorEnvironment = opened.enter_context(closing(seen))
             evaluations = Evaluations(config, self._normalization)
             self._evaluations = opened.enter_context(closing(evaluations))
             self._build(config)
@@ -205,6 +210,7 @@ class Trainer:
             "training_seconds": self._training_seconds,
             "wall_seconds": self._wall(),
             "threads": torch.get_num_threads(),
+            "processes": self._processes,
         }
         checkpoints.save(path, content)
         logger.info("saved %s", path.name)
@@ -308,12 +314,6 @@ class Trainer:
         self, status: Status, error: str | None, evaluated: Mapping[str, Summary]
     ) -> JobResult:
         summaries = evaluated or self._episodes.summaries()
-        work = Work(self._update, self._env_steps, self._training_seconds, self._wall())
+        seconds, wall = self._training_seconds, self._wall()
+        work = Work(self._update, self._env_steps, seconds, wall, self._processes)
         return as_result(status, self._config.seed, summaries, work, error)
-
-
-def _environment(config: Config, normalization: Normalization) -> VectorEnvironment:
-    made = make_vector(
-        config.environment, config.sampler.n_workers, config.seed, worker_id=config.worker_id
-    )
-    return normalized(made, normalization, learns=True)

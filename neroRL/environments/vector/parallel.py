@@ -52,7 +52,7 @@ class ParallelEnvironment(OneByOneEnvironment):
                 self._workers.append(WorkerProcess(make, number))
             spaces = [worker.receive() for worker in self._workers]
         except BaseException:
-            self._end_workers()
+            end_all(self._workers)
             raise
         super().__init__(_OnlySpaces(spaces[0]), seeds, name)
 
@@ -63,15 +63,7 @@ class ParallelEnvironment(OneByOneEnvironment):
 
     def close_extras(self, **kwargs: Any) -> None:  # noqa: ARG002 - Gymnasium's signature
         """Closes every environment and ends every process."""
-        self._end_workers()
-
-    def _end_workers(self) -> None:
-        for worker in self._workers:
-            worker.ask_to_end()
-        deadline = time.monotonic() + SECONDS_TO_END
-        for worker in self._workers:
-            worker.end(max(deadline - time.monotonic(), 0.0))
-        self._workers.clear()
+        end_all(self._workers)
 
     def _reset_some(self, workers: Sequence[int], seeds: Sequence[int]) -> Iterator[Observation]:
         asked = [self._workers[worker] for worker in workers]
@@ -123,6 +115,24 @@ class WorkerProcess(ChildProcess):
     def ask_to_end(self) -> None:
         """Asks the process to close its environment and end."""
         self.send("close")
+
+    def end(self, seconds: float) -> None:
+        """Waits some seconds for the end, then kills the process and everything it started."""
+        deadline = time.monotonic() + seconds
+        with contextlib.suppress(EOFError, OSError):
+            while self.connection.poll(seconds):  # it may wait until a late answer is read
+                self.connection.recv_bytes()
+        super().end(max(deadline - time.monotonic(), 0.0))
+
+
+def end_all(workers: list[WorkerProcess]) -> None:
+    """Closes the environments of some processes, and ends these; the list is empty then."""
+    for worker in workers:
+        worker.ask_to_end()
+    deadline = time.monotonic() + SECONDS_TO_END
+    for worker in workers:
+        worker.end(max(deadline - time.monotonic(), 0.0))
+    workers.clear()
 
 
 class WorkerTraceback(Exception):
