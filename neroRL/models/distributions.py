@@ -178,7 +178,8 @@ class Gaussian(Distribution):
         Raises:
             Diverged: a number is not finite.
         """
-        clipped = np.clip(actions.cpu().numpy().astype(np.float64), self._low, self._high)
+        numbers = actions.cpu().numpy().astype(np.float64)
+        clipped: np.ndarray = np.minimum(np.maximum(numbers, self._low), self._high)
         if not np.isfinite(clipped).all():
             raise Diverged("the policy's actions are not finite")
         return clipped

@@ -15,6 +15,12 @@ MOST = 10.0
 FIRST_COUNT = 1e-4
 
 
+def limited(values: np.ndarray) -> np.ndarray:
+    """Returns values clipped to ±10, as float32; quicker on a few numbers than numpy's clip."""
+    clipped: np.ndarray = np.minimum(np.maximum(values, -MOST), MOST)
+    return clipped.astype(np.float32)
+
+
 class RunningMoments:
     """The mean and variance of everything that was added (Chan, Golub and LeVeque 1983).
 
@@ -37,8 +43,11 @@ class RunningMoments:
         batch = batch.astype(np.float64)
         count, added = self._count, len(batch)
         total = count + added
-        delta = batch.mean(axis=0) - self.mean
-        squares = self.variance * count + batch.var(axis=0) * added
+        # The arithmetic of numpy's mean and var, which take longer than it on a few numbers.
+        mean = np.add.reduce(batch, axis=0) / added
+        away = batch - mean
+        delta = mean - self.mean
+        squares = self.variance * count + np.add.reduce(away * away, axis=0) / added * added
         squares += np.square(delta) * count * added / total
         self.mean = self.mean + delta * added / total
         self.variance = squares / total
@@ -52,8 +61,7 @@ class RunningMoments:
 
     def normalised(self, values: np.ndarray) -> np.ndarray:
         """Shifts, scales and clips values, shape (N, …), to float32."""
-        away: np.ndarray = (values - self.mean) / self.deviation
-        return away.clip(-MOST, MOST).astype(np.float32)
+        return limited((values - self.mean) / self.deviation)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the moments, as plain Python objects."""

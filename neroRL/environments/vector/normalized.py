@@ -11,7 +11,7 @@ from gymnasium import spaces
 
 from neroRL.environments.specification import VECTOR, Observation, observation_space
 from neroRL.environments.vector.interface import Transition, VectorEnvironment
-from neroRL.environments.vector.moments import MOST, Normalization
+from neroRL.environments.vector.moments import MOST, Normalization, limited
 from neroRL.environments.vector.observation_table import ObservationTable
 
 
@@ -129,8 +129,7 @@ class NormalizedEnvironment(VectorEnvironment):
         if self._learns:
             self._returns = self._returns * self._normalization.gamma + rewards
             moments.add(self._returns)
-        scaled: np.ndarray = (rewards / moments.deviation).clip(-MOST, MOST)
-        return scaled.astype(np.float32)
+        return limited(rewards / moments.deviation)
 
 
 class _Like(gymnasium.Env[Observation, np.ndarray]):
