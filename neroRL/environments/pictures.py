@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import logging
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +13,8 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
 from neroRL.environments.specification import VECTOR, VISUAL, Observation, SingleEnvironment
+
+logger = logging.getLogger("neroRL.environments")
 
 DRIVER = "SDL_VIDEODRIVER"
 CELL = 12
@@ -55,8 +59,19 @@ def rendered(environment: SingleEnvironment) -> dict[str, np.ndarray]:
             picture = unwrapped.render()
     except DependencyNotInstalled:
         return {}
+    except Exception as error:  # what a renderer raises without a display is its own affair
+        _tell(
+            f"{type(unwrapped).__name__} cannot be rendered here: {type(error).__name__}: {error}"
+        )
+        return {}
     is_picture = isinstance(picture, np.ndarray) and picture.dtype == np.uint8
     return {"environment": picture} if is_picture and picture.ndim == 3 else {}
+
+
+@functools.cache
+def _tell(message: str) -> None:
+    """Logs a warning, once rather than for every picture."""
+    logger.warning(message)
 
 
 @contextlib.contextmanager

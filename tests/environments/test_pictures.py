@@ -46,3 +46,18 @@ def test_environments_that_render_are_shown(kind, monkeypatch):
     assert "SDL_VIDEODRIVER" not in os.environ
     names = registry.environment_type(kind).action_names([2])
     assert names == [["left", "right"] if kind == "CartPole" else ["0", "1"]]
+
+
+def test_an_environment_that_cannot_render_here_says_so_once(monkeypatch, caplog):
+    environment = make_single(EnvironmentConfig(type="Gymnasium", name="CartPole-v1"), 2)
+    observation, _ = environment.reset(seed=3)
+
+    def fail():
+        raise RuntimeError("no OpenGL context")
+
+    monkeypatch.setattr(environment.unwrapped, "render", fail)
+    for _ in range(2):
+        pictures = registry.environment_type("Gymnasium").pictures(environment, observation)
+        assert list(pictures) == ["what the agent sees"]
+    (record,) = caplog.records
+    assert record.getMessage().endswith("cannot be rendered here: RuntimeError: no OpenGL context")
