@@ -213,6 +213,14 @@ def test_gymnasiums_own_ids_take_their_arguments():
         del gymnasium.registry["Sized-v0"]
 
 
+@pytest.fixture
+def without_atari(monkeypatch):
+    """Hides the games, which other tests of this process may have registered."""
+    registry = gymnasium.registry.items()
+    others = {key: spec for key, spec in registry if "ale_py" not in str(spec.entry_point)}
+    monkeypatch.setattr(gymnasium, "registry", others)
+
+
 class _Sized(gymnasium.Env):
     observation_space = spaces.Box(-1, 1, (2,), np.float32)
 
@@ -247,14 +255,14 @@ ATARI = 'needs a package that is not installed: pip install "neroRL[atari]"'
         ("CartPole", "LunarLander-v3", "name", "expected the environment type Gymnasium"),
     ],
 )
-def test_an_id_of_another_type(type_, name, path, message, monkeypatch):
+def test_an_id_of_another_type(type_, name, path, message, monkeypatch, without_atari):
     monkeypatch.setattr("neroRL.environments.registered.importlib.util.find_spec", lambda _: None)
     (problem,) = registry.check(EnvironmentConfig(type=type_, name=name))
     assert problem.path == f"environment.{path}"
     assert message in problem.message
 
 
-def test_an_installed_package_is_named_without_a_command_to_install_it(monkeypatch):
+def test_an_installed_package_is_named_without_a_command_to_install_it(monkeypatch, without_atari):
     monkeypatch.setattr("neroRL.environments.registered.importlib.util.find_spec", lambda _: True)
     (problem,) = registry.check(EnvironmentConfig(type="Gymnasium", name="ALE/Pong-v5"))
     named = "ALE/Pong-v5 is registered by ale_py; name it ale_py:ALE/Pong-v5, or choose the "
