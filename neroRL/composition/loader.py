@@ -64,6 +64,22 @@ class ChoosingLoader(ConfigLoaderImpl):
 
     _choosing: _Choosing | None = None
 
+    def get_group_options(
+        self,
+        group_name: str,
+        results_filter: ObjectType | None = ObjectType.CONFIG,
+        config_name: str | None = None,
+        overrides: list[str] | None = None,
+    ) -> list[str]:
+        """Returns the options of a group; see Hydra's ``ConfigLoader.get_group_options``.
+
+        Where the search path is the loader's own, Hydra's copy of all sources, which takes about
+        40 ms, is left out.
+        """
+        if config_name is None and not overrides:
+            return self.repository.get_group_options(group_name, results_filter)
+        return super().get_group_options(group_name, results_filter, config_name, overrides)
+
     def load_configuration(
         self,
         config_name: str | None,

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from neroRL.composition.checking import COMMAND_LINE, plain
 from neroRL.composition.completion import complete
+from neroRL.composition.groups import ConfigGroups
 from neroRL.composition.overrides import override_key, value_text
 from neroRL.composition.sweeps import KeySweep
 from neroRL.config.documents import Document
@@ -142,7 +143,7 @@ def written(
     Raises:
         ConfigError: everything that is wrong with a file.
     """
-    groups = config_groups(loader)
+    groups = ConfigGroups(loader)
     known = KnownKeys(composed_values(compose, fixed), groups)
     brought: dict[str, Any] = {}
     for axis in others:
@@ -158,11 +159,6 @@ def written(
         found = read(document, known).products()
         products = [one + further for one in products for further in found]
     return [one + Product(tuple((axis,) for axis in others)) for one in products]
-
-
-def config_groups(loader: ConfigLoader) -> dict[str, list[str]]:
-    """Returns the config groups, e.g. ``model/memory``, and the configs in each."""
-    return {group: loader.get_group_options(group) for group in _groups(loader)}
 
 
 def telling(loader: ConfigLoader, key: str) -> frozenset[str]:
@@ -251,12 +247,3 @@ def value_notices(axes: Iterable[Axis], fixed: Sequence[str]) -> list[Problem]:
     given = {override_key(text) for text in fixed}
     message = f"is swept here, so the value on the {COMMAND_LINE} has no effect"
     return [Problem(axis.key, message, axis.where) for axis in axes if axis.key in given]
-
-
-def _groups(loader: ConfigLoader, parent: str = "") -> Iterator[str]:
-    """Yields the config groups, e.g. ``model/memory``."""
-    for name in loader.list_groups(parent):
-        group = f"{parent}/{name}" if parent else name
-        if group != "hydra":
-            yield group
-            yield from _groups(loader, group)

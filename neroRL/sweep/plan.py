@@ -18,6 +18,7 @@ from neroRL.composition.checking import (
     check_sections,
     plain,
 )
+from neroRL.composition.groups import ConfigGroups
 from neroRL.composition.overrides import value_text
 from neroRL.composition.paths import find_tuning_file
 from neroRL.composition.sweeps import split
@@ -207,7 +208,7 @@ def plan(
 
     check_layout(config.hydra)
     fixed, swept = split(arguments, options.params, loader, options.max_jobs)
-    ground = Ground(compose, fixed, axes.config_groups(loader), Origin(primary, fixed), inspect)
+    ground = Ground(compose, fixed, ConfigGroups(loader), Origin(primary, fixed), inspect)
     products = _products(options, axes.of_command_line(swept), ground, loader)
     overrides = ground.overrides(products)
     base = plain(compose(overrides.of_base()))
