@@ -71,12 +71,8 @@ class ChoosingLoader(ConfigLoaderImpl):
         config_name: str | None = None,
         overrides: list[str] | None = None,
     ) -> list[str]:
-        """Returns the options of a group; see Hydra's ``ConfigLoader.get_group_options``.
-
-        Where the search path is the loader's own, Hydra's copy of all sources, which takes about
-        40 ms, is left out.
-        """
-        if config_name is None and not overrides:
+        """Returns the options of a group; see Hydra's ``ConfigLoader.get_group_options``."""
+        if config_name is None and not overrides:  # without Hydra's copy of all sources, of 40 ms
             return self.repository.get_group_options(group_name, results_filter)
         return super().get_group_options(group_name, results_filter, config_name, overrides)
 

@@ -116,6 +116,7 @@ class TerminalDisplay:
         times += f", {duration(left)} left" if left is not None else ""
         self._bar.update(self._task, completed=status.done, times=times)
         lines = running_lines(status)
+        lines += [f"{status.paused} jobs wait at a rung"] if status.paused else []
         lines += [best_line(status.best)] if status.best else []
         self._live.update(Group(self._bar, *(Text(line, overflow="ellipsis") for line in lines)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hydra._internal.utils import create_config_search_path
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra.core.object_type import ObjectType
 
 from neroRL.composition.groups import MOST_GROUPS, ConfigGroups
@@ -20,7 +20,9 @@ class _Counting(ChoosingLoader):
 
 
 def _loader(directory):
-    return _Counting(create_config_search_path(str(directory)))
+    path = ConfigSearchPathImpl()
+    path.append("test", f"file://{directory}")
+    return _Counting(path)
 
 
 def test_groups_are_those_that_hydra_lists(tmp_path):
