@@ -37,6 +37,7 @@ from neroRL.composition.choices import (
     telling,
     with_type,
 )
+from neroRL.composition.groups import ListingLoader
 from neroRL.composition.overrides import override_key, parse
 from neroRL.errors import UsageError
 
@@ -59,22 +60,10 @@ class _Choosing:
     kind: str | None = None
 
 
-class ChoosingLoader(ConfigLoaderImpl):
+class ChoosingLoader(ListingLoader):
     """Hydra's loader, in which choices win; see :mod:`neroRL.composition.choices`."""
 
     _choosing: _Choosing | None = None
-
-    def get_group_options(
-        self,
-        group_name: str,
-        results_filter: ObjectType | None = ObjectType.CONFIG,
-        config_name: str | None = None,
-        overrides: list[str] | None = None,
-    ) -> list[str]:
-        """Returns the options of a group; see Hydra's ``ConfigLoader.get_group_options``."""
-        if config_name is None and not overrides:  # without Hydra's copy of all sources, of 40 ms
-            return self.repository.get_group_options(group_name, results_filter)
-        return super().get_group_options(group_name, results_filter, config_name, overrides)
 
     def load_configuration(
         self,

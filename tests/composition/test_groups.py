@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
 from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
 
 from neroRL.composition.groups import MOST_GROUPS, ConfigGroups
 from neroRL.composition.loader import ChoosingLoader
@@ -20,6 +21,7 @@ class _Counting(ChoosingLoader):
 
 
 def _loader(directory):
+    Plugins.instance()  # which registers the kinds of sources
     path = ConfigSearchPathImpl()
     path.append("test", f"file://{directory}")
     return _Counting(path)

@@ -248,7 +248,7 @@ FLAG_CASES = {
     "unknown group": (["environment=minigird"], ["minigird"]),
     "no name of a group's config": (
         ["environment=3"],
-        ["environment=3: environment is a group of configs; expected one of cartpole"],
+        ["environment=3: environment is a group of configs; expected one of atari"],
     ),
     "no config of a group": (["tune=null"], ["tune=null: tune is a group of configs"]),
     "max jobs": (["hydra.sweeper.max_jobs=3"], ["48", "max_jobs allows 3"]),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from neroRL import job
 from neroRL.composition.application import run
 from neroRL.composition.checking import check, plain
 from neroRL.environments.factory import make_single
 from neroRL.environments.specification import specification_of
+from neroRL.identity import identity_of
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.memory.none import NoMemory
 from neroRL.models.memory.recurrent import RecurrentMemory
@@ -58,7 +58,7 @@ def _assert_holds(seed: int, directory, monkeypatch) -> None:
     jobs: list[tuple[dict, dict]] = []
 
     def build(composed) -> float:
-        jobs.append((dict(job._identity(composed).swept), built(composed)))
+        jobs.append((dict(identity_of(composed).swept), built(composed)))
         return 0.0
 
     GlobalHydra.instance().clear()

@@ -16,7 +16,8 @@ def _plan(ports: int = 0, preview: str = "no") -> SimpleNamespace:
     """A sweep of two permutations of 1,000 and 3,000 steps, with 3 checkpoints each."""
     base = {"trainer": {"updates": 25}, "model": {"checkpoint_interval": 10}}
     findings = Findings(valid=[4, 7], steps=[1000, 3000], ports=ports)
-    return SimpleNamespace(findings=findings, base=base, options=SimpleNamespace(preview=preview))
+    options = SimpleNamespace(preview=preview, races=False)
+    return SimpleNamespace(findings=findings, base=base, options=options)
 
 
 SPEED = Speed(0.01, 5.0, bytes_a_checkpoint=1024.0, bytes_a_step=0.5, source="a test")
