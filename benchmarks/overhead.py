@@ -28,10 +28,14 @@ def nothing(config: DictConfig) -> float:
     """Runs a job that only writes its result."""
     from hydra.core.hydra_config import HydraConfig
 
+    from neroRL.identity import identity_of
     from neroRL.records.results import COMPLETED, JobResult
 
     directory = Path(HydraConfig.get().runtime.output_dir)
-    JobResult(0, 0, int(config.seed), COMPLETED, directory=directory.name).write(directory)
+    job = identity_of(config)
+    JobResult(job.permutation, 0, int(config.seed), COMPLETED, directory=directory.name).write(
+        directory
+    )
     return 0.0
 
 
