@@ -70,6 +70,7 @@ class LauncherRunner:
         Raises:
             SystemExit: the launcher starts no job.
         """
+        _end_processes_of_earlier_sweeps(self._launcher)
         while batch := self._batch(dispatch):
             told = self._launch(batch)
             begun = any(dispatch.has_begun(job) for job in batch)
@@ -101,6 +102,17 @@ class LauncherRunner:
                 return [Told(End.LOST, end_with(error)[1])] * len(batch)
         told = [_told(returned) for returned in returns]
         return [*told, *[Told(End.FINISHED)] * (len(batch) - len(told))]
+
+
+def _end_processes_of_earlier_sweeps(launcher: Launcher) -> None:
+    """Ends the idle processes that joblib's launcher would take from an earlier sweep.
+
+    They have the working directory, the environment variables and the modules of that sweep.
+    """
+    if _is_of("joblib", launcher):
+        from joblib.externals.loky import get_reusable_executor
+
+        get_reusable_executor().shutdown(wait=True)
 
 
 @contextlib.contextmanager
@@ -147,14 +159,13 @@ def _deaths_as_returns(launcher: Launcher) -> Iterator[None]:
     submitit's and Ray's collect results one by one, and would raise at the first dead job while the
     others still run.
     """
-    name = type(launcher).__module__
-    if name.startswith("hydra_plugins.hydra_submitit_launcher"):
+    if _is_of("submitit", launcher):
         from submitit.core.core import Job as SubmittedJob
 
         collect = _never_raising(SubmittedJob.results, lambda returned: [returned])
         with mock.patch.object(SubmittedJob, "results", collect):
             yield
-    elif name.startswith("hydra_plugins.hydra_ray_launcher"):
+    elif _is_of("ray", launcher):
         import ray
 
         # By default Ray starts a job whose process died three more times.
@@ -164,6 +175,10 @@ def _deaths_as_returns(launcher: Launcher) -> Iterator[None]:
             yield
     else:
         yield
+
+
+def _is_of(library: str, launcher: Launcher) -> bool:
+    return type(launcher).__module__.startswith(f"hydra_plugins.hydra_{library}_launcher")
 
 
 def _never_raising(

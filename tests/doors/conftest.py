@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 import pytest
-from joblib.externals.loky import get_reusable_executor
 
 from tests.doors.sweeps import FAILING, PROJECT
 
@@ -16,8 +15,6 @@ def failing(tiny, tmp_path, monkeypatch):
     (tmp_path / "failing_environment.py").write_text(FAILING)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(PROJECT)]))
-    # joblib reuses its workers, which would not know the new path.
-    get_reusable_executor().shutdown(wait=True)
     environment = "type: CartPole\n  name: CartPole-v1"
     failing = "type: Gymnasium\n  name: failing_environment:Failing-v0\n  reset_params: {how: ''}"
     tiny.write_text(tiny.read_text().replace(environment, failing))

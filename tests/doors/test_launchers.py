@@ -174,6 +174,24 @@ def test_a_transient_fault_is_tried_again(door, failing, tmp_path, launcher, ret
     assert result["transient"] is not bool(retries)
 
 
+def test_joblib_jobs_of_a_second_sweep_run_in_its_own_directory(
+    door, failing, tiny, tmp_path, monkeypatch
+):
+    """joblib keeps its processes, which are in the directory of the first sweep."""
+    failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', '']\n")
+    assert door("ntune", [*ARGUMENTS, *LAUNCHERS["joblib"]]).status == 0
+    second = tmp_path / "second"
+    second.mkdir()
+    tiny.rename(second / "tiny.yaml")
+    (second / "space.yaml").write_text("hyperparameters:\n  environment.reset_params.how: [once]\n")
+    monkeypatch.chdir(second)
+    options = [*LAUNCHERS["joblib"], "hydra.sweeper.max_retries=1"]
+    outcome = door("ntune", [*ARGUMENTS, *options])
+    assert outcome.status == 0, outcome.err
+    assert (second / "tried").exists()  # the job wrote it below its working directory
+    assert not (tmp_path / "tried").exists()
+
+
 def test_fail_fast_ends_a_sweep_between_batches(door, failing, tmp_path):
     failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', raise, '', '']\n")
     options = ["hydra.sweeper.fail_fast=true", "hydra.sweeper.max_batch_size=2"]
