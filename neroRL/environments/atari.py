@@ -14,12 +14,11 @@ from gymnasium.wrappers import AtariPreprocessing
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments.environment_type import EnvironmentType, Parameter, unknown_name
 from neroRL.environments.pictures import rendered
-from neroRL.environments.registered import RegisteredEnvironment
+from neroRL.environments.registered import RegisteredEnvironment, needs_extra
 from neroRL.environments.specification import LIFE_LOST, Observation, SingleEnvironment
 from neroRL.errors import Problem
 
 PACKAGE = "ale_py"
-INSTALL = 'pip install "neroRL[atari]"'
 LIVES = "terminal-on-life-loss"
 
 
@@ -71,8 +70,7 @@ class Atari(EnvironmentType):
     def check_name(self, config: EnvironmentConfig) -> list[Problem]:
         """Refuses unknown games; says how to install a missing package."""
         if importlib.util.find_spec(PACKAGE) is None:
-            message = f"Atari needs a package that is not installed: {INSTALL}"
-            return [Problem("environment.type", message)]
+            return [Problem("environment.type", needs_extra("Atari", "atari"))]
         _register()
         known = [name for name in gymnasium.registry if name.startswith("ALE/")]
         return [] if config.name in known else [unknown_name(config.name, known, "Atari game")]

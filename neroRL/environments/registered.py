@@ -69,7 +69,7 @@ class Registered(EnvironmentType):
         if importlib.util.find_spec(module) is not None:
             message = f"{name} is registered by {module}; name it {module}:{name}"
         else:
-            message = f"{_install(name, extra)}; then name it {module}:{name}"
+            message = f"{needs_extra(name, extra)}; then name it {module}:{name}"
         if name.startswith("ALE/"):
             message += ", or choose the environment type Atari, which adds the usual wrappers"
         return [Problem(NAME, message)]
@@ -90,11 +90,17 @@ def _missing_package(name: str) -> list[Problem]:
     entry_point = str(gymnasium.registry[name].entry_point)
     for prefix, (extra, module) in _PACKAGES.items():
         if entry_point.startswith(prefix) and importlib.util.find_spec(module) is None:
-            return [Problem(NAME, _install(name, extra))]
+            return [Problem(NAME, needs_extra(name, extra))]
     return []
 
 
-def _install(name: str, extra: str) -> str:
+def needs_extra(name: str, extra: str) -> str:
+    """Returns the message that an environment's package is not installed.
+
+    Args:
+        name: of the environment.
+        extra: of neroRL that installs it.
+    """
     return f'{name} needs a package that is not installed: pip install "neroRL[{extra}]"'
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -12,7 +13,7 @@ import numpy as np
 from neroRL.environments.specification import Observation, SingleEnvironment
 from neroRL.environments.vector.interface import EpisodeSeeds
 from neroRL.environments.vector.one_by_one import Step
-from neroRL.environments.vector.parallel import WorkerProcess, end_all
+from neroRL.environments.vector.parallel import WorkerProcess, end_all, start_all
 from neroRL.environments.vector.sequential import SequentialEnvironment
 
 
@@ -36,19 +37,12 @@ class DividedEnvironment(SequentialEnvironment):
         name: str,
         processes: int,
     ) -> None:
-        self._processes: list[WorkerProcess] = []
         parts = np.array_split(np.arange(len(makers)), min(processes, len(makers)))
-        try:
-            for part in parts:
-                share = _make_share([makers[worker] for worker in part])
-                self._processes.append(WorkerProcess(share, int(part[0])))
-            spaces = [process.receive() for process in self._processes]
-        except BaseException:
-            end_all(self._processes)
-            raise
         self._first = [int(part[0]) for part in parts]
+        shares = [partial(_Share, [makers[worker] for worker in part]) for part in parts]
+        self._processes, spaces = start_all(zip(self._first, shares, strict=True))
         environments = [
-            _Remote(spaces[0], process, number)
+            _Remote(spaces, process, number)
             for process, part in zip(self._processes, parts, strict=True)
             for number in range(len(part))
         ]
@@ -117,10 +111,6 @@ class _Share:
     def close(self) -> None:
         """Closes every environment."""
         self._opened.close()
-
-
-def _make_share(makers: Sequence[Callable[[], SingleEnvironment]]) -> Callable[[], Any]:
-    return lambda: _Share(makers)
 
 
 def _copied(observation: Observation) -> Observation:

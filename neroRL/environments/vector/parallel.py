@@ -6,7 +6,7 @@ import contextlib
 import logging
 import pickle
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import cloudpickle
@@ -46,15 +46,8 @@ class ParallelEnvironment(OneByOneEnvironment):
         seeds: Sequence[EpisodeSeeds],
         name: str = "the environment",
     ) -> None:
-        self._workers: list[WorkerProcess] = []
-        try:
-            for number, make in enumerate(makers):
-                self._workers.append(WorkerProcess(make, number))
-            spaces = [worker.receive() for worker in self._workers]
-        except BaseException:
-            end_all(self._workers)
-            raise
-        super().__init__(_OnlySpaces(spaces[0]), seeds, name)
+        self._workers, spaces = start_all(enumerate(makers))
+        super().__init__(_OnlySpaces(spaces), seeds, name)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
         """Starts the running episodes again; see the base class."""
@@ -123,6 +116,31 @@ class WorkerProcess(ChildProcess):
             while self.connection.poll(seconds):  # it may wait until a late answer is read
                 self.connection.recv_bytes()
         super().end(max(deadline - time.monotonic(), 0.0))
+
+
+def start_all(
+    makers: Iterable[tuple[int, Callable[[], Any]]],
+) -> tuple[list[WorkerProcess], Spaces]:
+    """Starts a process for each maker; if one fails, all end.
+
+    Args:
+        makers: numbers of workers, for messages, and functions that make what they run.
+
+    Returns:
+        The processes, and the spaces of the first one's environment.
+
+    Raises:
+        Exception: the error of a maker.
+    """
+    workers: list[WorkerProcess] = []
+    try:
+        for number, make in makers:
+            workers.append(WorkerProcess(make, number))
+        spaces = [worker.receive() for worker in workers]
+    except BaseException:
+        end_all(workers)
+        raise
+    return workers, spaces[0]
 
 
 def end_all(workers: list[WorkerProcess]) -> None:
