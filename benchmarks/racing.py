@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.racing_grids import CURVES
+from neroRL.config.budget import updates_at
 from neroRL.reporting.standing import interquartile_mean
 from neroRL.reporting.ties import ties
 from neroRL.sweep.options import SweepOptions
@@ -30,7 +31,7 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Replay:
-    """What a rule came to.
+    """The outcome of a rule.
 
     Attributes:
         winner: the best permutation of those that were trained to the end.
@@ -49,11 +50,24 @@ def best(final: Values, among: Sequence[int]) -> int:
     return max(among, key=lambda one: (interquartile_mean(final[one]), -one))
 
 
+def _replay(curves: Values, done: NDArray[np.intp]) -> Replay:
+    """Returns the outcome, given the updates that each permutation was trained for."""
+    updates = curves.shape[2]
+    ended = np.flatnonzero(done == updates).tolist()
+    return Replay(best(curves[:, :, -1], ended), float(done.mean() / updates))
+
+
+def by_rank(objectives: Values, rule: Rule) -> NDArray[np.bool_]:
+    """Keeps the share of a rule by rank alone."""
+    ranks = (-objectives.mean(axis=1)).argsort(kind="stable").argsort()
+    return np.asarray(ranks < rule.count(len(objectives)))
+
+
 def staged(curves: Values, shares: Sequence[float], keep: Callable[[Values], Any]) -> Replay:
     """Stops permutations at rungs.
 
     Args:
-        curves: objectives of shape (permutations, repetitions, updates).
+        curves: objectives, shape (permutations, repetitions, updates).
         shares: of the updates, ascending, at which to decide.
         keep: returns which permutations go on, from objectives of shape (permutations,
             repetitions).
@@ -62,11 +76,11 @@ def staged(curves: Values, shares: Sequence[float], keep: Callable[[Values], Any
     alive = np.arange(permutations)
     done = np.full(permutations, updates)
     for share in shares:
-        at = max(int(np.ceil(round(share * updates, 6))), 1)
+        at = updates_at(share, updates)
         goes_on = np.array(keep(curves[alive, :, at - 1]), bool)
         done[alive[~goes_on]] = at
         alive = alive[goes_on]
-    return Replay(best(curves[:, :, -1], list(alive)), float(done.sum() / (permutations * updates)))
+    return _replay(curves, done)
 
 
 def race(rule: Rule, curves: Values) -> Replay:
@@ -81,13 +95,8 @@ def halving(factor: int, curves: Values) -> Replay:
     while share * curves.shape[2] >= 1.0 and factor ** len(rungs) < len(curves):
         rungs.insert(0, share)
         share /= factor
-
-    def keep(objectives: Values) -> Values:
-        count = max(int(np.ceil(len(objectives) / factor)), 1)
-        ranks = (-objectives.mean(axis=1)).argsort(kind="stable").argsort()
-        return ranks < count
-
-    return staged(curves, rungs, keep)
+    rule = Rule(tuple(rungs), 1.0 / factor, least=1, confidence=CONFIDENCE)
+    return staged(curves, rungs, partial(by_rank, rule=rule))
 
 
 def median_pruner(curves: Values, warm_up: float = 0.1, first: int = 5) -> Replay:
@@ -105,8 +114,7 @@ def median_pruner(curves: Values, warm_up: float = 0.1, first: int = 5) -> Repla
             if len(earlier) and means[one, : update + 1].max() < np.median(earlier):
                 done[one] = update + 1
                 break
-    alive = np.flatnonzero(done == updates)
-    return Replay(best(curves[:, :, -1], list(alive)), float(done.sum() / (permutations * updates)))
+    return _replay(curves, done)
 
 
 def friedman(objectives: Values) -> Values:
@@ -153,21 +161,16 @@ def ours(**changed: Any) -> Rule:
 RULES: Mapping[str, RuleOf] = {
     "no race": partial(staged, shares=(), keep=lambda _: ()),
     "neroRL's race": partial(race, ours()),
-    "the same, by rank alone": lambda curves: staged(
-        curves, ours().rungs, lambda values: _by_rank(values, ours())
+    "the same, by rank alone": partial(
+        staged, shares=ours().rungs, keep=partial(by_rank, rule=ours())
     ),
     "successive halving, factor 2": partial(halving, 2),
     "successive halving, factor 3": partial(halving, 3),
     "successive halving, factor 4": partial(halving, 4),
     "Optuna's median pruner": median_pruner,
-    "irace's Friedman test": lambda curves: staged(curves, ours().rungs, friedman),
+    "irace's Friedman test": partial(staged, shares=ours().rungs, keep=friedman),
     "all for 30 % of the updates": partial(short, 0.3),
 }
-
-
-def _by_rank(objectives: Values, rule: Rule) -> Values:
-    ranks = (-objectives.mean(axis=1)).argsort(kind="stable").argsort()
-    return ranks < rule.count(len(objectives))
 
 
 def replayed(curves: Values, rule: RuleOf, replays: int = REPLAYS) -> dict[str, float]:

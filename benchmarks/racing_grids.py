@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.curves import TRAINING_SEEDS
 from benchmarks.measuring import ROOT
+from benchmarks.workloads import CARTPOLE, gru, minigrid
 from neroRL.config.documents import dump_yaml
 from neroRL.records.sweeps import read_sweep
 from neroRL.reporting.analysis.curves import read_run
 
 CURVES = ROOT / "benchmarks" / "results" / "racing"
 PERMUTATIONS = 24
-GRU = {"hidden_state_size": 32, "sequence_length": 16}
 
 
 @dataclass(frozen=True)
@@ -69,27 +70,28 @@ class Task:
         }
 
 
-def _minigrid(name: str, view: int) -> dict[str, Any]:
-    params = {"view-size": view, "max-episode-steps": 96, "num-seeds": 100_000}
-    return {"type": "MinigridVec", "name": f"MiniGrid-{name}-v0", "reset_params": params}
+def _many_levels(name: str, view_size: int) -> dict[str, Any]:
+    environment = minigrid("MinigridVec", f"MiniGrid-{name}-v0", view_size)
+    params = {**environment["reset_params"], "num-seeds": TRAINING_SEEDS}
+    return {**environment, "reset_params": params}
 
 
-MASKED = {"type": "CartPole", "name": "CartPole-v1", "reset_params": {"mask-velocity": True}}
+MASKED = {**CARTPOLE, "reset_params": {"mask-velocity": True}}
 TASKS = {
     "cartpole": Task(
-        "CartPole without velocities, GRU", MASKED, 64, GRU, 30, (0.0003, 0.001, 0.004)
+        "CartPole without velocities, GRU", MASKED, 64, gru(32), 30, (0.0003, 0.001, 0.004)
     ),
     "doorkey": Task(
         "DoorKey-5x5 with a view of 3, GRU",
-        _minigrid("DoorKey-5x5", 3),
+        _many_levels("DoorKey-5x5", 3),
         128,
-        GRU,
+        gru(32),
         24,
         (0.0003, 0.001, 0.004),
     ),
     "lavagap": Task(
         "LavaGapS5 from vectors, no memory",
-        _minigrid("LavaGapS5", 7),
+        _many_levels("LavaGapS5", 7),
         128,
         None,
         40,

@@ -61,19 +61,21 @@ class Workload:
         }
 
 
-def _gru(size: int) -> dict[str, Any]:
+def gru(size: int) -> dict[str, Any]:
+    """Returns the ``recurrence`` section of a GRU."""
     return {"hidden_state_size": size, "sequence_length": 16}
 
 
-def _minigrid(kind: str, name: str, view_size: int = 3) -> dict[str, Any]:
+def minigrid(kind: str, name: str, view_size: int = 3) -> dict[str, Any]:
+    """Returns the ``environment`` section of a MiniGrid task."""
     params = {"view-size": view_size, "max-episode-steps": MAX_EPISODE_STEPS}
     return {"type": kind, "name": name, "reset_params": params}
 
 
 CARTPOLE = {"type": "CartPole", "name": "CartPole-v1"}
-MEMORY_S13 = _minigrid("Minigrid", "MiniGrid-MemoryS13-v0")
-MEMORY_S7 = _minigrid("MinigridVec", "MiniGrid-MemoryS7-v0")
-DOOR_KEY = _minigrid("Minigrid", "MiniGrid-DoorKey-8x8-v0", view_size=7)
+MEMORY_S13 = minigrid("Minigrid", "MiniGrid-MemoryS13-v0")
+MEMORY_S7 = minigrid("MinigridVec", "MiniGrid-MemoryS7-v0")
+DOOR_KEY = minigrid("Minigrid", "MiniGrid-DoorKey-8x8-v0", view_size=7)
 
 NORMALIZED = {"type": "Gymnasium", "normalize_vector_obs": True, "normalize_returns": True}
 PENDULUM = {**NORMALIZED, "name": "Pendulum-v1"}
@@ -88,11 +90,11 @@ PONG = {
 }
 
 WORKLOADS = {
-    "W1": Workload("images, GRU 256: MemoryS13", MEMORY_S13, _gru(256), 1, 12.0),
-    "W2": Workload("vectors, GRU 32: MemoryS7", MEMORY_S7, _gru(32), 3, 4.0, True),
+    "W1": Workload("images, GRU 256: MemoryS13", MEMORY_S13, gru(256), 1, 12.0),
+    "W2": Workload("vectors, GRU 32: MemoryS7", MEMORY_S7, gru(32), 3, 4.0, True),
     "W3": Workload("vectors, no memory: MemoryS7", MEMORY_S7, None, 12, 6.0, True),
     "W4": Workload("CartPole, no memory", CARTPOLE, None, 8, 1.5),
-    "W4-GRU": Workload("CartPole, GRU 32", CARTPOLE, _gru(32), 3, 3.5),
+    "W4-GRU": Workload("CartPole, GRU 32", CARTPOLE, gru(32), 3, 3.5),
     "W5": Workload("images of view 7, no memory: DoorKey-8x8", DOOR_KEY, None, 1, 3.0),
     # Batches and hyperparameters of the RL Zoo of Stable-Baselines3, layers of the shipped configs.
     "W8": Workload(
