@@ -23,11 +23,7 @@ from neroRL.records.results import (
     read_result,
     write_table,
 )
-from neroRL.reporting.progress import (
-    ProgressDisplay,
-    SweepStatus,
-    decision_line,
-)
+from neroRL.reporting.progress import ProgressDisplay, SweepStatus, decision_line
 from neroRL.reporting.race import steps_saved, unworked
 from neroRL.reporting.standing import Standing, standings
 from neroRL.sweep.jobs import Job
@@ -69,12 +65,15 @@ class Monitor:
         self._dropped = dropped
         self._race = race
         self._results: dict[int, JobResult] = {}
+        # Jobs that wait at a rung for its decision, and how much of them is left, in jobs.
+        self._waiting: dict[int, JobResult] = {}
+        self._left = 0.0
         self._count: Counter[Status] = Counter()
         self._lap = lap
         self._best: Standing | None = None
         for number, result in finished.items():
             self._add(number, result)
-        self._worked = len(self._results) - unworked(self._paused())  # before this run
+        self._worked = len(self._results) - self._left  # before this run
         self._watched: dict[int, Job] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -113,19 +112,12 @@ class Monitor:
         """Shows what a race has decided."""
         assert self._race is not None
         with self._lock:
-            out = [self._results[number] for number in self._results if self._is_out(number)]
+            for number in [number for number in self._waiting if self._race.is_out(number)]:
+                self._wait_no_more(number)
+            stopped = [one for one in self._results.values() if one.status == STOPPED]
+            saved = steps_saved(stopped) - steps_saved(self._waiting.values())
         rung = self._race.rule.rungs[decision.rung]
-        self._display.tell(decision_line(rung, decision.kept, decision.out, steps_saved(out)))
-
-    def _is_out(self, number: int) -> bool:
-        """Returns whether a job stays where a race has stopped it."""
-        is_stopped = self._results[number].status == STOPPED
-        return is_stopped and (self._race is None or self._race.is_out(number))
-
-    def _paused(self) -> list[JobResult]:
-        """Returns the results of jobs that wait at a rung for a decision."""
-        stopped = (number for number, one in self._results.items() if one.status == STOPPED)
-        return [self._results[number] for number in stopped if not self._is_out(number)]
+        self._display.tell(decision_line(rung, decision.kept, decision.out, saved))
 
     def results(self) -> list[JobResult]:
         """Returns the results known so far, in the order of the sweep."""
@@ -167,11 +159,20 @@ class Monitor:
         earlier = self._results.pop(number, None)
         if earlier is not None:
             self._count[earlier.status] -= 1
+        self._wait_no_more(number)
+
+    def _wait_no_more(self, number: int) -> None:
+        waiting = self._waiting.pop(number, None)
+        if waiting is not None:
+            self._left -= unworked(waiting)
 
     def _add(self, number: int, result: JobResult) -> None:
         self._forget(number)
         self._results[number] = result
         self._count[result.status] += 1
+        if result.status == STOPPED and self._race is not None and not self._race.is_out(number):
+            self._waiting[number] = result
+            self._left += unworked(result)
 
     def _write_table(self) -> None:
         """Writes the table and finds its best permutation."""
@@ -192,8 +193,8 @@ class Monitor:
         with self._lock:
             watched = list(self._watched.values())
             count = self._count.copy()
-            paused = self._paused()
-        count[STOPPED] -= len(paused)
+            paused, left = len(self._waiting), self._left
+        count[STOPPED] -= paused
         running = {
             job.directory: progress
             for job in watched
@@ -202,8 +203,8 @@ class Monitor:
         return SweepStatus(
             total=self._total,
             ended={status: count[status] for status in STATUSES},
-            paused=len(paused),
-            worked=len(paused) - unworked(paused),
+            paused=paused,
+            worked=paused - left,
             worked_before=self._worked,
             running=running,
             best=self._best,
