@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from neroRL.config.budget import updates_at
 from neroRL.records.results import COMPLETED, STOPPED, JobResult
 from neroRL.records.rungs import read_rungs
 from neroRL.records.sweeps import RecordedSweep
@@ -15,20 +16,18 @@ def updates_saved(result: JobResult) -> int:
     return max((result.planned_updates or 0) - result.updates, 0)
 
 
-def steps_saved(results: Iterable[JobResult]) -> int:
+def steps_saved(stopped: Iterable[JobResult]) -> int:
     """Returns the environment steps that jobs did not do because a race stopped them."""
-    stopped = (one for one in results if one.updates)
-    return sum(one.env_steps // one.updates * updates_saved(one) for one in stopped)
+    return sum(one.env_steps // max(one.updates, 1) * updates_saved(one) for one in stopped)
 
 
-def unworked(results: Iterable[JobResult]) -> float:
-    """Returns how much of stopped jobs is left, in jobs.
+def unworked(stopped: JobResult) -> float:
+    """Returns how much of a stopped job is left, as a share of it.
 
-    >>> half = JobResult(0, 0, seed=1, status="stopped", updates=5, planned_updates=10)
-    >>> unworked([half, half])
-    1.0
+    >>> unworked(JobResult(0, 0, seed=1, status="stopped", updates=5, planned_updates=20))
+    0.75
     """
-    return sum(updates_saved(one) / (one.planned_updates or 1) for one in results)
+    return updates_saved(stopped) / (stopped.planned_updates or 1)
 
 
 def steps_text(saved: int, done: int) -> str:
@@ -38,7 +37,7 @@ def steps_text(saved: int, done: int) -> str:
 
 
 def at_first_rung(sweep: RecordedSweep) -> list[JobResult]:
-    """Returns the jobs of a race as they stood at the first rung, which all of them reached.
+    """Returns the jobs of a race as they stood at its first rung.
 
     At the end of a race only those are left that did well, and these do not show what an axis does.
 
@@ -46,14 +45,22 @@ def at_first_rung(sweep: RecordedSweep) -> list[JobResult]:
         sweep: as its files tell it.
 
     Returns:
-        The jobs, as if completed there; empty if no race has stopped any.
+        The jobs, as if completed there. Empty if no race has stopped any, or if some permutation
+        has no job that is known to have stood there.
     """
-    if not any(result.status == STOPPED for result in sweep.results):
+    rungs = sweep.record.race.get("rungs")
+    if not rungs or not any(result.status == STOPPED for result in sweep.results):
         return []
-    found = []
+    found, all_of_them = [], set()
     for result in sweep.results:
-        reached = read_rungs(sweep.job_directory(result.permutation, result.repetition))
-        if reached:
-            objective = reached[0].objective
-            found.append(replace(result, status=COMPLETED, objective=objective, rung=None))
-    return found
+        if result.status not in (COMPLETED, STOPPED):
+            continue
+        all_of_them.add(result.permutation)
+        planned = result.planned_updates or result.updates
+        # One that was stopped by another rule, or with fewer updates, stood elsewhere.
+        for one in read_rungs(sweep.job_directory(result.permutation, result.repetition)):
+            is_same = one.planned != planned or one.fingerprint == result.fingerprint
+            if one.updates == updates_at(rungs[0], planned) and is_same:
+                then = replace(result, status=COMPLETED, objective=one.objective, rung=None)
+                found.append(then)
+    return found if all_of_them == {result.permutation for result in found} else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from neroRL.records.results import JobResult
 from neroRL.records.sweep_record import SweepRecord
@@ -16,12 +16,12 @@ from neroRL.sweep.jobs import JobPlan
 from neroRL.sweep.plan import SweepPlan
 
 
-def describe(plan: SweepPlan, record: SweepRecord, results: Iterable[JobResult]) -> None:
+def describe(plan: SweepPlan, record: SweepRecord, results: Collection[JobResult]) -> None:
     """Writes the columns of TensorBoard's table of the sweep, as far as results show them."""
     swept = {axis.key: axis.choices for axis in plan.space.axes}.get("evaluation.evaluate", ())
     evaluates = any(choice.value for choice in swept) or plan.base["evaluation"]["evaluate"]
     success = any(result.success_mean is not None for result in results)
-    races = plan.options.races
+    races = plan.options.races or any(result.rung is not None for result in results)
     metrics = metric_tags(evaluates=bool(evaluates), tells_success=success, races=races)
     write_sweep_hparams(plan.directory, ledger.trained_axes(record), metrics)
 

@@ -180,11 +180,12 @@ class Sweep:
             speed = preview.measured(found.finished.values(), self._directory)
             self._print_cost(found.pending, speed, "", sys.stderr)
         results = self._results(jobs, found, self._directory, runner_of, total, race)
-        if race is not None and len(results) == total:
+        is_over = race is None or race.is_over
+        if race is not None and is_over:
             replace(record, race_is_over=True).write(self._directory)
         describe(self._plan, record, results)
         ranking = conclude(self._plan, jobs, results)
-        is_done = self._options.only is None and len(results) == total
+        is_done = self._options.only is None and len(results) == total and is_over
         if self._options.confirm and is_done and ranking.best is not None:
             results += self._confirm(ranking, record, runner_of)
         if any(result.status == FAILED for result in results):

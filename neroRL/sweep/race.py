@@ -28,7 +28,7 @@ UNKNOWN = math.nan
 
 @dataclass(frozen=True)
 class Rule:
-    """How a race decides.
+    """The rule by which a race decides.
 
     Attributes:
         rungs: shares of the updates at which jobs stop, ascending, between 0 and 1.
@@ -62,7 +62,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided at a rung.
+    """A decision at a rung.
 
     Attributes:
         rung: its position, from 0.
@@ -214,6 +214,12 @@ class Race:
         """Returns whether a job stays where it stopped."""
         number = self._permutation.get(job)
         return number not in self._entrants_set
+
+    @property
+    def is_over(self) -> bool:
+        """Whether everything was decided, and all that went on has ended."""
+        running = (job for number in self._entrants for job in self._jobs[number])
+        return self._rung == len(self.rule.rungs) and all(job in self._ended for job in running)
 
     def take_decisions(self) -> list[Decision]:
         """Returns what was decided since the last call."""

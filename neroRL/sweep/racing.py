@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from neroRL.config.budget import UPDATES, updates_at
-from neroRL.records.results import COMPLETED, STOPPED
-from neroRL.records.rungs import note_rung, reached, read_rungs
+from neroRL.records.results import COMPLETED, STOPPED, JobResult
+from neroRL.records.rungs import Reached, note_rung, reached, read_rungs
 from neroRL.sweep.continuing import Standing, config_of, marks_of
 from neroRL.sweep.jobs import JobPlan
 from neroRL.sweep.plan import SweepPlan
@@ -55,8 +57,18 @@ def take_up(plan: SweepPlan, jobs: JobPlan, directory: Path, found: Standing, as
     taking_part = {
         permutation: list(range(lane, asked, lanes)) for lane, permutation in enumerate(jobs.valid)
     }
-    _mend_stops(plan, jobs, directory, found, rule)
-    known = {number: _known(plan, jobs, directory, number, rule) for number in range(asked)}
+    known = {}
+    for number in range(len(jobs)):
+        job, result = directory / jobs.directory(number), found.finished.get(number)
+        noted = read_rungs(job)
+        is_stopped = result is not None and result.status == STOPPED
+        if not noted and not is_stopped:
+            continue
+        config = config_of(plan, jobs, number)
+        if result is not None and is_stopped:
+            found.finished[number] = _mended(result, noted, job, rule, config)
+            noted = read_rungs(job)
+        known[number] = _known(noted, rule, config)
     ended = {
         number: result.status != COMPLETED
         for number, result in found.finished.items()
@@ -72,39 +84,30 @@ def take_up(plan: SweepPlan, jobs: JobPlan, directory: Path, found: Standing, as
     return race
 
 
-def _mend_stops(
-    plan: SweepPlan, jobs: JobPlan, directory: Path, found: Standing, rule: Rule
-) -> None:
-    """Mends what stopped jobs tell of their rungs.
+def _mended(
+    result: JobResult, noted: Sequence[Reached], job: Path, rule: Rule, config: Mapping[str, Any]
+) -> JobResult:
+    """Mends what a stopped job tells of its rung, and returns its result.
 
-    A job may have been killed between writing its result and noting its rung, and with more updates
-    it stands at another share of them.
+    It may have been killed between writing its result and noting its rung, and with more updates it
+    stands at another share of them.
     """
-    for number, result in found.finished.items():
-        if result.status != STOPPED:
-            continue
-        job = directory / jobs.directory(number)
-        updates = config_of(plan, jobs, number)["trainer"]["updates"]
-        if not any(one.updates == result.updates for one in read_rungs(job)):
-            note_rung(job, reached(result))
-        there = (share for share in rule.rungs if updates_at(share, updates) == result.updates)
-        rung = next(there, result.updates / updates)
-        if (rung, updates) != (result.rung, result.planned_updates):
-            found.finished[number] = replace(result, rung=rung, planned_updates=updates)
-            found.finished[number].write(job)
+    if not any(one.updates == result.updates for one in noted):
+        note_rung(job, reached(result))
+    updates = config["trainer"]["updates"]
+    there = (share for share in rule.rungs if updates_at(share, updates) == result.updates)
+    rung = next(there, result.updates / updates)
+    if (rung, updates) == (result.rung, result.planned_updates):
+        return result
+    mended = replace(result, rung=rung, planned_updates=updates)
+    mended.write(job)
+    return mended
 
 
-def _known(plan: SweepPlan, jobs: JobPlan, directory: Path, number: int, rule: Rule) -> list[float]:
+def _known(noted: Sequence[Reached], rule: Rule, config: Mapping[str, Any]) -> list[float]:
     """Returns a job's objectives at the rungs that it has reached."""
-    noted = read_rungs(directory / jobs.directory(number))
-    if not noted:
-        return []
-    config = config_of(plan, jobs, number)
-    valid = {
-        one.updates: one.objective
-        for one in noted
-        if one.fingerprint in marks_of(config, one.planned)
-    }
+    marks = {planned: marks_of(config, planned) for planned in {one.planned for one in noted}}
+    valid = {one.updates: one.objective for one in noted if one.fingerprint in marks[one.planned]}
     known = []
     for share in rule.rungs:
         update = updates_at(share, config["trainer"]["updates"])

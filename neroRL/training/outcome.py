@@ -12,7 +12,7 @@ from neroRL.training.statistics import MEASURED, Summary
 
 
 class Work(NamedTuple):
-    """What a training did, over all of its runs.
+    """The work of a training, over all of its runs.
 
     Attributes:
         updates: PPO updates.

@@ -15,6 +15,7 @@ from tensorboard.util import tensor_util
 
 from neroRL.records.rungs import read_rungs
 from neroRL.records.sweeps import read_sweep
+from neroRL.reporting.race import at_first_rung
 from tests.doors.sweeps import (
     ARGUMENTS,
     assert_same_trainings,
@@ -95,6 +96,37 @@ def _last_value(events: Path, tag: str) -> float:
         if value.tag == tag
     ]
     return max(found)[1]
+
+
+@pytest.mark.usefixtures("tiny")
+def test_axes_are_compared_at_the_first_rung_and_only_where_all_stood_there(tmp_path):
+    _run(tmp_path, *RACE)
+    sweep = read_sweep(tmp_path / "out/run")
+    there = at_first_rung(sweep)
+    assert [(one.permutation, one.repetition) for one in there] == [
+        (one.permutation, one.repetition) for one in sweep.results
+    ]
+    for one in there:
+        noted = read_rungs(sweep.job_directory(one.permutation, one.repetition))
+        assert one.objective == next(rung.objective for rung in noted if rung.updates == 2)
+    for repetition in (0, 1):  # nothing tells of a permutation's first rung
+        (sweep.job_directory(0, repetition) / "rungs.json").unlink()
+    assert at_first_rung(read_sweep(sweep.directory)) == []
+
+
+@pytest.mark.usefixtures("failing")
+def test_a_race_that_a_failure_ends_is_not_over(door, tmp_path):
+    """All jobs have a result, but those at the rung still wait for its decision."""
+    (tmp_path / "space.yaml").write_text(
+        "hyperparameters:\n  environment.reset_params.how: [none, nothing, raise]\n"
+    )
+    options = ("race=true", "race_rungs=[0.5]", "fail_fast=true", "confirm=1", "n_jobs=1")
+    outcome = door("ntune", [*ARGUMENTS, *(f"hydra.sweeper.{option}" for option in options)])
+    assert outcome.status == 1, outcome.err
+    sweep = read_sweep(tmp_path / "out/run")
+    assert [one.status for one in sweep.results] == ["stopped", "stopped", "failed"]
+    assert sweep.has_jobs_left
+    assert not (tmp_path / "out/run/confirmation").exists()
 
 
 @pytest.mark.usefixtures("tiny")
@@ -225,6 +257,13 @@ def test_with_evaluation_a_rung_compares_evaluations_and_training_stays_the_same
     _run(tmp_path, *RACE, *evaluated, "hydra.sweeper.race=false", "--out=never")
     stopped = [row for row in table(tmp_path / "out/run") if row["rung"]]
     assert stopped
+    # An evaluation after every update shows the same at the first rung.
+    always = ("evaluation.interval=1", "hydra.sweeper.race=false", "trainer.updates=2")
+    _run(tmp_path, *RACE, *evaluated, *always, "--out=always")
+    shown = {row["directory"]: row["objective"] for row in table(tmp_path / "always/run")}
+    at_first = [row for row in stopped if row["rung"] == "0.25"]
+    assert at_first
+    assert {row["directory"]: row["objective"] for row in at_first}.items() <= shown.items()
     _run(tmp_path, *RACE, *evaluated, "hydra.sweeper.race=false")
     assert_same_trainings(tmp_path / "out/run", tmp_path / "never/run")
 

@@ -9,7 +9,6 @@ import pytest
 from scipy import stats
 
 from neroRL.records.results import FAILED, STOPPED, JobResult
-from neroRL.records.sweep_record import SweepRecord
 from neroRL.reporting.analysis.comparisons import pairs, probabilities_of_improvement
 from neroRL.reporting.analysis.costs import costs, endings
 from neroRL.reporting.analysis.importance import importance
@@ -209,12 +208,11 @@ def test_costs_and_what_a_race_saved():
         JobResult(0, 0, 1, "completed", updates=100, env_steps=50, wall_seconds=3600.0,
                   steps_per_second=10.0),
         JobResult(1, 0, 1, STOPPED, updates=25, env_steps=10, wall_seconds=1800.0,
-                  steps_per_second=30.0),
-        JobResult(2, 0, 1, STOPPED, {"trainer.updates": 60}, updates=50, wall_seconds=3600.0),
+                  steps_per_second=30.0, planned_updates=100),
+        JobResult(2, 0, 1, STOPPED, updates=50, wall_seconds=3600.0, planned_updates=60),
         JobResult(3, 0, 1, FAILED, error="Traceback\nValueError: no\n", directory="3/0"),
     ]  # fmt: skip
-    record = SweepRecord({"trainer": {"updates": 100}}, {}, 1, None, 1, 4, 4)
-    found = costs(told, record)
+    found = costs(told)
     assert (found.env_steps, found.hours, found.steps_per_second) == (60, 2.5, 20.0)
     assert found.updates_saved == 75 + 10
     assert found.hours_saved == pytest.approx(75 / 25 * 0.5 + 10 / 50)

@@ -120,6 +120,7 @@ class Simulation:
         while True:
             while len(running) < self._workers and (job := schedule.next()) is not None:
                 running.append(job)
+            assert race.is_over == (not running)
             if not running:
                 assert schedule.done
                 return True

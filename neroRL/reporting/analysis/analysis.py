@@ -78,7 +78,7 @@ def analyse(sweep: RecordedSweep, ranking: Ranking) -> Analysis:
         pairs=pairs(compared, MOST_CHOICES_OF_PAIRS),
         importance=importance(compared, marginals),
         improvement=probabilities_of_improvement(observed),
-        costs=costs(sweep.results, sweep.record),
+        costs=costs(sweep.results),
         endings=endings(sweep.results),
         curves=learning_curves(sweep.job_directory, ranking),
     )

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neroRL.records.results import COMPLETED, STATUSES, STOPPED, JobResult, Status
-from neroRL.records.sweep_record import SweepRecord
-
-UPDATES = "trainer.updates"
+from neroRL.reporting.race import updates_saved
 
 
 @dataclass(frozen=True)
@@ -34,35 +32,27 @@ class Costs:
     jobs: dict[Status, int]
 
 
-def costs(results: Sequence[JobResult], record: SweepRecord) -> Costs:
+def costs(results: Sequence[JobResult]) -> Costs:
     """Returns what the jobs of a sweep cost.
 
     Args:
         results: of the jobs that ended.
-        record: of the sweep.
     """
     speeds = [result.steps_per_second for result in results if result.steps_per_second]
-    saved, seconds = 0, 0.0
-    for result in results:
-        if result.status != STOPPED:
-            continue
-        missing = max(planned_updates(result, record) - result.updates, 0)
-        saved += missing
-        seconds += missing * result.wall_seconds / max(result.updates, 1)
+    stopped = [result for result in results if result.status == STOPPED]
+    saved = [updates_saved(result) for result in stopped]
+    seconds = sum(
+        missing * one.wall_seconds / max(one.updates, 1)
+        for missing, one in zip(saved, stopped, strict=True)
+    )
     return Costs(
         env_steps=sum(result.env_steps for result in results),
         hours=sum(result.wall_seconds for result in results) / 3600.0,
         steps_per_second=float(np.median(speeds)) if speeds else None,
-        updates_saved=saved,
+        updates_saved=sum(saved),
         hours_saved=seconds / 3600.0,
         jobs={status: sum(one.status == status for one in results) for status in STATUSES},
     )
-
-
-def planned_updates(result: JobResult, record: SweepRecord) -> int:
-    """Returns how many updates a job was to do; 0 if the record does not tell."""
-    told = result.overrides.get(UPDATES, record.base.get("trainer", {}).get("updates", 0))
-    return told if isinstance(told, int) else 0
 
 
 @dataclass(frozen=True)

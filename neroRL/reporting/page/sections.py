@@ -152,7 +152,7 @@ def _raced(analysis: Analysis) -> list[str]:
         ]
     return [
         f"A race stopped {analysis.stopped} permutations early. Effects, pairs and importance are "
-        "those at its first rung, which all permutations reached."
+        "those at its first rung."
     ]
 
 
