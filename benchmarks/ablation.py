@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from unittest import mock
 
@@ -28,6 +28,7 @@ from neroRL.models.heads import split
 from neroRL.models.memory import recurrent
 from neroRL.training import batches, rollout, trainer, update
 from neroRL.training.losses import Coefficients, Loss, Taken
+from neroRL.training.optimizer import EPSILON, WEIGHT_DECAY
 
 UPDATES, MOST_ROUNDS = 2, 3
 NAMES = ("W1", "W2", "W5")
@@ -157,12 +158,22 @@ def giving_memory_back() -> Iterator[None]:
 @contextlib.contextmanager
 def without_a_fused_optimizer() -> Iterator[None]:
     """Runs AdamW parameter by parameter."""
-
-    def plain(model: torch.nn.Module) -> torch.optim.AdamW:
-        return torch.optim.AdamW(model.parameters(), eps=1e-8, weight_decay=0.01, foreach=False)
-
-    with mock.patch.object(trainer, "make_optimizer", plain):
+    with mock.patch.object(trainer, "FusedAdamW", _PlainAdamW):
         yield
+
+
+class _PlainAdamW:
+    def __init__(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        self._optimizer = torch.optim.AdamW(
+            parameters, eps=EPSILON, weight_decay=WEIGHT_DECAY, foreach=False
+        )
+
+    def step(self, learning_rate: float) -> None:
+        self._optimizer.param_groups[0]["lr"] = learning_rate
+        self._optimizer.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._optimizer.state_dict()
 
 
 TECHNIQUES: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {

@@ -28,6 +28,7 @@ from neroRL.training.allocation import keep_freed_memory
 from neroRL.training.evaluations import Evaluations
 from neroRL.training.interrupt import interruption
 from neroRL.training.manner import PLAIN, Manner
+from neroRL.training.optimizer import FusedAdamW
 from neroRL.training.outcome import Work, as_result
 from neroRL.training.placement import device_of, processes_of, threads_of
 from neroRL.training.rollout import collect
@@ -40,7 +41,7 @@ from neroRL.training.statistics import (
     update_scalars,
 )
 from neroRL.training.summary_sink import SummarySink
-from neroRL.training.update import make_optimizer, update
+from neroRL.training.update import update
 
 logger = logging.getLogger("neroRL.training")
 
@@ -130,7 +131,7 @@ class Trainer:
     def _build(self, config: Config) -> None:
         model = seeded_model(config.model, self.environment.specification, config.seed)
         self.model = model.to(self.device)
-        self.optimizer = make_optimizer(self.model)
+        self.optimizer = FusedAdamW(self.model.parameters())
         self._policy_generator = torch.Generator(self.device).manual_seed(config.seed)
         self._shuffle_generator = torch.Generator().manual_seed(config.seed)
         self._episodes = RecentEpisodes()

@@ -16,6 +16,7 @@ from neroRL.models.transfer import on_device
 from neroRL.training.batches import MiniBatch, cut_into_pieces, mini_batches
 from neroRL.training.gradients import gradient_norms
 from neroRL.training.losses import Coefficients, Loss, Taken, ppo_loss
+from neroRL.training.optimizer import FusedAdamW
 from neroRL.training.rollout import Rollout
 from neroRL.training.schedules import Hyperparameters
 
@@ -49,14 +50,9 @@ class UpdateStatistics(NamedTuple):
     module_norms: Mapping[str, float]
 
 
-def make_optimizer(model: ActorCritic) -> torch.optim.AdamW:
-    """Makes AdamW (Loshchilov and Hutter 2019), with one fused kernel for all parameters."""
-    return torch.optim.AdamW(model.parameters(), eps=1e-8, weight_decay=0.01, fused=True)
-
-
 def update(
     model: ActorCritic,
-    optimizer: torch.optim.Optimizer,
+    optimizer: FusedAdamW,
     rollout: Rollout,
     config: TrainerConfig,
     scheduled: Hyperparameters,
@@ -76,8 +72,6 @@ def update(
         Statistics, which are read from the device only once.
     """
     parameters = list(model.parameters())
-    for group in optimizer.param_groups:
-        group["lr"] = scheduled.learning_rate
     pieces = cut_into_pieces(rollout.starts, model.memory.sequence_length)
     returns = rollout.values + rollout.advantages
     raw_advantages = rollout.advantages
@@ -89,13 +83,13 @@ def update(
     for _ in range(config.epochs):
         for batch in mini_batches(rollout, pieces, config.n_mini_batches, generator):
             loss = _loss(model, rollout, returns, batch, config, scheduled)
-            for parameter in parameters:  # quicker than the optimizer's own zero_grad
+            for parameter in parameters:
                 parameter.grad = None
             loss.loss.backward()
             if config.gradient_norms:
                 module_norms = gradient_norms(model)
             norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
-            optimizer.step()
+            optimizer.step(scheduled.learning_rate)
             norms = torch.stack((norm, *module_norms.values()))
             collected.append(torch.cat((loss.parts, norms)))
     numbers = torch.cat((of_rollout, torch.stack(collected).mean(dim=0))).tolist()

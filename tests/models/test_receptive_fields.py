@@ -18,9 +18,10 @@ from neroRL.models import receptive_fields
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.encoders import Encoder
 from neroRL.models.receptive_fields import FieldTable, distinct_windows, field_table
+from neroRL.training.optimizer import FusedAdamW
 from neroRL.training.rollout import collect
 from neroRL.training.schedules import hyperparameters
-from neroRL.training.update import make_optimizer, update
+from neroRL.training.update import update
 
 SPECIFICATION = EnvironmentSpec(visual=(84, 84, 3), visual_dtype="uint8", vector=None, actions=(3,))
 CPU = torch.device("cpu")
@@ -122,7 +123,7 @@ def test_an_update_equals_one_of_whole_images(monkeypatch):
         rollout = collect(environment, actor, 32, config.trainer)
         scheduled = hyperparameters(config.trainer, 0)
         shuffle = torch.Generator().manual_seed(0)
-        update(model, make_optimizer(model), rollout, config.trainer, scheduled, shuffle)
+        update(model, FusedAdamW(model.parameters()), rollout, config.trainer, scheduled, shuffle)
         by_fields = isinstance(rollout.observations[VISUAL], FieldTable)
         return model.state_dict(), by_fields
 

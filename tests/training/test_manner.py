@@ -16,9 +16,10 @@ from neroRL.errors import UsageError
 from neroRL.models.actor_critic import seeded_model
 from neroRL.training import rollout as rollouts
 from neroRL.training.manner import Manner
+from neroRL.training.optimizer import FusedAdamW
 from neroRL.training.schedules import hyperparameters
 from neroRL.training.trainer import train
-from neroRL.training.update import make_optimizer, update
+from neroRL.training.update import update
 
 IMAGES = {
     "environment": {
@@ -70,8 +71,8 @@ def test_observations_that_stay_in_main_memory_train_the_same():
     )):  # fmt: skip
         mine = copy.deepcopy(model)
         update(
-            mine, make_optimizer(mine), rollout._replace(observations=table), config.trainer,
-            hyperparameters(config.trainer, 0), torch.Generator().manual_seed(0),
+            mine, FusedAdamW(mine.parameters()), rollout._replace(observations=table),
+            config.trainer, hyperparameters(config.trainer, 0), torch.Generator().manual_seed(0),
         )  # fmt: skip
         trained.append(mine.state_dict())
     for name, weights in trained[0].items():

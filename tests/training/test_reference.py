@@ -18,9 +18,10 @@ from neroRL.models.memory.none import NoMemory, Nothing
 from neroRL.models.memory.recurrent import StateHistory
 from neroRL.models.memory.transformer import TransformerMemory
 from neroRL.models.memory.window import WindowHistory
+from neroRL.training.optimizer import FusedAdamW
 from neroRL.training.rollout import Rollout
 from neroRL.training.schedules import Hyperparameters
-from neroRL.training.update import make_optimizer, update
+from neroRL.training.update import update
 from tests.models.naive_transformer import naive_features, position
 
 T, N = 12, 3
@@ -303,7 +304,7 @@ def _compare(config, distinct, kind) -> dict[str, float]:
     reference, initial = copy.deepcopy(model), copy.deepcopy(model.state_dict())
     rollout = _rollout(model, distinct, kind)
     generator = torch.Generator().manual_seed(1)
-    update(model, make_optimizer(model), rollout, config.trainer, SCHEDULED, generator)
+    update(model, FusedAdamW(model.parameters()), rollout, config.trainer, SCHEDULED, generator)
     _naive_update(reference, rollout, config, kind)
     moved = {}
     for (name, ours), theirs in zip(model.named_parameters(), reference.parameters(), strict=True):
@@ -335,7 +336,14 @@ def test_an_update_does_not_wait_for_the_device(memory):
     model = ActorCritic(config.model, _specification()).double()
     rollout = _rollout(model, distinct=True)
     with _Reads() as reads:
-        update(model, make_optimizer(model), rollout, config.trainer, SCHEDULED, torch.Generator())
+        update(
+            model,
+            FusedAdamW(model.parameters()),
+            rollout,
+            config.trainer,
+            SCHEDULED,
+            torch.Generator(),
+        )
     assert not reads.seen
     with _Reads() as reads:
         rollout.values.sum().item()

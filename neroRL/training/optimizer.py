@@ -1,0 +1,91 @@
+"""AdamW with one fused kernel, as quick to start as to step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+BETAS = (0.9, 0.999)
+EPSILON = 1e-8
+WEIGHT_DECAY = 0.01
+
+
+class FusedAdamW:
+    """AdamW (Loshchilov and Hutter 2019), equal bit for bit to ``torch.optim.AdamW(fused=True)``.
+
+    Torch's own class imports torch's compiler, which costs every process that trains about a second
+    and 100 MB. This one calls the same kernel, and its state has the same form.
+
+    Args:
+        parameters: to optimise; float32, on one device.
+
+    Example:
+        >>> weight = nn.Parameter(torch.ones(1))
+        >>> optimizer = FusedAdamW([weight])
+        >>> weight.grad = torch.full((1,), 4.0)
+        >>> optimizer.step(learning_rate=0.1)
+        >>> round(weight.item(), 6)  # 1 · (1 - 0.1 · 0.01) - 0.1, whatever the gradient's size
+        0.899
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        self._parameters = list(parameters)
+        self._state: dict[int, dict[str, Tensor]] = {}
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """Changes all parameters that have a gradient.
+
+        Args:
+            learning_rate: of this step.
+        """
+        having = [number for number, one in enumerate(self._parameters) if one.grad is not None]
+        states = [self._state_of(number) for number in having]
+        steps = [state["step"] for state in states]
+        torch._foreach_add_(steps, 1)
+        torch._fused_adamw_(
+            [self._parameters[number] for number in having],
+            [self._parameters[number].grad for number in having],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            steps,
+            lr=learning_rate,
+            beta1=BETAS[0],
+            beta2=BETAS[1],
+            weight_decay=WEIGHT_DECAY,
+            eps=EPSILON,
+            amsgrad=False,
+            maximize=False,
+        )
+
+    def _state_of(self, number: int) -> dict[str, Tensor]:
+        if number not in self._state:
+            parameter = self._parameters[number]
+            self._state[number] = {
+                "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+        return self._state[number]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the moments of each parameter by its number, as torch's class does."""
+        group = {
+            "betas": BETAS,
+            "eps": EPSILON,
+            "weight_decay": WEIGHT_DECAY,
+            "fused": True,
+            "params": list(range(len(self._parameters))),
+        }
+        return {"state": self._state, "param_groups": [group]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Takes up a state of this class or of torch's."""
+        self._state = {
+            number: {name: moment.clone() for name, moment in moments.items()}
+            for number, moments in state["state"].items()
+        }
