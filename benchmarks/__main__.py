@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks import (
     ablation,
+    busy,
     curves,
     environments,
     grid,
@@ -25,6 +26,7 @@ from benchmarks import (
     racing,
     report,
     scaling,
+    start,
     training,
 )
 from benchmarks.measuring import ROOT, machine, versions
@@ -42,6 +44,8 @@ SECTIONS: dict[str, ModuleType] = {
     "scaling": scaling,
     "report": report,
     "racing": racing,
+    "busy": busy,
+    "start": start,
 }
 RUNS: dict[str, Callable[[int], dict[str, Any]]] = {
     **{name: partial(training.run, name) for name in WORKLOADS},

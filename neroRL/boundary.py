@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from types import FrameType
 
+from neroRL.cores import limit_spinning
 from neroRL.errors import FailedError, NeroRLError, TransientError, UsageError, described
 from neroRL.records.exits import Exit
 from neroRL.streams import lasting
@@ -58,6 +59,7 @@ def _status(door: Callable[[], int]) -> int:
         with _terminate_as_interrupt():
             _check_working_directory()
             _allow_open_files()
+            limit_spinning()
             return door()
     except TransientError as error:  # a fault of the machine during a training
         return _told(described(error), Exit.FAILED)
