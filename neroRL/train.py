@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neroRL.boundary import guarded
+from neroRL.records.exits import Exit
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -48,9 +49,18 @@ def run_hydra(arguments: Sequence[str]) -> int:
     Returns:
         The exit status.
     """
-    from neroRL.composition.application import run
+    from neroRL.sweep import server
 
-    return run(arguments, train, _check_start)
+    status = None
+    begun = server.begin(arguments)
+    try:
+        from neroRL.composition.application import run
+
+        status = run(arguments, train, _check_start)
+    finally:
+        if begun and status != Exit.WELL:
+            server.end()
+    return status
 
 
 def _ntrain() -> int:

@@ -34,9 +34,10 @@ from neroRL.sweep.jobs import Asked, JobPlan
 from neroRL.sweep.launching import LauncherRunner
 from neroRL.sweep.monitor import Monitor
 from neroRL.sweep.plan import SweepPlan
-from neroRL.sweep.pool import WorkerPool, default_size, prepare, threads_of, visible_gpus
+from neroRL.sweep.pool import WorkerPool, default_size, threads_of, visible_gpus
 from neroRL.sweep.race import Race
 from neroRL.sweep.schedule import Schedule
+from neroRL.sweep.server import prepare
 
 RunnerOf = Callable[[int], Runner]
 """Returns a runner for some number of jobs."""

@@ -24,8 +24,8 @@ from neroRL.errors import Interrupted
 from neroRL.sweep.dispatch import Dispatch
 from neroRL.sweep.jobs import Job
 from neroRL.sweep.schedule import End
+from neroRL.sweep.server import SIGNALS
 from neroRL.sweep.task import end_with
-from neroRL.sweep.worker import SIGNALS
 
 # Default number of jobs per batch: their overrides are held in memory, and clusters limit the size
 # of a job array.

@@ -11,12 +11,10 @@ import errno
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -29,16 +27,13 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from neroRL.errors import described
-from neroRL.files import short_temporary_directory
 from neroRL.sweep.dispatch import Dispatch
 from neroRL.sweep.jobs import Job
 from neroRL.sweep.schedule import End
-from neroRL.sweep.worker import SIGNALS, VISIBLE_DEVICES, Assignment, Done, work
+from neroRL.sweep.server import METHOD, SIGNALS, prepare
+from neroRL.sweep.worker import VISIBLE_DEVICES, Assignment, Done, work
 
 POLL_SECONDS = 0.1  # longest delay until a signal is answered
-# Forked from a server that has imported everything, a worker starts at once.
-METHOD = "forkserver" if sys.platform == "linux" else "spawn"
-PRELOADED = "neroRL.job"
 SECONDS_TO_END = 5.0
 OUTPUT_FILE = "output.log"
 OUT_OF_RESOURCES = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -51,23 +46,6 @@ class _Worker:
     lifeline: Connection
     slot: int
     job: Job | None = None
-
-
-def prepare() -> None:
-    """Starts the server that workers are forked from, unless it runs already.
-
-    The server imports the workers' modules while the caller goes on.
-    """
-    if METHOD == "forkserver":
-        forkserver.set_forkserver_preload([PRELOADED])
-        resource_tracker.ensure_running()  # as it starts, it unblocks signals
-        # The terminal's Ctrl-C also reaches the server and must not end its imports.
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        try:
-            with short_temporary_directory():
-                forkserver.ensure_running()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 class WorkerPool:

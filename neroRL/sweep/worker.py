@@ -25,10 +25,10 @@ from neroRL.composition.run import run_composed
 from neroRL.cores import set_share
 from neroRL.streams import never_fail_to_encode
 from neroRL.sweep.schedule import End
+from neroRL.sweep.server import SIGNALS
 from neroRL.sweep.task import end_with
 
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)

@@ -42,13 +42,14 @@ class FusedAdamW:
         Args:
             learning_rate: of this step.
         """
-        having = [number for number, one in enumerate(self._parameters) if one.grad is not None]
+        gradients = [parameter.grad for parameter in self._parameters]
+        having = [number for number, gradient in enumerate(gradients) if gradient is not None]
         states = [self._state_of(number) for number in having]
         steps = [state["step"] for state in states]
         torch._foreach_add_(steps, 1)
         torch._fused_adamw_(
             [self._parameters[number] for number in having],
-            [self._parameters[number].grad for number in having],
+            [gradient for gradient in gradients if gradient is not None],
             [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states],
             [],

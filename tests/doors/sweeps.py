@@ -140,9 +140,14 @@ def processes_of(session: int) -> list[int]:
 
 def workers_of(session: int) -> list[int]:
     """Returns a sweep's worker processes: the children of the server that forks them."""
+    servers = servers_of(session)
+    return [number for number in processes_of(session) if _parent(number) in servers]
+
+
+def servers_of(session: int) -> list[int]:
+    """Returns the processes that the workers of a sweep are forked from: one, or none."""
     others = [number for number in processes_of(session) if number != session]
-    server = [n for n in others if "forkserver" in _command_line(n) and _parent(n) == session]
-    return [number for number in others if _parent(number) in server]
+    return [n for n in others if "forkserver" in _command_line(n) and _parent(n) in (session, 1)]
 
 
 def _command_line(number: int) -> str:
