@@ -47,21 +47,17 @@ def identity_of(composed: DictConfig) -> Identity:
     if hydra.mode != RunMode.MULTIRUN:
         return Identity(directory, ".", 0, 0, {})
     shown = str(hydra.sweep.subdir)
-    known = hydra.sweeper.get("job")
-    if known is not None and known.permutation >= 0:  # swept by neroRL
-        swept = _swept(composed, list(known["keys"]))
+    node = hydra.sweeper.get("job")
+    known: Any = {} if node is None else OmegaConf.to_container(node)  # quicker than node by node
+    permutation, repetition = known.get("permutation", -1), known.get("repetition", 0)
+    if permutation >= 0:  # swept by neroRL
+        swept = _swept(composed, known["keys"])
         if "seed" in swept:  # the choice plus the repetition
-            swept["seed"] -= known.repetition
-        trial = trial_id(known.sweep, known.permutation)
+            swept["seed"] -= repetition
+        trial = trial_id(known["sweep"], permutation)
+        texts = known["shown_as_text"]
         return Identity(
-            directory,
-            shown,
-            known.permutation,
-            known.repetition,
-            swept,
-            list(known.shown_as_text),
-            trial,
-            known.rung,
+            directory, shown, permutation, repetition, swept, texts, trial, known["rung"]
         )
     keys = [override_key(text) for text in hydra.overrides.task]
     number = int(hydra.job.num)
