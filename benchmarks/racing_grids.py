@@ -1,12 +1,15 @@
 """Trains the grids of the benchmark of races to the end, and keeps their learning curves.
 
-python -m benchmarks.racing_grids DIRECTORY [REPETITIONS]
+python -m benchmarks.racing_grids DIRECTORY [REPETITIONS]    all grids
+python -m benchmarks.racing_grids DIRECTORY 5 lavagap        one grid, not raced and raced, timed
 """
 
 from __future__ import annotations
 
+import csv
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +103,7 @@ TASKS = {
 }
 
 
-def train(name: str, directory: Path, repetitions: int) -> Path:
+def train(name: str, directory: Path, repetitions: int, *options: str) -> Path:
     """Trains a grid, or goes on with it, and returns its sweep."""
     task = TASKS[name]
     directory.mkdir(parents=True, exist_ok=True)
@@ -109,7 +112,7 @@ def train(name: str, directory: Path, repetitions: int) -> Path:
     space.write_text(dump_yaml(task.space()))
     flags = [f"--config={config}", f"--tune={space}", f"--run-id={name}", f"--out={directory}"]
     flags += [f"--num-repetitions={repetitions}", "hydra.sweeper.extend=true", "threads=1"]
-    flags += [f"hydra.sweeper.sample={PERMUTATIONS}", "seed=1"]
+    flags += [f"hydra.sweeper.sample={PERMUTATIONS}", "seed=1", *options]
     subprocess.run([sys.executable, "-m", "neroRL.tune", *flags], cwd=ROOT, check=True)
     return directory / name
 
@@ -135,5 +138,20 @@ def main(directory: Path, repetitions: int) -> None:
         keep(name, train(name, directory, repetitions))
 
 
+def compare(name: str, directory: Path, repetitions: int) -> None:
+    """Prints the seconds, the steps and the first of the ranking, not raced and raced."""
+    for options in ([], ["hydra.sweeper.race=true"]):
+        began = time.perf_counter()
+        sweep = train(name, directory / ("raced" if options else "whole"), repetitions, *options)
+        seconds = time.perf_counter() - began
+        steps = sum(result.env_steps for result in read_sweep(sweep).results)
+        with (sweep / "report" / "ranking.csv").open(newline="") as file:
+            best = [f"{row['permutation']} {row['iqm']}" for row in list(csv.DictReader(file))[:5]]
+        print(f"{name} {options}: {seconds:.0f} s, {steps:,} steps; {', '.join(best)}", flush=True)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 8)
+    if len(sys.argv) > 3:
+        compare(sys.argv[3], Path(sys.argv[1]), int(sys.argv[2]))
+    else:
+        main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 8)
