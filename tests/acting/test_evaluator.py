@@ -72,7 +72,11 @@ def test_each_seed_starts_with_a_fresh_state(layer_type, initial):
     assert len({end.length for _, end in played[True]}) > 3
 
 
-@pytest.mark.parametrize("environment", [CARTPOLE, IMAGE], ids=["vector", "image"])
+@pytest.mark.parametrize(
+    "environment",
+    [CARTPOLE, pytest.param(IMAGE, marks=pytest.mark.slow)],
+    ids=["vector", "image"],
+)
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_episodes_do_not_depend_on_what_is_played_beside_them(environment, memory):
     """One worker, eight, and single environments with a policy play the same, bit for bit."""

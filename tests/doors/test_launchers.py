@@ -174,6 +174,7 @@ def test_a_transient_fault_is_tried_again(door, failing, tmp_path, launcher, ret
     assert result["transient"] is not bool(retries)
 
 
+@pytest.mark.slow
 def test_joblib_jobs_of_a_second_sweep_run_in_its_own_directory(
     door, failing, tiny, tmp_path, monkeypatch
 ):
@@ -203,7 +204,7 @@ def test_fail_fast_ends_a_sweep_between_batches(door, failing, tmp_path):
 FAST = ["hydra.sweeper.fail_fast=true", "hydra.sweeper.max_retries=1"]
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
 def test_fail_fast_leaves_a_failed_job_its_other_tries(door, failing, tmp_path, launcher):
     failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', once, '']\n")
     more = ["hydra.sweeper.max_batch_size=2", "hydra.sweeper.n_jobs=2"]

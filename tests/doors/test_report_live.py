@@ -52,6 +52,7 @@ def _rows(sweep) -> int:
     return len(path.read_text().splitlines()) - 1 if path.exists() else 0
 
 
+@pytest.mark.slow
 def test_watching_ends_with_the_sweep(running):
     sweep, end = running
     process = _start(sweep, "--watch")

@@ -37,6 +37,7 @@ def _results(project: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in project.glob("**/result.json")]
 
 
+@pytest.mark.slow
 def test_the_added_environment_is_learned(project):
     done = run_in(project, f"{TRAIN} seed=1 threads=1")
     assert done.returncode == 0, done.stderr
