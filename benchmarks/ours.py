@@ -12,8 +12,8 @@ from typing import Any
 from benchmarks.measuring import SPEED, Values, peak_mib
 from benchmarks.workloads import WORKLOADS
 from neroRL.config.checks import build
+from neroRL.cores import limit_spinning
 from neroRL.records.job_progress import JobProgress
-from neroRL.training.trainer import train
 
 
 def measure_training(config: dict[str, Any], updates: int) -> Values:
@@ -23,6 +23,9 @@ def measure_training(config: dict[str, Any], updates: int) -> Values:
         config: a config with one update more, to warm up.
         updates: number of measured updates.
     """
+    limit_spinning()  # as the commands do before torch is imported
+    from neroRL.training.trainer import train
+
     times: list[float] = []
 
     def note(_: JobProgress) -> None:
