@@ -108,8 +108,7 @@ def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: floa
         page = write_report(out or directory / REPORT, sweep, ranking, written, confirmed)
     except OSError as error:
         raise OutputError(f"the report cannot be written: {error}") from error
-    print_written(written, sys.stdout)
-    print(f"report:  {page}")
+    print_written(written, ranking, str(page), sys.stdout)
     if sweep.confirmation is not None and confirmed is not None:
         print_confirmation(confirmed, ranking, sweep.confirmation.record.seeds, sys.stdout)
     damaged = [*sweep.damaged, *(sweep.confirmation.damaged if sweep.confirmation else [])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Collection, Sequence
 
@@ -32,7 +33,8 @@ def conclude(plan: SweepPlan, jobs: JobPlan, results: Sequence[JobResult]) -> Ra
     retries = plan.options.retry_failed
     print_summary(results, ranking, str(plan.directory), sys.stdout, retries=retries)
     written = write_files(plan.directory, ranking, jobs.space.keys, results)
-    print_written(written, sys.stdout)
+    report = f"nreport {shlex.quote(str(plan.directory))}"
+    print_written(written, ranking, report, sys.stdout)
     if written.warning:
         print(f"warning: {written.warning}", file=sys.stderr)
     return ranking

@@ -101,7 +101,7 @@ def test_a_sweep_ends_with_its_ranking(ended, sweep):
     output = ended[1]
     assert f"best {iqms[0]:.3g} in permutation {rows[0]['permutation']}, 5 runs" in output
     assert "ranking: out/run/report/ranking.csv" in output
-    assert "best:    ntrain --config=out/run/best.yaml" in output
+    assert "best:    ntrain --config=out/run/best.yaml\nreport:  nreport out/run\n" in output
 
 
 def test_the_best_config_trains_what_the_best_permutation_trained(door, sweep, tmp_path):

@@ -237,6 +237,17 @@ def test_ties_that_more_repetitions_cannot_break():
     assert _missing(np.array([1.0, -0.9999]), 0.05) is None
 
 
+def test_missing_repetitions_are_those_of_the_first_permutation_that_is_tied():
+    """The second by rank is parted from the best, the third is not."""
+    best, second = np.array([1.0, 1.1, 0.9, 1.0]), np.array([0.8, 0.9, 0.7, 0.8])
+    tied = np.array([1.6, -0.4, 1.5, -0.3])
+    alone = repetitions_missing(np.stack([best, tied]), 0.05)
+    assert alone
+    assert ties(np.stack([best, second, tied]), 0.05) == [True, False, True]
+    assert repetitions_missing(np.stack([best, second, tied]), 0.05) == alone
+    assert repetitions_missing(np.stack([best, second, second]), 0.05) == 0
+
+
 def test_a_ranking_counts_all_jobs_and_ranks_what_completed():
     nan = np.nan
     results = _results(np.array([[1.0, 2.0], [3.0, nan], [nan, nan], [2.0, 2.5]]))
