@@ -48,12 +48,12 @@ def print_summary(
     console = console_for(stream)
     counts = {status: sum(result.status == status for result in results) for status in STATUSES}
     shown = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    console.print(f"{len(results)} jobs: {shown or 'none'}")
+    console.print(f"{counted(len(results), 'job')}: {shown or 'none'}")
     stopped = [result for result in results if result.status == STOPPED]
     if stopped:
         done = sum(result.env_steps for result in results)
         saved = steps_text(steps_saved(stopped), done)
-        console.print(f"a race stopped {counts[STOPPED]} jobs: {saved}")
+        console.print(f"a race stopped {counted(counts[STOPPED], 'job')}: {saved}")
     ranked = ranking.ranked
     if ranked:
         shown = f"{MOST_ROWS} of {len(ranked)} " if len(ranked) > MOST_ROWS else ""
@@ -114,12 +114,15 @@ def print_confirmation(confirmed: Ranking, tuned: Ranking, seeds: str, stream: T
 
 def incomplete_confirmation(confirmed: Ranking) -> str:
     """Returns a sentence about the jobs of a confirmation that did not complete."""
-    count = confirmed.incomplete
-    jobs = "1 job of the confirmation" if count == 1 else f"{count} jobs of the confirmation"
     return (
-        f"{jobs} did not complete, and the numbers leave them out; confirmation/{TABLE_FILE} has "
-        "the reasons."
+        f"{counted(confirmed.incomplete, 'job')} of the confirmation did not complete, and the "
+        f"numbers leave them out; confirmation/{TABLE_FILE} has the reasons."
     )
+
+
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun, in the plural unless it is one."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def console_for(stream: TextIO) -> Console:
@@ -202,8 +205,7 @@ def _missing(count: int | None, apart: str) -> str:
     """Returns a sentence on how many repetitions would tell one permutation from another."""
     if count is None:
         return f"How many repetitions would tell {apart} cannot be foreseen from these results."
-    told = "1 more repetition" if count == 1 else f"{count} more repetitions"
-    return f"About {told} would tell {apart}, if they go on like this."
+    return f"About {counted(count, 'more repetition')} would tell {apart}, if they go on like this."
 
 
 def _table(rows: Sequence[Ranked], ranking: Ranking) -> Table:
