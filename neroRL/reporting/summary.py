@@ -34,6 +34,7 @@ def print_summary(
     *,
     retries: bool = True,
     sweeper: str = "",
+    race: str = "",
 ) -> None:
     """Prints the counts, the ranking and the failed jobs.
 
@@ -44,13 +45,16 @@ def print_summary(
         stream: to print to.
         retries: whether the same command tries failed jobs again.
         sweeper: the other sweeper of Hydra that ran them, if it was not neroRL's own.
+        race: where the jobs of a race stand that is not over, so that it has saved nothing yet.
     """
     console = console_for(stream)
     counts = {status: sum(result.status == status for result in results) for status in STATUSES}
     shown = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    console.print(f"{counted(len(results), 'job')}: {shown or 'none'}")
+    console.print(f"{counted(len(results), 'job')}: {shown}" if results else "no job has ended")
     stopped = [result for result in results if result.status == STOPPED]
-    if stopped:
+    if race:
+        console.print(race)
+    elif stopped:
         done = sum(result.env_steps for result in results)
         saved = steps_text(steps_saved(stopped), done)
         console.print(f"a race stopped {counted(counts[STOPPED], 'job')}: {saved}")
