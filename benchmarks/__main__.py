@@ -25,6 +25,7 @@ from benchmarks import (
     racing,
     report,
     scaling,
+    ties,
     training,
 )
 from benchmarks.measuring import ROOT, machine, versions
@@ -42,6 +43,7 @@ SECTIONS: dict[str, ModuleType] = {
     "scaling": scaling,
     "report": report,
     "racing": racing,
+    "ties": ties,
 }
 RUNS: dict[str, Callable[[int], dict[str, Any]]] = {
     **{name: partial(training.run, name) for name in WORKLOADS},
