@@ -27,6 +27,7 @@ from benchmarks import (
     report,
     scaling,
     start,
+    ties,
     training,
 )
 from benchmarks.measuring import ROOT, machine, versions
@@ -46,6 +47,7 @@ SECTIONS: dict[str, ModuleType] = {
     "racing": racing,
     "busy": busy,
     "start": start,
+    "ties": ties,
 }
 RUNS: dict[str, Callable[[int], dict[str, Any]]] = {
     **{name: partial(training.run, name) for name in WORKLOADS},

@@ -17,7 +17,8 @@ from neroRL.records.results import NUMBERS, JobResult
 from neroRL.records.sweeps import RecordedSweep, read_sweep
 from neroRL.reporting.comparison import Reported, print_comparison
 from neroRL.reporting.live import PORT, keep_current, serving
-from neroRL.reporting.optuna_study import write_study
+from neroRL.reporting.optuna_study import check_study, write_study
+from neroRL.reporting.race import under_way
 from neroRL.reporting.ranking import CONFIDENCE, rank
 from neroRL.reporting.ranking_files import REPORT, REPORT_FILE, write_files
 from neroRL.reporting.summary import print_confirmation, print_summary, print_written
@@ -31,8 +32,11 @@ def main() -> int:
 def _report_all() -> int:
     arguments = _parser().parse_args()
     places = _places(arguments.sweeps, arguments.out)
-    if arguments.optuna and len(places) > 1:
-        raise UsageError("--optuna: one sweep at a time becomes a study")
+    study = expanded(arguments.optuna) if arguments.optuna else None
+    if study is not None:
+        if len(places) > 1:
+            raise UsageError("--optuna: one sweep at a time becomes a study")
+        check_study(study)
 
     def report_all(sweeps: Sequence[RecordedSweep]) -> None:
         found = [
@@ -52,8 +56,7 @@ def _report_all() -> int:
         keep_current(report_all, list(places))
     else:
         report_all([read_sweep(path) for path in places])
-    if arguments.optuna:
-        study = expanded(arguments.optuna)
+    if study is not None:
         write_study(study, read_sweep(next(iter(places))), arguments.metric)
         print(f"study:   optuna-dashboard sqlite:///{study}")
     return Exit.WELL
@@ -102,14 +105,14 @@ def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: floa
     else:
         jobs = f"{len(sweep.results)} of {sweep.record.jobs} jobs"
     print(f"{directory}: {jobs} have ended")
-    print_summary(sweep.results, ranking, str(directory), sys.stdout, sweeper=sweep.sweeper)
+    race, sweeper = under_way(sweep), sweep.sweeper
+    print_summary(sweep.results, ranking, str(directory), sys.stdout, sweeper=sweeper, race=race)
     try:
         written = write_files(directory, ranking, list(sweep.record.axes), sweep.results, out)
         page = write_report(out or directory / REPORT, sweep, ranking, written, confirmed)
     except OSError as error:
         raise OutputError(f"the report cannot be written: {error}") from error
-    print_written(written, sys.stdout)
-    print(f"report:  {page}")
+    print_written(written, ranking, str(page), sys.stdout)
     if sweep.confirmation is not None and confirmed is not None:
         print_confirmation(confirmed, ranking, sweep.confirmation.record.seeds, sys.stdout)
     damaged = [*sweep.damaged, *(sweep.confirmation.damaged if sweep.confirmation else [])]

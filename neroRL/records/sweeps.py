@@ -46,6 +46,11 @@ class RecordedSweep:
     has_ended: bool = False
 
     @property
+    def is_racing(self) -> bool:
+        """Whether the race of the sweep still has a decision to make."""
+        return bool(self.record.race) and not self.record.race_is_over
+
+    @property
     def has_jobs_left(self) -> bool:
         """Whether some job of the sweep or of its confirmation may not have ended.
 
@@ -53,8 +58,7 @@ class RecordedSweep:
         """
         if self.sweeper:
             return not self.has_ended
-        is_racing = bool(self.record.race) and not self.record.race_is_over
-        if is_racing or len(self.results) < self.record.jobs:
+        if self.is_racing or len(self.results) < self.record.jobs:
             return True
         completed = (job for job in self.results if job.status == COMPLETED)
         best = {job.permutation for job in completed if job.objective is not None}

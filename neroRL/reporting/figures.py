@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,10 @@ MOST_AXES = 12
 MOST_EFFECTS = 12
 _COLUMNS = 3
 _LONGEST = 40
-_LONGEST_TITLE = 90
+_LONGEST_TITLE = 150
+# Characters of a line of a title: as many as fit the width of a figure, and of one axis in it.
+_LINE = 75
+_LINE_OF_AXIS = 26
 # Fonts as outlines that editors and publishers accept; text is no markup.
 _STYLE: dict[Any, Any] = {
     "pdf.fonttype": 42,
@@ -63,15 +67,15 @@ def write_figures(directory: Path, analysis: Analysis) -> None:
                 write_bytes(directory / f"{name}.{kind}", content.getvalue())
 
 
-def _short(text: str) -> str:
+def _short(text: str, longest: int = _LONGEST) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def _names(analysis: Analysis) -> str:
     """Names the values beside a permutation's number."""
     names = ", ".join(axis.name for axis in analysis.observed.axes)
-    return f"permutation: {names}"[:_LONGEST_TITLE]
+    return textwrap.fill(_short(f"permutation: {names}", _LONGEST_TITLE), _LINE)
 
 
 def _empty(text: str) -> Figure:
@@ -86,7 +90,10 @@ def _ranking(analysis: Analysis) -> Figure:
     rows = analysis.ranking.ranked[:MOST_RANKED]
     if not rows:
         return _empty("No permutation is ranked.")
-    figure = Figure(figsize=(5.5, 0.7 + 0.22 * len(rows)))
+    title = _names(analysis)
+    lines = title.count("\n") + 1
+    figure = Figure(figsize=(5.5, 0.58 + 0.12 * lines + 0.22 * len(rows)))
+    figure.suptitle(title, x=0.01, ha="left", fontsize=8)
     axes = figure.subplots()
     for place, row in enumerate(rows):
         colour = ACCENT if row.tied_with_best else MUTED
@@ -98,7 +105,6 @@ def _ranking(analysis: Analysis) -> Figure:
     )
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel(f"{analysis.ranking.metric} (interquartile mean)")
-    axes.set_title(_names(analysis), loc="left", fontsize=8)
     return figure
 
 
@@ -151,7 +157,7 @@ def _marginals(analysis: Analysis) -> Figure:
     for axes in grid.flat[len(shown) :]:
         axes.axis("off")
     for row in grid:
-        row[0].set_ylabel("difference")
+        row[0].set_ylabel(f"difference of\n{_short(analysis.ranking.metric)}")
     return figure
 
 
@@ -168,4 +174,4 @@ def _marginal(axes: Axes, marginal: Marginal) -> None:
         range(len(effects)), labels, rotation=turned, ha="right" if turned else "center"
     )
     axes.set_xlim(-0.5, max(len(effects), 1) - 0.5)
-    axes.set_title(_short(marginal.axis.name), fontsize=8)
+    axes.set_title(textwrap.fill(_short(marginal.axis.name), _LINE_OF_AXIS), fontsize=8)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neroRL.errors import OutputError, UsageError
-from neroRL.files import make_directory
+from neroRL.files import check_place, make_directory
 from neroRL.records.other_sweeps import is_number
 from neroRL.records.results import COMPLETED, STOPPED, JobResult
 from neroRL.records.sweeps import RecordedSweep
@@ -19,6 +20,23 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 INSTALL = 'pip install "neroRL[optuna]"'
+
+
+def check_study(path: Path) -> None:
+    """Refuses a study that could not be written, before anything is.
+
+    Args:
+        path: of a new file.
+
+    Raises:
+        UsageError: Optuna is not installed.
+        OutputError: the file exists, or no directory can be made for it.
+    """
+    if find_spec("optuna") is None:
+        raise UsageError(f"--optuna needs Optuna: {INSTALL}")
+    if path.exists():
+        raise OutputError(f"{path} exists already, and nothing is overwritten")
+    check_place(path.parent)
 
 
 def write_study(path: Path, sweep: RecordedSweep, metric: str) -> None:
@@ -36,13 +54,10 @@ def write_study(path: Path, sweep: RecordedSweep, metric: str) -> None:
         UsageError: Optuna is not installed.
         OutputError: the file exists, or cannot be written.
     """
-    try:
-        import optuna
-        from sqlalchemy.exc import SQLAlchemyError
-    except ImportError:
-        raise UsageError(f"--optuna needs Optuna: {INSTALL}") from None
-    if path.exists():
-        raise OutputError(f"{path} exists already, and nothing is overwritten")
+    check_study(path)
+    import optuna
+    from sqlalchemy.exc import SQLAlchemyError
+
     make_directory(path.parent)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

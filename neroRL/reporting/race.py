@@ -36,6 +36,17 @@ def steps_text(saved: int, done: int) -> str:
     return f"{saved:,} environment steps saved, {share:.0%} of the whole sweep"
 
 
+def under_way(sweep: RecordedSweep) -> str:
+    """Returns where the jobs of a race stand that is not over; empty for any other sweep."""
+    if not sweep.is_racing:
+        return ""
+    ended = {(result.permutation, result.repetition) for result in sweep.results}
+    waiting = sum(result.status == STOPPED for result in sweep.results)
+    left = [job for job in sweep.jobs() if job not in ended]
+    past = sum(bool(read_rungs(sweep.job_directory(*job))) for job in left)
+    return f"the race is not over; jobs at a rung: {waiting}, gone on from one: {past}"
+
+
 def at_first_rung(sweep: RecordedSweep) -> list[JobResult]:
     """Returns the jobs of a race as they stood at its first rung.
 

@@ -77,8 +77,8 @@ class Ranking:
         rows: all permutations with a result.
         metric: the number compared.
         confidence: of intervals and ties, between 0 and 1.
-        more_repetitions: number that would most likely separate the best two; 0 if they are
-            separated, None if it cannot be estimated.
+        more_repetitions: number that would most likely separate the best from the first one that
+            is tied with it; 0 if none is, None if it cannot be estimated.
     """
 
     rows: Sequence[Ranked]

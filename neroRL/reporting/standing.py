@@ -45,7 +45,10 @@ class Standing:
 
     def values(self) -> str:
         """Returns the swept keys and their values, in one line."""
-        text = " ".join(f"{key}={value}" for key, value in self.overrides.items())
+        text = " ".join(
+            f"{key}={repr(value) if value == '' else value}"
+            for key, value in self.overrides.items()
+        )
         return text.replace("\n", "\\n").replace("\r", "\\r")
 
 

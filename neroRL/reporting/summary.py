@@ -34,6 +34,7 @@ def print_summary(
     *,
     retries: bool = True,
     sweeper: str = "",
+    race: str = "",
 ) -> None:
     """Prints the counts, the ranking and the failed jobs.
 
@@ -44,29 +45,28 @@ def print_summary(
         stream: to print to.
         retries: whether the same command tries failed jobs again.
         sweeper: the other sweeper of Hydra that ran them, if it was not neroRL's own.
+        race: where the jobs of a race stand that is not over, so that it has saved nothing yet.
     """
     console = console_for(stream)
     counts = {status: sum(result.status == status for result in results) for status in STATUSES}
     shown = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    console.print(f"{len(results)} jobs: {shown or 'none'}")
+    console.print(f"{counted(len(results), 'job')}: {shown}" if results else "no job has ended")
     stopped = [result for result in results if result.status == STOPPED]
-    if stopped:
+    if race:
+        console.print(race)
+    elif stopped:
         done = sum(result.env_steps for result in results)
         saved = steps_text(steps_saved(stopped), done)
-        console.print(f"a race stopped {counts[STOPPED]} jobs: {saved}")
+        console.print(f"a race stopped {counted(counts[STOPPED], 'job')}: {saved}")
     ranked = ranking.ranked
     if ranked:
-        console.print(f"{ranking.metric} of the best permutations, over their repetitions:")
+        shown = f"{MOST_ROWS} of {len(ranked)} " if len(ranked) > MOST_ROWS else ""
+        console.print(f"{ranking.metric} of the best {shown}permutations, over their repetitions:")
         console.print(_table(ranked[:MOST_ROWS], ranking), soft_wrap=False)
         for line in certainty(ranking):
             console.print(line)
     elif counts[COMPLETED]:
         console.print("No episode ended in the completed jobs, so they have no objective.")
-    hidden = len(ranked) - MOST_ROWS
-    if hidden > 0:
-        of = f"{hidden} of {len(ranked)} permutations are not shown"
-        table = f"{sweep}/{TABLE_FILE} has all jobs" if not sweeper else "ranking.csv has all"
-        console.print(f"{of}; {table}")
     failed = [result for result in results if result.status == FAILED]
     for result in failed[:MOST_FAILURES]:
         reason = (result.error or "").strip().splitlines()
@@ -118,12 +118,15 @@ def print_confirmation(confirmed: Ranking, tuned: Ranking, seeds: str, stream: T
 
 def incomplete_confirmation(confirmed: Ranking) -> str:
     """Returns a sentence about the jobs of a confirmation that did not complete."""
-    count = confirmed.incomplete
-    jobs = "1 job of the confirmation" if count == 1 else f"{count} jobs of the confirmation"
     return (
-        f"{jobs} did not complete, and the numbers leave them out; confirmation/{TABLE_FILE} has "
-        "the reasons."
+        f"{counted(confirmed.incomplete, 'job')} of the confirmation did not complete, and the "
+        f"numbers leave them out; confirmation/{TABLE_FILE} has the reasons."
     )
+
+
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun, in the plural unless it is one."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def console_for(stream: TextIO) -> Console:
@@ -150,39 +153,63 @@ def _print_command_for_one(results: Sequence[JobResult], sweep: str, console: Co
             return
 
 
-def print_written(written: Written, stream: TextIO) -> None:
-    """Prints the files of a ranking, and how to train its best permutation again."""
-    print(f"ranking: {written.table}", file=stream)
+def print_written(written: Written, ranking: Ranking, page: str, stream: TextIO) -> None:
+    """Prints the files of a ranking, and how to train its best permutation again.
+
+    Args:
+        written: the files.
+        ranking: that they hold.
+        page: where the page is, or the command that writes it.
+        stream: to print to.
+    """
+    rest = " (has all permutations)" if len(ranking.ranked) > MOST_ROWS else ""
+    print(f"ranking: {written.table}{rest}", file=stream)
     if written.best is not None:
         print(f"best:    ntrain --config={shlex.quote(str(written.best))}", file=stream)
+    print(f"report:  {page}", file=stream)
 
 
 def certainty(ranking: Ranking) -> list[str]:
     """Returns sentences on the certainty of a ranking's first place, one per line."""
-    best, share = ranking.best, f"{100 * ranking.confidence:g} %"
-    if best is None or len(ranking.rows) == 1:
+    best = ranking.best
+    if best is None:
         return []
-    if best.standing.runs == 1:
+    if best.standing.runs > 1:
+        lines = _compared(ranking, best) if len(ranking.rows) > 1 else []
+        if best.standing.runs < TRUSTED_RUNS:
+            few = f"Intervals of fewer than {TRUSTED_RUNS} repetitions are not to be trusted."
+            lines.append(few)
+        return lines
+    if len(ranking.rows) > 1:
         return [
             "One repetition cannot tell a better permutation from a lucky seed; "
             f"ntune adds seeds with --num-repetitions={TRUSTED_RUNS}."
         ]
+    return []
+
+
+def _compared(ranking: Ranking, best: Ranked) -> list[str]:
+    """Returns sentences on which permutations may be as good as the best."""
+    share = f"{100 * ranking.confidence:g} %"
     number = best.standing.permutation
     others = [other for other in ranking.tied if other != number]
     if others:
         told = ", ".join(map(str, others[:MOST_ROWS]))
         rest = f" and {len(others) - MOST_ROWS} more" if len(others) > MOST_ROWS else ""
-        lines = [f"Permutation {number} is not shown to be better than {told}{rest} (at {share})."]
-    else:
-        raced = any(row.jobs[STOPPED] for row in ranking.rows)
-        rest = " that were trained to the end" if raced else ""
-        lines = [f"Permutation {number} is better than all others{rest} (at {share})."]
-    if ranking.more_repetitions:
-        missing = f"About {ranking.more_repetitions} more repetitions"
-        lines.append(f"{missing} would tell the best two apart, if they go on like this.")
-    if best.standing.runs < TRUSTED_RUNS:
-        lines.append(f"Intervals of fewer than {TRUSTED_RUNS} repetitions are not to be trusted.")
-    return lines
+        return [
+            f"Permutation {number} is not shown to be better than {told}{rest} (at {share}).",
+            _missing(ranking.more_repetitions, f"{number} from {others[0]}"),
+        ]
+    raced = any(row.jobs[STOPPED] for row in ranking.rows)
+    rest = " that were trained to the end" if raced else ""
+    return [f"Permutation {number} is better than all others{rest} (at {share})."]
+
+
+def _missing(count: int | None, apart: str) -> str:
+    """Returns a sentence on how many repetitions would tell one permutation from another."""
+    if count is None:
+        return f"How many repetitions would tell {apart} cannot be foreseen from these results."
+    return f"About {counted(count, 'more repetition')} would tell {apart}, if they go on like this."
 
 
 def _table(rows: Sequence[Ranked], ranking: Ranking) -> Table:

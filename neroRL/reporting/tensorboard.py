@@ -33,6 +33,10 @@ EVENT_FILES = "events.out.tfevents.*"
 ENV_STEPS = "time/env_steps"
 # Share of its updates up to which a race has let a job go.
 RUNG = "race/rung"
+# The bounds of a permutation's interval, which all of its repetitions have.
+INTERVAL = ("objective/ci_low", "objective/ci_high")
+# Files with these have a name that comes after those that the job wrote in the same second.
+_INTERVAL_FILES = f"{EVENT_FILES}~interval"
 # TensorBoard shows check boxes for fewer values than this, and a regular expression for more.
 MOST_BOXES = 10
 
@@ -143,17 +147,50 @@ def _domain(column: Sequence[Cell]) -> hparams.Domain:
     return hparams.Discrete(distinct)
 
 
-def metric_tags(*, evaluates: bool, tells_success: bool, races: bool = False) -> list[str]:
+def metric_tags(
+    *, evaluates: bool, tells_success: bool, repeats: bool = False, races: bool = False
+) -> list[str]:
     """Returns the tags of a table's columns of results, the objective first.
 
     Args:
         evaluates: whether jobs evaluate their policies.
         tells_success: whether episodes succeed or fail.
+        repeats: whether permutations have several repetitions, and so an interval.
         races: whether jobs may stop at the rungs of a race.
     """
     names = ["reward_mean", *(["success_mean"] if tells_success else []), "length_mean"]
     kinds = [*(["evaluation"] if evaluates else []), "episode"]
-    return [*(f"{kind}/{name}" for kind in kinds for name in names), *([RUNG] if races else [])]
+    tags = [f"{kind}/{name}" for kind in kinds for name in names]
+    return [tags[0], *(INTERVAL if repeats else ()), *tags[1:], *([RUNG] if races else [])]
+
+
+def write_interval(directory: Path, update: int, interval: tuple[float, float] | None) -> None:
+    """Writes the interval of a permutation among the events of one of its jobs.
+
+    It gets a file of its own, so that what the job wrote is not touched. That of an earlier ranking
+    is replaced; the same one stays as it is.
+
+    Args:
+        directory: of the job's run; nothing happens where it is missing.
+        update: the job's last one.
+        interval: None to remove an earlier one.
+    """
+    if not directory.is_dir():
+        return
+    earlier = list(directory.glob(_INTERVAL_FILES))
+    if interval is not None:
+        bounds = zip(INTERVAL, interval, strict=True)
+        values = [Summary.Value(tag=tag, simple_value=bound) for tag, bound in bounds]
+        summary, now = Summary(value=values), time.time()
+        if any(summary.SerializeToString() in path.read_bytes() for path in earlier):
+            return
+        path = directory / _INTERVAL_FILES.replace("*", f"{int(now)}.")
+        event = Event(summary=summary, step=update, wall_time=now)
+        with path.open("wb") as file:  # a thousand times to the disk would hold up a sweep's end
+            RecordWriter(file).write(event.SerializeToString())
+        earlier = [one for one in earlier if one != path]
+    for path in earlier:
+        path.unlink()
 
 
 def change_trial(directory: Path, trial_id: str, name: str, values: Mapping[str, Cell]) -> None:

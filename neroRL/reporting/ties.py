@@ -125,31 +125,31 @@ def ties(table: Values, level: float) -> list[bool]:
 
 
 def repetitions_missing(table: Values, level: float) -> int | None:
-    """Returns the number of further repetitions that would most likely part the first two.
+    """Returns the number of further repetitions that would part the first from its first tie.
 
-    They suffice with a probability of 80 % if the mean and the spread of the differences stay the
-    same. The mean is then as many standard errors from zero as the sum of two quantiles of
-    Student's t: that of the level and that of the probability.
+    That is the first permutation that the test does not part from the first one. They suffice with
+    a probability of 80 % if the mean and the spread of the differences stay the same. The mean is
+    then as many standard errors from zero as the sum of two quantiles of Student's t: that of the
+    level and that of the probability.
 
     Args:
         table: objectives of shape (permutations, repetitions), NaN where there is none.
         level: of the test.
 
     Returns:
-        0 if the test parts them already. None with fewer than two permutations or differences, if
-        the mean is not above zero, or if it would take more than ten thousand.
+        0 if the test parts it from all others already. None with fewer than two permutations or
+        differences, if the mean is not above zero, or if it would take more than ten thousand.
     """
     from scipy.special import stdtrit
 
     if len(table) < 2:
         return None
-    found = differences(table)
-    shared, mean, variance = int(found.shared[1]), found.mean[1], found.variance[1]
-    if shared < 2:
-        return None
-    if not ties(table, level)[1]:
+    tied = np.flatnonzero(ties(table, level)[1:])
+    if not len(tied):
         return 0
-    if mean <= 0.0 or variance == 0.0:
+    found, row = differences(table), int(tied[0]) + 1
+    shared, mean, variance = int(found.shared[row]), found.mean[row], found.variance[row]
+    if shared < 2 or mean <= 0.0 or variance == 0.0:
         return None
     counts = np.arange(shared + 1, MOST_REPETITIONS + 1)
     freedom = counts - 1 + found.borrowed

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Collection, Sequence
 
 from neroRL.records.results import JobResult
 from neroRL.records.sweep_record import SweepRecord
+from neroRL.reporting.cells import run_name
 from neroRL.reporting.ranking import Ranking, rank
 from neroRL.reporting.ranking_files import write_files
 from neroRL.reporting.summary import print_summary, print_written
-from neroRL.reporting.tensorboard import metric_tags, write_sweep_hparams
+from neroRL.reporting.tensorboard import (
+    SUMMARIES,
+    metric_tags,
+    write_interval,
+    write_sweep_hparams,
+)
 from neroRL.sweep import ledger
 from neroRL.sweep.jobs import JobPlan
 from neroRL.sweep.plan import SweepPlan
@@ -22,17 +29,37 @@ def describe(plan: SweepPlan, record: SweepRecord, results: Collection[JobResult
     evaluates = any(choice.value for choice in swept) or plan.base["evaluation"]["evaluate"]
     success = any(result.success_mean is not None for result in results)
     races = plan.options.races or any(result.rung is not None for result in results)
-    metrics = metric_tags(evaluates=bool(evaluates), tells_success=success, races=races)
+    metrics = metric_tags(
+        evaluates=bool(evaluates),
+        tells_success=success,
+        repeats=record.repetitions > 1,
+        races=races,
+    )
     write_sweep_hparams(plan.directory, ledger.trained_axes(record), metrics)
 
 
 def conclude(plan: SweepPlan, jobs: JobPlan, results: Sequence[JobResult]) -> Ranking:
-    """Prints the outcome of a sweep, and writes its ranking and its best config."""
+    """Prints the outcome of a sweep, and writes its ranking, also for TensorBoard, and its best."""
     ranking = rank(results, len(jobs.valid))
     retries = plan.options.retry_failed
     print_summary(results, ranking, str(plan.directory), sys.stdout, retries=retries)
     written = write_files(plan.directory, ranking, jobs.space.keys, results)
-    print_written(written, sys.stdout)
+    report = f"nreport {shlex.quote(str(plan.directory))}"
+    print_written(written, ranking, report, sys.stdout)
     if written.warning:
         print(f"warning: {written.warning}", file=sys.stderr)
+    _write_intervals(plan, ranking, results)
     return ranking
+
+
+def _write_intervals(plan: SweepPlan, ranking: Ranking, results: Sequence[JobResult]) -> None:
+    """Gives each repetition that counts its permutation's interval, for TensorBoard's table."""
+    intervals = {
+        (row.standing.permutation, repetition): row.interval
+        for row in ranking.ranked
+        for repetition in row.standing.objectives
+    }
+    for result in results:
+        run = plan.directory / result.directory / SUMMARIES / run_name(result.overrides)
+        interval = intervals.get((result.permutation, result.repetition))
+        write_interval(run, result.updates, interval)

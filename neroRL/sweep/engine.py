@@ -25,7 +25,7 @@ from neroRL.records.sweep_record import SweepRecord, read_record
 from neroRL.records.sweeps import DROPPED, confirmation_of, dropped_results, read_sweep
 from neroRL.reporting.progress import make_display
 from neroRL.reporting.ranking import Ranking, rank
-from neroRL.reporting.summary import print_confirmation
+from neroRL.reporting.summary import counted, print_confirmation
 from neroRL.sweep import changing, confirmation, extension, ledger, preview, racing, writing
 from neroRL.sweep.conclusion import conclude, describe
 from neroRL.sweep.continuing import Standing, set_jobs_aside, standing
@@ -131,7 +131,7 @@ class Sweep:
                 extension.renumber(self._directory, moves, record)
                 gone = sum(move.new < 0 <= move.old for move in moves)
                 if gone:
-                    told = preview.counted(gone, "permutation")
+                    told = counted(gone, "permutation")
                     message = f"no part of the sweep any more: {told}, kept in {DROPPED}/"
                     print(message, file=sys.stderr)
             record.write(self._directory)
@@ -175,7 +175,7 @@ class Sweep:
             )
         if found.longer:
             updates = self._plan.base["trainer"]["updates"]
-            longer = preview.counted(found.longer, "job")
+            longer = counted(found.longer, "job")
             print(f"{longer} to go on, up to {updates} updates", file=sys.stderr)
         if found.pending and self._options.preview == "no":
             speed = preview.measured(found.finished.values(), self._directory)
@@ -199,7 +199,9 @@ class Sweep:
         confirmed = confirmation.prepare(self._plan, record, ranking)
         chosen = ", ".join(map(str, confirmed.jobs.valid))
         seeds = confirmed.record.seeds
-        print(f"confirmation of permutations {chosen} on seeds {seeds}", file=sys.stderr)
+        several = "s" if len(confirmed.jobs.valid) > 1 else ""
+        message = f"confirmation of permutation{several} {chosen} on seeds {seeds}"
+        print(message, file=sys.stderr)
         found = standing(self._plan, confirmed.jobs, confirmed.directory, len(confirmed.jobs))
         results = self._results(confirmed.jobs, found, confirmed.directory, runner_of)
         again = rank(results, len(confirmed.jobs.valid))
@@ -252,7 +254,7 @@ class Sweep:
         with tempfile.TemporaryDirectory() as place:
             directory = Path(place)
             chosen = preview.to_measure([n for n in plan.findings.valid if plan.is_asked_for(n)])
-            source = f"{preview.UPDATES} updates of {len(chosen)} permutations"
+            source = f"{preview.UPDATES} updates of {counted(len(chosen), 'permutation')}"
             print(f"measuring {source}", file=sys.stderr)
             record = replace(ledger.record_of(plan, None), repetitions=1, jobs=len(chosen))
             jobs = plan.jobs_of(record, chosen, preview.overrides(directory))

@@ -11,6 +11,7 @@ from pathlib import Path
 from neroRL.composition.overrides import escaped, value_text
 from neroRL.records.results import COMPLETED, JobResult
 from neroRL.reporting.progress import duration
+from neroRL.reporting.summary import counted
 from neroRL.sweep.plan import SweepPlan
 from neroRL.sweep.racing import rule_of
 
@@ -115,11 +116,6 @@ def lines(
         at_a_time = findings.ports * (parallel or len(numbers))
         found.append(f"{findings.ports} network ports a job, {at_a_time} at a time")
     return found
-
-
-def counted(number: int, noun: str) -> str:
-    """Returns a number with its noun, in the plural unless it is one."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def to_measure(numbers: Sequence[int]) -> list[int]:

@@ -33,6 +33,7 @@ def test_the_best_is_confirmed_on_other_seeds(door, tiny, tmp_path, launcher):
     assert {row["status"] for row in confirmed} == {"completed"}
     assert not {row["seed"] for row in confirmed} & {row["seed"] for row in tuning}
     assert "on seeds 1000005 to 1000006, which no tuning job had" in outcome.out
+    assert f"confirmation of permutation {best} on seeds 1000005 to 1000006" in outcome.err
     recorded = read_sweep(sweep)
     assert (recorded.record.confirm, recorded.record.confirm_repetitions) == (1, 2)
     assert not recorded.has_jobs_left

@@ -98,10 +98,11 @@ def test_a_sweep_ends_with_its_ranking(ended, sweep):
         assert float(row["iqm"]) <= float(row["ci_high"]) <= max(objectives)
         assert int(row["env_steps"]) == sum(int(job["env_steps"]) for job in of)
     assert rows[0]["tied_with_best"] == "true"
+    assert len(list(sweep.glob("*/*/summaries/*/*~interval"))) == 20  # for TensorBoard's table
     output = ended[1]
     assert f"best {iqms[0]:.3g} in permutation {rows[0]['permutation']}, 5 runs" in output
     assert "ranking: out/run/report/ranking.csv" in output
-    assert "best:    ntrain --config=out/run/best.yaml" in output
+    assert "best:    ntrain --config=out/run/best.yaml\nreport:  nreport out/run\n" in output
 
 
 def test_the_best_config_trains_what_the_best_permutation_trained(door, sweep, tmp_path):

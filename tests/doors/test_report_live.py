@@ -14,7 +14,8 @@ import urllib.request
 import numpy as np
 import pytest
 
-from neroRL.records.results import FAILED, JobResult
+from neroRL.records.results import FAILED, STOPPED, JobResult
+from neroRL.records.rungs import note_rung, reached
 from neroRL.reporting.live import serving
 from tests.doors.sweeps import PROJECT, wait_for
 from tests.reporting.landscapes import sweep_of
@@ -63,6 +64,29 @@ def test_watching_ends_with_the_sweep(running):
     assert _rows(sweep) == 2
     assert "1 of 2 jobs have ended" in output
     assert "2 of 2 jobs have ended" in output
+
+
+def test_a_race_that_is_not_over_tells_how_many_jobs_stand_at_a_rung(tmp_path, door):
+    """Nothing is saved yet, since those that stand there may go on."""
+    sweep = tmp_path / "run"
+    sweep.mkdir()
+    stopped = [
+        JobResult(number, 0, 0, STOPPED, {"a.b": number}, 1.0, directory=f"{number}/0",
+                  updates=2, planned_updates=8, env_steps=20)
+        for number in range(3)
+    ]  # fmt: skip
+    race = {"rungs": [0.25, 0.5]}
+    sweep_of(sweep, {"a.b": [0, 1, 2, 3]}, np.full((4, 1), np.nan), stopped, race=race)
+    for one in stopped:
+        note_rung(sweep / one.directory, reached(one))
+    outcome = door("nreport", ["run"])
+    assert "the race is not over; jobs at a rung: 3, gone on from one: 0" in outcome.out
+    assert "saved" not in outcome.out
+    for one in stopped:  # they go on
+        (sweep / one.directory / "result.json").unlink()
+    outcome = door("nreport", ["run"])
+    assert "no job has ended\n" in outcome.out
+    assert "the race is not over; jobs at a rung: 0, gone on from one: 3" in outcome.out
 
 
 @pytest.mark.slow

@@ -46,6 +46,18 @@ def test_effects_on_a_full_grid_are_those_of_a_naive_loop():
             assert effect.blocks == len(differences)
 
 
+def test_differences_that_are_only_rounding_are_zero():
+    """All blocks have the same values, which no binary number is equal to."""
+    points = grid(AXES)
+    rewards = {0.9: 0.1, 0.99: 0.7}
+    values = np.array([[rewards[point["trainer.gamma"]]] * 3 for point in points])
+    gamma, *others = marginal_effects(observed(AXES, points, values), 0.95)
+    assert [effect.difference for effect in gamma.effects] == pytest.approx([-0.3, 0.3])
+    for marginal in others:
+        assert [effect.difference for effect in marginal.effects] == [0.0] * len(marginal.effects)
+        assert {effect.interval for effect in marginal.effects} == {(0.0, 0.0)}
+
+
 def test_a_hole_in_the_grid_does_not_make_a_choice_look_better():
     """The worst choice of b is missing beside the first choice of a, so a plain mean is wrong."""
     axes = {"x.a": [0, 1], "x.b": [0, 1, 2]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import optuna
+import pytest
 from optuna.trial import TrialState
 
 from neroRL.records.results import FAILED, STOPPED, JobResult
@@ -43,6 +44,20 @@ def test_optuna_reads_every_job(tmp_path, door):
         study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
     )
     assert set(importance) == set(AXES)
-    again = door("nreport", ["run", "--optuna=studies/run.db"])
-    assert again.status == 2
-    assert "nothing is overwritten" in again.err
+
+
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [("taken.db", "nothing is overwritten"), ("taken.db/run.db", "taken.db is a file")],
+)
+def test_a_study_that_cannot_be_written_is_refused_before_anything_is(tmp_path, door, file, told):
+    (tmp_path / "run").mkdir()
+    sweep_of(tmp_path / "run", {"a.b": [1, 2]}, np.array([[1.0], [2.0]]))
+    (tmp_path / "taken.db").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    outcome = door("nreport", ["run", f"--optuna={file}"])
+    assert outcome.status == 2
+    assert told in outcome.err
+    assert outcome.out == ""
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "taken.db").read_text() == "mine"

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import html
 import re
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
+from scipy import stats
 
-from neroRL.records.results import FAILED, JobResult
+from neroRL.records.results import FAILED, STOPPED, JobResult
+from neroRL.records.sweeps import read_sweep
+from neroRL.reporting import figures
+from neroRL.reporting.analysis.analysis import analyse
+from neroRL.reporting.page.winner import difference
 from neroRL.reporting.ranking import rank
 from neroRL.reporting.ranking_files import Written
 from neroRL.reporting.report_files import write_report
-from tests.reporting.landscapes import grid, jobs, sweep_of
+from tests.reporting.landscapes import landscape, sweep_of
 
 EVIL = "</script><script>window.evil=1</script><b onclick='x'>\"&amp;${evil}$x_1$"
 
@@ -94,13 +101,109 @@ def test_the_headline_is_the_confirmation_if_there_is_one(tmp_path):
     text = page_of(sweep, tmp_path / "report")
     assert "<h1>Permutation 1 won</h1>" in text
     assert "over 3 repetitions." in text
+    assert "seeds of the confirmation" not in text
     assert "Intervals of fewer than 5 repetitions" in text
     assert "too good by selection" in text
-    fresh = rank(jobs(grid({"a.b": [1, 2]}), np.array([[4.0] * 6, [3.0] * 6])), 2)
-    text = page_of(sweep, tmp_path / "confirmed", fresh)
-    assert "<h1>Permutation 1 won, but permutation 0 did better on fresh seeds</h1>" in text
-    assert "interquartile mean 3, 95 % interval 3 to 3, over 6 fresh repetitions." in text
+    text = _confirmed(sweep, np.array([[4.0] * 6, [3.0] * 6]))
+    won = "<h1>Permutation 1 won in the tuning, but permutation 0 did better on fresh seeds</h1>"
+    assert won in text
+    reached = "interquartile mean 3, 95 % interval 3 to 3, over 6 repetitions on fresh seeds."
+    assert reached in text
+    assert "On fresh seeds: Permutation 0 is better than all others (at 95 %)." in text
     assert "too good by selection" not in text
+
+
+def _confirmed(sweep, values):
+    """Returns the page of a sweep with a confirmation of all its permutations."""
+    below = sweep.directory / "confirmation"
+    below.mkdir()
+    sweep_of(below, sweep.record.axes, values)
+    sweep = read_sweep(sweep.directory)
+    fresh = rank(sweep.confirmation.results, sweep.confirmation.jobs_a_lap)
+    return page_of(sweep, sweep.directory / "confirmed", fresh)
+
+
+def test_the_page_names_the_seeds_of_a_confirmation_and_doubts_its_few_repetitions(tmp_path):
+    (tmp_path / "run").mkdir()
+    sweep = sweep_of(tmp_path / "run", {"a.b": [1]}, np.array([[1.0] * 6]))
+    text = _confirmed(sweep, np.array([[1.0, 1.5]]))
+    assert "trained again on seeds 1 to 2, which no tuning job had." in text
+    assert ["seeds of the confirmation", "1 to 2"] in _tables(text)["checklist-table"]
+    assert ["grid", "1 permutation, 6 repetitions"] in _tables(text)["checklist-table"]
+    assert "<h1>Permutation 0 won in the tuning</h1>" in text
+    assert "On fresh seeds: Intervals of fewer than 5 repetitions are not to be trusted." in text
+
+
+def _tables(text):
+    """Returns the rows of each table by the id of its caption."""
+    found = re.findall(r'<caption id="([^"]+)">.*?<tbody>(.*?)</tbody>', text, re.S)
+    return {
+        name: [
+            [html.unescape(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S)]
+            for row in re.findall(r"<tr>(.*?)</tr>", body, re.S)
+        ]
+        for name, body in found
+    }
+
+
+def test_the_tables_hold_the_numbers_of_a_known_landscape(tmp_path):
+    """One axis matters by itself, two only together, and one has no effect."""
+    axes = {"k.alone": [0, 1, 2], "k.one": [0, 1], "k.two": [0, 1], "k.nothing": [0, 1]}
+    _, values = landscape(
+        axes, lambda p: 4.0 * p["k.alone"] + 6.0 * (p["k.one"] ^ p["k.two"]), 5, noise=0.5
+    )
+    (tmp_path / "run").mkdir()
+    tables = _tables(page_of(sweep_of(tmp_path / "run", axes, values), tmp_path / "report"))
+    cells = values.reshape(3, 2, 2, 2, 5)
+    for index, key in enumerate(axes):
+        means = np.moveaxis(cells, index, 0).reshape(len(axes[key]), -1).mean(axis=1)
+        rows = tables[f"marginal-{index}-table"]
+        assert [row[0] for row in rows] == [str(choice) for choice in axes[key]]
+        told = [float(row[1]) for row in rows]
+        assert told == pytest.approx(means - means.mean(), rel=1e-3, abs=1e-12)
+        for row, effect in zip(rows, told, strict=True):
+            low, high = map(float, row[2].split(" to "))
+            assert (low + high) / 2 == pytest.approx(effect, rel=1e-2, abs=1e-3)
+            assert row[3] == str(values.size // len(axes[key]))
+    shares = tables["importance-chart-table"]
+    told = {row[0]: float(row[1].rstrip(" %")) for row in shares}
+    assert sum(told.values()) == pytest.approx(100.0, abs=1.0)
+    effects = cells.mean(axis=(1, 2, 3, 4))
+    assert told["alone"] == pytest.approx(100 * effects.var() / values.var(), abs=0.1)
+    assert told["one × two"] == pytest.approx(100 * 9 / (32 / 3 + 9), abs=3.0)
+    assert told["nothing"] < 1.0
+    # Largest first, like the bars of the chart, which have the same names.
+    names = [row[0] for row in shares]
+    assert names[-2:] == ["all other interactions", "seeds"]
+    for some in (names[:4], names[4:-2]):
+        assert [told[name] for name in some] == sorted((told[n] for n in some), reverse=True)
+    order = np.argsort(-stats.trim_mean(values, 0.25, axis=1))
+    ranked = tables["ranking-chart-table"]
+    assert [row[0].split()[0] for row in ranked] == [str(number) for number in order]
+
+
+def test_a_section_that_is_gone_is_one_difference():
+    recurrence = {"layer": "gru", "size": 8, "residual": False}
+    base = {"model": {"recurrence": recurrence, "units": 4}, "seed": 1, "only": 1}
+    found = difference(base, {"model": {"recurrence": None, "units": 5}, "seed": 2})
+    assert found.rows == [
+        ["model.recurrence", "…", "null"], ["model.units", "4", "5"], ["only", "1", "–"]
+    ]  # fmt: skip
+    added = difference({"recurrence": None}, {"recurrence": recurrence})
+    assert [row[0] for row in added.rows] == [f"recurrence.{key}" for key in recurrence]
+
+
+def test_one_permutation_that_a_race_stopped_is_not_several(tmp_path):
+    (tmp_path / "run").mkdir()
+    stopped = JobResult(
+        2, 0, 0, STOPPED, {"a.b": 3}, 0.5, directory="2/0", updates=9, planned_updates=10
+    )
+    values = np.array([[1.0], [2.0], [np.nan]])
+    text = page_of(
+        sweep_of(tmp_path / "run", {"a.b": [1, 2, 3]}, values, [stopped]), tmp_path / "report"
+    )
+    assert "A race stopped 1 permutation early." in text
+    assert "Stopping 1 job early saved 1 update, about" in text
 
 
 @pytest.mark.parametrize("values", [np.full((2, 1), np.nan), np.array([[1.0], [1.0]])])
@@ -133,3 +236,19 @@ def test_figures_are_vector_and_raster(tmp_path):
         assert b"/Type3" not in pdf
         png = (tmp_path / f"report/figures/{name}.png").read_bytes()
         assert png.startswith(b"\x89PNG")
+
+
+def test_long_names_of_axes_are_not_cut_at_the_edge_of_a_figure(tmp_path):
+    (tmp_path / "run").mkdir()
+    axes = {f"x.a_rather_long_name_of_something_{i}.initial": [1, 2] for i in range(5)}
+    values = np.random.default_rng(0).normal(size=(32, 3))
+    sweep = sweep_of(tmp_path / "run", axes, values)
+    page_of(sweep, tmp_path / "report")
+    for name in ("ranking", "curves", "marginals"):
+        picture = imread(tmp_path / f"report/figures/{name}.png")[..., :3]
+        for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
+            assert (edge == 1.0).all(), name
+    title = figures._names(analyse(sweep, rank(sweep.results, sweep.jobs_a_lap)))
+    assert title.startswith("permutation: a_rather_long_name_of_something_0.initial,")
+    assert title.endswith("…")
+    assert max(map(len, title.splitlines())) <= 75

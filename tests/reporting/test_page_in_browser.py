@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import shutil
 
 import numpy as np
@@ -43,22 +45,33 @@ def report(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(report, tmp_path_factory):
-    """Opens the page in a browser, and collects its requests and errors."""
+def browsers():
+    """Starts what starts browsers, which a process can do once at a time."""
     from playwright.sync_api import sync_playwright
 
-    profile = tmp_path_factory.mktemp("profile")
     with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            profile, executable_path=CHROMIUM, args=FLAGS, headless=True
-        )
-        page = context.new_page()
-        page.requests, page.errors = [], []
-        page.on("request", lambda request: page.requests.append(request.url))
-        page.on("pageerror", lambda error: page.errors.append(str(error)))
-        page.goto(report.as_uri())
+        yield playwright.chromium
+
+
+@contextlib.contextmanager
+def _opened(browsers, report, profile):
+    """Opens a page in a browser, and collects its requests and errors."""
+    context = browsers.launch_persistent_context(
+        profile, executable_path=CHROMIUM, args=FLAGS, headless=True
+    )
+    page = context.new_page()
+    page.requests, page.errors = [], []
+    page.on("request", lambda request: page.requests.append(request.url))
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.goto(report.as_uri())
+    yield page
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def page(browsers, report, tmp_path_factory):
+    with _opened(browsers, report, tmp_path_factory.mktemp("profile")) as page:
         yield page
-        context.close()
 
 
 def _drawn(page):
@@ -78,12 +91,19 @@ def _shown(page):
     )
 
 
+CHARTS = {
+    "ranking-chart", "curves-chart", "marginal-0", "marginal-1", "pair-0", "parallel-chart",
+    "importance-chart", "improvement-chart", "cost-chart",
+}  # fmt: skip
+
+
 def test_every_chart_is_drawn_without_a_network(page, report):
+    _check_charts(page, report, CHARTS | {"success-chart"})
+
+
+def _check_charts(page, report, charts):
     drawn = _drawn(page)
-    assert {name for name, _ in drawn} >= {
-        "ranking-chart", "curves-chart", "marginal-0", "marginal-1", "pair-0", "parallel-chart",
-        "importance-chart", "improvement-chart", "success-chart", "cost-chart",
-    }  # fmt: skip
+    assert {name for name, _ in drawn} == charts
     parallel = [name for name, done in drawn if not done]
     assert parallel in ([], ["parallel-chart"])  # it needs WebGL
     if parallel:
@@ -115,6 +135,10 @@ def test_texts_of_users_stay_texts(page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(page, scheme):
+    _check_accessibility(page, scheme)
+
+
+def _check_accessibility(page, scheme):
     from axe_playwright_python.sync_playwright import Axe
 
     page.emulate_media(color_scheme=scheme)
@@ -152,3 +176,30 @@ def test_a_phone_shows_the_page_without_scrolling_sideways(page):
         ".map(svg => svg.getBoundingClientRect().right)"
     )
     assert max(sizes) <= 360
+
+
+@pytest.mark.slow
+def test_a_real_page_is_drawn_and_its_pairs_can_be_chosen(browsers, door, tiny, tmp_path):
+    (tmp_path / "space.yaml").write_text(
+        "hyperparameters:\n  gamma: [0.9, 0.99]\n  model/memory: [none, gru]\n"
+        "  activation: [relu, gelu]\n"
+    )
+    arguments = ["--config=tiny.yaml", "--tune=space.yaml", "--run-id=run", "--out=out"]
+    outcome = door("ntune", [*arguments, "--num-repetitions=2", "sampler.worker_steps=64"])
+    assert outcome.status == 0, outcome.err
+    assert door("nreport", ["out/run"]).status == 0
+    report = tmp_path / "out/run/report/report.html"
+    with _opened(browsers, report, tmp_path / "profile") as page:
+        _check_charts(page, report, CHARTS | {"marginal-2"})
+        assert len(_shown(page)) == 8
+        axes = ["gamma", "memory", "activation"]
+        titles = page.eval_on_selector_all("#pair option", "all => all.map(one => one.text)")
+        assert len(titles) == 3
+        for title, (first, second) in zip(titles, itertools.combinations(axes, 2), strict=True):
+            assert first in title
+            assert second in title
+            page.select_option("#pair", label=title)
+            (shown,) = [name for name, done in _drawn(page) if name.startswith("pair-") and done]
+            assert page.text_content(f"figure:has(#{shown}) h3") == title
+        for scheme in ("light", "dark"):
+            _check_accessibility(page, scheme)

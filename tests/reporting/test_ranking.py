@@ -163,11 +163,22 @@ def test_the_true_best_is_tied_if_permutations_differ_in_noise(spread, repetitio
     assert inside >= 0.95 * 200
 
 
-@pytest.mark.parametrize(("repetitions", "most"), [(3, 1.7), (5, 1.4), (10, 1.2)])
-def test_the_tied_set_is_not_much_larger_than_that_of_one_who_knows_the_noise(repetitions, most):
+@pytest.mark.parametrize(
+    ("means", "repetitions", "most"),
+    [
+        (np.linspace(0, 2, 12), 3, 1.7),
+        (np.linspace(0, 2, 12), 5, 1.4),
+        (np.linspace(0, 2, 12), 10, 1.2),
+        ([1.0, 1.0, *[0.0] * 10], 3, 1.75),
+        ([1.0, 1.0, *[0.0] * 10], 5, 1.85),
+        ([1.0, 1.0, *[0.0] * 10], 10, 1.35),
+    ],
+)
+def test_the_tied_set_is_not_much_larger_than_that_of_one_who_knows_the_noise(
+    means, repetitions, most
+):
     """A z-test with the true variance and the same correction is the best that can be done."""
     random = np.random.default_rng(3)
-    means = np.linspace(0, 2, 12)
     ours = best_possible = 0
     for _ in range(200):
         table = _sweep(random, means, repetitions)
@@ -235,6 +246,17 @@ def test_ties_that_more_repetitions_cannot_break():
     assert _missing(np.array([0.5, 0.5]), 0.05) == 0
     assert _missing(np.array([0.0, 0.0]), 0.05) is None
     assert _missing(np.array([1.0, -0.9999]), 0.05) is None
+
+
+def test_missing_repetitions_are_those_of_the_first_permutation_that_is_tied():
+    """The second by rank is parted from the best, the third is not."""
+    best, second = np.array([1.0, 1.1, 0.9, 1.0]), np.array([0.8, 0.9, 0.7, 0.8])
+    tied = np.array([1.6, -0.4, 1.5, -0.3])
+    alone = repetitions_missing(np.stack([best, tied]), 0.05)
+    assert alone
+    assert ties(np.stack([best, second, tied]), 0.05) == [True, False, True]
+    assert repetitions_missing(np.stack([best, second, tied]), 0.05) == alone
+    assert repetitions_missing(np.stack([best, second, second]), 0.05) == 0
 
 
 def test_a_ranking_counts_all_jobs_and_ranks_what_completed():

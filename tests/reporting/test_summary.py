@@ -2,9 +2,14 @@
 
 from io import StringIO
 
+import numpy as np
+import pytest
+
 from neroRL.records.results import FAILED, JobResult
 from neroRL.reporting.ranking import rank
-from neroRL.reporting.summary import print_summary
+from neroRL.reporting.standing import Standing
+from neroRL.reporting.summary import certainty, print_confirmation, print_summary
+from tests.reporting.landscapes import ranking_of
 
 
 def _summary(sweep, count=3, **options) -> str:
@@ -40,3 +45,54 @@ def test_only_some_of_many_failed_jobs_are_listed(tmp_path):
     told = _summary(tmp_path, count=1000)
     assert told.count("failed: ") == 20
     assert f"980 more failed; {tmp_path}/results.csv has the reasons" in told
+
+
+FEW = "Intervals of fewer than 5 repetitions are not to be trusted."
+
+
+def _certainty(*rows: list[float]) -> list[str]:
+    return certainty(ranking_of([{"a.b": number} for number in range(len(rows))], np.array(rows)))
+
+
+@pytest.mark.parametrize(("runs", "told"), [(1, []), (2, [FEW]), (4, [FEW]), (5, [])])
+def test_one_permutation_is_compared_with_none_but_its_interval_is_doubted(runs, told):
+    assert _certainty([float(value) for value in range(runs)]) == told
+
+
+def test_a_confirmation_of_one_permutation_says_that_it_has_few_repetitions():
+    confirmed = ranking_of([{"a.b": 1}], np.array([[1.0, 1.5]]))
+    stream = StringIO()
+    print_confirmation(confirmed, confirmed, "7 to 8", stream)
+    assert FEW in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("rows", "apart"),
+    [
+        ([[0.5, 0.75], [0.5, 0.75]], "0 from 1"),  # equal
+        ([[0.0, 1.0, 1.0, 1.0], [0.9, 0.9, 0.9, 2.0]], "0 from 1"),  # the mean prefers the second
+        ([[1.0, -0.9999], [0.0, 0.0]], "0 from 1"),  # more than ten thousand
+    ],
+)
+def test_ties_that_no_number_of_repetitions_is_known_to_break_are_told(rows, apart):
+    told = [line for line in _certainty(*rows) if "repetitions would tell" in line]
+    assert told == [
+        f"How many repetitions would tell {apart} cannot be foreseen from these results."
+    ]
+
+
+def test_the_repetitions_to_come_are_those_that_part_the_first_tie():
+    ranking = ranking_of(
+        [{"a.b": number} for number in range(3)],
+        np.array([[1.0, 1.1, 0.9, 1.0], [0.8, 0.9, 0.7, 0.8], [1.6, -0.4, 1.5, -0.3]]),
+    )
+    assert ranking.tied == [0, 2]
+    assert certainty(ranking)[1] == (
+        f"About {ranking.more_repetitions} more repetitions would tell 0 from 2, "
+        "if they go on like this."
+    )
+
+
+def test_an_empty_text_is_seen_among_the_values():
+    shown = Standing(0, {"a.encoding": "", "a.size": 0, "a.note": "x"}).values()
+    assert shown == "a.encoding='' a.size=0 a.note=x"

@@ -19,7 +19,15 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 from neroRL.records.sweeps import read_sweep
 from neroRL.reporting.cells import cells, keys_shown_as_text, run_name
-from neroRL.reporting.tensorboard import Summaries, change_trial, metric_tags, write_sweep_hparams
+from neroRL.reporting.ranking import rank
+from neroRL.reporting.tensorboard import (
+    INTERVAL,
+    Summaries,
+    change_trial,
+    metric_tags,
+    write_interval,
+    write_sweep_hparams,
+)
 
 AXES = {"trainer.gamma": [0.9, 0.99], "model/memory": ["gru", "none"], "odd": [None, "1e3", 2]}
 POINTS = [
@@ -27,7 +35,7 @@ POINTS = [
     {"trainer.gamma": 0.99, "model/memory": "none", "odd": "1e3"},
 ]
 NAMES = ["gamma=0.9,memory=gru,odd=null", "gamma=0.99,memory=none,odd=1e3"]
-METRICS = metric_tags(evaluates=False, tells_success=True)
+METRICS = metric_tags(evaluates=False, tells_success=True, repeats=True)
 STATUSES = ["STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING", "STATUS_UNKNOWN"]
 
 
@@ -138,7 +146,7 @@ def test_a_sweep_is_one_table_and_repetitions_are_averaged(server):
     experiment = _get(f"{server}/data/plugin/hparams/experiment", {})
     assert {info["name"] for info in experiment["hparamInfos"]} == set(AXES)
     assert [info["name"]["tag"] for info in experiment["metricInfos"]] == [
-        "episode/reward_mean", "episode/success_mean", "episode/length_mean"
+        "episode/reward_mean", *INTERVAL, "episode/success_mean", "episode/length_mean"
     ]  # fmt: skip
     assert set(table) == {"run-1/0", "run-1/1"}
     for permutation, point in enumerate(POINTS):
@@ -221,9 +229,11 @@ def test_sweeps_in_one_directory_are_distinguished(door, tiny, tmp_path):
             assert [session["name"] for session in group["sessions"]] == [
                 f"{name}/{number}/{repetition}/summaries/{told}" for repetition in range(2)
             ]
-            (reward, _) = group["metricValues"]
+            told = {one["name"]["tag"]: one["value"] for one in group["metricValues"]}
+            interval = [told[tag] for tag in INTERVAL]
+            assert interval == pytest.approx(rank(results, 1).rows[0].interval, rel=1e-6)
             mean = sum(result.objective for result in results) / 2
-            assert reward["value"] == pytest.approx(mean, rel=1e-6)
+            assert told["episode/reward_mean"] == pytest.approx(mean, rel=1e-6)
 
 
 def test_success_is_a_column_if_it_is_known(door, tiny, tmp_path):
@@ -268,6 +278,41 @@ def test_a_renumbered_permutation_has_another_trial(sweep):
     assert set(start.hparams) == {"trainer.gamma", "odd"}
     assert start.hparams["trainer.gamma"].number_value == 0.5
     assert start.hparams["odd"].string_value == "null"
+
+
+@pytest.mark.parametrize("load_fast", ["false", "auto"])
+def test_the_interval_of_a_permutation_is_that_of_the_last_ranking(sweep, load_fast):
+    """The job goes on between two rankings, and its events are the same as without them."""
+    runs = [sweep / f"1/{repetition}/summaries" / NAMES[1] for repetition in range(2)]
+    before = {path: path.read_bytes() for run in runs for path in run.iterdir()}
+    for run in runs:
+        write_interval(run, 2, (0.25, 4.0))
+    time.sleep(1.1)  # files are read in the order of their seconds
+    for number, run in enumerate(runs):
+        (job,) = (path for path in before if path.parent == run)
+        assert job.read_bytes() == before[job]
+        summaries = Summaries(run.parent, run.name)
+        summaries.hparams(cells(POINTS[1], ["odd"]), "run-1/1")
+        summaries.begin(2)
+        summaries.scalars(3, 192, {"episode/reward_mean": float(number)})
+        summaries.close()
+        write_interval(run, 3, (0.5, 2.0))
+        (interval,) = run.glob("*interval")
+        then = interval.stat().st_mtime_ns
+        write_interval(run, 3, (0.5, 2.0))
+        assert [path.stat().st_mtime_ns for path in run.glob("*interval")] == [then]
+    write_interval(sweep / "none/summaries/x", 3, (0.5, 2.0))
+    assert not (sweep / "none").exists()
+    with _tensorboard(sweep, load_fast) as server:
+        table = _eventually(
+            lambda: _table(server),
+            lambda answer: len(answer.get("run-1/1", {}).get("metricValues", [])) == 3,
+        )
+    told = {one["name"]["tag"]: one["value"] for one in table["run-1/1"]["metricValues"]}
+    assert told == {"episode/reward_mean": 0.5, INTERVAL[0]: 0.5, INTERVAL[1]: 2.0}
+    assert [one["name"]["tag"] for one in table["run-1/0"]["metricValues"]] == [METRICS[0]]
+    write_interval(runs[0], 3, None)
+    assert not list(runs[0].glob("*interval"))
 
 
 def test_events_of_older_versions_become_part_of_the_run(tmp_path):

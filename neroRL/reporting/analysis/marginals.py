@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from neroRL.reporting.analysis.observations import ABSENT, Axis, Levels, Observations, Values
 
 NDArrayBool = NDArray[np.bool_]
+# What rounding makes of a difference of zero is less than this share of the values.
+DUST = 1e-12
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ def _marginal(observed: Observations, index: int, confidence: float) -> Marginal
     axis = observed.axes[index]
     block, choice, value = _entries(observed, index)
     effects, levels = _fit(block, choice, value, len(axis.choices))
+    dust = DUST * float(np.abs(value).max(initial=0.0))
     counts = np.bincount(choice, minlength=len(axis.choices))
     differences = value - levels[block] if len(value) else value
     spread = np.bincount(choice, (differences - effects[choice]) ** 2, minlength=len(axis.choices))
@@ -83,9 +86,15 @@ def _marginal(observed: Observations, index: int, confidence: float) -> Marginal
         if count > 1:
             error = np.sqrt(squares / (count - 1) / count)
             width = float(stdtrit(count - 1, (1.0 + confidence) / 2.0) * error)
-            interval = float(effect) - width, float(effect) + width
-        found.append(Effect(text, float(effect) if count else None, interval, int(count)))
+            low, high = (_clean(float(effect) + side, dust) for side in (-width, width))
+            interval = low, high
+        difference = _clean(float(effect), dust) if count else None
+        found.append(Effect(text, difference, interval, int(count)))
     return Marginal(axis, found, full=bool(len(value)) and _is_full(block, choice))
+
+
+def _clean(value: float, dust: float) -> float:
+    return 0.0 if abs(value) < dust else value
 
 
 def _entries(observed: Observations, index: int) -> tuple[Levels, Levels, Values]:

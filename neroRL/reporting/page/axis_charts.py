@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import plotly.graph_objects as go
 
 from neroRL.reporting.analysis.analysis import Analysis
 from neroRL.reporting.analysis.comparisons import Pair
-from neroRL.reporting.analysis.importance import Importance
+from neroRL.reporting.analysis.importance import Importance, Share
 from neroRL.reporting.analysis.marginals import Effect, Marginal
 from neroRL.reporting.analysis.observations import ABSENT
 from neroRL.reporting.page.charts import ROW_HEIGHT, description
@@ -216,8 +218,7 @@ def parallel_chart(analysis: Analysis) -> Chart:
 
 def importance_chart(found: Importance) -> Chart:
     """Draws the shares of axes, pairs, the rest and the seeds."""
-    pairs = sorted(found.pairs, key=lambda share: -share.share)[:MOST_PAIR_SHARES]
-    alone = sorted(found.alone, key=lambda share: -share.share)[:MOST_AXES]
+    pairs, alone = _largest(found.pairs)[:MOST_PAIR_SHARES], _largest(found.alone)[:MOST_AXES]
     bars = [(" × ".join(s.axes), s.share, s.by_chance, ACCENT) for s in (*alone, *pairs)]
     bars += [("all other interactions", found.rest + _beyond(found), None, SECOND)]
     bars += [("seeds", found.seeds, None, MUTED)]
@@ -268,14 +269,14 @@ def importance_chart(found: Importance) -> Chart:
 def _shares(found: Importance) -> Table:
     rows = [
         [" × ".join(share.axes), _percent(share.share), _percent(share.by_chance)]
-        for share in (*found.alone, *found.pairs)
+        for share in (*_largest(found.alone), *_largest(found.pairs))
     ]
     return Table(
         "Shares of the variance",
         ["axes", "share", "expected by chance"],
         [
             *rows[:MOST_ROWS],
-            ["all further interactions", _percent(found.rest), "–"],
+            ["all other interactions", _percent(found.rest), "–"],
             ["seeds", _percent(found.seeds), "–"],
         ],
         f"{len(rows) - MOST_ROWS:,} further pairs are not shown." if len(rows) > MOST_ROWS else "",
@@ -284,9 +285,12 @@ def _shares(found: Importance) -> Table:
 
 def _beyond(found: Importance) -> float:
     """Returns the shares of the axes and pairs that have no bar of their own."""
-    alone = sorted((share.share for share in found.alone), reverse=True)[MOST_AXES:]
-    pairs = sorted((share.share for share in found.pairs), reverse=True)[MOST_PAIR_SHARES:]
-    return sum(alone) + sum(pairs)
+    hidden = [*_largest(found.alone)[MOST_AXES:], *_largest(found.pairs)[MOST_PAIR_SHARES:]]
+    return sum(share.share for share in hidden)
+
+
+def _largest(shares: Sequence[Share]) -> list[Share]:
+    return sorted(shares, key=lambda share: -share.share)
 
 
 def _percent(share: float | None) -> str:

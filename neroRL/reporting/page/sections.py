@@ -12,19 +12,22 @@ from neroRL.reporting.analysis.importance import Importance
 from neroRL.reporting.page import axis_charts, charts
 from neroRL.reporting.page.parts import MOST_ROWS, Section, Table, left_out, number, span
 from neroRL.reporting.ranking import Ranking
-from neroRL.reporting.summary import incomplete_confirmation
+from neroRL.reporting.summary import counted, incomplete_confirmation
 
 
 def sections(analysis: Analysis, confirmation: Ranking | None = None) -> list[Section]:
     """Returns the sections that the numbers of a sweep allow, in order."""
-    found = [] if confirmation is None else [_confirmation(confirmation)]
+    again = analysis.sweep.confirmation
+    found = []
+    if confirmation is not None and again is not None:
+        found.append(_confirmation(confirmation, again.record.seeds))
     if analysis.ranking.ranked:
         found += [_ranking(analysis), _curves(analysis), *_axes(analysis), *_beside(analysis)]
     found += [_cost(analysis), _endings(analysis)]
     return found
 
 
-def _confirmation(confirmed: Ranking) -> Section:
+def _confirmation(confirmed: Ranking, seeds: str) -> Section:
     head = ["permutation", "repetitions", "iqm", "interval", "mean", "std", "values"]
     rows = [
         [
@@ -38,7 +41,7 @@ def _confirmation(confirmed: Ranking) -> Section:
         ]
         for row in confirmed.rows
     ]
-    text = "The best permutations, trained again on seeds that no tuning job had."
+    text = f"The best permutations, trained again on seeds {seeds}, which no tuning job had."
     texts = [text, incomplete_confirmation(confirmed)] if confirmed.incomplete else [text]
     note = left_out(MOST_ROWS, len(rows), "permutations", "confirmation/results.csv")
     return Section(
@@ -145,15 +148,12 @@ def _axes(analysis: Analysis) -> list[Section]:
 def _raced(analysis: Analysis) -> list[str]:
     if not analysis.stopped:
         return []
+    told = f"A race stopped {counted(analysis.stopped, 'permutation')} early."
     if analysis.compared is analysis.observed:
-        return [
-            f"A race stopped {analysis.stopped} permutations early. They are left out here, so the "
-            "effects are those among the ones that did well."
-        ]
-    return [
-        f"A race stopped {analysis.stopped} permutations early. Effects, pairs and importance are "
-        "those at its first rung."
-    ]
+        rest = "What it stopped is left out here: the effects are those among what did well."
+    else:
+        rest = "Effects, pairs and importance are those at its first rung."
+    return [f"{told} {rest}"]
 
 
 def _holes(analysis: Analysis) -> list[str]:
@@ -188,7 +188,7 @@ def _pairs(analysis: Analysis) -> Section:
         notes.append(f"Axes with more than {MOST_CHOICES_OF_PAIRS} choices are not drawn.")
     hidden = len(analysis.pairs) - axis_charts.MOST_PAIRS
     if hidden > 0:
-        notes.append(f"{hidden} further pairs are not drawn.")
+        notes.append(f"{counted(hidden, 'further pair')} not drawn.")
     return Section(
         "pairs",
         "Pairs of axes",
@@ -223,7 +223,8 @@ def _importance(analysis: Analysis, found: Importance) -> Section:
         notes.append("With one repetition, the seeds' share is not known and hides in the others.")
     hidden = max(len(found.pairs) - axis_charts.MOST_PAIR_SHARES, 0)
     if hidden:
-        notes.append(f"The {hidden} smallest pairs are part of the other interactions.")
+        pairs = f"{hidden} smallest pairs are" if hidden > 1 else "smallest pair is"
+        notes.append(f"The {pairs} part of all other interactions.")
     return Section(
         "importance",
         "Importance of axes",
@@ -283,8 +284,9 @@ def _saved(costs: Costs) -> list[str]:
     if not costs.updates_saved:
         return []
     return [
-        f"Stopping {costs.jobs['stopped']} jobs early saved {costs.updates_saved:,} updates, about "
-        f"{number(costs.hours_saved)} hours at the pace of these jobs."
+        f"Stopping {counted(costs.jobs['stopped'], 'job')} early saved "
+        f"{counted(costs.updates_saved, 'update')}, about {number(costs.hours_saved)} hours at "
+        "the pace of these jobs."
     ]
 
 

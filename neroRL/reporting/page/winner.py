@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.analysis.observations import text_of
 from neroRL.reporting.page.parts import MOST_ROWS, Table, left_out, number, span
 from neroRL.reporting.ranking import Ranking, confirmed_best
-from neroRL.reporting.summary import certainty
+from neroRL.reporting.summary import certainty, counted
 
 _NO_DIFFERENCE = (*PLACE, "seed")
 MOST_CHOICES = 30
@@ -53,27 +53,26 @@ def headline(ranking: Ranking, confirmation: Ranking | None) -> Headline:
     told = confirmation if confirmation is not None and confirmed else ranking
     standing = best.standing
     interval = f", {100 * told.confidence:g} % interval {span(best.interval)}"
-    runs = f"{standing.runs} {'fresh ' if confirmed else ''}" + (
-        "repetitions" if standing.runs != 1 else "repetition"
-    )
+    runs = counted(standing.runs, "repetition")
     reached = (
         f"{told.metric}: interquartile mean {number(standing.iqm)}"
-        f"{interval if best.interval else ''}, over {runs}."
+        f"{interval if best.interval else ''}, over {runs}{' on fresh seeds' if confirmed else ''}."
     )
     lines = certainty(told)
     if confirmed:
-        lines = [*lines, "The sweep did not choose by these seeds, so the number is unbiased."]
+        lines = [
+            *(f"On fresh seeds: {line}" for line in lines),
+            "The sweep did not choose by these seeds, so the number is unbiased.",
+        ]
     else:
         lines = [*lines, "The winner's own number is too good by selection; fresh seeds tell more."]
     others = len(ranking.tied) - 1
     tied = f"leads, tied with {others} other{'s' if others > 1 else ''}" if others else "won"
     title = f"Permutation {standing.permutation} {tied}"
-    if (
-        confirmed
-        and told.best is not None
-        and told.best.standing.permutation != standing.permutation
-    ):
-        title += f", but permutation {told.best.standing.permutation} did better on fresh seeds"
+    if confirmed and told.best is not None:
+        title += " in the tuning"
+        if told.best.standing.permutation != standing.permutation:
+            title += f", but permutation {told.best.standing.permutation} did better on fresh seeds"
     return Headline(title, reached, lines)
 
 
@@ -84,27 +83,32 @@ def difference(base: Mapping[str, Any], config: Mapping[str, Any]) -> Table:
         base: the base config.
         config: the winner's.
     """
-    before, after = _flat(base), _flat(config)
-    rows = [
-        [key, _shown(before, key), _shown(after, key)]
-        for key in dict.fromkeys([*after, *before])
-        if key not in _NO_DIFFERENCE and _shown(before, key) != _shown(after, key)
-    ]
+    rows = [row for row in _differences(base, config) if row[0] not in _NO_DIFFERENCE]
     return Table("Difference to the base config", ["key", "base", "winner"], rows)
 
 
+def _differences(
+    base: Mapping[str, Any], config: Mapping[str, Any], prefix: str = ""
+) -> Iterator[list[str]]:
+    """Yields each key that differs with both values; a section that has gone is one of them."""
+    for key in dict.fromkeys([*config, *base]):
+        before, after = _shown(base, key), _shown(config, key)
+        section = config.get(key, base.get(key))
+        if isinstance(section, Mapping) and section:
+            yield from _differences(_section(base, key), _section(config, key), f"{prefix}{key}.")
+        elif before != after:
+            yield [f"{prefix}{key}", before, after]
+
+
+def _section(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = values.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
 def _shown(values: Mapping[str, Any], key: str) -> str:
+    if _section(values, key):
+        return "…"
     return text_of(values[key]) if key in values else "–"
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            found |= _flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
 
 
 def command(best: Path | None) -> str | None:
@@ -129,7 +133,7 @@ def search_space(sweep: RecordedSweep) -> Table:
 
 def checklist(sweep: RecordedSweep) -> Table:
     """Returns what somebody needs to know to run the sweep again."""
-    record = sweep.record
+    record, again = sweep.record, sweep.confirmation
     seeds = sorted({result.seed for result in sweep.results})
     shown = ", ".join(map(str, seeds[:MOST_SEEDS]))
     more = f" and {len(seeds) - MOST_SEEDS} more" if len(seeds) > MOST_SEEDS else ""
@@ -138,6 +142,7 @@ def checklist(sweep: RecordedSweep) -> Table:
         ["command line", record.command or "not recorded"],
         *_grid(sweep),
         ["seeds of the tuning jobs", (shown + more) or "none yet"],
+        *([["seeds of the confirmation", again.record.seeds]] if again is not None else []),
         ["torch threads a job", ", ".join(map(str, threads)) or "not recorded"],
         *([f"version of {name}", version] for name, version in record.versions.items()),
         *([f"hardware: {name}", value] for name, value in record.hardware.items()),
@@ -154,7 +159,11 @@ def _grid(sweep: RecordedSweep) -> list[list[str]]:
         return [["sweeper", sweep.sweeper]]
     return [
         ["tuning file", record.tune or "none"],
-        ["grid", f"{record.permutations:,} permutations, {record.repetitions} repetitions"],
+        [
+            "grid",
+            f"{counted(record.permutations, 'permutation')}, "
+            f"{counted(record.repetitions, 'repetition')}",
+        ],
         ["base seed", str(record.seed)],
     ]
 
