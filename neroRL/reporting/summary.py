@@ -60,8 +60,7 @@ def print_summary(
         console.print(f"a race stopped {counted(counts[STOPPED], 'job')}: {saved}")
     ranked = ranking.ranked
     if ranked:
-        shown = f"{MOST_ROWS} of {len(ranked)} " if len(ranked) > MOST_ROWS else ""
-        console.print(f"{ranking.metric} of the best {shown}permutations, over their repetitions:")
+        console.print(f"{ranking.metric} of the best permutations, over their repetitions:")
         console.print(_table(ranked[:MOST_ROWS], ranking), soft_wrap=False)
         for line in certainty(ranking):
             console.print(line)
@@ -162,8 +161,11 @@ def print_written(written: Written, ranking: Ranking, page: str, stream: TextIO)
         page: where the page is, or the command that writes it.
         stream: to print to.
     """
-    rest = " (has all permutations)" if len(ranking.ranked) > MOST_ROWS else ""
-    print(f"ranking: {written.table}{rest}", file=stream)
+    hidden = len(ranking.ranked) - MOST_ROWS
+    if hidden > 0:
+        told = f"{hidden} of {len(ranking.ranked)} permutations are not shown"
+        print(f"{told}; {written.table} has all", file=stream)
+    print(f"ranking: {written.table}", file=stream)
     if written.best is not None:
         print(f"best:    ntrain --config={shlex.quote(str(written.best))}", file=stream)
     print(f"report:  {page}", file=stream)
