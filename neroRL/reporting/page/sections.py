@@ -277,7 +277,9 @@ def _cost(analysis: Analysis) -> Section:
     if analysis.ranking.ranked:
         minutes = [None if v is None else v / 60.0 for v in _means(analysis, "wall_seconds")]
         shown = [charts.scatter_chart(analysis, "cost-chart", "minutes a job", minutes)]
-    return Section("cost", "Cost", ["What the jobs took.", *_saved(costs)], shown, [_sums(costs)])
+    # Until a race is over, jobs that it stopped may go on.
+    saved = [] if analysis.sweep.is_racing else _saved(costs)
+    return Section("cost", "Cost", ["What the jobs took.", *saved], shown, [_sums(costs)])
 
 
 def _saved(costs: Costs) -> list[str]:
