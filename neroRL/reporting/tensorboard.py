@@ -36,7 +36,7 @@ RUNG = "race/rung"
 # The bounds of a permutation's interval, which all of its repetitions have.
 INTERVAL = ("objective/ci_low", "objective/ci_high")
 # Files with these have a name that comes after those that the job wrote in the same second.
-_INTERVAL_FILES = f"{EVENT_FILES}~interval"
+INTERVAL_FILES = f"{EVENT_FILES}~interval"
 # TensorBoard shows check boxes for fewer values than this, and a regular expression for more.
 MOST_BOXES = 10
 
@@ -177,14 +177,14 @@ def write_interval(directory: Path, update: int, interval: tuple[float, float] |
     """
     if not directory.is_dir():
         return
-    earlier = list(directory.glob(_INTERVAL_FILES))
+    earlier = list(directory.glob(INTERVAL_FILES))
     if interval is not None:
         bounds = zip(INTERVAL, interval, strict=True)
         values = [Summary.Value(tag=tag, simple_value=bound) for tag, bound in bounds]
         summary, now = Summary(value=values), time.time()
         if any(summary.SerializeToString() in path.read_bytes() for path in earlier):
             return
-        path = directory / _INTERVAL_FILES.replace("*", f"{int(now)}.")
+        path = directory / INTERVAL_FILES.replace("*", f"{int(now)}.")
         event = Event(summary=summary, step=update, wall_time=now)
         with path.open("wb") as file:  # a thousand times to the disk would hold up a sweep's end
             RecordWriter(file).write(event.SerializeToString())

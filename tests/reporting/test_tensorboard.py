@@ -18,6 +18,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from neroRL.records.sweeps import read_sweep
+from neroRL.reporting.analysis.curves import read_scalars
 from neroRL.reporting.cells import cells, keys_shown_as_text, run_name
 from neroRL.reporting.ranking import rank
 from neroRL.reporting.tensorboard import (
@@ -311,6 +312,9 @@ def test_the_interval_of_a_permutation_is_that_of_the_last_ranking(sweep, load_f
     told = {one["name"]["tag"]: one["value"] for one in table["run-1/1"]["metricValues"]}
     assert told == {"episode/reward_mean": 0.5, INTERVAL[0]: 0.5, INTERVAL[1]: 2.0}
     assert [one["name"]["tag"] for one in table["run-1/0"]["metricValues"]] == [METRICS[0]]
+    told_by_job = read_scalars(sweep / "1/1")  # an interval is nothing that a job tells
+    assert told_by_job[3]["episode/reward_mean"] == 1.0
+    assert not any(tag in told for told in told_by_job.values() for tag in INTERVAL)
     write_interval(runs[0], 3, None)
     assert not list(runs[0].glob("*interval"))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 
 from neroRL.reporting.ranking import Ranking
-from neroRL.reporting.tensorboard import ENV_STEPS, EVENT_FILES, SUMMARIES
+from neroRL.reporting.tensorboard import ENV_STEPS, EVENT_FILES, INTERVAL_FILES, SUMMARIES
 
 REWARD = "episode/reward_mean"
 MOST_PERMUTATIONS = 50
@@ -130,7 +130,8 @@ def read_scalars(job: Path) -> dict[int, dict[str, float]]:
 
 
 def _files(job: Path) -> list[Path]:
-    return sorted((job / SUMMARIES).rglob(EVENT_FILES))
+    files = (job / SUMMARIES).rglob(EVENT_FILES)
+    return sorted(path for path in files if not path.match(INTERVAL_FILES))
 
 
 def _events(files: Sequence[Path]) -> Iterator[Event]:
