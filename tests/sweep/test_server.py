@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from neroRL.sweep import server
-from tests.doors.sweeps import PROJECT, servers_of
+from tests.doors.sweeps import servers_of, start
 
 if server.METHOD != "forkserver":
     pytest.skip("workers are not forked here", allow_module_level=True)
@@ -40,21 +36,11 @@ def test_it_starts_ahead_of_commands_that_train_in_workers(arguments, starts, mo
     assert server.begin(arguments) is False  # it runs already
 
 
-DOOR = "import sys; from neroRL.tune import main; sys.exit(main())"
-
-
 def test_it_does_not_outlive_a_command_that_fails(tiny, tmp_path):
     """Nor does who reads the command's output wait for its imports."""
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gama: [0.9]\n")
-    told = tmp_path / "told"
-    with told.open("w") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-c", DOOR, "--config=tiny.yaml", "--tune=space.yaml"],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(PROJECT)},
-            stderr=file,
-            start_new_session=True,
-        )
-        assert process.wait() == 2
+    process = start(tmp_path, "--config=tiny.yaml", "--tune=space.yaml")
+    assert process.wait() == 2
     assert servers_of(process.pid) == []  # its imports would still run
-    assert "did you mean" in told.read_text()
+    told, _ = process.communicate()
+    assert "did you mean" in told
