@@ -31,8 +31,8 @@ class NeroRLSweeper(Sweeper):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Makes the launcher; see Hydra's ``Sweeper``."""
-        from neroRL.composition.loader import TemplateLoader
         from neroRL.composition.overrides import parse
+        from neroRL.composition.templates import TemplateLoader
         from neroRL.sweep.task import SweptTask
 
         loader = TemplateLoader(hydra_context.config_loader, parse)

@@ -7,6 +7,7 @@ lose their quotes, and ``shuffle`` of a list gives another list each time it is 
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 import re
@@ -23,6 +24,7 @@ from hydra.core.override_parser.overrides_visitor import HydraOverrideVisitor
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, RangeSweep, Sweep
 from hydra.errors import HydraException, OverrideParseException
 from hydra.grammar.gen.OverrideParser import OverrideParser
+from omegaconf import base, grammar_parser
 
 from neroRL.config.documents import DEEPEST
 from neroRL.errors import LONGEST_NAME, UsageError, shortened
@@ -44,6 +46,14 @@ def parser(loader: ConfigLoader | None = None) -> OverridesParser:
     casts = {name: _keeping_order(functions.functions[name]) for name in _CASTS}
     functions.functions.update({**own, **casts})
     return OverridesParser(functions, loader)
+
+
+def remember_interpolations() -> None:
+    """Has OmegaConf parse the text of an interpolation only once in this process.
+
+    The jobs of a worker resolve the same ones, and their parser is most of the cost.
+    """
+    setattr(base, "parse", functools.lru_cache(grammar_parser.parse))  # noqa: B010 - not typed
 
 
 def parse_all(texts: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:

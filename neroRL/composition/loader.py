@@ -1,31 +1,20 @@
-"""Hydra's config loader with two additions: choices win over the base config, and speed.
-
-Hydra composes a job from scratch, about 40 ms each time. Jobs that choose the same config groups
-differ in values only, so one composition serves as their template. A copy of it with the values set
-equals a composition from scratch.
-"""
+"""Hydra's config loader, in which choices win over the base config."""
 
 from __future__ import annotations
 
 import contextlib
-import pickle
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
 import hydra._internal.hydra as hydra_main
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
 from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra._internal.defaults_list import create_defaults_list
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.default_element import ResultDefault
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
 from neroRL.composition.choices import (
     CONDITIONAL,
@@ -40,9 +29,6 @@ from neroRL.composition.choices import (
 from neroRL.composition.groups import ListingLoader
 from neroRL.composition.overrides import override_key, parse
 from neroRL.errors import UsageError
-
-# Keys that Hydra reads while it composes; overriding them needs a separate composition.
-_READ_BY_COMPOSITION = ("hydra.searchpath", "hydra.job.env_copy", "hydra.job.config")
 
 
 @dataclass(frozen=True)
@@ -221,87 +207,3 @@ def _write(config: DictConfig, values: Mapping[str, Any], base: Mapping[str, Any
             for key in list(config[ENVIRONMENT].reset_params):
                 if f"{RESET_PARAMS}.{key}" not in values:
                     del config[ENVIRONMENT].reset_params[key]
-
-
-class TemplateLoader:
-    """Hydra's config loader, with a fast ``load_sweep_config``.
-
-    Args:
-        loader: Hydra's own, which everything else is passed to.
-        parse: parses one override.
-    """
-
-    def __init__(self, loader: ConfigLoader, parse: Callable[[str], Override]) -> None:
-        self._loader = loader
-        self._parse = parse
-        self._templates: dict[tuple[str, ...], bytes] = {}
-        self._groups: dict[str, bool] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # copying and pickling look for hooks before there is a loader
-            raise AttributeError(name)
-        return getattr(self._loader, name)
-
-    def load_sweep_config(
-        self, master_config: DictConfig, sweep_overrides: Sequence[str]
-    ) -> DictConfig:
-        """Composes one job; see Hydra's ``ConfigLoader.load_sweep_config``.
-
-        Raises:
-            ConfigCompositionException: an override does not fit the config.
-        """
-        overrides = [self._parse(text) for text in sweep_overrides]
-        if any(self._needs_composition(override) for override in overrides):
-            return self._loader.load_sweep_config(master_config, list(sweep_overrides))
-        choices = [override for override in overrides if self._is_choice(override)]
-        values = [override for override in overrides if override not in choices]
-        config = self._copy_of_template(master_config, choices)
-        try:
-            ConfigLoaderImpl._apply_overrides_to_config(values, config)
-        except OmegaConfBaseException as error:
-            raise ConfigCompositionException(str(error)) from error
-        _record_overrides(config, overrides)
-        OmegaConf.copy_cache(from_config=master_config, to_config=config)
-        return config
-
-    def is_group(self, key: str) -> bool:
-        """Returns whether an override's key chooses a config of a group."""
-        if key not in self._groups:
-            self._groups[key] = bool(self._loader.get_group_options(key))
-        return self._groups[key]
-
-    def _is_choice(self, override: Override) -> bool:
-        """Returns whether an override decides which other keys exist."""
-        return override.key_or_group == TYPE or self.is_group(override.key_or_group)
-
-    def _needs_composition(self, override: Override) -> bool:
-        return override.package is not None or override.key_or_group.startswith(
-            _READ_BY_COMPOSITION
-        )
-
-    def _copy_of_template(self, master: DictConfig, choices: list[Override]) -> DictConfig:
-        key = tuple(str(override.input_line) for override in choices)
-        if key not in self._templates:
-            composed = self._loader.load_sweep_config(master, list(key))
-            self._templates[key] = pickle.dumps(composed, pickle.HIGHEST_PROTOCOL)
-        # Six times faster than copy.deepcopy.
-        copied: DictConfig = pickle.loads(self._templates[key])
-        return copied
-
-
-def _record_overrides(config: DictConfig, overrides: Sequence[Override]) -> None:
-    """Notes the overrides in the ``hydra`` node, as Hydra's composition does."""
-    hydra = config.hydra
-    # The template's own hydra overrides are those of the command line.
-    own = [override for override in overrides if not override.is_hydra_override()]
-    hydra.overrides.task = [override.input_line for override in own]
-    for override in overrides:
-        if override.is_hydra_override():
-            hydra.overrides.hydra.append(override.input_line)
-    names = hydra.job.config.override_dirname
-    hydra.job.override_dirname = get_overrides_dirname(
-        overrides=own,
-        kv_sep=names.kv_sep,
-        item_sep=names.item_sep,
-        exclude_keys=names.exclude_keys,
-    )

@@ -21,6 +21,7 @@ from hydra.core.utils import setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
+from neroRL.composition.grammar import remember_interpolations
 from neroRL.composition.run import run_composed
 from neroRL.cores import set_share
 from neroRL.streams import never_fail_to_encode
@@ -79,6 +80,7 @@ def work(tasks: Connection, lifeline: Connection, payload: bytes, gpu: str | Non
     Singleton.set_state(singletons)
     set_share(threads)
     never_fail_to_encode()
+    remember_interpolations()
     gc.freeze()  # imported modules stay, so garbage collection can skip them
     while True:
         try:
