@@ -53,6 +53,7 @@ ADDED_KEYS: dict[str, Any] = {
     "environment.clip_rewards": False,
     "environment.processes": "auto",
     "model.log_std_init": 0.0,
+    "precision": "float32",
 }
 """Keys that earlier versions of this revision did not have, and the values that they trained with.
 
@@ -283,5 +284,7 @@ class Config:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Threads | Literal["auto"] = "auto"
     """Torch threads of a training; equal numbers give equal results bit for bit."""
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    """Of matrix products and convolutions; ``auto`` measures what is faster, and records it."""
     loggers: list[Literal["wandb", "mlflow"]] = field(default_factory=list)
     """Loggers beside TensorBoard, each an optional package."""

@@ -20,6 +20,7 @@ from neroRL.errors import CheckpointError, ConfigError, Problem, UsageError
 from neroRL.models.actor_critic import ActorCritic, seeded_model
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.placement import threads_of
+from neroRL.training.precision import BFLOAT16, FLOAT32
 from neroRL.training.revisions import changes_of_meaning
 
 CPU = torch.device("cpu")
@@ -37,6 +38,7 @@ class Subject:
         threads: of torch, as in the training: other numbers may give other last bits.
         origin: the lines of the environment's config; None where it is the checkpoint's.
         statistics: of the observations and rewards in the training; see :meth:`normalization`.
+        precision: of matrix products, as in the training.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Subject:
     threads: int
     origin: Origin | None = None
     statistics: Mapping[str, Any] = field(default_factory=dict)
+    precision: str = FLOAT32
 
     def normalization(self) -> Normalization:
         """Returns what the network sees of vectors, with the statistics of its training."""
@@ -77,6 +80,8 @@ class Subject:
                 model.load_state_dict(dict(self.weights))
         except CheckpointError as error:
             raise self._misfit(f"another one than the network's:\n{error}") from None
+        if self.precision == BFLOAT16:
+            model.use_bfloat16()
         return model.to(self.device)
 
     def check_spaces(self) -> None:
@@ -117,17 +122,17 @@ def read_subject(checkpoint: Path, config_file: Path | None = None) -> Subject:
     content = checkpoints.load(checkpoint, CPU)
     trained = _config_of(content, checkpoint)
     trained_in = trained.environment
-    threads, statistics = content.get("threads", 1), content.get("normalization", {})
+    weights, threads = content["model"], content.get("threads", 1)
+    rest = {
+        "statistics": content.get("normalization", {}),
+        "precision": content.get("precision", FLOAT32),
+    }
     if config_file is None:
         _try(trained, checkpoint)
-        return Subject(
-            str(checkpoint), trained, trained_in, content["model"], threads, None, statistics
-        )
+        return Subject(str(checkpoint), trained, trained_in, weights, threads, **rest)
     given, origin = read_config(config_file)
     joined = replace(given, model=trained.model)
-    subject = Subject(
-        str(checkpoint), joined, trained_in, content["model"], threads, origin, statistics
-    )
+    subject = Subject(str(checkpoint), joined, trained_in, weights, threads, origin, **rest)
     subject.check_spaces()
     return subject
 
@@ -151,7 +156,9 @@ def subject_of_config(config_file: Path, *, untrained: bool) -> Subject:
     if not untrained:
         return read_subject(config.model.weights_file, config_file)
     name = f"an untrained policy of {config_file.name}"
-    return Subject(name, config, config.environment, None, threads_of(config), origin)
+    precision = BFLOAT16 if config.precision == BFLOAT16 else FLOAT32
+    wanted = config, config.environment, None, threads_of(config), origin
+    return Subject(name, *wanted, precision=precision)
 
 
 def _config_of(content: Mapping[str, Any], path: Path) -> Config:

@@ -7,6 +7,7 @@ from torch import Generator, Tensor, nn
 
 from neroRL.config.schema import ModelConfig
 from neroRL.environments.specification import EnvironmentSpec
+from neroRL.models.bfloat16 import FEWEST_INPUTS, lower
 from neroRL.models.distributions import make_distribution
 from neroRL.models.encoders import Encoder, Observations, activation_of_linear
 from neroRL.models.heads import Heads
@@ -64,6 +65,25 @@ class ActorCritic(nn.Module):
     def pieces(self, features: Tensor, pieces: Pieces) -> Tensor:
         """Computes the outputs (M, O) of pieces of episodes from features (R, F)."""
         return self.memory.pieces(features, pieces, self._readout)
+
+    def large_layers(self) -> list[nn.Linear | nn.Conv2d]:
+        """Returns the layers that :meth:`use_bfloat16` changes; see :mod:`neroRL.models.bfloat16`.
+
+        They have 64 inputs or more, and are neither last layers nor computed step by step.
+        """
+        kept = {*self.heads.last(), *self.memory.recurrences()}
+        return [
+            layer
+            for layer in self.modules()
+            if isinstance(layer, nn.Linear | nn.Conv2d)
+            and layer.weight[0].numel() >= FEWEST_INPUTS
+            and layer not in kept
+        ]
+
+    def use_bfloat16(self) -> None:
+        """Lets the large layers multiply in bfloat16 from now on."""
+        for layer in self.large_layers():
+            lower(layer)
 
     def compile_layers(self) -> None:
         """Compiles the layers with ``torch.compile`` when they are first used.

@@ -32,6 +32,10 @@ class Heads(nn.Module):
         self.policy = distribution.layer(HEAD_UNITS)
         self.value = orthogonal_(nn.Linear(HEAD_UNITS, 1), 1.0)
 
+    def last(self) -> list[nn.Module]:
+        """Returns the modules that make the outputs."""
+        return [*self.policy.modules(), self.value]
+
     def forward(self, features: Tensor) -> Tensor:
         """Computes both heads.
 

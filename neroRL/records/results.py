@@ -81,6 +81,7 @@ class JobResult:
         transient: whether the failure is not the config's fault, so that another try may help.
         threads: torch threads used; equal results need equal numbers.
         processes: that stepped the environments; 0 for the training's own.
+        precision: of matrix products; what ``auto`` chose.
         fingerprint: of the config the job trained.
         format: version of this format.
     """
@@ -109,6 +110,7 @@ class JobResult:
     transient: bool = False
     threads: int | None = None
     processes: int | None = None
+    precision: str | None = None
     fingerprint: str = ""
     format: int = FORMAT
 

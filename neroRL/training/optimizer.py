@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import increment_version
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
@@ -47,8 +48,9 @@ class FusedAdamW:
         states = [self._state_of(number) for number in having]
         steps = [state["step"] for state in states]
         torch._foreach_add_(steps, 1)
+        parameters = tuple(self._parameters[number] for number in having)
         torch._fused_adamw_(
-            [self._parameters[number] for number in having],
+            parameters,
             [gradient for gradient in gradients if gradient is not None],
             [state["exp_avg"] for state in states],
             [state["exp_avg_sq"] for state in states],
@@ -62,6 +64,7 @@ class FusedAdamW:
             amsgrad=False,
             maximize=False,
         )
+        increment_version(parameters)  # the kernel does not tell that it has changed them
 
     def _state_of(self, number: int) -> dict[str, Tensor]:
         if number not in self._state:

@@ -20,6 +20,7 @@ class Work(NamedTuple):
         training_seconds: time of rollouts and optimisation.
         wall_seconds: time with everything else.
         processes: that stepped the environments in the last run; 0 for the training's own.
+        precision: of matrix products.
     """
 
     updates: int
@@ -27,6 +28,7 @@ class Work(NamedTuple):
     training_seconds: float
     wall_seconds: float
     processes: int
+    precision: str
 
 
 def as_result(
@@ -62,4 +64,5 @@ def as_result(
         error=error,
         threads=torch.get_num_threads(),
         processes=work.processes,
+        precision=work.precision,
     )

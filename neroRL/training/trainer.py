@@ -20,7 +20,6 @@ from neroRL.environments.vector.interface import VectorEnvironment
 from neroRL.environments.vector.moments import Normalization
 from neroRL.environments.vector.normalized import normalized
 from neroRL.errors import Diverged
-from neroRL.models.actor_critic import seeded_model
 from neroRL.records.job_progress import JobProgress
 from neroRL.records.results import COMPLETED, DIVERGED, STOPPED, JobResult, Status
 from neroRL.training import checkpoint as checkpoints
@@ -31,6 +30,7 @@ from neroRL.training.manner import PLAIN, Manner
 from neroRL.training.optimizer import FusedAdamW
 from neroRL.training.outcome import Work, as_result
 from neroRL.training.placement import device_of, processes_of, threads_of
+from neroRL.training.precision import make_model
 from neroRL.training.rollout import collect
 from neroRL.training.schedules import hyperparameters
 from neroRL.training.statistics import (
@@ -99,7 +99,7 @@ class Trainer:
         device: trains there; None leaves it to the config.
         began: when the job began, by ``time.perf_counter``; None for now.
         manner: how it computes.
-        checkpoint: whose number of environment processes is kept.
+        checkpoint: whose number of environment processes and precision are kept.
     """
 
     def __init__(
@@ -125,20 +125,19 @@ class Trainer:
             self.environment: VectorEnvironment = opened.enter_context(closing(seen))
             evaluations = Evaluations(config, self._normalization)
             self._evaluations = opened.enter_context(closing(evaluations))
-            self._build(config)
+            self._build(config, checkpoint)
             self._opened = opened.pop_all()
 
-    def _build(self, config: Config) -> None:
-        model = seeded_model(config.model, self.environment.specification, config.seed)
-        self.model = model.to(self.device)
+    def _build(self, config: Config, checkpoint: Path | None) -> None:
+        shapes = self.environment.specification
+        self.model, self._precision = make_model(config, shapes, self.device, checkpoint)
         self.optimizer = FusedAdamW(self.model.parameters())
         self._policy_generator = torch.Generator(self.device).manual_seed(config.seed)
         self._shuffle_generator = torch.Generator().manual_seed(config.seed)
         self._episodes = RecentEpisodes()
         self._update = config.trainer.resume_at
         self._env_steps = 0
-        self._training_seconds = 0.0
-        self._wall_seconds = 0.0  # of earlier runs that this one continues
+        self._training_seconds, self._wall_seconds = 0.0, 0.0  # the latter of earlier runs alone
         self.actor = Actor(self.model, self.environment.num_envs, self._policy_generator)
         if config.model.load_model:
             path = config.model.weights_file
@@ -212,6 +211,7 @@ class Trainer:
             "wall_seconds": self._wall(),
             "threads": torch.get_num_threads(),
             "processes": self._processes,
+            "precision": self._precision,
         }
         checkpoints.save(path, content)
         logger.info("saved %s", path.name)
@@ -316,5 +316,5 @@ class Trainer:
     ) -> JobResult:
         summaries = evaluated or self._episodes.summaries()
         seconds, wall = self._training_seconds, self._wall()
-        work = Work(self._update, self._env_steps, seconds, wall, self._processes)
+        work = Work(self._update, self._env_steps, seconds, wall, self._processes, self._precision)
         return as_result(status, self._config.seed, summaries, work, error)

@@ -13,7 +13,7 @@ output of the part that looks at single observations), O outputs.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
@@ -138,6 +138,10 @@ class Memory(nn.Module):
     name: ClassVar[str]
     output_size: int
     sequence_length: int
+
+    def recurrences(self) -> Iterable[nn.Module]:
+        """Returns the layers that are computed step by step, each from the one before."""
+        return ()
 
     @abstractmethod
     def features(self, encoded: Tensor, readout: Readout) -> Tensor:

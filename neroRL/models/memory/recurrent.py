@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -76,6 +76,10 @@ class RecurrentMemory(Memory):
 
     initial: Tensor
     spread: Tensor
+
+    def recurrences(self) -> Iterable[nn.Module]:
+        """Returns the layers of the states."""
+        return self.recurrents
 
     def features(self, encoded: Tensor, readout: Readout) -> Tensor:  # noqa: ARG002
         """Returns the embedding and the input projection of the first layer."""

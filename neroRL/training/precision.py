@@ -1,0 +1,97 @@
+"""Chooses the precision of a training's matrix products."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neroRL.config import Config
+from neroRL.environments.specification import EnvironmentSpec
+from neroRL.models.actor_critic import ActorCritic, seeded_model
+from neroRL.models.bfloat16 import LOW, product
+from neroRL.training import checkpoint as checkpoints
+
+logger = logging.getLogger("neroRL.training")
+
+FLOAT32, BFLOAT16 = "float32", "bfloat16"
+REPEATS = 5
+MOST_ROWS = 1024
+# Largest share of the time in float32 at which bfloat16 pays, since it is less exact.
+MOST_TIME = 0.8
+
+
+def make_model(
+    config: Config, shapes: EnvironmentSpec, device: torch.device, checkpoint: Path | None
+) -> tuple[ActorCritic, str]:
+    """Makes the network that a training starts with, and returns it with its precision.
+
+    Args:
+        config: of the training.
+        shapes: of the environment.
+        device: of the network.
+        checkpoint: of a training that is continued, whose precision is kept.
+    """
+    model = seeded_model(config.model, shapes, config.seed).to(device)
+    precision = precision_of(config, model, checkpoint)
+    if precision == BFLOAT16:
+        model.use_bfloat16()
+    return model, precision
+
+
+def precision_of(config: Config, model: ActorCritic, checkpoint: Path | None) -> str:
+    """Returns the precision of a training's matrix products: float32 or bfloat16.
+
+    Args:
+        config: of the training.
+        model: on its device.
+        checkpoint: of a training that is continued, whose precision is kept.
+    """
+    if config.precision != "auto":
+        return config.precision
+    if checkpoint is not None:
+        kept: str | None = checkpoints.load(checkpoint, checkpoints.META).get("precision")
+        if kept is not None:
+            return kept
+    steps = config.sampler.n_workers * config.sampler.worker_steps
+    pays = bfloat16_pays(model, max(1, steps // config.trainer.n_mini_batches))
+    return BFLOAT16 if pays else FLOAT32
+
+
+def bfloat16_pays(model: ActorCritic, rows: int) -> bool:
+    """Measures whether the linear layers of a network are faster in bfloat16; takes some 50 ms.
+
+    Args:
+        model: on its device; stays as it is.
+        rows: of a mini batch.
+    """
+    layers = [layer for layer in model.large_layers() if isinstance(layer, nn.Linear)]
+    shapes = {layer.weight.shape: layer.weight for layer in layers}
+    seconds = {False: 0.0, True: 0.0}
+    for weight in shapes.values():
+        for low in seconds:
+            seconds[low] += min(_seconds(weight, min(rows, MOST_ROWS), low) for _ in range(REPEATS))
+    message = "the linear layers of a mini batch take %.2f ms in float32, %.2f ms in bfloat16"
+    logger.info(message, 1e3 * seconds[False], 1e3 * seconds[True])
+    return seconds[True] < MOST_TIME * seconds[False]
+
+
+def _seconds(weight: Tensor, rows: int, low: bool) -> float:
+    inputs = weight.new_ones((rows, weight.shape[1]), requires_grad=True)
+    began = _now(weight.device)
+    if low:
+        outputs = product(inputs, weight, None, weight.detach().to(LOW))
+    else:
+        outputs = functional.linear(inputs, weight)
+    torch.autograd.grad(outputs, (inputs, weight), torch.ones_like(outputs))
+    return _now(weight.device) - began
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

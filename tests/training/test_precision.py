@@ -1,0 +1,118 @@
+"""Tests trainings whose products are bfloat16, from the config to the weights that they leave."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from neroRL.config.checks import build
+from neroRL.environments.factory import specification
+from neroRL.evaluation.subjects import read_subject
+from neroRL.models.bfloat16 import LinearInBfloat16
+from neroRL.training import checkpoint as checkpoints
+from neroRL.training import precision
+from neroRL.training.trainer import Trainer, train
+
+CPU = torch.device("cpu")
+CARTPOLE = {"type": "CartPole", "name": "CartPole-v1", "reset_params": {"mask-velocity": True}}
+IMAGE = {"type": "Minigrid", "name": "MiniGrid-Empty-Random-5x5-v0", "resize_vis_obs": [36, 36]}
+TASKS = {
+    "numbers": (CARTPOLE, {}),
+    "gru": (CARTPOLE, {"recurrence": {"hidden_state_size": 8, "sequence_length": 4}}),
+    "image": (IMAGE, {}),
+}
+
+
+def _config(task="numbers", updates=2, **top):
+    environment, model = TASKS[task]
+    return build(
+        {
+            "environment": environment,
+            "model": {"num_hidden_layers": 1, "num_hidden_units": 64, **model},
+            "sampler": {"n_workers": 3, "worker_steps": 32},
+            "trainer": {"updates": updates, "n_mini_batches": 2},
+            "seed": 3,
+            "threads": 1,
+            "device": "cpu",
+            "precision": "bfloat16",
+            **top,
+        }
+    )
+
+
+def _trained(directory, config, checkpoint=None):
+    result = train(config, directory, checkpoint=checkpoint)
+    path, content = checkpoints.load_latest(directory, CPU)
+    return result, content, path
+
+
+def _differ(one, other):
+    return [
+        name for name in one["model"] if not torch.equal(one["model"][name], other["model"][name])
+    ]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_trains_in_bfloat16_the_same_each_time_and_after_a_resume(task, tmp_path):
+    result, whole, _ = _trained(tmp_path / "whole", _config(task))
+    assert (result.precision, whole["precision"]) == ("bfloat16", "bfloat16")
+    *_, half = _trained(tmp_path / "half", _config(task, 1))
+    _, continued, _ = _trained(tmp_path / "half", _config(task), half)
+    assert _differ(whole, continued) == []
+    exact, plain, _ = _trained(tmp_path / "plain", _config(task, precision="float32"))
+    assert exact.precision == "float32"
+    assert _differ(whole, plain)
+    for name, weights in whole["model"].items():
+        assert weights.dtype == plain["model"][name].dtype
+        # The first rollouts are nearly the same, and so are steps of 3e-4 for each weight.
+        assert (weights - plain["model"][name]).abs().max() < 0.01, name
+
+
+def test_float32_is_the_default_and_has_no_layer_in_bfloat16(tmp_path):
+    config = _config(precision="float32")
+    assert build({"environment": CARTPOLE}).precision == "float32"
+    trainer = Trainer(config, tmp_path)
+    assert not any(isinstance(one, LinearInBfloat16) for one in trainer.model.modules())
+    trainer.close()
+
+
+@pytest.mark.parametrize("pays", [True, False])
+def test_auto_records_what_it_measured_and_a_continued_training_keeps_it(
+    pays, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(precision, "bfloat16_pays", lambda *_: pays)
+    result, _, path = _trained(tmp_path, _config(updates=1, precision="auto"))
+    chosen = "bfloat16" if pays else "float32"
+    assert result.precision == chosen
+    monkeypatch.setattr(precision, "bfloat16_pays", lambda *_: not pays)
+    result, content, _ = _trained(tmp_path, _config(precision="auto"), path)
+    assert (result.precision, content["precision"]) == (chosen, chosen)
+    _, plain, _ = _trained(tmp_path / "named", _config(precision=chosen))
+    assert _differ(content, plain) == []
+
+
+def test_the_measurement_leaves_the_network_and_all_random_numbers_alone(tmp_path):
+    trainer = Trainer(_config(precision="float32"), tmp_path)
+    before = {name: weights.clone() for name, weights in trainer.model.state_dict().items()}
+    state = torch.get_rng_state()
+    assert precision.bfloat16_pays(trainer.model, 64) in (True, False)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(before[name], now) for name, now in trainer.model.state_dict().items())
+    assert all(parameter.grad is None for parameter in trainer.model.parameters())
+    trainer.close()
+
+
+def test_another_precision_is_another_training(tmp_path):
+    *_, path = _trained(tmp_path, _config(updates=1))
+    content = checkpoints.load(path, CPU)
+    here = {**content["config"], "precision": "float32"}
+    assert list(checkpoints.differences(content["config"], here)) == ["precision"]
+
+
+@pytest.mark.parametrize("chosen", ["bfloat16", "float32"])
+def test_a_policy_plays_in_the_precision_that_it_was_trained_in(chosen, tmp_path):
+    *_, path = _trained(tmp_path, _config(updates=1, precision=chosen))
+    subject = read_subject(path)
+    model = subject.model(specification(subject.config.environment))
+    lowered = any(isinstance(one, LinearInBfloat16) for one in model.modules())
+    assert lowered == (chosen == "bfloat16")
