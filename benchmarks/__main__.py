@@ -24,6 +24,7 @@ from benchmarks import (
     grid,
     learning,
     overhead,
+    precision,
     racing,
     report,
     scaling,
@@ -48,6 +49,7 @@ SECTIONS: dict[str, ModuleType] = {
     "report": report,
     "racing": racing,
     "busy": busy,
+    "precision": precision,
     "start": start,
     "ties": ties,
 }

@@ -107,13 +107,11 @@ TASKS = {
 }
 
 
-def train_ours(name: str, seed: int) -> list[float]:
-    """Trains, and returns the mean return of the last 100 episodes after each update."""
-    from neroRL.training.trainer import train
-
+def config_of(name: str) -> dict[str, Any]:
+    """Returns neroRL's config of a task."""
     task = TASKS[name]
     rate, beta, clip_range = task.schedules
-    config = {
+    return {
         "environment": {
             "type": "Gymnasium",
             "name": name,
@@ -133,10 +131,14 @@ def train_ours(name: str, seed: int) -> list[float]:
             "clip_range_schedule": {"initial": clip_range},
             **task.trainer,
         },
-        "seed": seed,
-        "device": "cpu",
-        "threads": 1,
     }
+
+
+def train_ours(name: str, seed: int) -> list[float]:
+    """Trains, and returns the mean return of the last 100 episodes after each update."""
+    from neroRL.training.trainer import train
+
+    config = {**config_of(name), "seed": seed, "device": "cpu", "threads": 1}
     returns: list[float] = []
 
     def note(progress: JobProgress) -> None:

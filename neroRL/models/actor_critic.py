@@ -7,7 +7,7 @@ from torch import Generator, Tensor, nn
 
 from neroRL.config.schema import ModelConfig
 from neroRL.environments.specification import EnvironmentSpec
-from neroRL.models.bfloat16 import FEWEST_INPUTS, lower
+from neroRL.models.bfloat16 import FEWEST_INPUTS, FEWEST_WEIGHTS, lower
 from neroRL.models.distributions import make_distribution
 from neroRL.models.encoders import Encoder, Observations, activation_of_linear
 from neroRL.models.heads import Heads
@@ -69,7 +69,7 @@ class ActorCritic(nn.Module):
     def large_layers(self) -> list[nn.Linear | nn.Conv2d]:
         """Returns the layers that :meth:`use_bfloat16` changes; see :mod:`neroRL.models.bfloat16`.
 
-        They have 64 inputs or more, and are neither last layers nor computed step by step.
+        They are neither last layers nor computed step by step.
         """
         kept = {*self.heads.last(), *self.memory.recurrences()}
         return [
@@ -77,6 +77,7 @@ class ActorCritic(nn.Module):
             for layer in self.modules()
             if isinstance(layer, nn.Linear | nn.Conv2d)
             and layer.weight[0].numel() >= FEWEST_INPUTS
+            and layer.weight.numel() >= FEWEST_WEIGHTS
             and layer not in kept
         ]
 

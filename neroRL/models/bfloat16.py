@@ -5,7 +5,8 @@ Inputs and weights of the large layers are rounded to its 8 significant bits; th
 summed in float32, and rounded once more when they leave. Weights, their gradients, optimiser,
 advantages and losses stay in float32, and so do
 
-- layers with fewer than 64 inputs, like those that see the numbers of an observation,
+- layers with fewer than 64 inputs, like those that see the numbers of an observation, or with few
+  weights,
 - the last layers of the policy and the value,
 - the recurrence of GRU and LSTM, and a transformer's attention over steps.
 
@@ -23,6 +24,7 @@ from torch.nn import functional
 
 LOW = torch.bfloat16
 FEWEST_INPUTS = 64
+FEWEST_WEIGHTS = 16_384
 # Rows are filled up to a multiple of this or, if there are many, of an eighth of their number:
 # the library compiles a kernel for each number of rows, which takes longer than the product.
 ROWS = 16
@@ -76,32 +78,40 @@ def product(inputs: Tensor, weight: Tensor, bias: Tensor | None, rounded: Tensor
         Outputs, float32 of shape (…, O).
     """
     rows = inputs.reshape(-1, inputs.shape[-1])
-    outputs: Tensor = _Product.apply(rows, weight, rounded)  # type: ignore[no-untyped-call]
-    if bias is not None:
-        outputs = outputs + bias
+    outputs: Tensor = _Product.apply(rows, weight, bias, rounded)  # type: ignore[no-untyped-call]
     return outputs.view(*inputs.shape[:-1], -1)
 
 
 class _Product(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, weight: Tensor, rounded: Tensor) -> Tensor:  # noqa: ARG004
+    def forward(
+        ctx: Any,
+        inputs: Tensor,
+        weight: Tensor,  # noqa: ARG004 - its gradient is asked for
+        bias: Tensor | None,
+        rounded: Tensor,
+    ) -> Tensor:
         low = _filled_up(inputs)
         ctx.save_for_backward(low, rounded)
-        return (low @ rounded.t())[: len(inputs)].float()
+        outputs = (low @ rounded.t())[: len(inputs)].float()
+        return outputs if bias is None else outputs.add_(bias)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_outputs: Tensor) -> tuple[Tensor | None, Tensor, None]:
+    def backward(ctx: Any, d_outputs: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None, None]:
         low, rounded = ctx.saved_tensors
         d_low = _filled_up(d_outputs)
         d_inputs = None
         if ctx.needs_input_grad[0]:
             d_inputs = (d_low @ rounded)[: len(d_outputs)].float()
-        return d_inputs, (d_low.t() @ low).float(), None
+        d_bias = d_outputs.sum(0) if ctx.needs_input_grad[2] else None
+        return d_inputs, (d_low.t() @ low).float(), d_bias, None
 
 
 def _filled_up(rows: Tensor) -> Tensor:
     """Returns rows (M, …) in bfloat16, with rows of zeros below them."""
+    if filled(len(rows)) == len(rows):
+        return rows.to(LOW)
     low = rows.new_empty((filled(len(rows)), *rows.shape[1:]), dtype=LOW)
     low[: len(rows)] = rows
     low[len(rows) :] = 0.0

@@ -122,13 +122,13 @@ NETWORKS = {
     "numbers": ({"type": "CartPole", "name": "CartPole-v1"}, {}, {"hidden.0", "heads.hidden"}),
     "gru": (
         VECTOR,
-        {"recurrence": {"hidden_state_size": 64}},
+        {"recurrence": {"hidden_state_size": 128}},
         {"memory.embedding.0", "memory.projections.0", "hidden.0", "heads.hidden"},
     ),
     "image": (
         IMAGE,
         {},
-        {"encoder.visual.0", "encoder.visual.2", "encoder.visual.4", "hidden.0", "heads.hidden"},
+        {"encoder.visual.2", "encoder.visual.4", "hidden.0", "heads.hidden"},
     ),
 }
 
