@@ -7,7 +7,13 @@ from torch import Generator, Tensor, nn
 
 from neroRL.config.schema import ModelConfig
 from neroRL.environments.specification import EnvironmentSpec
-from neroRL.models.bfloat16 import FEWEST_INPUTS, FEWEST_WEIGHTS, lower
+from neroRL.models.bfloat16 import (
+    FEWEST_INPUTS,
+    FEWEST_WEIGHTS,
+    ConvolutionInBfloat16,
+    LinearInBfloat16,
+    lower,
+)
 from neroRL.models.distributions import make_distribution
 from neroRL.models.encoders import Encoder, Observations, activation_of_linear
 from neroRL.models.heads import Heads
@@ -90,8 +96,12 @@ class ActorCritic(nn.Module):
         """Compiles the layers with ``torch.compile`` when they are first used.
 
         The memory's steps have written-out gradients already and stay as they are. Batches have
-        many sizes, so the layers are compiled for all of them at once.
+        many sizes, so the layers are compiled for all of them at once. Layers in bfloat16, which
+        remember their rounded weights, stay as they are, too.
         """
+        for layer in self.modules():
+            if isinstance(layer, LinearInBfloat16 | ConvolutionInBfloat16):
+                layer.forward = torch.compiler.disable(layer.forward)  # type: ignore[method-assign]
         for layers in (self.encoder.visual, self.encoder.vector, self.hidden, self.heads):
             if layers is not None:
                 layers.compile(dynamic=True)
