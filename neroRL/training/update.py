@@ -14,7 +14,7 @@ from neroRL.models.memory.interface import Pieces
 from neroRL.models.receptive_fields import Fields, FieldTable
 from neroRL.models.transfer import on_device
 from neroRL.training.batches import MiniBatch, cut_into_pieces, mini_batches
-from neroRL.training.gradients import gradient_norms
+from neroRL.training.gradients import clip_gradients, gradient_norms
 from neroRL.training.losses import Coefficients, Loss, Taken, ppo_loss
 from neroRL.training.optimizer import FusedAdamW
 from neroRL.training.rollout import Rollout
@@ -88,7 +88,7 @@ def update(
             loss.loss.backward()
             if config.gradient_norms:
                 module_norms = gradient_norms(model)
-            norm = torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
+            norm = clip_gradients(parameters, config.max_grad_norm)
             optimizer.step(scheduled.learning_rate)
             norms = torch.stack((norm, *module_norms.values()))
             collected.append(torch.cat((loss.parts, norms)))
