@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import pytest
@@ -83,18 +84,22 @@ def test_a_fingerprint_from_before_a_key_was_added_is_still_that_of_its_config()
     # Of this config, computed by the version before the first key was added.
     assert fingerprint(mapping) == BEFORE_ADDED_KEYS
     for path, value in ADDED_KEYS.items():
-        section, key = path.split(".")
-        assert mapping[section][key] == value
-        changed = {**mapping, section: {**mapping[section], key: _other(value)}}
+        *sections, key = path.split(".")
+        changed = copy.deepcopy(mapping)
+        old, new = mapping, changed
+        for section in sections:
+            old, new = old[section], new[section]
+        assert old[key] == value
+        new[key] = _other(value)
         differing = [] if path in PLACE else [path]
         assert (fingerprint(changed) != BEFORE_ADDED_KEYS) == bool(differing)
         assert list(differences(mapping, changed)) == differing
-        del mapping[section][key]
+        del old[key]
         assert fingerprint(mapping) == BEFORE_ADDED_KEYS
     assert differences(mapping, as_mapping(build({"seed": 3}))) == {}
 
 
 def _other(value):
-    if value == "auto":
-        return 2
+    if isinstance(value, str):
+        return {"auto": 2, "float32": "bfloat16"}[value]
     return not value if isinstance(value, bool) else value + 1.0
