@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from neroRL.evaluation.subjects import read_subject
@@ -17,6 +18,7 @@ hyperparameters:
 WIDE = ["model.num_hidden_layers=1", "model.num_hidden_units=128", "model.vec_encoder=none"]
 
 
+@pytest.mark.slow
 def test_a_swept_precision_is_what_each_row_trained_with(command, tiny, tmp_path):
     (tmp_path / "space.yaml").write_text(SPACE)
     arguments = [f"--config={tiny}", "--tune=space.yaml", "--run-id=run", "--out=out", "seed=3"]
