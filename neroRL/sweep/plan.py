@@ -105,11 +105,16 @@ class SweepPlan:
 
     def _size_notices(self) -> list[Problem]:
         """Warns of permutations that are fewer or more than they seem."""
-        asked, size = self.options.sample, self.space.size
-        if asked is None or asked <= size:
-            return self.searched.notices
-        message = f"{asked:,} are asked for, and the search space has {size:,}; all of them train"
-        return [*self.searched.notices, Problem("hydra.sweeper.sample", message)]
+        size, valid = self.space.size, len(self.findings.valid)
+        wanted = {
+            "sample": (self.options.sample, size, "the search space has {}; all of them train"),
+            "confirm": (self.options.confirm, valid, "{} can train; all of them are confirmed"),
+        }
+        return self.searched.notices + [
+            Problem(f"hydra.sweeper.{key}", f"{asked:,} are asked for, and {what.format(there)}")
+            for key, (asked, there, what) in wanted.items()
+            if asked is not None and asked > there
+        ]
 
     @property
     def trains(self) -> bool:

@@ -97,3 +97,13 @@ def test_a_confirmation_without_seeds_of_its_own_is_refused(
     assert outcome.status == 2
     assert message in outcome.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_confirmation_of_more_than_there_are_takes_all_and_says_so(door, tiny, tmp_path):
+    (tmp_path / "space.yaml").write_text(SPACE)
+    told = "hydra.sweeper.confirm: 7 are asked for, and 2 can train; all of them are confirmed"
+    for asked, says in ((7, True), (2, False)):
+        option = f"hydra.sweeper.confirm={asked}"
+        outcome = door("ntune", [*ARGUMENTS, "--cfg", "job", option])
+        assert outcome.status == 0, outcome.err
+        assert (told in outcome.err) == says
