@@ -24,6 +24,8 @@ from neroRL.reporting.ranking_files import Written
 
 MOST_ROWS = 10
 MOST_FAILURES = 20
+# The options that add repetitions to a sweep, and to its confirmation.
+REPEATING, CONFIRMING = "--num-repetitions", "hydra.sweeper.confirm_repetitions"
 
 
 def print_summary(
@@ -102,9 +104,8 @@ def print_confirmation(confirmed: Ranking, tuned: Ranking, seeds: str, stream: T
         return
     console.print(f"Confirmation, on seeds {seeds}, which no tuning job had:")
     console.print(_table(ranked[:MOST_ROWS], confirmed), soft_wrap=False)
-    if ranked[0].standing.runs > 1:
-        for line in certainty(confirmed):
-            console.print(line)
+    for line in certainty(confirmed, option=CONFIRMING):
+        console.print(line)
     best = confirmed_best(tuned, confirmed)
     if best is not None:
         interval = f" ({interval_text(best)})" if best.interval else ""
@@ -171,8 +172,13 @@ def print_written(written: Written, ranking: Ranking, page: str, stream: TextIO)
     print(f"report:  {page}", file=stream)
 
 
-def certainty(ranking: Ranking) -> list[str]:
-    """Returns sentences on the certainty of a ranking's first place, one per line."""
+def certainty(ranking: Ranking, option: str = REPEATING) -> list[str]:
+    """Returns sentences on the certainty of a ranking's first place, one per line.
+
+    Args:
+        ranking: of a sweep or of a confirmation.
+        option: adds repetitions to it.
+    """
     best = ranking.best
     if best is None:
         return []
@@ -185,7 +191,7 @@ def certainty(ranking: Ranking) -> list[str]:
     if len(ranking.rows) > 1:
         return [
             "One repetition cannot tell a better permutation from a lucky seed; "
-            f"ntune adds seeds with --num-repetitions={TRUSTED_RUNS}."
+            f"ntune adds seeds with {option}={TRUSTED_RUNS}."
         ]
     return []
 

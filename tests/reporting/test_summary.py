@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from neroRL.records.results import FAILED, JobResult
+from neroRL.reporting.page.winner import headline
 from neroRL.reporting.ranking import rank
 from neroRL.reporting.standing import Standing
 from neroRL.reporting.summary import certainty, print_confirmation, print_summary
@@ -64,6 +65,19 @@ def test_a_confirmation_of_one_permutation_says_that_it_has_few_repetitions():
     stream = StringIO()
     print_confirmation(confirmed, confirmed, "7 to 8", stream)
     assert FEW in stream.getvalue()
+
+
+def test_a_single_repetition_is_told_the_option_that_adds_more_to_what_it_is_of():
+    single = ranking_of([{"a.b": 1}, {"a.b": 2}], np.array([[1.0], [2.0]]))
+    (told,) = certainty(single)
+    assert told.endswith("ntune adds seeds with --num-repetitions=5.")
+    stream = StringIO()
+    print_confirmation(single, single, "7", stream)
+    assert "ntune adds seeds with hydra.sweeper.confirm_repetitions=5." in stream.getvalue()
+    assert "--num-repetitions" not in stream.getvalue()
+    told = headline(single, single)
+    assert "confirm_repetitions=5" in str(told)
+    assert "--num-repetitions" not in str(told)
 
 
 @pytest.mark.parametrize(

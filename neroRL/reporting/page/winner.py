@@ -15,7 +15,7 @@ from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.analysis.observations import text_of
 from neroRL.reporting.page.parts import MOST_ROWS, Table, left_out, number, span
 from neroRL.reporting.ranking import Ranking, confirmed_best
-from neroRL.reporting.summary import certainty, counted
+from neroRL.reporting.summary import CONFIRMING, REPEATING, certainty, counted
 
 _NO_DIFFERENCE = (*PLACE, "seed")
 MOST_CHOICES = 30
@@ -58,7 +58,7 @@ def headline(ranking: Ranking, confirmation: Ranking | None) -> Headline:
         f"{told.metric}: interquartile mean {number(standing.iqm)}"
         f"{interval if best.interval else ''}, over {runs}{' on fresh seeds' if confirmed else ''}."
     )
-    lines = certainty(told)
+    lines = certainty(told, CONFIRMING if confirmed else REPEATING)
     if confirmed:
         lines = [
             *(f"On fresh seeds: {line}" for line in lines),
