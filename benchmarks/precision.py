@@ -65,20 +65,7 @@ def learn(task: str, precision: str, seed: int) -> list[float]:
 
 
 def run(rounds: int) -> dict[str, Any]:
-    """Measures speeds in turn, then trains all seeds of all tasks, two at a time."""
-    speeds: dict[str, Any] = {}
-    for name in NAMES:
-        one = {FLOAT32: partial(measure, "precision", "speed", name, FLOAT32, "1")}
-        low = partial(measure, "precision", "speed", name, BFLOAT16, "1")
-        both = {
-            FLOAT32: partial(measure, "precision", "speed", name, FLOAT32, "auto"),
-            SB3: partial(measure, "peer", name, str(WORKLOADS[name].updates)),
-        }
-        of_both = partial(measure, "precision", "speed", name, BFLOAT16, "auto")
-        speeds[name] = {
-            "one": alternate(f"{name}, one thread,", low, one, SPEED, rounds),
-            "all": alternate(name, of_both, both, SPEED, rounds),
-        }
+    """Trains all seeds of all tasks, two at a time, then measures speeds in turn."""
     jobs = [(t, p, str(s)) for t in TASKS for p in (FLOAT32, BFLOAT16) for s in range(SEEDS)]
     with ThreadPoolExecutor(2) as pool:
         made = pool.map(lambda job: measure("precision", "learn", *job), jobs)
@@ -93,6 +80,19 @@ def run(rounds: int) -> dict[str, Any]:
                 point: {"mean": float(np.mean(values)), "interval": interval(values)}
                 for point, values in points.items()
             }
+    speeds: dict[str, Any] = {}
+    for name in NAMES:
+        one = {FLOAT32: partial(measure, "precision", "speed", name, FLOAT32, "1")}
+        low = partial(measure, "precision", "speed", name, BFLOAT16, "1")
+        both = {
+            FLOAT32: partial(measure, "precision", "speed", name, FLOAT32, "auto"),
+            SB3: partial(measure, "peer", name, str(WORKLOADS[name].updates)),
+        }
+        of_both = partial(measure, "precision", "speed", name, BFLOAT16, "auto")
+        speeds[name] = {
+            "one": alternate(f"{name}, one thread,", low, one, SPEED, rounds),
+            "all": alternate(name, of_both, both, SPEED, rounds),
+        }
     amx = torch.cpu._is_amx_tile_supported()
     return {"speeds": speeds, "curves": learned, "amx": bool(amx)}
 
