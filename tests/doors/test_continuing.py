@@ -101,8 +101,11 @@ def test_a_sweep_of_a_version_that_lacked_some_keys_continues(door, finished):
     path = finished / "sweep.yaml"
     record = yaml.safe_load(path.read_text())
     for key in ADDED_KEYS:
-        section, name = key.split(".")
-        del record["base_config"][section][name]
+        *sections, name = key.split(".")
+        section = record["base_config"]
+        for each in sections:
+            section = section[each]
+        del section[name]
     del record["base_config"]["loggers"]
     path.write_text(yaml.safe_dump(record, sort_keys=False))
     again = door("ntune", ARGUMENTS)
