@@ -64,17 +64,23 @@ TASKS: dict[str, dict[str, Any]] = {
 }
 
 
-def train_one(task: str, mode: str, seed: int) -> list[float]:
-    """Trains, and returns the mean return of the last 100 episodes after each update."""
-    config = build({**TASKS[task], "seed": seed, "device": "cpu", "threads": 1})
+def returns_of(config: dict[str, Any], seed: int) -> list[float]:
+    """Trains with one thread, and returns the mean return of the last 100 episodes by update."""
     returns: list[float] = []
 
     def note(progress: JobProgress) -> None:
         returns.append(float("nan") if progress.reward_mean is None else progress.reward_mean)
 
-    with tempfile.TemporaryDirectory() as directory, MODES[mode]():
-        train(config, Path(directory), on_update=note)
+    built = build({**config, "seed": seed, "device": "cpu", "threads": 1})
+    with tempfile.TemporaryDirectory() as directory:
+        train(built, Path(directory), on_update=note)
     return returns
+
+
+def train_one(task: str, mode: str, seed: int) -> list[float]:
+    """Trains a task in a mode; see :func:`returns_of`."""
+    with MODES[mode]():
+        return returns_of(TASKS[task], seed)
 
 
 def interval(values: list[float]) -> list[float]:
@@ -82,6 +88,30 @@ def interval(values: list[float]) -> list[float]:
     generator = np.random.default_rng(0)
     chosen = generator.choice(values, (RESAMPLES, len(values)))
     return [float(bound) for bound in np.percentile(chosen.mean(axis=1), (2.5, 97.5))]
+
+
+def points(curves: list[list[float]]) -> dict[str, Any]:
+    """Returns the mean and its interval of the seeds' curves, half-way and at the end."""
+    found = {
+        "half": [curve[len(curve) // 2 - 1] for curve in curves],
+        "last": [curve[-1] for curve in curves],
+    }
+    return {
+        point: {"mean": float(np.mean(values)), "interval": interval(values)}
+        for point, values in found.items()
+    }
+
+
+def cell(point: dict[str, Any]) -> str:
+    """Returns the cell of a table for a point of :func:`points`."""
+    low, high = point["interval"]
+    return f"{point['mean']:.4g} ({low:.4g} to {high:.4g})"
+
+
+def overlap(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Returns whether the intervals of two points overlap."""
+    (low, high), (lowest, highest) = one["interval"], other["interval"]
+    return bool(low <= highest and lowest <= high)
 
 
 def run(rounds: int) -> dict[str, Any]:  # noqa: ARG001 - seeds are its rounds
@@ -94,13 +124,7 @@ def run(rounds: int) -> dict[str, Any]:  # noqa: ARG001 - seeds are its rounds
         results[task] = {}
         for mode in MODES:
             of_mode = [curves[task, mode, str(seed)] for seed in range(SEEDS)]
-            half = [curve[len(curve) // 2 - 1] for curve in of_mode]
-            last = [curve[-1] for curve in of_mode]
-            results[task][mode] = {
-                "half": {"mean": float(np.mean(half)), "interval": interval(half)},
-                "last": {"mean": float(np.mean(last)), "interval": interval(last)},
-                "curves": of_mode,
-            }
+            results[task][mode] = {**points(of_mode), "curves": of_mode}
     return results
 
 
@@ -112,14 +136,9 @@ def table(results: dict[str, Any]) -> str:
     ]
     for task, modes in results.items():
         for point, title in (("half", "half-way"), ("last", "at the end")):
-            cells, bounds = [], []
-            for mode in MODES:
-                low, high = modes[mode][point]["interval"]
-                bounds.append((low, high))
-                cells.append(f"{modes[mode][point]['mean']:.3g} ({low:.3g} to {high:.3g})")
-            overlap = bounds[0][0] <= bounds[1][1] and bounds[1][0] <= bounds[0][1]
-            row = [f"{task}, {title}", *cells, "yes" if overlap else "no"]
-            lines.append(f"| {' | '.join(row)} |")
+            both = [modes[mode][point] for mode in MODES]
+            told = "yes" if overlap(*both) else "no"
+            lines.append(f"| {' | '.join([f'{task}, {title}', *map(cell, both), told])} |")
     return "\n".join(lines) + "\n"
 
 

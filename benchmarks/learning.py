@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
 
-from benchmarks.curves import SEEDS, interval
+from benchmarks.curves import SEEDS, cell, overlap, points, returns_of
 from benchmarks.measuring import measure
-from neroRL.config.checks import build
-from neroRL.records.job_progress import JobProgress
+from benchmarks.training import SB3
 
-PEER = "Stable-Baselines3"
-WHO = {"ours": "neroRL", "peer": PEER}
+WHO = ("ours", "peer")
 POINTS = 50
 TRAINING_SEEDS = 100_000
 
@@ -65,6 +61,7 @@ class Task:
 
 
 SMALL = {"num_vec_encoder_units": 64, "num_hidden_units": 64}
+OFTEN = {"value_coefficient": 0.5, "max_grad_norm": 0.5}
 TASKS = {
     "Pendulum-v1": Task(
         workers=4,
@@ -72,7 +69,7 @@ TASKS = {
         updates=25,
         mini_batches=64,
         epochs=10,
-        trainer={"gamma": 0.9, "lamda": 0.95, "value_coefficient": 0.5, "max_grad_norm": 0.5},
+        trainer={"gamma": 0.9, "lamda": 0.95, **OFTEN},
         schedules=(1.0e-3, 0.0, 0.2),
         model=SMALL,
         peer={"use_sde": True, "sde_sample_freq": 4},
@@ -83,7 +80,7 @@ TASKS = {
         updates=31,
         mini_batches=256,
         epochs=4,
-        trainer={"gamma": 0.999, "lamda": 0.98, "value_coefficient": 0.5, "max_grad_norm": 0.5},
+        trainer={"gamma": 0.999, "lamda": 0.98, **OFTEN},
         schedules=(3.0e-4, 0.01, 0.2),
         model=SMALL,
     ),
@@ -136,17 +133,7 @@ def config_of(name: str) -> dict[str, Any]:
 
 def train_ours(name: str, seed: int) -> list[float]:
     """Trains, and returns the mean return of the last 100 episodes after each update."""
-    from neroRL.training.trainer import train
-
-    config = {**config_of(name), "seed": seed, "device": "cpu", "threads": 1}
-    returns: list[float] = []
-
-    def note(progress: JobProgress) -> None:
-        returns.append(float("nan") if progress.reward_mean is None else progress.reward_mean)
-
-    with tempfile.TemporaryDirectory() as directory:
-        train(build(config), Path(directory), on_update=note)
-    return returns
+    return returns_of(config_of(name), seed)
 
 
 def train_peer(name: str, seed: int) -> list[float]:
@@ -209,11 +196,8 @@ def run(rounds: int) -> dict[str, Any]:  # noqa: ARG001 - seeds are its rounds
         for who in WHO:
             of_who = [curves[who, task, str(seed)] for seed in range(SEEDS)]
             stride = max(1, len(of_who[0]) // POINTS)
-            half = [curve[len(curve) // 2 - 1] for curve in of_who]
-            last = [curve[-1] for curve in of_who]
             results[task][who] = {
-                "half": {"mean": float(np.mean(half)), "interval": interval(half)},
-                "last": {"mean": float(np.mean(last)), "interval": interval(last)},
+                **points(of_who),
                 "updates_between_points": stride,
                 "curves": [
                     [None if np.isnan(value) else round(value, 2) for value in curve[::stride]]
@@ -226,18 +210,14 @@ def run(rounds: int) -> dict[str, Any]:  # noqa: ARG001 - seeds are its rounds
 def table(results: dict[str, Any]) -> str:
     """Returns a table with a row for each task and point of its curve."""
     lines = [
-        f"| mean return of {SEEDS} seeds (95 % interval) | neroRL | {PEER} | overlap or better |",
+        f"| mean return of {SEEDS} seeds (95 % interval) | neroRL | {SB3} | overlap or better |",
         "|---|---|---|---|",
     ]
     for task, of_task in results.items():
         for point, title in (("half", "half-way"), ("last", f"after {TASKS[task].title}")):
-            cells = []
-            for who in WHO:
-                low, high = of_task[who][point]["interval"]
-                cells.append(f"{of_task[who][point]['mean']:.4g} ({low:.4g} to {high:.4g})")
-            highest, lowest = of_task["ours"][point]["interval"][1], of_task["peer"][point]
-            good = "yes" if highest >= lowest["interval"][0] else "no"
-            lines.append(f"| {task}, {title} | {' | '.join(cells)} | {good} |")
+            ours, peers = of_task["ours"][point], of_task["peer"][point]
+            good = "yes" if overlap(ours, peers) or ours["mean"] > peers["mean"] else "no"
+            lines.append(f"| {task}, {title} | {cell(ours)} | {cell(peers)} | {good} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,7 @@
-"""Trains one workload and prints its speed and peak memory: ``python -m benchmarks.ours W1 3``."""
+"""Trains one workload and prints its speed and peak memory: ``python -m benchmarks.ours W1 3``.
+
+Keys of the top level may follow: ``python -m benchmarks.ours W1 3 precision=bfloat16 threads=1``.
+"""
 
 from __future__ import annotations
 
@@ -37,10 +40,13 @@ def measure_training(config: dict[str, Any], updates: int) -> Values:
     return {SPEED: steps / (times[-1] - times[0]), "peak_mib": peak_mib()}
 
 
-def main(name: str, updates: int) -> None:
+def main(name: str, updates: int, *settings: str) -> None:
     """Measures the updates after the first."""
-    print(json.dumps(measure_training(WORKLOADS[name].config(updates + 1), updates)))
+    chosen = dict(setting.split("=") for setting in settings)
+    numbers = {key: int(value) for key, value in chosen.items() if value.isdigit()}
+    config = {**WORKLOADS[name].config(updates + 1), **chosen, **numbers}
+    print(json.dumps(measure_training(config, updates)))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
