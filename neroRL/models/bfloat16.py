@@ -79,7 +79,7 @@ def product(inputs: Tensor, weight: Tensor, bias: Tensor | None, rounded: Tensor
     """
     rows = inputs.reshape(-1, inputs.shape[-1])
     outputs: Tensor = _Product.apply(rows, weight, bias, rounded)  # type: ignore[no-untyped-call]
-    return outputs.view(*inputs.shape[:-1], -1)
+    return outputs.view(*inputs.shape[:-1], len(weight))
 
 
 class _Product(torch.autograd.Function):

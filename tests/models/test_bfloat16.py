@@ -28,7 +28,7 @@ def _rounded(numbers: torch.Tensor) -> torch.Tensor:
     return numbers.to(LOW).double()
 
 
-@pytest.mark.parametrize("rows", [1, 16, 53, 130])
+@pytest.mark.parametrize("rows", [0, 1, 16, 53, 130])
 def test_a_product_and_its_gradients_are_those_of_rounded_numbers(rows):
     generator = torch.Generator().manual_seed(rows)
     inputs, weight, above = (
@@ -53,6 +53,7 @@ def test_a_layer_adds_its_bias_in_float32_and_takes_any_leading_shape():
     outputs = layer(torch.ones(2, 5, 64))
     assert outputs.shape == (2, 5, 3)
     assert (outputs == torch.tensor(1.001)).all()
+    assert layer(torch.ones(3, 0, 64)).shape == (3, 0, 3)  # a transformer without columns
     outputs.sum().backward()
     assert layer.bias.grad.tolist() == [10.0] * 3
     assert (layer.weight.grad == 10.0).all()

@@ -19,7 +19,16 @@ IMAGE = {"type": "Minigrid", "name": "MiniGrid-Empty-Random-5x5-v0", "resize_vis
 TASKS = {
     "numbers": (CARTPOLE, {}),
     "gru": (CARTPOLE, {"recurrence": {"hidden_state_size": 8, "sequence_length": 4}}),
+    "lstm": (
+        CARTPOLE,
+        {"recurrence": {"layer_type": "lstm", "hidden_state_size": 128, "sequence_length": 4}},
+    ),
+    "transformer": (
+        CARTPOLE,
+        {"transformer": {"num_blocks": 2, "embed_dim": 128, "memory_length": 10}},
+    ),
     "image": (IMAGE, {}),
+    "residual": (IMAGE, {"vis_encoder": "rescnn"}),
 }
 
 
