@@ -138,12 +138,14 @@ def checklist(sweep: RecordedSweep) -> Table:
     shown = ", ".join(map(str, seeds[:MOST_SEEDS]))
     more = f" and {len(seeds) - MOST_SEEDS} more" if len(seeds) > MOST_SEEDS else ""
     threads = sorted({result.threads for result in sweep.results if result.threads is not None})
+    precisions = sorted({result.precision for result in sweep.results if result.precision})
     rows = [
         ["command line", record.command or "not recorded"],
         *_grid(sweep),
         ["seeds of the tuning jobs", (shown + more) or "none yet"],
         *([["seeds of the confirmation", again.record.seeds]] if again is not None else []),
         ["torch threads a job", ", ".join(map(str, threads)) or "not recorded"],
+        ["precision of a job", ", ".join(precisions) or "not recorded"],
         *([f"version of {name}", version] for name, version in record.versions.items()),
         *([f"hardware: {name}", value] for name, value in record.hardware.items()),
     ]
