@@ -135,6 +135,19 @@ def test_the_page_names_the_seeds_of_a_confirmation_and_doubts_its_few_repetitio
     assert "On fresh seeds: Intervals of fewer than 5 repetitions are not to be trusted." in text
 
 
+def test_the_page_names_the_precisions_that_jobs_trained_in(tmp_path):
+    sweep = sweep_of(tmp_path, {"a.b": [1, 2]}, np.array([[1.0], [2.0]]))
+
+    def told():
+        text = page_of(read_sweep(tmp_path), tmp_path / "page")
+        return dict(_tables(text)["checklist-table"])["precision of a job"]
+
+    assert told() == "not recorded"  # by versions before the key
+    for result, precision in zip(sweep.results, ("float32", "bfloat16"), strict=True):
+        dataclasses.replace(result, precision=precision).write(tmp_path / result.directory)
+    assert told() == "bfloat16, float32"
+
+
 def _tables(text):
     """Returns the rows of each table by the id of its caption."""
     found = re.findall(r'<caption id="([^"]+)">.*?<tbody>(.*?)</tbody>', text, re.S)
