@@ -10,6 +10,8 @@ _MINI_BATCH = f": a mini batch has {_BATCH} / n_mini_batches steps"
 _LEARNING_RATE = ("trainer.learning_rate_schedule.initial",)
 _ENTROPY = ("trainer.beta_schedule.initial",)
 _CLIP = ("trainer.clip_range_schedule.initial",)
+_CLIP_VALUE_LOSS = ("trainer.clip_value_loss",)
+_BY_THE_CLIP_RANGE = ": true clips changes of the value by clip_range_schedule, false does not clip"
 _NO_ADAPTIVE_KL = "updates are bounded by clip_range_schedule and epochs alone"
 _ONE_MEMORY = "policy and value share one memory"
 
@@ -71,7 +73,9 @@ COUNTERPARTS = {
     "vf_coef": Counterpart(
         SB3, ("trainer.value_coefficient",), "; CleanRL's number counts half as much"
     ),
-    "clip_range_vf": Counterpart(SB3, note="clip_range_schedule clips changes of the value, too"),
+    "clip_range_vf": Counterpart(SB3, _CLIP_VALUE_LOSS, _BY_THE_CLIP_RANGE),
+    "vf_clip_param": Counterpart(RLLIB, _CLIP_VALUE_LOSS, _BY_THE_CLIP_RANGE),
+    "clip_vloss": Counterpart(CLEANRL, _CLIP_VALUE_LOSS),
     "vf_loss_coeff": Counterpart(RLLIB, ("trainer.value_coefficient",)),
     "grad_clip": Counterpart(RLLIB, ("trainer.max_grad_norm",)),
     "normalize_advantage": Counterpart(SB3, ("trainer.advantage_normalization",)),

@@ -54,6 +54,7 @@ ADDED_KEYS: dict[str, Any] = {
     "environment.processes": "auto",
     "model.log_std_init": 0.0,
     "precision": "float32",
+    "trainer.clip_value_loss": True,
 }
 """Keys that earlier versions of this revision did not have, and the values that they trained with.
 
@@ -255,6 +256,8 @@ class TrainerConfig:
     n_mini_batches: Positive = 4
     advantage_normalization: Literal["minibatch", "batch", "no"] = "minibatch"
     value_coefficient: NotNegativeReal = 0.25
+    clip_value_loss: Flag = True
+    """Bound the change of a value in an update by ``clip_range_schedule``, too."""
     max_grad_norm: PositiveReal = 0.5
     gradient_norms: Flag = False
     """Record the norm of each module's gradient, which takes time."""

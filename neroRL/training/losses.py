@@ -43,11 +43,13 @@ class Coefficients(NamedTuple):
         clip_range: of ratios and of value changes.
         beta: coefficient of the entropy.
         value: coefficient of the value loss.
+        clip_values: whether the value loss is the clipped one.
     """
 
     clip_range: float
     beta: float
     value: float
+    clip_values: bool = True
 
 
 class Loss(NamedTuple):
@@ -56,10 +58,10 @@ class Loss(NamedTuple):
     Attributes:
         loss: -(policy - value coefficient · value + beta · entropy), a number.
         parts: carry no gradient, shape (6,): the loss; the policy's clipped surrogate objective
-            (equation 7); the clipped squared error of the value; the entropy, mean over steps,
-            summed over branches; the divergence of the new policy from the old one, estimated by
-            mean(ratio - 1 - log ratio) (Schulman 2020, "Approximating KL divergence"); how many
-            ratios are outside the clip range.
+            (equation 7); the squared error of the value, clipped or not; the entropy, mean over
+            steps, summed over branches; the divergence of the new policy from the old one,
+            estimated by mean(ratio - 1 - log ratio) (Schulman 2020, "Approximating KL divergence");
+            how many ratios are outside the clip range.
     """
 
     loss: Tensor
@@ -137,13 +139,17 @@ def _policy(
 
 
 def _value(values: Tensor, taken: Taken, coefficients: Coefficients, d_values: Tensor) -> Tensor:
-    """Computes the clipped squared error; writes the loss's gradient."""
+    """Computes the squared error; writes the loss's gradient."""
+    error = values - taken.returns
+    scale = 2.0 * coefficients.value / len(values)
+    if not coefficients.clip_values:
+        torch.mul(error, scale, out=d_values)
+        return error.square().mean()
     change = values - taken.values
     clip_range = coefficients.clip_range
-    error = values - taken.returns
     clipped_error = taken.values + change.clamp(-clip_range, clip_range) - taken.returns
     square, clipped_square = error.square(), clipped_error.square()
     # Where the clipped error is greater, it is constant, but for rounding within the clip range.
     moves = (square >= clipped_square) | (change.abs() <= clip_range)
-    torch.mul(error, moves, out=d_values).mul_(2.0 * coefficients.value / len(values))
+    torch.mul(error, moves, out=d_values).mul_(scale)
     return torch.maximum(square, clipped_square).mean()

@@ -159,5 +159,7 @@ def _loss(
         advantages,
         returns[transitions],
     )
-    coefficients = Coefficients(scheduled.clip_range, scheduled.beta, config.value_coefficient)
+    coefficients = Coefficients(
+        scheduled.clip_range, scheduled.beta, config.value_coefficient, config.clip_value_loss
+    )
     return ppo_loss(outputs, model.distribution, taken, coefficients)

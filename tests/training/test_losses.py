@@ -27,7 +27,7 @@ def _taken(outputs, choices, generator, spread):
     return Taken(actions, around(now), values, advantages, values + advantages)
 
 
-def _by_autograd(outputs, choices, taken):
+def _by_autograd(outputs, choices, taken, clip_values):
     low, high = 1 - COEFFICIENTS.clip_range, 1 + COEFFICIENTS.clip_range
     surrogates, entropies, ratios = [], [], []
     for branch, logits in enumerate(outputs[:, :-1].split(choices, dim=1)):
@@ -41,10 +41,9 @@ def _by_autograd(outputs, choices, taken):
         entropies.append(policy.entropy())
     values, clip_range = outputs[:, -1], COEFFICIENTS.clip_range
     near = taken.values + (values - taken.values).clamp(-clip_range, clip_range)
-    worse = torch.max(
-        functional.mse_loss(values, taken.returns, reduction="none"),
-        functional.mse_loss(near, taken.returns, reduction="none"),
-    )
+    worse = functional.mse_loss(values, taken.returns, reduction="none")
+    if clip_values:
+        worse = torch.max(worse, functional.mse_loss(near, taken.returns, reduction="none"))
     policy, entropy = torch.stack(surrogates).mean(), torch.stack(entropies).sum(0).mean()
     loss = -(policy - COEFFICIENTS.value * worse.mean() + COEFFICIENTS.beta * entropy)
     ratio = torch.stack(ratios)
@@ -55,14 +54,16 @@ def _by_autograd(outputs, choices, taken):
 
 @pytest.mark.parametrize("choices", [(2,), (7,), (3, 2, 4)])
 @pytest.mark.parametrize("spread", [0.0, 0.05, 0.5])
-def test_loss_and_gradient(choices, spread):
+@pytest.mark.parametrize("clip_values", [True, False])
+def test_loss_and_gradient(choices, spread, clip_values):
     """A spread of 0 gives ratios of 1, as in the first mini batch; 0.5 clips most of them."""
     generator = torch.Generator().manual_seed(4)
     outputs = torch.randn(200, sum(choices) + 1, generator=generator, dtype=torch.float64)
     outputs.requires_grad_()
     taken = _taken(outputs, choices, generator, spread)
-    loss, parts = ppo_loss(outputs, Categoricals(choices), taken, COEFFICIENTS)
-    expected, expected_parts = _by_autograd(outputs, choices, taken)
+    coefficients = COEFFICIENTS._replace(clip_values=clip_values)
+    loss, parts = ppo_loss(outputs, Categoricals(choices), taken, coefficients)
+    expected, expected_parts = _by_autograd(outputs, choices, taken, clip_values)
     torch.testing.assert_close(loss, expected, atol=1e-13, rtol=1e-12)
     torch.testing.assert_close(parts, torch.stack(expected_parts).detach(), atol=1e-13, rtol=1e-12)
     assert (float(parts[-1]) > 0.5) == (spread == 0.5)

@@ -53,7 +53,7 @@ def _specification(actions: str = "choices") -> EnvironmentSpec:
     return EnvironmentSpec(None, "uint8", 4, ACTIONS[actions])
 
 
-def _config(memory: str, normalization: str):
+def _config(memory: str, normalization: str, **trainer):
     return build(
         {
             "model": {
@@ -69,6 +69,7 @@ def _config(memory: str, normalization: str):
                 "n_mini_batches": 4,
                 "advantage_normalization": normalization,
                 "max_grad_norm": 0.3,
+                **trainer,
             },
         }
     )
@@ -269,7 +270,10 @@ def _naive_update(model, rollout, config, kind="choices"):
                     v, old = output[-1], rollout.values[at]
                     target = old + raw
                     near = old + (v - old).clamp(-SCHEDULED.clip_range, SCHEDULED.clip_range)
-                    value.append(torch.max((v - target) ** 2, (near - target) ** 2))
+                    errors = [(v - target) ** 2]
+                    if trainer.clip_value_loss:
+                        errors.append((near - target) ** 2)
+                    value.append(max(errors))
             loss = -(
                 sum(policy) / len(policy)
                 - trainer.value_coefficient * sum(value) / len(value)
@@ -295,6 +299,15 @@ def test_update_equals_the_naive_reference(memory, normalization, distinct):
 def test_other_actions_update_as_the_naive_reference(memory, kind):
     moved = _compare(_config(memory, "minibatch"), True, kind)
     assert (moved.get("heads.policy.log_std", 0.0) > 0.01) == (kind == "numbers")
+
+
+@pytest.mark.parametrize("memory", ["none", "gru"])
+def test_values_that_are_not_clipped_update_as_the_naive_reference(memory):
+    unclipped, clipped = (
+        _compare(_config(memory, "minibatch", clip_value_loss=clip), True, "numbers")
+        for clip in (False, True)
+    )
+    assert unclipped["heads.value.weight"] != pytest.approx(clipped["heads.value.weight"], rel=0.01)
 
 
 def _compare(config, distinct, kind) -> dict[str, float]:

@@ -38,7 +38,7 @@ def _collected(name):
 
 @pytest.mark.parametrize("name", ["CartPole-v1", "Pendulum-v1"])
 def test_the_loss_has_the_same_gradient(name, monkeypatch):
-    """Of their whole network, with choices and with numbers, where no value is clipped."""
+    """Of their whole network, with choices and with numbers; their values are not clipped."""
     model = _collected(name)
     policy = model.policy
     (batch,) = model.rollout_buffer.get(64)
@@ -49,11 +49,12 @@ def test_the_loss_has_the_same_gradient(name, monkeypatch):
         parameters = torch.cat((parameters, policy.log_std.expand_as(parameters)), dim=1)
         distribution, actions = Gaussian(Continuous((-2.0,), (2.0,)), 0.0), batch.actions
     taken = Taken(
-        actions, batch.old_log_prob[:, None], values[:, 0].detach(),
+        actions, batch.old_log_prob[:, None], batch.old_values,
         normalised(batch.advantages), batch.returns,
     )  # fmt: skip
     outputs = torch.cat((parameters, values), dim=1)
-    loss, parts = ppo_loss(outputs, distribution, taken, Coefficients(CLIP, BETA, VALUE))
+    coefficients = Coefficients(CLIP, BETA, VALUE, clip_values=False)
+    loss, parts = ppo_loss(outputs, distribution, taken, coefficients)
     names = [key for key, _ in policy.named_parameters()]
     ours = torch.autograd.grad(loss, list(policy.parameters()))
     monkeypatch.setattr(policy.optimizer, "step", lambda: None)
