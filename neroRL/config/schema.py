@@ -55,6 +55,7 @@ ADDED_KEYS: dict[str, Any] = {
     "model.log_std_init": 0.0,
     "precision": "float32",
     "trainer.clip_value_loss": True,
+    "trainer.adam_epsilon": 1.0e-8,
 }
 """Keys that earlier versions of this revision did not have, and the values that they trained with.
 
@@ -259,6 +260,7 @@ class TrainerConfig:
     clip_value_loss: Flag = True
     """Bound the change of a value in an update by ``clip_range_schedule``, too."""
     max_grad_norm: PositiveReal = 0.5
+    adam_epsilon: PositiveReal = 1.0e-8
     gradient_norms: Flag = False
     """Record the norm of each module's gradient, which takes time."""
     bootstrap_truncated: Flag = True

@@ -22,6 +22,8 @@ class FusedAdamW:
 
     Args:
         parameters: to optimise; float32, on one device.
+        epsilon: added to the root of the second moment, so that parameters with gradients far below
+            it move less.
 
     Example:
         >>> weight = nn.Parameter(torch.ones(1))
@@ -32,8 +34,9 @@ class FusedAdamW:
         0.899
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], epsilon: float = EPSILON) -> None:
         self._parameters = list(parameters)
+        self._epsilon = epsilon
         self._state: dict[int, dict[str, Tensor]] = {}
 
     @torch.no_grad()
@@ -60,7 +63,7 @@ class FusedAdamW:
             beta1=BETAS[0],
             beta2=BETAS[1],
             weight_decay=WEIGHT_DECAY,
-            eps=EPSILON,
+            eps=self._epsilon,
             amsgrad=False,
             maximize=False,
         )
@@ -80,7 +83,7 @@ class FusedAdamW:
         """Returns the moments of each parameter by its number, as torch's class does."""
         group = {
             "betas": BETAS,
-            "eps": EPSILON,
+            "eps": self._epsilon,
             "weight_decay": WEIGHT_DECAY,
             "fused": True,
             "params": list(range(len(self._parameters))),

@@ -131,7 +131,7 @@ class Trainer:
     def _build(self, config: Config, checkpoint: Path | None) -> None:
         shapes = self.environment.specification
         self.model, self._precision = make_model(config, shapes, self.device, checkpoint)
-        self.optimizer = FusedAdamW(self.model.parameters())
+        self.optimizer = FusedAdamW(self.model.parameters(), config.trainer.adam_epsilon)
         self._policy_generator = torch.Generator(self.device).manual_seed(config.seed)
         self._shuffle_generator = torch.Generator().manual_seed(config.seed)
         self._episodes = RecentEpisodes()

@@ -27,19 +27,20 @@ def _give_gradients(network: nn.Module, generator: torch.Generator) -> None:
             parameter.grad = torch.randn(parameter.shape, generator=generator)
 
 
-def _torchs(network: nn.Module) -> torch.optim.AdamW:
-    return torch.optim.AdamW(network.parameters(), eps=1e-8, weight_decay=0.01, fused=True)
+def _torchs(network: nn.Module, epsilon: float) -> torch.optim.AdamW:
+    return torch.optim.AdamW(network.parameters(), eps=epsilon, weight_decay=0.01, fused=True)
 
 
 RATES = [3e-4, 1e-2, 0.0, 1e-3, 2.5e-4, 1.0]
 
 
+@pytest.mark.parametrize("epsilon", [1e-8, 1e-3])
 @pytest.mark.parametrize("taken_up", ["", "torch's", "ours"])
-def test_steps_equal_those_of_torch_bit_for_bit(taken_up):
+def test_steps_equal_those_of_torch_bit_for_bit(taken_up, epsilon):
     """Also after one has taken up the state of the other, and with parameters without gradients."""
     mine = _network()
     theirs = copy.deepcopy(mine)
-    ours, torchs = FusedAdamW(mine.parameters()), _torchs(theirs)
+    ours, torchs = FusedAdamW(mine.parameters(), epsilon), _torchs(theirs, epsilon)
     for step, rate in enumerate(RATES):
         _give_gradients(mine, torch.Generator().manual_seed(step))
         _give_gradients(theirs, torch.Generator().manual_seed(step))
@@ -47,12 +48,12 @@ def test_steps_equal_those_of_torch_bit_for_bit(taken_up):
         torchs.step()
         ours.step(rate)
         if step == 2 and taken_up == "torch's":
-            ours = FusedAdamW(mine.parameters())
+            ours = FusedAdamW(mine.parameters(), epsilon)
             ours.load_state_dict(torchs.state_dict())
         if step == 2 and taken_up == "ours":
-            torchs = _torchs(theirs)
+            torchs = _torchs(theirs, epsilon)
             torchs.load_state_dict(
-                {**_torchs(theirs).state_dict(), **copy.deepcopy(ours.state_dict())}
+                {**_torchs(theirs, epsilon).state_dict(), **copy.deepcopy(ours.state_dict())}
             )
             torchs.param_groups[0].update(lr=rate)
     for one, other in zip(mine.parameters(), theirs.parameters(), strict=True):

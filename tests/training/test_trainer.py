@@ -116,6 +116,16 @@ def test_cartpole_is_learned_from_rewards_over_100(tmp_path):
     assert ours.reward_mean == theirs.reward_mean == ours.length_mean > 5.0
 
 
+def test_a_great_epsilon_leaves_the_decay_of_weights_alone(tmp_path):
+    mapping = _mapping(updates=2, epochs=1, adam_epsilon=1e12)
+    mapping["model"]["checkpoint_interval"] = 1
+    train(build(mapping), tmp_path)
+    before, after = _weights(tmp_path, 1), _weights(tmp_path, 2)
+    decay = (1.0 - 3e-4 * 0.01) ** 2  # two mini batches
+    for name, weight in before.items():
+        torch.testing.assert_close(after[name], decay * weight, rtol=1e-6, atol=1e-12, msg=name)
+
+
 def test_a_positional_encoding_beside_images_goes_through_the_vector_encoder(tmp_path):
     train(build(_mapping({**IMAGE, "positional_encoding": True}, updates=1)), tmp_path)
     train(build(_mapping(IMAGE, updates=1)), tmp_path / "without")
