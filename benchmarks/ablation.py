@@ -28,7 +28,7 @@ from neroRL.models.heads import split
 from neroRL.models.memory import recurrent
 from neroRL.training import batches, rollout, trainer, update
 from neroRL.training.losses import Coefficients, Loss, Taken
-from neroRL.training.optimizer import EPSILON, WEIGHT_DECAY
+from neroRL.training.optimizer import WEIGHT_DECAY
 
 UPDATES, MOST_ROUNDS = 2, 3
 NAMES = ("W1", "W2", "W5")
@@ -126,6 +126,7 @@ def loss_by_autograd() -> Iterator[None]:
     def recorded(
         outputs: Tensor, distribution: Distribution, taken: Taken, coefficients: Coefficients
     ) -> Loss:
+        outputs = outputs.detach().requires_grad_()
         parameters, values = split(outputs)
         clip_range, advantages = coefficients.clip_range, taken.advantages[:, None]
         evaluated = distribution.at(parameters, taken.actions)
@@ -138,11 +139,12 @@ def loss_by_autograd() -> Iterator[None]:
         errors = (values - taken.returns).square(), (near - taken.returns).square()
         value = torch.max(*errors).mean()
         loss = coefficients.value * value - policy - coefficients.beta * entropy
+        (gradient,) = torch.autograd.grad(loss, outputs)
         with torch.no_grad():
             divergence = (ratio - 1.0 - log_ratio).mean()
             outside = ((ratio - 1.0).abs() > clip_range).to(ratio.dtype).mean()
-        parts = torch.stack((loss, policy, value, entropy, divergence, outside))
-        return Loss(loss, parts.detach())
+        parts = policy.detach(), value.detach(), entropy.detach()
+        return Loss(gradient, *parts, divergence, outside)
 
     with mock.patch.object(update, "ppo_loss", recorded):
         yield
@@ -163,9 +165,9 @@ def without_a_fused_optimizer() -> Iterator[None]:
 
 
 class _PlainAdamW:
-    def __init__(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+    def __init__(self, parameters: Iterable[torch.nn.Parameter], epsilon: float) -> None:
         self._optimizer = torch.optim.AdamW(
-            parameters, eps=EPSILON, weight_decay=WEIGHT_DECAY, foreach=False
+            parameters, eps=epsilon, weight_decay=WEIGHT_DECAY, foreach=False
         )
 
     def step(self, learning_rate: float) -> None:

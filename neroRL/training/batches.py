@@ -5,7 +5,6 @@ Everything here is arithmetic on indices in numpy, so nothing waits for a GPU.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -34,14 +33,15 @@ class MiniBatch(NamedTuple):
 
     Attributes:
         rows: of the rollout's observations to compute, shape (R,).
-        indices: position of each step's observation in ``rows``, shape (L, B).
+        indices: position of each step's observation in ``rows``, shape (L, B); None where ``rows``
+            are those of the steps in this order.
         steps: positions of the real steps in the flattened (L, B), shape (M,); None if all are.
         transitions: position of each real step in the flattened (T, N), shape (M,).
         first: position of each piece's first step in the flattened (T, N), shape (B,).
     """
 
     rows: np.ndarray
-    indices: np.ndarray
+    indices: np.ndarray | None
     steps: np.ndarray | None
     transitions: np.ndarray
     first: np.ndarray
@@ -73,7 +73,7 @@ def cut_into_pieces(starts: np.ndarray, sequence_length: int) -> PieceIndex:
 
 def mini_batches(
     rollout: Rollout, pieces: PieceIndex, count: int, generator: Generator
-) -> Iterator[MiniBatch]:
+) -> list[MiniBatch]:
     """Shuffles the pieces and spreads them over mini batches, the remainder on the first ones.
 
     Args:
@@ -83,8 +83,8 @@ def mini_batches(
         generator: on the CPU.
     """
     order = torch.randperm(len(pieces.first), generator=generator).numpy()
-    for chosen in np.array_split(order, min(count, len(order))):
-        yield _mini_batch(rollout, pieces, chosen)
+    parts = np.array_split(order, min(count, len(order)))
+    return [_mini_batch(rollout, pieces, chosen) for chosen in parts]
 
 
 def _mini_batch(rollout: Rollout, pieces: PieceIndex, chosen: np.ndarray) -> MiniBatch:
@@ -96,15 +96,12 @@ def _mini_batch(rollout: Rollout, pieces: PieceIndex, chosen: np.ndarray) -> Min
     steps = None if real.all() else np.flatnonzero(real)
     transitions = positions if steps is None else positions[steps]
     rows = rollout.rows.reshape(-1)[transitions]
+    begins = first * num_envs + worker
+    if steps is None and not rollout.distinct:
+        return MiniBatch(rows, None, steps, transitions, begins)
+    of_real = np.arange(len(rows))
     if rollout.distinct:
-        rows, indices_of_real = np.unique(rows, return_inverse=True)
-    else:
-        indices_of_real = np.arange(len(rows))
-    if steps is None:
-        indices = indices_of_real
-    else:
-        indices = np.zeros(real.size, np.int64)
-        indices[steps] = indices_of_real
-    return MiniBatch(
-        rows, indices.reshape(real.shape), steps, transitions, first * num_envs + worker
-    )
+        rows, of_real = np.unique(rows, return_inverse=True)
+    indices = np.zeros(real.size, np.int64)
+    indices[slice(None) if steps is None else steps] = of_real
+    return MiniBatch(rows, indices.reshape(real.shape), steps, transitions, begins)

@@ -8,11 +8,10 @@ Shapes: M steps, O outputs of the network, K branches of an action.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from neroRL.models.distribution import Distribution
 from neroRL.models.heads import split
@@ -53,25 +52,30 @@ class Coefficients(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """The loss of a mini batch.
+    """The loss of a mini batch, -(policy - value coefficient · value + beta · entropy).
 
     Attributes:
-        loss: -(policy - value coefficient · value + beta · entropy), a number.
-        parts: carry no gradient, shape (6,): the loss; the policy's clipped surrogate objective
-            (equation 7); the squared error of the value, clipped or not; the entropy, mean over
-            steps, summed over branches; the divergence of the new policy from the old one,
-            estimated by mean(ratio - 1 - log ratio) (Schulman 2020, "Approximating KL divergence");
-            how many ratios are outside the clip range.
+        gradient: of the loss with respect to the outputs, shape (M, O).
+        policy: the clipped surrogate objective (equation 7), a number like all that follow.
+        value: the squared error of the value, clipped or not.
+        entropy: mean over steps, summed over branches.
+        kl_divergence: of the new policy from the old one, estimated by mean(ratio - 1 - log ratio)
+            (Schulman 2020, "Approximating KL divergence").
+        clip_fraction: how many ratios are outside the clip range.
     """
 
-    loss: Tensor
-    parts: Tensor
+    gradient: Tensor
+    policy: Tensor
+    value: Tensor
+    entropy: Tensor
+    kl_divergence: Tensor
+    clip_fraction: Tensor
 
 
 def ppo_loss(
     outputs: Tensor, distribution: Distribution, taken: Taken, coefficients: Coefficients
 ) -> Loss:
-    """Computes the loss of a mini batch, differentiable in the outputs.
+    """Computes the parts of the loss of a mini batch, and its gradient.
 
     Args:
         outputs: of the network that is optimised, shape (M, O).
@@ -79,36 +83,12 @@ def ppo_loss(
         taken: the steps.
         coefficients: of the parts.
     """
-    loss, parts = _PpoLoss.apply(outputs, distribution, taken, coefficients)  # type: ignore[no-untyped-call]
-    return Loss(loss, parts)
-
-
-class _PpoLoss(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        outputs: Tensor,
-        distribution: Distribution,
-        taken: Taken,
-        coefficients: Coefficients,
-    ) -> tuple[Tensor, Tensor]:
-        d_outputs = torch.empty_like(outputs)
-        parameters, values = split(outputs)
-        d_parameters, d_values = split(d_outputs)
-        policy_parts = _policy(parameters, distribution, taken, coefficients, d_parameters)
-        policy, entropy, kl_divergence, clip_fraction = policy_parts
-        value = _value(values, taken, coefficients, d_values)
-        loss = coefficients.value * value - policy - coefficients.beta * entropy
-        ctx.save_for_backward(d_outputs)
-        parts = torch.stack((loss, policy, value, entropy, kl_divergence, clip_fraction))
-        ctx.mark_non_differentiable(parts)
-        return loss, parts
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d_loss: Tensor, _: Tensor) -> tuple[Tensor, None, None, None]:
-        (d_outputs,) = ctx.saved_tensors
-        return d_outputs * d_loss, None, None, None
+    outputs = outputs.detach()
+    gradient = torch.empty_like(outputs)
+    parameters, values = split(outputs)
+    d_parameters, d_values = split(gradient)
+    policy, *others = _policy(parameters, distribution, taken, coefficients, d_parameters)
+    return Loss(gradient, policy, _value(values, taken, coefficients, d_values), *others)
 
 
 def _policy(

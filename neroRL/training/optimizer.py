@@ -38,6 +38,8 @@ class FusedAdamW:
         self._parameters = list(parameters)
         self._epsilon = epsilon
         self._state: dict[int, dict[str, Tensor]] = {}
+        # Of all parameters, in one tensor.
+        self._steps = torch.zeros(len(self._parameters), device=self._parameters[0].device)
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
@@ -50,7 +52,10 @@ class FusedAdamW:
         having = [number for number, gradient in enumerate(gradients) if gradient is not None]
         states = [self._state_of(number) for number in having]
         steps = [state["step"] for state in states]
-        torch._foreach_add_(steps, 1)
+        if len(having) == len(self._parameters):
+            self._steps.add_(1.0)  # one operation for all
+        else:
+            torch._foreach_add_(steps, 1.0)
         parameters = tuple(self._parameters[number] for number in having)
         torch._fused_adamw_(
             parameters,
@@ -73,7 +78,7 @@ class FusedAdamW:
         if number not in self._state:
             parameter = self._parameters[number]
             self._state[number] = {
-                "step": torch.zeros((), dtype=torch.float32, device=parameter.device),
+                "step": self._steps[number].zero_(),
                 "exp_avg": torch.zeros_like(parameter),
                 "exp_avg_sq": torch.zeros_like(parameter),
             }
@@ -92,7 +97,7 @@ class FusedAdamW:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Takes up a state of this class or of torch's."""
-        self._state = {
-            number: {name: moment.clone() for name, moment in moments.items()}
-            for number, moments in state["state"].items()
-        }
+        self._state = {}
+        for number, moments in state["state"].items():
+            for name, moment in self._state_of(number).items():
+                moment.copy_(moments[name])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -15,12 +16,13 @@ from neroRL.models.receptive_fields import Fields, FieldTable
 from neroRL.models.transfer import on_device
 from neroRL.training.batches import MiniBatch, cut_into_pieces, mini_batches
 from neroRL.training.gradients import clip_gradients, gradient_norms
-from neroRL.training.losses import Coefficients, Loss, Taken, ppo_loss
+from neroRL.training.losses import Coefficients, Taken, ppo_loss
 from neroRL.training.optimizer import FusedAdamW
 from neroRL.training.rollout import Rollout
 from neroRL.training.schedules import Hyperparameters
 
 EPSILON = 1e-8
+NUMBERS = 6  # of a mini batch: parts of the loss, and the norm of the gradient
 
 
 class UpdateStatistics(NamedTuple):
@@ -77,31 +79,41 @@ def update(
     raw_advantages = rollout.advantages
     if config.advantage_normalization == "batch":
         rollout = rollout._replace(advantages=normalised(raw_advantages))
+    coefficients = Coefficients(
+        scheduled.clip_range, scheduled.beta, config.value_coefficient, config.clip_value_loss
+    )
     of_rollout = torch.stack((rollout.values.mean(), raw_advantages.mean()))
-    collected: list[Tensor] = []
+    collected: list[Tensor] = []  # numbers, as many of each mini batch
     module_norms: Mapping[str, Tensor] = {}
     for _ in range(config.epochs):
-        for batch in mini_batches(rollout, pieces, config.n_mini_batches, generator):
-            loss = _loss(model, rollout, returns, batch, config, scheduled)
+        batches = mini_batches(rollout, pieces, config.n_mini_batches, generator)
+        for batch, taken in _with_steps(batches, rollout, returns):
+            if config.advantage_normalization == "minibatch":
+                taken = taken._replace(advantages=normalised(taken.advantages))
+            outputs = _outputs(model, rollout, batch)
+            gradient, *parts = ppo_loss(outputs, model.distribution, taken, coefficients)
             for parameter in parameters:
                 parameter.grad = None
-            loss.loss.backward()
+            outputs.backward(gradient)
             if config.gradient_norms:
                 module_norms = gradient_norms(model)
             norm = clip_gradients(parameters, config.max_grad_norm)
             optimizer.step(scheduled.learning_rate)
-            norms = torch.stack((norm, *module_norms.values()))
-            collected.append(torch.cat((loss.parts, norms)))
-    numbers = torch.cat((of_rollout, torch.stack(collected).mean(dim=0))).tolist()
-    return _statistics(numbers, list(module_norms), int(pieces.length.max()))
+            collected += (*parts, norm, *module_norms.values())
+    means = torch.stack(collected).view(-1, NUMBERS + len(module_norms)).mean(dim=0)
+    numbers = torch.cat((of_rollout, means)).tolist()
+    return _statistics(numbers, coefficients, list(module_norms), int(pieces.length.max()))
 
 
 def _statistics(
-    numbers: Sequence[float], modules: Sequence[str], sequence_length: int
+    numbers: Sequence[float],
+    coefficients: Coefficients,
+    modules: Sequence[str],
+    sequence_length: int,
 ) -> UpdateStatistics:
-    value_mean, advantage_mean, loss, policy, value, entropy, kl, clipped, norm, *rest = numbers
+    value_mean, advantage_mean, policy, value, entropy, kl, clipped, norm, *rest = numbers
     return UpdateStatistics(
-        loss=loss,
+        loss=coefficients.value * value - policy - coefficients.beta * entropy,
         policy_loss=policy,
         value_loss=value,
         entropy=entropy,
@@ -129,18 +141,24 @@ def _at(table: Tensor | FieldTable, rows: Tensor, device: torch.device) -> Tenso
     return table[rows]
 
 
-def _loss(
-    model: ActorCritic,
-    rollout: Rollout,
-    returns: Tensor,
-    batch: MiniBatch,
-    config: TrainerConfig,
-    scheduled: Hyperparameters,
-) -> Loss:
+def _with_steps(
+    batches: Sequence[MiniBatch], rollout: Rollout, returns: Tensor
+) -> Iterator[tuple[MiniBatch, Taken]]:
+    """Yields the mini batches of an epoch with the data of their steps, gathered all at once."""
+    sizes = [len(batch.transitions) for batch in batches]
+    transitions = np.concatenate([batch.transitions for batch in batches])
+    rows = on_device(transitions, returns.device)
+    of_steps = rollout.actions, rollout.log_probs, rollout.values, rollout.advantages, returns
+    parts = zip(*(tensor[rows].split(sizes) for tensor in of_steps), strict=True)
+    return zip(batches, map(Taken._make, parts), strict=True)
+
+
+def _outputs(model: ActorCritic, rollout: Rollout, batch: MiniBatch) -> Tensor:
+    """Computes the outputs of the steps of a mini batch, shape (M, O)."""
     device = rollout.values.device
-    rows, transitions = on_device(batch.rows, device), on_device(batch.transitions, device)
+    rows = on_device(batch.rows, device)
     pieces = Pieces(
-        indices=on_device(batch.indices, device),
+        indices=None if batch.indices is None else on_device(batch.indices, device),
         steps=None if batch.steps is None else on_device(batch.steps, device),
         before=rollout.history.before(batch.first),
         starts=on_device(rollout.starts.reshape(-1)[batch.first], device),
@@ -148,18 +166,4 @@ def _loss(
     features = model.features(
         {key: _at(table, rows, device) for key, table in rollout.observations.items()}
     )
-    outputs = model.pieces(features, pieces)
-    advantages = rollout.advantages[transitions]
-    if config.advantage_normalization == "minibatch":
-        advantages = normalised(advantages)
-    taken = Taken(
-        rollout.actions[transitions],
-        rollout.log_probs[transitions],
-        rollout.values[transitions],
-        advantages,
-        returns[transitions],
-    )
-    coefficients = Coefficients(
-        scheduled.clip_range, scheduled.beta, config.value_coefficient, config.clip_value_loss
-    )
-    return ppo_loss(outputs, model.distribution, taken, coefficients)
+    return model.pieces(features, pieces)

@@ -38,7 +38,7 @@ class Trace(Memory):
 
     def pieces(self, features, pieces, readout):
         trace, outputs = pieces.before, []
-        for now in functional.embedding(pieces.indices, features):
+        for now in pieces.of_steps(features):
             trace = self.decay * trace + now
             outputs.append(trace)
         flat = torch.stack(outputs).flatten(0, 1)

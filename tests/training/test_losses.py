@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from neroRL.models.distributions import Categoricals
-from neroRL.training.losses import Coefficients, Taken, ppo_loss
+from neroRL.training.losses import Coefficients, Loss, Taken, ppo_loss
 
 COEFFICIENTS = Coefficients(clip_range=0.2, beta=0.03, value=0.7)
 
@@ -46,10 +46,11 @@ def _by_autograd(outputs, choices, taken, clip_values):
         worse = torch.max(worse, functional.mse_loss(near, taken.returns, reduction="none"))
     policy, entropy = torch.stack(surrogates).mean(), torch.stack(entropies).sum(0).mean()
     loss = -(policy - COEFFICIENTS.value * worse.mean() + COEFFICIENTS.beta * entropy)
+    (gradient,) = torch.autograd.grad(loss, outputs)
     ratio = torch.stack(ratios)
     outside = (ratio < low) | (ratio > high)
     divergence = (ratio - 1 - ratio.log()).mean()
-    return loss, [loss, policy, worse.mean(), entropy, divergence, outside.double().mean()]
+    return Loss(gradient, policy, worse.mean(), entropy, divergence, outside.double().mean())
 
 
 @pytest.mark.parametrize("choices", [(2,), (7,), (3, 2, 4)])
@@ -62,21 +63,17 @@ def test_loss_and_gradient(choices, spread, clip_values):
     outputs.requires_grad_()
     taken = _taken(outputs, choices, generator, spread)
     coefficients = COEFFICIENTS._replace(clip_values=clip_values)
-    loss, parts = ppo_loss(outputs, Categoricals(choices), taken, coefficients)
-    expected, expected_parts = _by_autograd(outputs, choices, taken, clip_values)
-    torch.testing.assert_close(loss, expected, atol=1e-13, rtol=1e-12)
-    torch.testing.assert_close(parts, torch.stack(expected_parts).detach(), atol=1e-13, rtol=1e-12)
-    assert (float(parts[-1]) > 0.5) == (spread == 0.5)
-    # The gradient is also right if the loss is part of a larger expression.
-    (ours,) = torch.autograd.grad(3.0 * loss, outputs)
-    (theirs,) = torch.autograd.grad(3.0 * expected, outputs)
-    torch.testing.assert_close(ours, theirs, atol=1e-13, rtol=1e-11)
+    loss = ppo_loss(outputs, Categoricals(choices), taken, coefficients)
+    expected = _by_autograd(outputs, choices, taken, clip_values)
+    for ours, theirs in zip(loss, expected, strict=True):
+        torch.testing.assert_close(ours, theirs.detach(), atol=1e-13, rtol=1e-11)
+    assert (float(loss.clip_fraction) > 0.5) == (spread == 0.5)
 
 
 def test_clipped_steps_get_no_gradient():
     """Ratios of 2 and of 1/2 each meet a positive and a negative advantage."""
     distribution = Categoricals((2,))
-    outputs = torch.zeros(4, 3, dtype=torch.float64, requires_grad=True)
+    outputs = torch.zeros(4, 3, dtype=torch.float64)
     half = torch.log(torch.tensor(0.5, dtype=torch.float64))
     old = torch.tensor([0.25, 0.25, 1.0, 1.0], dtype=torch.float64).log()[:, None]
     advantages = torch.tensor([1.0, -1.0, 1.0, -1.0], dtype=torch.float64)
@@ -84,12 +81,11 @@ def test_clipped_steps_get_no_gradient():
     actions = torch.zeros(4, 1, dtype=torch.int64)
     taken = Taken(actions, old, values, advantages, values)
     coefficients = Coefficients(0.2, 0.0, 0.0)
-    loss, parts = ppo_loss(outputs, distribution, taken, coefficients)
+    loss = ppo_loss(outputs, distribution, taken, coefficients)
     assert distribution.at(outputs[:, :-1], actions).log_probs[0].item() == half
-    loss.backward()
     # The mean over four steps of ratio * advantage * (1 - p) where the objective is not clipped.
     expected = torch.tensor([0.0, 2 * 0.5 / 4, -0.5 * 0.5 / 4, 0.0], dtype=torch.float64)
-    torch.testing.assert_close(outputs.grad[:, 0], expected)
-    torch.testing.assert_close(outputs.grad[:, 1], -expected)
-    assert float(parts[-1]) == 1.0
-    assert loss.item() == pytest.approx(-(1.2 - 2.0 + 0.5 - 0.8) / 4)
+    torch.testing.assert_close(loss.gradient[:, 0], expected)
+    torch.testing.assert_close(loss.gradient[:, 1], -expected)
+    assert loss.clip_fraction.item() == 1.0
+    assert loss.policy.item() == pytest.approx((1.2 - 2.0 + 0.5 - 0.8) / 4)

@@ -90,7 +90,8 @@ def test_mini_batches_hold_every_step_once(count, distinct):
     seen: list[int] = []
     sizes = []
     for batch in mini_batches(rollout, pieces, count, torch.Generator().manual_seed(0)):
-        real = batch.indices.reshape(-1)
+        in_order = np.arange(len(batch.rows))
+        real = in_order if batch.indices is None else batch.indices.reshape(-1)
         real = real if batch.steps is None else real[batch.steps]
         np.testing.assert_array_equal(batch.rows[real], rows.reshape(-1)[batch.transitions])
         if distinct:

@@ -54,15 +54,17 @@ def test_the_loss_has_the_same_gradient(name, monkeypatch):
     )  # fmt: skip
     outputs = torch.cat((parameters, values), dim=1)
     coefficients = Coefficients(CLIP, BETA, VALUE, clip_values=False)
-    loss, parts = ppo_loss(outputs, distribution, taken, coefficients)
+    loss = ppo_loss(outputs, distribution, taken, coefficients)
     names = [key for key, _ in policy.named_parameters()]
-    ours = torch.autograd.grad(loss, list(policy.parameters()))
+    ours = torch.autograd.grad(outputs, list(policy.parameters()), loss.gradient)
     monkeypatch.setattr(policy.optimizer, "step", lambda: None)
     model.train()
     logged = model.logger.name_to_value
-    assert parts[0].item() == pytest.approx(logged["train/loss"], rel=1e-4)
-    assert parts[4].item() == pytest.approx(logged["train/approx_kl"], rel=1e-3)
-    assert 0.0 < parts[5].item() == pytest.approx(logged["train/clip_fraction"])
+    assert loss.policy.item() == pytest.approx(-logged["train/policy_gradient_loss"], rel=1e-4)
+    assert loss.value.item() == pytest.approx(logged["train/value_loss"], rel=1e-4)
+    assert loss.entropy.item() == pytest.approx(-logged["train/entropy_loss"], rel=1e-4)
+    assert loss.kl_divergence.item() == pytest.approx(logged["train/approx_kl"], rel=1e-3)
+    assert 0.0 < loss.clip_fraction.item() == pytest.approx(logged["train/clip_fraction"])
     theirs = [parameter.grad for parameter in policy.parameters()]
     for key, mine, their in zip(names, ours, theirs, strict=True):
         torch.testing.assert_close(mine, their, msg=key, rtol=1e-4, atol=1e-5)

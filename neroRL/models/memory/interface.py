@@ -18,6 +18,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from torch import Generator, Tensor, nn
+from torch.nn import functional
 
 Readout = Callable[[Tensor], Tensor]
 """From a memory's output, (…, output_size), to the network's outputs, (…, O)."""
@@ -53,16 +54,22 @@ class Pieces(NamedTuple):
 
     Attributes:
         indices: of each step's features among the R, shape (L, B); arbitrary after the end of a
-            piece shorter than L.
+            piece shorter than L. None where the R are those of the steps, in this order.
         steps: positions of the M real steps in the flattened (L, B); None where all are real.
         before: the result of the memory's :meth:`History.before`.
         starts: whether a piece starts an episode, shape (B,).
     """
 
-    indices: Tensor
+    indices: Tensor | None
     steps: Tensor | None
     before: Any
     starts: Tensor
+
+    def of_steps(self, features: Tensor) -> Tensor:
+        """Returns the features of each step: (R, F) to (L, B, F)."""
+        if self.indices is None:
+            return features.view(-1, len(self.starts), features.shape[1])
+        return functional.embedding(self.indices, features)
 
 
 class MemoryState(ABC):

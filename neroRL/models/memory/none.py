@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from torch import Generator, Tensor
-from torch.nn import functional
 
 from neroRL.models.memory.interface import Inputs, Memory, MemoryState, Pieces, Readout
 
@@ -36,7 +35,7 @@ class NoMemory(Memory):
 
     def pieces(self, features: Tensor, pieces: Pieces, readout: Readout) -> Tensor:  # noqa: ARG002
         """Returns the outputs of each step; pieces have one step."""
-        return functional.embedding(pieces.indices[0], features)
+        return pieces.of_steps(features)[0]
 
 
 class Nothing(MemoryState):

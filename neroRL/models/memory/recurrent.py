@@ -8,7 +8,6 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional
 
 from neroRL.config.schema import RecurrenceConfig
 from neroRL.errors import ConfigError, Problem
@@ -101,7 +100,7 @@ class RecurrentMemory(Memory):
         states: Tensor = pieces.before
         if self._config.hidden_state_init == "learned" and self.resets:
             states = torch.where(pieces.starts[:, None], self.initial, states)
-        output, _ = self._run(functional.embedding(pieces.indices, features), states)
+        output, _ = self._run(pieces.of_steps(features), states)
         flat = output.reshape(-1, self._hidden)
         return readout(flat if pieces.steps is None else flat[pieces.steps])
 

@@ -78,7 +78,7 @@ class TransformerMemory(Memory):
     def pieces(self, features: Tensor, pieces: Pieces, readout: Readout) -> Tensor:
         """Computes the outputs of a mini batch; pieces have one step."""
         past: Past = pieces.before
-        inputs = functional.embedding(pieces.indices[0], features)
+        inputs = pieces.of_steps(features)[0]
 
         def attend(block: Block, number: int, queries: Tensor) -> Tensor:
             keys, values = self.keys_and_values(number, past.items[number], past.times)
