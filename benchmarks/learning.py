@@ -62,6 +62,8 @@ class Task:
 
 SMALL = {"num_vec_encoder_units": 64, "num_hidden_units": 64}
 OFTEN = {"value_coefficient": 0.5, "max_grad_norm": 0.5}
+# The peer's defaults.
+AS_THE_PEER = {"clip_value_loss": False, "adam_epsilon": 1.0e-5}
 TASKS = {
     "Pendulum-v1": Task(
         workers=4,
@@ -113,8 +115,7 @@ def config_of(name: str) -> dict[str, Any]:
             "type": "Gymnasium",
             "name": name,
             "normalize_vector_obs": task.normalized,
-            # The shared layers and the clipping of values need returns of about 1.
-            "normalize_returns": True,
+            "normalize_returns": task.normalized,
             "reset_params": {"start-seed": 0, "num-seeds": TRAINING_SEEDS},
         },
         "model": {"num_hidden_layers": 1, "recurrence": None, **task.model},
@@ -126,6 +127,7 @@ def config_of(name: str) -> dict[str, Any]:
             "learning_rate_schedule": {"initial": rate},
             "beta_schedule": {"initial": beta},
             "clip_range_schedule": {"initial": clip_range},
+            **AS_THE_PEER,
             **task.trainer,
         },
     }

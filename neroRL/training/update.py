@@ -22,7 +22,6 @@ from neroRL.training.rollout import Rollout
 from neroRL.training.schedules import Hyperparameters
 
 EPSILON = 1e-8
-NUMBERS = 6  # of a mini batch: parts of the loss, and the norm of the gradient
 
 
 class UpdateStatistics(NamedTuple):
@@ -83,7 +82,7 @@ def update(
         scheduled.clip_range, scheduled.beta, config.value_coefficient, config.clip_value_loss
     )
     of_rollout = torch.stack((rollout.values.mean(), raw_advantages.mean()))
-    collected: list[Tensor] = []  # numbers, as many of each mini batch
+    collected: list[Tensor] = []
     module_norms: Mapping[str, Tensor] = {}
     for _ in range(config.epochs):
         batches = mini_batches(rollout, pieces, config.n_mini_batches, generator)
@@ -94,14 +93,14 @@ def update(
             gradient, *parts = ppo_loss(outputs, model.distribution, taken, coefficients)
             for parameter in parameters:
                 parameter.grad = None
-            outputs.backward(gradient)
+            # With a gradient, backward would import torch's symbolic shapes: 45 MiB.
+            torch.dot(outputs.flatten(), gradient.flatten()).backward()
             if config.gradient_norms:
                 module_norms = gradient_norms(model)
             norm = clip_gradients(parameters, config.max_grad_norm)
             optimizer.step(scheduled.learning_rate)
-            collected += (*parts, norm, *module_norms.values())
-    means = torch.stack(collected).view(-1, NUMBERS + len(module_norms)).mean(dim=0)
-    numbers = torch.cat((of_rollout, means)).tolist()
+            collected.append(torch.stack((*parts, norm, *module_norms.values())))
+    numbers = torch.cat((of_rollout, torch.stack(collected).mean(dim=0))).tolist()
     return _statistics(numbers, coefficients, list(module_norms), int(pieces.length.max()))
 
 
