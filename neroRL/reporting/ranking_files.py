@@ -129,7 +129,8 @@ def write_best(path: Path, best: Ranked, config: Mapping[str, Any]) -> None:
 def best_config(sweep: Path, best: Ranked, results: Sequence[JobResult]) -> dict[str, Any]:
     """Returns the complete config of the best permutation.
 
-    It is the config of its first repetition that counts, with the seed of repetition 0.
+    It is the config of its first repetition that counts, with the seed of repetition 0 and the
+    precision that was chosen.
 
     Args:
         sweep: the sweep's directory.
@@ -150,4 +151,7 @@ def best_config(sweep: Path, best: Ranked, results: Sequence[JobResult]) -> dict
         raise ConfigError(
             [replace(problem, where=str(source)) for problem in error.problems]
         ) from None
-    return {**config, "seed": result.seed - repetition}
+    trained: dict[str, Any] = {"seed": result.seed - repetition}
+    if result.precision is not None:  # auto might choose another one elsewhere
+        trained["precision"] = result.precision
+    return {**config, **trained}

@@ -121,6 +121,19 @@ def test_the_best_config_trains_what_the_best_permutation_trained(door, sweep, t
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
+def test_the_best_config_has_the_precision_that_auto_chose(nreport, sweep):
+    best = sweep / _ranking(sweep / "report/ranking.csv")[0]["permutation"]
+    for path, was, now in (
+        (best / "0/.hydra/config.yaml", "precision: float32", "precision: auto"),
+        (best / "0/result.json", '"precision": "float32"', '"precision": "bfloat16"'),
+    ):
+        text = path.read_text()
+        assert was in text
+        path.write_text(text.replace(was, now))
+    assert nreport(sweep)[0] == 0
+    assert read_document(sweep / "best.yaml").data["precision"] == "bfloat16"
+
+
 def test_a_report_of_a_copied_sweep_is_the_same(nreport, sweep, tmp_path):
     before = {name: (sweep / name).read_bytes() for name in ("report/ranking.csv", "best.yaml")}
     shutil.rmtree(sweep / "report")
