@@ -213,8 +213,11 @@ def check_directory(directory: Path) -> None:
     """Refuses an output directory that cannot hold a sweep, without creating anything.
 
     Raises:
-        OutputError: it is a file, not writable, or holds something that is no sweep.
+        OutputError: it is a file, not writable, has a name that Hydra would take for an
+            interpolation, or holds something that is no sweep.
     """
+    if "${" in str(directory):
+        raise OutputError(f"{directory}: Hydra cannot write to a directory with ${{ in its name")
     check_place(directory)
     if directory.exists() and not (directory / RECORD_FILE).exists():
         foreign = sorted(path.name for path in directory.iterdir() if path.name[0] != ".")

@@ -524,6 +524,12 @@ def test_a_run_id_that_is_a_link_out_of_the_directory(door, tiny, tmp_path):
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
+def test_an_output_directory_that_hydra_would_interpolate(door, tiny, tmp_path):
+    (tmp_path / "tune.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
+    outcome = door("ntune", ["--config=tiny.yaml", "--tune=tune.yaml", r"--out=out\${x}"])
+    _refused(outcome, tmp_path / "out${x}", ["out${x}/default: Hydra cannot write"])
+
+
 @pytest.mark.parametrize("kind", ["file", "foreign"])
 def test_output_directory_that_cannot_be_used(kind, door, tiny, tmp_path):
     (tmp_path / "tune.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
