@@ -90,11 +90,12 @@ def padding_to_the_longest_episode() -> Iterator[None]:
     def padded(data: rollout.Rollout, pieces: batches.PieceIndex, chosen: np.ndarray):  # type: ignore[no-untyped-def]
         episodes = batches.cut_into_pieces(data.starts, 0)
         made = original(data, pieces, chosen)
-        length, count = made.row_of_step.shape
-        longest = int(episodes.length.max())
-        padding = np.zeros((longest - length, count), made.row_of_step.dtype)
-        steps = np.arange(length * count) if made.steps is None else made.steps
-        return made._replace(row_of_step=np.concatenate((made.row_of_step, padding)), steps=steps)
+        count = len(made.first)
+        indices = np.arange(len(made.rows)) if made.indices is None else made.indices
+        indices = indices.reshape(-1, count)
+        padding = np.zeros((int(episodes.length.max()) - len(indices), count), indices.dtype)
+        steps = np.arange(indices.size) if made.steps is None else made.steps
+        return made._replace(indices=np.concatenate((indices, padding)), steps=steps)
 
     with mock.patch.object(batches, "_mini_batch", padded):
         yield
@@ -135,9 +136,11 @@ def loss_by_autograd() -> Iterator[None]:
         ratio = log_ratio.exp()
         clipped = ratio.clamp(1.0 - clip_range, 1.0 + clip_range)
         policy = torch.min(ratio * advantages, clipped * advantages).mean()
-        near = taken.values + (values - taken.values).clamp(-clip_range, clip_range)
-        errors = (values - taken.returns).square(), (near - taken.returns).square()
-        value = torch.max(*errors).mean()
+        errors = (values - taken.returns).square()
+        if coefficients.clip_value_loss:
+            near = taken.values + (values - taken.values).clamp(-clip_range, clip_range)
+            errors = torch.max(errors, (near - taken.returns).square())
+        value = errors.mean()
         loss = coefficients.value * value - policy - coefficients.beta * entropy
         (gradient,) = torch.autograd.grad(loss, outputs)
         with torch.no_grad():

@@ -103,6 +103,18 @@ def check_place(directory: Path) -> None:
         raise OutputError(f"{existing} is not writable")
 
 
+def check_place_of_jobs(directory: Path) -> None:
+    """Checks that Hydra can run jobs in a directory or below it.
+
+    Raises:
+        OutputError: :func:`check_place` refuses it, or Hydra would take a part of its path for an
+            interpolation.
+    """
+    if "${" in str(directory.absolute()):
+        raise OutputError(f"{directory.absolute()}: Hydra cannot run below a name with ${{ in it")
+    check_place(directory)
+
+
 def make_directory(directory: Path) -> None:
     """Makes a directory and its parents, as far as they are missing.
 

@@ -30,7 +30,7 @@ from neroRL.composition.overrides import escaped, value_text
 from neroRL.composition.source import shipped_conf
 from neroRL.config.schema import Config
 from neroRL.errors import FailedError, UsageError, did_you_mean
-from neroRL.files import check_place, is_file, make_directory, make_new_directory
+from neroRL.files import check_place_of_jobs, is_file, make_directory, make_new_directory
 from neroRL.locks import held
 from neroRL.streams import as_data
 
@@ -191,7 +191,7 @@ def _check_single_run(
     composed = _check_alone(primary, overrides, task, check)
     with known_to_hydra(composed):
         directory = Path(str(composed.hydra.run.dir))
-    check_place(directory)
+    check_place_of_jobs(directory)
     return directory, _is_named_by_time(composed)
 
 

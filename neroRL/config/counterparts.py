@@ -74,7 +74,9 @@ COUNTERPARTS = {
         SB3, ("trainer.value_coefficient",), "; CleanRL's number counts half as much"
     ),
     "clip_range_vf": Counterpart(SB3, _CLIP_VALUE_LOSS, _BY_THE_CLIP_RANGE),
-    "vf_clip_param": Counterpart(RLLIB, _CLIP_VALUE_LOSS, _BY_THE_CLIP_RANGE),
+    "vf_clip_param": Counterpart(
+        RLLIB, _CLIP_VALUE_LOSS, _BY_THE_CLIP_RANGE + "; RLlib bounds the squared error"
+    ),
     "clip_vloss": Counterpart(CLEANRL, _CLIP_VALUE_LOSS),
     "vf_loss_coeff": Counterpart(RLLIB, ("trainer.value_coefficient",)),
     "grad_clip": Counterpart(RLLIB, ("trainer.max_grad_norm",)),

@@ -37,6 +37,8 @@ EvaluationSeeds = Annotated[Integer, Field(gt=0, le=1_000_000)]
 Seed = Annotated[Integer, Field(le=2**63 - 1)]
 EpisodeSeed = Annotated[Integer, Field(ge=0, le=2**63 - 1)]
 Real = Annotated[float, Strict()]
+# Smaller ones are 0 beside float32's numbers.
+Epsilon = Annotated[Real, Field(ge=1e-30)]
 PositiveReal = Annotated[Real, Field(gt=0.0)]
 NotNegativeReal = Annotated[Real, Field(ge=0.0)]
 Seeds = Annotated[list[EpisodeSeed], Field(min_length=1)]
@@ -260,7 +262,7 @@ class TrainerConfig:
     clip_value_loss: Flag = True
     """Bound the change of a value in an update by ``clip_range_schedule``, too."""
     max_grad_norm: PositiveReal = 0.5
-    adam_epsilon: PositiveReal = 1.0e-8
+    adam_epsilon: Epsilon = 1.0e-8
     gradient_norms: Flag = False
     """Record the norm of each module's gradient, which takes time."""
     bootstrap_truncated: Flag = True

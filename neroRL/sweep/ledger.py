@@ -12,7 +12,7 @@ from neroRL.config.budget import UPDATES, without_budget
 from neroRL.config.checks import flat
 from neroRL.config.schema import ADDED_KEYS, MEMORIES
 from neroRL.errors import OutputError
-from neroRL.files import check_place
+from neroRL.files import check_place_of_jobs
 from neroRL.records.results import PLACE
 from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, command_line, hardware, versions
 from neroRL.sweep import racing
@@ -213,12 +213,10 @@ def check_directory(directory: Path) -> None:
     """Refuses an output directory that cannot hold a sweep, without creating anything.
 
     Raises:
-        OutputError: it is a file, not writable, has a name that Hydra would take for an
-            interpolation, or holds something that is no sweep.
+        OutputError: :func:`~neroRL.files.check_place_of_jobs` refuses it, or it holds something
+            that is no sweep.
     """
-    if "${" in str(directory):
-        raise OutputError(f"{directory}: Hydra cannot write to a directory with ${{ in its name")
-    check_place(directory)
+    check_place_of_jobs(directory)
     if directory.exists() and not (directory / RECORD_FILE).exists():
         foreign = sorted(path.name for path in directory.iterdir() if path.name[0] != ".")
         if foreign:

@@ -96,12 +96,11 @@ def _mini_batch(rollout: Rollout, pieces: PieceIndex, chosen: np.ndarray) -> Min
     steps = None if real.all() else np.flatnonzero(real)
     transitions = positions if steps is None else positions[steps]
     rows = rollout.rows.reshape(-1)[transitions]
-    begins = first * num_envs + worker
-    if steps is None and not rollout.distinct:
-        return MiniBatch(rows, None, steps, transitions, begins)
-    of_real = np.arange(len(rows))
-    if rollout.distinct:
-        rows, of_real = np.unique(rows, return_inverse=True)
-    indices = np.zeros(real.size, np.int64)
-    indices[slice(None) if steps is None else steps] = of_real
-    return MiniBatch(rows, indices.reshape(real.shape), steps, transitions, begins)
+    indices = None
+    if rollout.distinct or steps is not None:
+        of_real = np.arange(len(rows))
+        if rollout.distinct:
+            rows, of_real = np.unique(rows, return_inverse=True)
+        indices = np.zeros(real.shape, np.int64)
+        indices[real] = of_real
+    return MiniBatch(rows, indices, steps, transitions, first * num_envs + worker)

@@ -39,16 +39,16 @@ class Coefficients(NamedTuple):
     """The weights of the parts of the loss.
 
     Attributes:
-        clip_range: of ratios and of value changes.
+        clip_range: of ratios, and of value changes if the value loss is clipped.
         beta: coefficient of the entropy.
         value: coefficient of the value loss.
-        clip_values: whether the value loss is the clipped one.
+        clip_value_loss: whether it is.
     """
 
     clip_range: float
     beta: float
     value: float
-    clip_values: bool = True
+    clip_value_loss: bool
 
 
 class Loss(NamedTuple):
@@ -61,7 +61,7 @@ class Loss(NamedTuple):
         entropy: mean over steps, summed over branches.
         kl_divergence: of the new policy from the old one, estimated by mean(ratio - 1 - log ratio)
             (Schulman 2020, "Approximating KL divergence").
-        clip_fraction: how many ratios are outside the clip range.
+        clip_fraction: share of ratios outside the clip range.
     """
 
     gradient: Tensor
@@ -122,7 +122,7 @@ def _value(values: Tensor, taken: Taken, coefficients: Coefficients, d_values: T
     """Computes the squared error; writes the loss's gradient."""
     error = values - taken.returns
     scale = 2.0 * coefficients.value / len(values)
-    if not coefficients.clip_values:
+    if not coefficients.clip_value_loss:
         torch.mul(error, scale, out=d_values)
         return error.square().mean()
     change = values - taken.values

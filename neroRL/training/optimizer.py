@@ -38,8 +38,9 @@ class FusedAdamW:
         self._parameters = list(parameters)
         self._epsilon = epsilon
         self._state: dict[int, dict[str, Tensor]] = {}
+        device = self._parameters[0].device
         # Of all parameters, in one tensor.
-        self._steps = torch.zeros(len(self._parameters), device=self._parameters[0].device)
+        self._steps = torch.zeros(len(self._parameters), dtype=torch.float32, device=device)
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:

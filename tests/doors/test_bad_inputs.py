@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from pathlib import Path
 
 import pytest
@@ -524,10 +525,19 @@ def test_a_run_id_that_is_a_link_out_of_the_directory(door, tiny, tmp_path):
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
-def test_an_output_directory_that_hydra_would_interpolate(door, tiny, tmp_path):
-    (tmp_path / "tune.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
-    outcome = door("ntune", ["--config=tiny.yaml", "--tune=tune.yaml", r"--out=out\${x}"])
-    _refused(outcome, tmp_path / "out${x}", ["out${x}/default: Hydra cannot write"])
+def test_a_directory_that_hydra_would_interpolate(door, tiny, tmp_path, monkeypatch):
+    here = tmp_path / "in${x}"
+    here.mkdir()
+    shutil.copy(tiny, here)
+    for directory in (tmp_path, here):
+        (directory / "tune.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
+    tuned = ["--config=tiny.yaml", "--tune=tune.yaml"]
+    outcome = door("ntune", [*tuned, r"--out=out\${x}"])
+    _refused(outcome, tmp_path / "out${x}", ["out${x}/default: Hydra cannot run below a name"])
+    monkeypatch.chdir(here)
+    for name, arguments in (("ntune", tuned), ("ntrain", tuned[:1])):
+        outcome = door(name, [*arguments, "--out=out"])
+        _refused(outcome, here / "out", ["in${x}/out", "Hydra cannot run below a name"])
 
 
 @pytest.mark.parametrize("kind", ["file", "foreign"])

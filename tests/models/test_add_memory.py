@@ -17,7 +17,6 @@ CLASS = '''\
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from neroRL.models.memory.interface import Memory, MemoryState
 

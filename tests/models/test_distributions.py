@@ -264,7 +264,9 @@ def test_the_loss_takes_its_gradient_from_the_distribution():
     beta, clip_range = 0.3, 0.2
     parameters = layer(units)
     outputs = torch.cat((parameters, values[:, None]), dim=1)
-    loss = ppo_loss(outputs, Normal(), taken, Coefficients(clip_range, beta, 0.0))
+    loss = ppo_loss(
+        outputs, Normal(), taken, Coefficients(clip_range, beta, 0.0, clip_value_loss=True)
+    )
     theirs = torch.distributions.Normal(parameters[:, 0], parameters[:, 1].exp())
     ratio = (theirs.log_prob(actions) - taken.log_probs[:, 0]).exp()
     clipped = ratio.clamp(1 - clip_range, 1 + clip_range)

@@ -9,7 +9,7 @@ from torch.nn import functional
 from neroRL.models.distributions import Categoricals
 from neroRL.training.losses import Coefficients, Loss, Taken, ppo_loss
 
-COEFFICIENTS = Coefficients(clip_range=0.2, beta=0.03, value=0.7)
+COEFFICIENTS = Coefficients(clip_range=0.2, beta=0.03, value=0.7, clip_value_loss=True)
 
 
 def _taken(outputs, choices, generator, spread):
@@ -62,7 +62,7 @@ def test_loss_and_gradient(choices, spread, clip_values):
     outputs = torch.randn(200, sum(choices) + 1, generator=generator, dtype=torch.float64)
     outputs.requires_grad_()
     taken = _taken(outputs, choices, generator, spread)
-    coefficients = COEFFICIENTS._replace(clip_values=clip_values)
+    coefficients = COEFFICIENTS._replace(clip_value_loss=clip_values)
     loss = ppo_loss(outputs, Categoricals(choices), taken, coefficients)
     expected = _by_autograd(outputs, choices, taken, clip_values)
     for ours, theirs in zip(loss, expected, strict=True):
@@ -80,7 +80,7 @@ def test_clipped_steps_get_no_gradient():
     values = torch.zeros(4, dtype=torch.float64)
     actions = torch.zeros(4, 1, dtype=torch.int64)
     taken = Taken(actions, old, values, advantages, values)
-    coefficients = Coefficients(0.2, 0.0, 0.0)
+    coefficients = Coefficients(0.2, 0.0, 0.0, clip_value_loss=True)
     loss = ppo_loss(outputs, distribution, taken, coefficients)
     assert distribution.at(outputs[:, :-1], actions).log_probs[0].item() == half
     # The mean over four steps of ratio * advantage * (1 - p) where the objective is not clipped.

@@ -53,7 +53,7 @@ def test_the_loss_has_the_same_gradient(name, monkeypatch):
         normalised(batch.advantages), batch.returns,
     )  # fmt: skip
     outputs = torch.cat((parameters, values), dim=1)
-    coefficients = Coefficients(CLIP, BETA, VALUE, clip_values=False)
+    coefficients = Coefficients(CLIP, BETA, VALUE, clip_value_loss=False)
     loss = ppo_loss(outputs, distribution, taken, coefficients)
     names = [key for key, _ in policy.named_parameters()]
     ours = torch.autograd.grad(outputs, list(policy.parameters()), loss.gradient)

@@ -160,4 +160,7 @@ class Memory(nn.Module):
 
     @abstractmethod
     def pieces(self, features: Tensor, pieces: Pieces, readout: Readout) -> Tensor:
-        """Computes the outputs (M, O) of pieces from features (R, F), in the order of ``steps``."""
+        """Computes the outputs (M, O) of pieces from features (R, F), in the order of ``steps``.
+
+        :meth:`Pieces.of_steps` returns the features of each step.
+        """
