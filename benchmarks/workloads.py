@@ -108,7 +108,7 @@ WORKLOADS = {
         steps=1024,
         epochs=10,
         mini_batches=64,
-        trainer={"gamma": 0.9},
+        trainer={"gamma": 0.9, "clip_value_loss": False},
     ),
     "W9": Workload(
         "numbers as actions: HalfCheetah",
@@ -121,7 +121,7 @@ WORKLOADS = {
         steps=512,
         epochs=20,
         mini_batches=8,
-        trainer={"gamma": 0.98, "lamda": 0.92, "max_grad_norm": 0.8},
+        trainer={"gamma": 0.98, "lamda": 0.92, "max_grad_norm": 0.8, "clip_value_loss": False},
     ),
     "W10": Workload("Atari: Pong", PONG, None, 2, None, workers=8, steps=128, mini_batches=4),
 }
