@@ -190,3 +190,11 @@ def test_each_distinct_observation_is_computed_once():
             torch.testing.assert_close(features.at(rows), expected)
     assert table.asked == [7, 3, 400, 5]  # in the order of first appearance
     assert features.length == 4
+
+
+def test_features_in_the_order_of_the_steps_need_no_indices():
+    features, starts = torch.arange(24.0).view(6, 4), torch.ones(2, dtype=torch.bool)
+    in_order = torch.arange(6).view(3, 2)  # three steps of two pieces
+    looked_up = Pieces(in_order, None, None, starts).of_steps(features)
+    assert torch.equal(Pieces(None, None, None, starts).of_steps(features), looked_up)
+    assert torch.equal(looked_up[2, 1], features[5])

@@ -27,7 +27,7 @@ def _taken(outputs, choices, generator, spread):
     return Taken(actions, around(now), values, advantages, values + advantages)
 
 
-def _by_autograd(outputs, choices, taken, clip_values):
+def _by_autograd(outputs, choices, taken, clip_value_loss):
     low, high = 1 - COEFFICIENTS.clip_range, 1 + COEFFICIENTS.clip_range
     surrogates, entropies, ratios = [], [], []
     for branch, logits in enumerate(outputs[:, :-1].split(choices, dim=1)):
@@ -42,7 +42,7 @@ def _by_autograd(outputs, choices, taken, clip_values):
     values, clip_range = outputs[:, -1], COEFFICIENTS.clip_range
     near = taken.values + (values - taken.values).clamp(-clip_range, clip_range)
     worse = functional.mse_loss(values, taken.returns, reduction="none")
-    if clip_values:
+    if clip_value_loss:
         worse = torch.max(worse, functional.mse_loss(near, taken.returns, reduction="none"))
     policy, entropy = torch.stack(surrogates).mean(), torch.stack(entropies).sum(0).mean()
     loss = -(policy - COEFFICIENTS.value * worse.mean() + COEFFICIENTS.beta * entropy)
@@ -55,16 +55,16 @@ def _by_autograd(outputs, choices, taken, clip_values):
 
 @pytest.mark.parametrize("choices", [(2,), (7,), (3, 2, 4)])
 @pytest.mark.parametrize("spread", [0.0, 0.05, 0.5])
-@pytest.mark.parametrize("clip_values", [True, False])
-def test_loss_and_gradient(choices, spread, clip_values):
+@pytest.mark.parametrize("clip_value_loss", [True, False])
+def test_loss_and_gradient(choices, spread, clip_value_loss):
     """A spread of 0 gives ratios of 1, as in the first mini batch; 0.5 clips most of them."""
     generator = torch.Generator().manual_seed(4)
     outputs = torch.randn(200, sum(choices) + 1, generator=generator, dtype=torch.float64)
     outputs.requires_grad_()
     taken = _taken(outputs, choices, generator, spread)
-    coefficients = COEFFICIENTS._replace(clip_value_loss=clip_values)
+    coefficients = COEFFICIENTS._replace(clip_value_loss=clip_value_loss)
     loss = ppo_loss(outputs, Categoricals(choices), taken, coefficients)
-    expected = _by_autograd(outputs, choices, taken, clip_values)
+    expected = _by_autograd(outputs, choices, taken, clip_value_loss)
     for ours, theirs in zip(loss, expected, strict=True):
         torch.testing.assert_close(ours, theirs.detach(), atol=1e-13, rtol=1e-11)
     assert (float(loss.clip_fraction) > 0.5) == (spread == 0.5)
