@@ -5,6 +5,7 @@ It is in place before anything else is imported.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import os
@@ -51,6 +52,8 @@ def guarded(door: Callable[[], int]) -> int:
     # After an interrupt within exec(), which dataclasses use when they are imported, Python ends
     # with the signal itself, until the next exec().
     exec("")
+    # The status stands. An interrupt while Python ends would replace it by the signal.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     return status
 
 
