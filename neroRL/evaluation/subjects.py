@@ -19,7 +19,7 @@ from neroRL.environments.vector.moments import Normalization
 from neroRL.errors import CheckpointError, ConfigError, Problem, UsageError
 from neroRL.models.actor_critic import ActorCritic, seeded_model
 from neroRL.training import checkpoint as checkpoints
-from neroRL.training.placement import threads_of
+from neroRL.training.placement import cores_of
 from neroRL.training.precision import BFLOAT16, FLOAT32
 from neroRL.training.revisions import changes_of_meaning
 
@@ -157,7 +157,7 @@ def subject_of_config(config_file: Path, *, untrained: bool) -> Subject:
         return read_subject(config.model.weights_file, config_file)
     name = f"an untrained policy of {config_file.name}"
     precision = BFLOAT16 if config.precision == BFLOAT16 else FLOAT32
-    wanted = config, config.environment, None, threads_of(config), origin
+    wanted = config, config.environment, None, cores_of(config), origin
     return Subject(name, *wanted, precision=precision)
 
 

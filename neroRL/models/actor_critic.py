@@ -114,8 +114,14 @@ class ActorCritic(nn.Module):
 def seeded_model(config: ModelConfig, specification: EnvironmentSpec, seed: int) -> ActorCritic:
     """Makes a network whose initial weights depend on the seed alone.
 
-    torch's global generator stays as it was.
+    torch's global generator and number of threads stay as they were. With several threads, the
+    last bits of orthogonal weights would be others, and take several times longer.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return ActorCritic(config, specification)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return ActorCritic(config, specification)
+    finally:
+        torch.set_num_threads(threads)

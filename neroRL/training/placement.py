@@ -1,4 +1,4 @@
-"""Chooses the device of a training, its number of threads, and that of its processes."""
+"""Chooses the device of a training, its cores and threads, and the number of its processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ import torch
 from neroRL.config import Config
 from neroRL.cores import automatic_threads
 from neroRL.environments.dividing import faster_processes
+from neroRL.environments.specification import EnvironmentSpec
+from neroRL.models.actor_critic import ActorCritic, seeded_model
 from neroRL.training import checkpoint as checkpoints
+
+# Products of a weight and an input in the forward pass of a mini batch from which on a second
+# thread saves time; docs/performance.md has the measurements.
+FEWEST_PRODUCTS = 2**25
 
 
 def device_of(config: Config) -> torch.device:
@@ -19,9 +25,41 @@ def device_of(config: Config) -> torch.device:
     return torch.device(config.device)
 
 
-def threads_of(config: Config) -> int:
-    """Returns the number of torch threads for a config."""
+def placed_model(config: Config, shapes: EnvironmentSpec, device: torch.device) -> ActorCritic:
+    """Makes the network that a training starts with, and gives torch the threads that suit it.
+
+    Args:
+        config: of the training.
+        shapes: of the environment.
+        device: of the network.
+    """
+    model = seeded_model(config.model, shapes, config.seed).to(device)
+    torch.set_num_threads(threads_of(config, model))
+    return model
+
+
+def cores_of(config: Config) -> int:
+    """Returns the number of cores that a config may use: the most threads of torch."""
     return automatic_threads() if config.threads == "auto" else config.threads
+
+
+def threads_of(config: Config, model: ActorCritic) -> int:
+    """Returns the number of torch threads of a training.
+
+    A small network trains faster with one: its threads would wait for each other longer than they
+    compute. The choice depends on sizes alone, so it is the same at any time.
+
+    Args:
+        config: of the training.
+        model: its network.
+    """
+    if config.threads != "auto":
+        return config.threads
+    steps = config.sampler.n_workers * config.sampler.worker_steps
+    rows = steps // config.trainer.n_mini_batches
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    small = model.encoder.visual is None and rows * weights < FEWEST_PRODUCTS
+    return 1 if small else cores_of(config)
 
 
 def processes_of(config: Config, cores: int, checkpoint: Path | None) -> int:
@@ -29,7 +67,7 @@ def processes_of(config: Config, cores: int, checkpoint: Path | None) -> int:
 
     Args:
         config: of the training.
-        cores: that this training may use.
+        cores: that the training may use.
         checkpoint: of a training that is continued, whose number is kept.
     """
     processes, n_workers = config.environment.processes, config.sampler.n_workers

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neroRL.config import Config
-from neroRL.environments.specification import EnvironmentSpec
-from neroRL.models.actor_critic import ActorCritic, seeded_model
+from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.bfloat16 import LOW, product
 from neroRL.training import checkpoint as checkpoints
 
@@ -25,22 +24,18 @@ MOST_ROWS = 1024
 MOST_TIME = 0.8
 
 
-def make_model(
-    config: Config, shapes: EnvironmentSpec, device: torch.device, checkpoint: Path | None
-) -> tuple[ActorCritic, str]:
-    """Makes the network that a training starts with, and returns it with its precision.
+def use_precision(config: Config, model: ActorCritic, checkpoint: Path | None) -> str:
+    """Lets a network multiply in the precision of a training, and returns which that is.
 
     Args:
         config: of the training.
-        shapes: of the environment.
-        device: of the network.
+        model: on its device; changed in place.
         checkpoint: of a training that is continued, whose precision is kept.
     """
-    model = seeded_model(config.model, shapes, config.seed).to(device)
     precision = precision_of(config, model, checkpoint)
     if precision == BFLOAT16:
         model.use_bfloat16()
-    return model, precision
+    return precision
 
 
 def precision_of(config: Config, model: ActorCritic, checkpoint: Path | None) -> str:

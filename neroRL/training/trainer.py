@@ -29,8 +29,8 @@ from neroRL.training.interrupt import interruption
 from neroRL.training.manner import PLAIN, Manner
 from neroRL.training.optimizer import FusedAdamW
 from neroRL.training.outcome import Work, as_result
-from neroRL.training.placement import device_of, processes_of, threads_of
-from neroRL.training.precision import make_model
+from neroRL.training.placement import cores_of, device_of, placed_model, processes_of
+from neroRL.training.precision import use_precision
 from neroRL.training.rollout import collect
 from neroRL.training.schedules import hyperparameters
 from neroRL.training.statistics import (
@@ -81,7 +81,6 @@ def train(
         KeyboardInterrupt: after a checkpoint of the last update was saved.
         Requeued: the same, and the launcher starts the job again.
     """
-    torch.set_num_threads(threads_of(config))
     torch.backends.cudnn.deterministic = True
     keep_freed_memory()
     with closing(Trainer(config, directory, device, began, manner, checkpoint)) as trainer:
@@ -118,7 +117,7 @@ class Trainer:
         self.device = device or device_of(config)
         with ExitStack() as opened:
             self._normalization = Normalization(config.environment, config.trainer.gamma)
-            self._processes = processes_of(config, threads_of(config), checkpoint)
+            self._processes = processes_of(config, cores_of(config), checkpoint)
             wanted = config.environment, config.sampler.n_workers, config.seed
             made = make_vector(*wanted, worker_id=config.worker_id, processes=self._processes)
             seen = normalized(made, self._normalization, learns=True)
@@ -130,7 +129,8 @@ class Trainer:
 
     def _build(self, config: Config, checkpoint: Path | None) -> None:
         shapes = self.environment.specification
-        self.model, self._precision = make_model(config, shapes, self.device, checkpoint)
+        self.model = placed_model(config, shapes, self.device)
+        self._precision = use_precision(config, self.model, checkpoint)
         self.optimizer = FusedAdamW(self.model.parameters(), config.trainer.adam_epsilon)
         self._policy_generator = torch.Generator(self.device).manual_seed(config.seed)
         self._shuffle_generator = torch.Generator().manual_seed(config.seed)

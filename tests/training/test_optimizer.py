@@ -63,6 +63,34 @@ def test_steps_equal_those_of_torch_bit_for_bit(taken_up, epsilon):
     assert all(torch.equal(state[n][key], known[n][key]) for n in state for key in known[n])
 
 
+@pytest.mark.parametrize("taken_up_at", [None, 950])
+def test_moments_of_a_dead_unit_become_zero_and_no_weight_differs(taken_up_at):
+    """torch's own stay at the smallest subnormal number; also after a state was taken up."""
+    mine = _network()
+    theirs = copy.deepcopy(mine)
+    ours, torchs = FusedAdamW(mine.parameters()), _torchs(theirs, 1e-8)
+    torchs.param_groups[0]["lr"] = 1e-3
+    for step in range(1200):
+        for network in (mine, theirs):
+            _give_gradients(network, torch.Generator().manual_seed(step % 10))
+            if step >= 100:
+                network["used"].weight.grad[1] = 0.0
+        ours.step(1e-3)
+        torchs.step()
+        if step == taken_up_at:
+            state = ours.state_dict()
+            ours = FusedAdamW(mine.parameters())
+            ours.load_state_dict(state)
+    for one, other in zip(mine.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(one, other)
+    dead, alive = (ours.state_dict()["state"][2]["exp_avg"][row] for row in (1, 0))
+    of_torch = torchs.state_dict()["state"][2]["exp_avg"][1]
+    assert (of_torch != 0.0).all()
+    assert of_torch.abs().max() < torch.finfo(torch.float32).tiny
+    assert (dead == 0.0).all()
+    assert torch.equal(alive, torchs.state_dict()["state"][2]["exp_avg"][0])
+
+
 def test_a_state_that_was_taken_up_is_not_changed():
     network = _network()
     optimizer = FusedAdamW(network.parameters())
