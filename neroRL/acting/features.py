@@ -6,8 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neroRL.environments.specification import VECTOR
 from neroRL.environments.vector.observation_table import NumberedObservations
 from neroRL.models.actor_critic import ActorCritic
+from neroRL.models.dense import DenseNetwork
 from neroRL.models.transfer import on_device
 
 FIRST_ROWS = 64
@@ -38,7 +40,7 @@ class Features:
         *,
         alone: bool = False,
     ) -> None:
-        self._model = model
+        self._model, self._dense = model, DenseNetwork.of(model)
         self._table = table
         self._device = device
         self._alone = alone
@@ -81,7 +83,10 @@ class Features:
     def _add(self, new: np.ndarray) -> None:
         arrays = self._table.at(new)
         observations = {key: on_device(array, self._device) for key, array in arrays.items()}
-        computed = self._model.features(observations)
+        if self._dense is None:
+            computed = self._model.features(observations)
+        else:
+            computed = self._dense.outputs(observations[VECTOR])
         end = self.length + len(new)
         if self._computed is None:
             self._computed = computed.new_empty(max(FIRST_ROWS, end), computed.shape[1])

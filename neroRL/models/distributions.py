@@ -152,7 +152,7 @@ class Gaussian(Distribution):
 
     def layer(self, inputs: int) -> nn.Module:
         """Returns a linear layer for the means, followed by the learned deviations."""
-        return _MeansAndDeviations(inputs, self._count, self._log_std_init)
+        return MeansAndDeviations(inputs, self._count, self._log_std_init)
 
     def noise(self, steps: int, count: int, generator: Generator, dtype: torch.dtype) -> Tensor:
         """Draws standard normal noise, shape (steps, count, numbers of an action)."""
@@ -185,13 +185,22 @@ class Gaussian(Distribution):
         return clipped
 
 
-class _MeansAndDeviations(nn.Module):
+class MeansAndDeviations(nn.Module):
+    """A linear layer for means, whose outputs the logarithms of the deviations follow.
+
+    Args:
+        inputs: of the layer.
+        count: of the means.
+        log_std_init: initial logarithm of each deviation.
+    """
+
     def __init__(self, inputs: int, count: int, log_std_init: float) -> None:
         super().__init__()
         self.mean = orthogonal_(nn.Linear(inputs, count), POLICY_GAIN)
         self.log_std = nn.Parameter(torch.full((count,), float(log_std_init)))
 
     def forward(self, units: Tensor) -> Tensor:
+        """Computes parameters (…, P) from units (…, inputs)."""
         mean = self.mean(units)
         return torch.cat((mean, self.log_std.expand_as(mean)), dim=-1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,9 @@ import torch
 from torch import Generator, Tensor
 
 from neroRL.config.schema import TrainerConfig
+from neroRL.environments.specification import VECTOR
 from neroRL.models.actor_critic import ActorCritic
+from neroRL.models.dense import DenseNetwork
 from neroRL.models.memory.interface import Pieces
 from neroRL.models.receptive_fields import Fields, FieldTable
 from neroRL.models.transfer import on_device
@@ -73,6 +75,7 @@ def update(
         Statistics, which are read from the device only once.
     """
     parameters = list(model.parameters())
+    dense = DenseNetwork.of(model)
     pieces = cut_into_pieces(rollout.starts, model.memory.sequence_length)
     returns = rollout.values + rollout.advantages
     raw_advantages = rollout.advantages
@@ -89,12 +92,9 @@ def update(
         for batch, taken in _with_steps(batches, rollout, returns):
             if config.advantage_normalization == "minibatch":
                 taken = taken._replace(advantages=normalised(taken.advantages))
-            outputs = _outputs(model, rollout, batch)
+            outputs, backward = _forward(model, dense, rollout, batch)
             gradient, *parts = ppo_loss(outputs, model.distribution, taken, coefficients)
-            for parameter in parameters:
-                parameter.grad = None
-            # With a gradient, backward would import torch's symbolic shapes: 45 MiB.
-            torch.dot(outputs.flatten(), gradient.flatten()).backward()
+            backward(gradient)
             if config.gradient_norms:
                 module_norms = gradient_norms(model)
             norm = clip_gradients(parameters, config.max_grad_norm)
@@ -150,6 +150,30 @@ def _with_steps(
     of_steps = rollout.actions, rollout.log_probs, rollout.values, rollout.advantages, returns
     parts = zip(*(tensor[rows].split(sizes) for tensor in of_steps), strict=True)
     return zip(batches, map(Taken._make, parts), strict=True)
+
+
+def _forward(
+    model: ActorCritic, dense: DenseNetwork | None, rollout: Rollout, batch: MiniBatch
+) -> tuple[Tensor, Callable[[Tensor], None]]:
+    """Computes the outputs of the steps of a mini batch, shape (M, O).
+
+    Returns:
+        The outputs, and what takes the gradient with respect to them to the parameters.
+    """
+    if dense is not None and batch.indices is None:
+        device = rollout.values.device
+        rows = on_device(batch.rows, device)
+        vectors = _at(rollout.observations[VECTOR], rows, device)
+        assert isinstance(vectors, Tensor)
+        return dense.outputs(vectors), dense.backward
+    outputs = _outputs(model, rollout, batch)
+
+    def backward(gradient: Tensor) -> None:
+        model.zero_grad()
+        # With a gradient, backward would import torch's symbolic shapes: 45 MiB.
+        torch.dot(outputs.flatten(), gradient.flatten()).backward()
+
+    return outputs, backward
 
 
 def _outputs(model: ActorCritic, rollout: Rollout, batch: MiniBatch) -> Tensor:
