@@ -27,7 +27,7 @@ from neroRL.models.distribution import Distribution
 from neroRL.models.heads import split
 from neroRL.models.memory import recurrent
 from neroRL.training import batches, rollout, trainer, update
-from neroRL.training.losses import Coefficients, Loss, Taken
+from neroRL.training.losses import Coefficients, Taken, Terms
 from neroRL.training.optimizer import WEIGHT_DECAY
 
 UPDATES, MOST_ROUNDS = 2, 3
@@ -126,28 +126,25 @@ def loss_by_autograd() -> Iterator[None]:
 
     def recorded(
         outputs: Tensor, distribution: Distribution, taken: Taken, coefficients: Coefficients
-    ) -> Loss:
+    ) -> tuple[Tensor, Terms]:
         outputs = outputs.detach().requires_grad_()
         parameters, values = split(outputs)
         clip_range, advantages = coefficients.clip_range, taken.advantages[:, None]
         evaluated = distribution.at(parameters, taken.actions)
-        entropy = evaluated.entropy().mean()
+        entropy = evaluated.entropy()
         log_ratio = evaluated.log_probs - taken.log_probs
         ratio = log_ratio.exp()
         clipped = ratio.clamp(1.0 - clip_range, 1.0 + clip_range)
-        policy = torch.min(ratio * advantages, clipped * advantages).mean()
+        objective = torch.min(ratio * advantages, clipped * advantages)
         errors = (values - taken.returns).square()
         if coefficients.clip_value_loss:
             near = taken.values + (values - taken.values).clamp(-clip_range, clip_range)
             errors = torch.max(errors, (near - taken.returns).square())
-        value = errors.mean()
-        loss = coefficients.value * value - policy - coefficients.beta * entropy
+        value = coefficients.value * errors.mean()
+        loss = value - objective.mean() - coefficients.beta * entropy.mean()
         (gradient,) = torch.autograd.grad(loss, outputs)
-        with torch.no_grad():
-            divergence = (ratio - 1.0 - log_ratio).mean()
-            outside = ((ratio - 1.0).abs() > clip_range).to(ratio.dtype).mean()
-        parts = policy.detach(), value.detach(), entropy.detach()
-        return Loss(gradient, *parts, divergence, outside)
+        terms = objective, errors, entropy, log_ratio
+        return gradient, Terms(*(term.detach() for term in terms))
 
     with mock.patch.object(update, "ppo_loss", recorded):
         yield

@@ -212,8 +212,8 @@ class _Numbers(Evaluated):
         self._inverse_std = self._log_std.neg().exp_()
         self._away = (actions - mean) * self._inverse_std  # in standard deviations
         self._squares = self._away.square()
-        exponents = self._squares.mul(0.5).add_(self._log_std).sum(dim=1, keepdim=True)
-        self.log_probs = exponents.neg_().sub_(0.5 * count * math.log(2.0 * math.pi))
+        exponents = self._log_std.add(self._squares, alpha=0.5).sum(dim=1, keepdim=True)
+        self.log_probs = exponents.add_(0.5 * count * math.log(2.0 * math.pi)).neg_()
 
     def entropy(self) -> Tensor:
         constant = 0.5 * self._count * math.log(2.0 * math.pi * math.e)

@@ -18,7 +18,7 @@ from neroRL.models.receptive_fields import Fields, FieldTable
 from neroRL.models.transfer import on_device
 from neroRL.training.batches import MiniBatch, cut_into_pieces, mini_batches
 from neroRL.training.gradients import clip_gradients, gradient_norms
-from neroRL.training.losses import Coefficients, Taken, ppo_loss
+from neroRL.training.losses import Coefficients, Taken, Terms, means, ppo_loss
 from neroRL.training.optimizer import FusedAdamW
 from neroRL.training.rollout import Rollout
 from neroRL.training.schedules import Hyperparameters
@@ -32,7 +32,7 @@ class UpdateStatistics(NamedTuple):
     Attributes:
         gradient_norm: global norm before clipping. This, the losses, the entropy, the divergence
             and the clip fraction are means over all mini batches; see
-            :class:`~neroRL.training.losses.Loss`.
+            :class:`~neroRL.training.losses.Means`.
         value_mean: over the steps of the rollout.
         advantage_mean: over the steps of the rollout, before any normalisation.
         sequence_length: steps of the longest piece that was trained.
@@ -84,22 +84,26 @@ def update(
     coefficients = Coefficients(
         scheduled.clip_range, scheduled.beta, config.value_coefficient, config.clip_value_loss
     )
-    of_rollout = torch.stack((rollout.values.mean(), raw_advantages.mean()))
     collected: list[Tensor] = []
     module_norms: Mapping[str, Tensor] = {}
     for _ in range(config.epochs):
         batches = mini_batches(rollout, pieces, config.n_mini_batches, generator)
+        terms: list[Terms] = []
+        norms: list[Tensor] = []
         for batch, taken in _with_steps(batches, rollout, returns):
             if config.advantage_normalization == "minibatch":
                 taken = taken._replace(advantages=normalised(taken.advantages))
             outputs, backward = _forward(model, dense, rollout, batch)
-            gradient, *parts = ppo_loss(outputs, model.distribution, taken, coefficients)
+            gradient, of_batch = ppo_loss(outputs, model.distribution, taken, coefficients)
             backward(gradient)
             if config.gradient_norms:
                 module_norms = gradient_norms(model)
-            norm = clip_gradients(parameters, config.max_grad_norm)
+            norms += [clip_gradients(parameters, config.max_grad_norm), *module_norms.values()]
             optimizer.step(scheduled.learning_rate)
-            collected.append(torch.stack((*parts, norm, *module_norms.values())))
+            terms.append(of_batch)
+        mean_norms = torch.stack(norms).view(len(batches), -1).mean(dim=0)
+        collected.append(torch.cat((torch.stack(means(terms, scheduled.clip_range)), mean_norms)))
+    of_rollout = torch.stack((rollout.values.mean(), raw_advantages.mean()))
     numbers = torch.cat((of_rollout, torch.stack(collected).mean(dim=0))).tolist()
     return _statistics(numbers, coefficients, list(module_norms), int(pieces.length.max()))
 
@@ -130,7 +134,8 @@ def normalised(advantages: Tensor) -> Tensor:
     """Shifts and scales to mean 0 and (unbiased) standard deviation 1; a single value stays."""
     if len(advantages) < 2:
         return advantages
-    return (advantages - advantages.mean()) / (advantages.std() + EPSILON)
+    deviation, mean = torch.std_mean(advantages)
+    return (advantages - mean).div_(deviation + EPSILON)
 
 
 def _at(table: Tensor | FieldTable, rows: Tensor, device: torch.device) -> Tensor | Fields:

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from neroRL.models.distributions import Categoricals
-from neroRL.training.losses import Coefficients, Loss, Taken, ppo_loss
+from neroRL.training.losses import Coefficients, Means, Taken, means, ppo_loss
 
 COEFFICIENTS = Coefficients(clip_range=0.2, beta=0.03, value=0.7, clip_value_loss=True)
 
@@ -50,7 +50,7 @@ def _by_autograd(outputs, choices, taken, clip_value_loss):
     ratio = torch.stack(ratios)
     outside = (ratio < low) | (ratio > high)
     divergence = (ratio - 1 - ratio.log()).mean()
-    return Loss(gradient, policy, worse.mean(), entropy, divergence, outside.double().mean())
+    return gradient, Means(policy, worse.mean(), entropy, divergence, outside.double().mean())
 
 
 @pytest.mark.parametrize("choices", [(2,), (7,), (3, 2, 4)])
@@ -63,11 +63,29 @@ def test_loss_and_gradient(choices, spread, clip_value_loss):
     outputs.requires_grad_()
     taken = _taken(outputs, choices, generator, spread)
     coefficients = COEFFICIENTS._replace(clip_value_loss=clip_value_loss)
-    loss = ppo_loss(outputs, Categoricals(choices), taken, coefficients)
-    expected = _by_autograd(outputs, choices, taken, clip_value_loss)
+    gradient, terms = ppo_loss(outputs, Categoricals(choices), taken, coefficients)
+    by_autograd, expected = _by_autograd(outputs, choices, taken, clip_value_loss)
+    torch.testing.assert_close(gradient, by_autograd, atol=1e-13, rtol=1e-11)
+    loss = means([terms], COEFFICIENTS.clip_range)
     for ours, theirs in zip(loss, expected, strict=True):
         torch.testing.assert_close(ours, theirs.detach(), atol=1e-13, rtol=1e-11)
     assert (float(loss.clip_fraction) > 0.5) == (spread == 0.5)
+
+
+def test_each_mini_batch_weighs_the_same():
+    """Of 7 steps and of 20, in three branches."""
+    choices = (3, 2, 4)
+    generator = torch.Generator().manual_seed(4)
+    each, together = [], []
+    for steps in (7, 20):
+        outputs = torch.randn(steps, sum(choices) + 1, generator=generator, dtype=torch.float64)
+        outputs.requires_grad_()
+        taken = _taken(outputs, choices, generator, 0.3)
+        together.append(ppo_loss(outputs, Categoricals(choices), taken, COEFFICIENTS)[1])
+        each.append(_by_autograd(outputs, choices, taken, clip_value_loss=True)[1])
+    for ours, first, second in zip(means(together, 0.2), *each, strict=True):
+        torch.testing.assert_close(ours, (first + second).detach() / 2, atol=1e-13, rtol=1e-11)
+        assert (first - second).detach().abs() > 1e-3
 
 
 def test_clipped_steps_get_no_gradient():
@@ -81,11 +99,12 @@ def test_clipped_steps_get_no_gradient():
     actions = torch.zeros(4, 1, dtype=torch.int64)
     taken = Taken(actions, old, values, advantages, values)
     coefficients = Coefficients(0.2, 0.0, 0.0, clip_value_loss=True)
-    loss = ppo_loss(outputs, distribution, taken, coefficients)
+    gradient, terms = ppo_loss(outputs, distribution, taken, coefficients)
     assert distribution.at(outputs[:, :-1], actions).log_probs[0].item() == half
     # The mean over four steps of ratio * advantage * (1 - p) where the objective is not clipped.
     expected = torch.tensor([0.0, 2 * 0.5 / 4, -0.5 * 0.5 / 4, 0.0], dtype=torch.float64)
-    torch.testing.assert_close(loss.gradient[:, 0], expected)
-    torch.testing.assert_close(loss.gradient[:, 1], -expected)
+    torch.testing.assert_close(gradient[:, 0], expected)
+    torch.testing.assert_close(gradient[:, 1], -expected)
+    loss = means([terms], 0.2)
     assert loss.clip_fraction.item() == 1.0
     assert loss.policy.item() == pytest.approx((1.2 - 2.0 + 0.5 - 0.8) / 4)

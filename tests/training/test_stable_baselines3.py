@@ -13,7 +13,7 @@ from neroRL.config import Config
 from neroRL.environments.specification import Continuous
 from neroRL.models.distributions import Categoricals, Gaussian
 from neroRL.training.advantages import generalised_advantages
-from neroRL.training.losses import Coefficients, Taken, ppo_loss
+from neroRL.training.losses import Coefficients, Taken, means, ppo_loss
 from neroRL.training.update import normalised
 
 stable_baselines3 = pytest.importorskip("stable_baselines3")
@@ -54,9 +54,10 @@ def test_the_loss_has_the_same_gradient(name, monkeypatch):
     )  # fmt: skip
     outputs = torch.cat((parameters, values), dim=1)
     coefficients = Coefficients(CLIP, BETA, VALUE, clip_value_loss=False)
-    loss = ppo_loss(outputs, distribution, taken, coefficients)
+    gradient, terms = ppo_loss(outputs, distribution, taken, coefficients)
+    loss = means([terms], CLIP)
     names = [key for key, _ in policy.named_parameters()]
-    ours = torch.autograd.grad(outputs, list(policy.parameters()), loss.gradient)
+    ours = torch.autograd.grad(outputs, list(policy.parameters()), gradient)
     monkeypatch.setattr(policy.optimizer, "step", lambda: None)
     model.train()
     logged = model.logger.name_to_value
