@@ -47,6 +47,7 @@ class Features:
         self._row_of_id = np.full(FIRST_ROWS, -1, np.int64)
         self._ids: list[np.ndarray] = []
         self._computed: Tensor | None = None
+        self._newest: np.ndarray | None = None
         self.length = 0
 
     def rows(self, ids: np.ndarray) -> np.ndarray:
@@ -62,11 +63,14 @@ class Features:
             for together in np.split(new, len(new)) if self._alone else [new]:
                 self._add(together)
             rows = self._row_of_id[ids]
+            self._newest = rows if len(new) == len(ids) else None
         return rows
 
     def at(self, rows: np.ndarray) -> Tensor:
-        """Returns the features of rows, shape (len(rows), F)."""
+        """Returns the features of rows, shape (len(rows), F), which must not be changed in place."""
         assert self._computed is not None
+        if rows is self._newest:  # all are new, so they are the last ones in this order
+            return self._computed[self.length - len(rows) : self.length]
         return self._computed[on_device(rows, self._device)]
 
     def observations(self) -> dict[str, np.ndarray]:
@@ -75,6 +79,8 @@ class Features:
 
     def _first_of_each(self, ids: np.ndarray) -> np.ndarray:
         """Returns the distinct ids, in the order of their first appearance."""
+        if (ids[1:] > ids[:-1]).all():
+            return ids
         positions = np.arange(len(ids))
         self._row_of_id[ids[::-1]] = positions[::-1]  # the first of equal ids is written last
         first: np.ndarray = ids[self._row_of_id[ids] == positions]

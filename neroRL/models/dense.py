@@ -65,10 +65,10 @@ class DenseNetwork:
         """Computes the outputs (M, O) of observations (M, I)."""
         self._inputs = [vectors]
         for layer in self._rectified:
-            hidden = functional.linear(self._inputs[-1], layer.weight, layer.bias)
-            self._inputs.append(hidden.relu_())
+            self._inputs.append(_linear(layer, self._inputs[-1]).relu_())
         for_policy, for_value = self._inputs[-1].chunk(2, dim=1)
-        return torch.cat((self._heads.policy(for_policy), self._heads.value(for_value)), dim=1)
+        of_policy = _outputs(self._heads.policy, for_policy)
+        return torch.cat((*of_policy, _linear(self._heads.value, for_value)), dim=1)
 
     @torch.no_grad()
     def backward(self, gradient: Tensor) -> None:
@@ -89,6 +89,19 @@ class DenseNetwork:
             _write_gradients(layer, self._inputs[number], of_hidden)
             if number > 0:
                 of_hidden = of_hidden @ layer.weight
+
+
+def _linear(layer: nn.Linear, inputs: Tensor) -> Tensor:
+    return functional.linear(inputs, layer.weight, layer.bias)
+
+
+def _outputs(layer: nn.Module, inputs: Tensor) -> list[Tensor]:
+    """Computes what the outputs of a last layer consist of, side by side."""
+    if isinstance(layer, MeansAndDeviations):
+        mean = _linear(layer.mean, inputs)
+        return [mean, layer.log_std.expand_as(mean)]
+    assert isinstance(layer, nn.Linear)
+    return [_linear(layer, inputs)]
 
 
 def _backward(layer: nn.Module, inputs: Tensor, of_outputs: Tensor) -> Tensor:

@@ -192,6 +192,23 @@ def test_each_distinct_observation_is_computed_once():
     assert features.length == 4
 
 
+def test_features_of_new_observations_are_those_of_their_rows():
+    """Rows that are all new are not looked up, unless others came in between."""
+    model = ActorCritic(SMALL, VECTOR)
+    table = _Table()
+    features = Features(model, table, torch.device("cpu"))
+
+    def check(ids, rows):
+        expected = model.features({"vector": torch.from_numpy(table.data[ids])})
+        torch.testing.assert_close(features.at(rows), expected)
+
+    with torch.no_grad():
+        kept, kept_rows = [1, 2, 3], features.rows(np.array([1, 2, 3]))
+        for ids in ([5, 6, 7], [12, 11, 10], list(range(20, 100)), [200], [200], [3, 201]):
+            check(ids, features.rows(np.array(ids)))
+            check(kept, kept_rows)
+
+
 def test_features_in_the_order_of_the_steps_need_no_indices():
     features, starts = torch.arange(24.0).view(6, 4), torch.ones(2, dtype=torch.bool)
     in_order = torch.arange(6).view(3, 2)  # three steps of two pieces
