@@ -67,7 +67,7 @@ class Features:
         return rows
 
     def at(self, rows: np.ndarray) -> Tensor:
-        """Returns the features of rows, shape (len(rows), F), which must not be changed in place."""
+        """Returns the features of rows, shape (len(rows), F); they must not be changed."""
         assert self._computed is not None
         if rows is self._newest:  # all are new, so they are the last ones in this order
             return self._computed[self.length - len(rows) : self.length]
