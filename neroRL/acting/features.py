@@ -41,6 +41,8 @@ class Features:
         alone: bool = False,
     ) -> None:
         self._model, self._dense = model, DenseNetwork.of(model)
+        if self._dense is not None and not alone:
+            self._dense.frozen()
         self._table = table
         self._device = device
         self._alone = alone

@@ -48,6 +48,7 @@ class DenseNetwork:
             for layer in part.modules()
             if isinstance(layer, nn.Linear)
         ]
+        self._weights = [layer.weight.detach().t() for layer in self._rectified]
         self._inputs: list[Tensor] = []  # of each rectified layer, then of the heads
 
     @classmethod
@@ -60,12 +61,21 @@ class DenseNetwork:
         compiled = any(module._compiled_call_impl is not None for module in modules)
         return cls(model) if plain and not compiled and model.encoder.visual is None else None
 
+    def frozen(self) -> Self:
+        """Lets it compute a few rows often, while no weight changes; returns itself.
+
+        The weights are copied into the order in which a product of few rows reads them. The last
+        bits of the outputs may be others.
+        """
+        self._weights = [weight.contiguous() for weight in self._weights]
+        return self
+
     @torch.no_grad()
     def outputs(self, vectors: Tensor) -> Tensor:
         """Computes the outputs (M, O) of observations (M, I)."""
         self._inputs = [vectors]
-        for layer in self._rectified:
-            self._inputs.append(_linear(layer, self._inputs[-1]).relu_())
+        for layer, weight in zip(self._rectified, self._weights, strict=True):
+            self._inputs.append(torch.addmm(layer.bias, self._inputs[-1], weight).relu_())
         for_policy, for_value = self._inputs[-1].chunk(2, dim=1)
         of_policy = _outputs(self._heads.policy, for_policy)
         return torch.cat((*of_policy, _linear(self._heads.value, for_value)), dim=1)

@@ -90,9 +90,8 @@ def update(
         batches = mini_batches(rollout, pieces, config.n_mini_batches, generator)
         terms: list[Terms] = []
         norms: list[Tensor] = []
-        for batch, taken in _with_steps(batches, rollout, returns):
-            if config.advantage_normalization == "minibatch":
-                taken = taken._replace(advantages=normalised(taken.advantages))
+        each = config.advantage_normalization == "minibatch"
+        for batch, taken in _with_steps(batches, rollout, returns, normalise=each):
             outputs, backward = _forward(model, dense, rollout, batch)
             gradient, of_batch = ppo_loss(outputs, model.distribution, taken, coefficients)
             backward(gradient)
@@ -131,10 +130,14 @@ def _statistics(
 
 
 def normalised(advantages: Tensor) -> Tensor:
-    """Shifts and scales to mean 0 and (unbiased) standard deviation 1; a single value stays."""
-    if len(advantages) < 2:
+    """Shifts and scales rows to mean 0 and standard deviation 1; single values stay.
+
+    Args:
+        advantages: shape (…, M); the deviation is the unbiased one.
+    """
+    if advantages.shape[-1] < 2:
         return advantages
-    deviation, mean = torch.std_mean(advantages)
+    deviation, mean = torch.std_mean(advantages, dim=-1, keepdim=True)
     return (advantages - mean).div_(deviation + EPSILON)
 
 
@@ -146,14 +149,28 @@ def _at(table: Tensor | FieldTable, rows: Tensor, device: torch.device) -> Tenso
 
 
 def _with_steps(
-    batches: Sequence[MiniBatch], rollout: Rollout, returns: Tensor
+    batches: Sequence[MiniBatch], rollout: Rollout, returns: Tensor, *, normalise: bool
 ) -> Iterator[tuple[MiniBatch, Taken]]:
-    """Yields the mini batches of an epoch with the data of their steps, gathered all at once."""
+    """Yields the mini batches of an epoch with the data of their steps, gathered all at once.
+
+    Args:
+        batches: of the epoch.
+        rollout: of the steps.
+        returns: of all steps.
+        normalise: whether to normalise the advantages of each mini batch.
+    """
     sizes = [len(batch.transitions) for batch in batches]
     transitions = np.concatenate([batch.transitions for batch in batches])
     rows = on_device(transitions, returns.device)
-    of_steps = rollout.actions, rollout.log_probs, rollout.values, rollout.advantages, returns
-    parts = zip(*(tensor[rows].split(sizes) for tensor in of_steps), strict=True)
+    advantages = rollout.advantages[rows]
+    if normalise:
+        alike = len(set(sizes)) == 1
+        groups = [advantages.view(len(sizes), -1)] if alike else advantages.split(sizes)
+        advantages = torch.cat([normalised(group).flatten() for group in groups])
+    others = rollout.actions, rollout.log_probs, rollout.values, returns
+    actions, log_probs, values, returns = (tensor[rows] for tensor in others)
+    of_steps = Taken(actions, log_probs, values, advantages, returns)
+    parts = zip(*(tensor.split(sizes) for tensor in of_steps), strict=True)
     return zip(batches, map(Taken._make, parts), strict=True)
 
 
