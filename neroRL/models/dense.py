@@ -88,9 +88,10 @@ class DenseNetwork:
             gradient: of the loss with respect to the outputs computed last, shape (M, O).
         """
         for_policy, for_value = self._inputs[-1].chunk(2, dim=1)
-        of_policy = _backward(self._heads.policy, for_policy, gradient[:, :-1])
-        of_value = _backward(self._heads.value, for_value, gradient[:, -1:])
-        of_hidden = torch.cat((of_policy, of_value), dim=1)
+        of_hidden = torch.empty_like(self._inputs[-1])
+        of_policy, of_value = of_hidden.chunk(2, dim=1)
+        _backward(self._heads.policy, for_policy, gradient[:, :-1], of_policy)
+        _backward(self._heads.value, for_value, gradient[:, -1:], of_value)
         for number, layer in reversed(list(enumerate(self._rectified))):
             activations = self._inputs[number + 1]
             torch.ops.aten.threshold_backward.grad_input(
@@ -114,15 +115,15 @@ def _outputs(layer: nn.Module, inputs: Tensor) -> list[Tensor]:
     return [_linear(layer, inputs)]
 
 
-def _backward(layer: nn.Module, inputs: Tensor, of_outputs: Tensor) -> Tensor:
-    """Replaces the gradients of a last layer and returns that of its inputs."""
+def _backward(layer: nn.Module, inputs: Tensor, of_outputs: Tensor, of_inputs: Tensor) -> None:
+    """Replaces the gradients of a last layer and writes that of its inputs."""
     if isinstance(layer, MeansAndDeviations):
         of_outputs, of_log_std = of_outputs.chunk(2, dim=1)
         layer.log_std.grad = of_log_std.sum(dim=0)
         layer = layer.mean
     assert isinstance(layer, nn.Linear)
     _write_gradients(layer, inputs, of_outputs)
-    return of_outputs @ layer.weight
+    torch.mm(of_outputs, layer.weight, out=of_inputs)
 
 
 def _write_gradients(layer: nn.Linear, inputs: Tensor, of_outputs: Tensor) -> None:

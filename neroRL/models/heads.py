@@ -51,4 +51,5 @@ class Heads(nn.Module):
 
 def split(outputs: Tensor) -> tuple[Tensor, Tensor]:
     """Returns views of outputs (…, O): the distribution's parameters (…, P) and the value (…)."""
-    return outputs[..., :-1], outputs[..., -1]
+    # Quicker than indices, which matters in every step.
+    return outputs.narrow(-1, 0, outputs.shape[-1] - 1), outputs.select(-1, -1)
