@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
+from pathlib import Path
 
-# How often a thread of OpenMP looks for work before it sleeps; about half a millisecond of trying.
-# With the default of 300,000, the threads of a training that shares its cores keep them busy with
-# waiting for a thread that is not running; docs/performance.md has the measurements. It takes
-# effect where it is set before torch is imported.
-SPINS = ("GOMP_SPINCOUNT", "10000")
+# How often a thread of OpenMP looks for work before it sleeps, where others leave this process its
+# cores and where they do not; some ten thousand times are half a millisecond. With the default of
+# 300,000, the threads of a training that shares its cores keep them busy with waiting for a thread
+# that is not running; with few, they sleep within every step. docs/performance.md has the
+# measurements. It takes effect where it is set before torch is imported.
+SPINS = "GOMP_SPINCOUNT"
+ALONE, BESIDE_OTHERS = 40_000, 5_000
+STATISTICS = Path("/proc/stat")
+LOOKS, SECONDS_BETWEEN = 3, 0.003
 POLICY = "OMP_WAIT_POLICY"
 
 _share: int | None = None
@@ -35,7 +41,30 @@ def automatic_threads() -> int:
 def limit_spinning() -> None:
     """Lets torch's threads soon give up the core on which they wait for each other.
 
-    A choice of the user's own in the environment variables stays.
+    How soon depends on what else is running, since it changes the speed of a training and none of
+    its results. A choice of the user's own in the environment variables stays.
     """
-    if POLICY not in os.environ:
-        os.environ.setdefault(*SPINS)
+    if POLICY not in os.environ and SPINS not in os.environ:
+        os.environ[SPINS] = str(BESIDE_OTHERS if others_need_cores() else ALONE)
+
+
+def others_need_cores() -> bool:
+    """Returns whether other processes leave this one fewer cores than it may use.
+
+    They do if it looks so several times in a row: something is always running for a moment.
+    """
+    for look in range(LOOKS):
+        if look:
+            time.sleep(SECONDS_BETWEEN)
+        if running() - 1 + available_cores() <= (os.cpu_count() or 1):
+            return False
+    return True
+
+
+def running() -> int:
+    """Returns how many threads of the machine are running, this one included."""
+    try:
+        lines = STATISTICS.read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("procs_running"))
+    except (OSError, StopIteration):  # no Linux
+        return 1

@@ -2,13 +2,63 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
+from neroRL.cores import ALONE, BESIDE_OTHERS, limit_spinning
+
 if sys.platform != "linux":
     pytest.skip("torch has another OpenMP library", allow_module_level=True)
+
+
+@contextlib.contextmanager
+def busy() -> Iterator[None]:
+    """Keeps all cores busy while the block runs."""
+    code = "while True: pass"
+    others = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(os.cpu_count() or 1)]
+    try:
+        yield
+    finally:
+        for process in others:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize(
+    ("running", "allowed", "cores", "beside_others"),
+    [
+        ([1], 2, 2, False),
+        ([2, 2, 2], 2, 2, True),
+        ([3, 2, 1], 2, 2, False),  # for a moment only
+        ([30], 4, 64, False),
+        ([62, 62, 62], 4, 64, True),
+    ],
+)
+def test_threads_spin_shortly_where_others_need_cores(
+    tmp_path, monkeypatch, running, allowed, cores, beside_others
+):
+    statistics, looks = tmp_path / "stat", iter(running)
+
+    def look(_=0.0):
+        statistics.write_text(f"cpu 1 2 3\nprocs_running {next(looks)}\nprocs_blocked 0\n")
+
+    look()
+    monkeypatch.setattr("neroRL.cores.STATISTICS", statistics)
+    monkeypatch.setattr("neroRL.cores.available_cores", lambda: allowed)
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.setattr("time.sleep", look)
+    monkeypatch.setenv("GOMP_SPINCOUNT", "")  # so that it is as before at the end
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    limit_spinning()
+    assert os.environ["GOMP_SPINCOUNT"] == str(BESIDE_OTHERS if beside_others else ALONE)
+    assert next(looks, None) is None
+
 
 TRAIN = ["train", "--config-path=.", "--config-name=tiny.yaml"]
 TUNE = ["tune", "--config=tiny.yaml", "--tune=space.yaml"]
@@ -17,8 +67,8 @@ TUNE = ["tune", "--config=tiny.yaml", "--tune=space.yaml"]
 @pytest.mark.parametrize(
     ("door", "chosen", "spins"),
     [
-        (TRAIN, {}, "10000"),
-        (TUNE, {}, "10000"),
+        (TRAIN, {}, str(BESIDE_OTHERS)),
+        (TUNE, {}, str(BESIDE_OTHERS)),
         (TRAIN, {"GOMP_SPINCOUNT": "77"}, "77"),
         (TRAIN, {"OMP_WAIT_POLICY": "passive"}, "0"),
     ],
@@ -32,7 +82,8 @@ def test_threads_spin_for_as_long_as_was_chosen(
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     for name, value in {"OMP_DISPLAY_ENV": "verbose", **chosen}.items():
         monkeypatch.setenv(name, value)
-    ran = command(*door)
+    with busy():
+        ran = command(*door)
     assert ran.returncode == 0, ran.stderr
     # The library writes it when it is loaded, to the standard error of the process.
     outputs = [ran.stderr, *(path.read_text() for path in tmp_path.rglob("output.log"))]
