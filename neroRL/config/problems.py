@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from neroRL.config.counterparts import counterpart_hint
 from neroRL.errors import Problem, did_you_mean
 
 UNKNOWN_KEY = "unexpected_keyword_argument"
+_TINY = re.compile(r"0\.0{4,}\d+")
 
 
 def problems_of(error: ValidationError, root: str, schema: type) -> list[Problem]:
@@ -35,6 +37,7 @@ def problems_of(error: ValidationError, root: str, schema: type) -> list[Problem
         else:
             wanted = finding["msg"].replace("Input should be ", "").replace("a dictionary", "a map")
             wanted = wanted.split(" or an instance of ")[0]
+            wanted = _TINY.sub(lambda number: f"{float(number[0]):g}", wanted)
             message = f"{_shown(finding['input'])} is not allowed; expected {wanted}"
         messages.setdefault(path, []).append(message)
     # A union reports every branch; the deepest problem explains it best.

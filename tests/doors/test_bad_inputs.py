@@ -227,6 +227,10 @@ FLAG_CASES = {
     "missing tuning file": (["--tune=nowhere.yaml"], ["nowhere.yaml", "does not exist"]),
     "missing config": (["--config=./configs/minigird.yaml"], ["does not exist", "minigrid.yaml"]),
     "unknown override": (["trainer.gama=0.9"], ["trainer.gama", "did you mean trainer.gamma"]),
+    "bound that is tiny": (
+        ["trainer.adam_epsilon=1e-31"],
+        ["trainer.adam_epsilon: 1e-31 is not allowed; expected greater than or equal to 1e-30"],
+    ),
     "unknown swept override": (
         ["trainer.gama=0.9,0.8"],
         ["command line: trainer.gama", "unknown key; did you mean trainer.gamma"],
