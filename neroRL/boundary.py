@@ -47,13 +47,14 @@ def guarded(door: Callable[[], int]) -> int:
     Returns:
         The exit status.
     """
+    # Handlers run in reverse order, so this is the last one. After it, an interrupt would replace
+    # the exit status by the signal.
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     with lasting():
         status = _status(door)
     # After an interrupt within exec(), which dataclasses use when they are imported, Python ends
     # with the signal itself, until the next exec().
     exec("")
-    # The status stands. An interrupt while Python ends would replace it by the signal.
-    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     return status
 
 

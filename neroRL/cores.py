@@ -6,13 +6,13 @@ import os
 import time
 from pathlib import Path
 
-# How often a thread of OpenMP looks for work before it sleeps, where others leave this process its
-# cores and where they do not; some ten thousand times are half a millisecond. With the default of
-# 300,000, the threads of a training that shares its cores keep them busy with waiting for a thread
-# that is not running; with few, they sleep within every step. docs/performance.md has the
-# measurements. It takes effect where it is set before torch is imported.
+# How often a thread of OpenMP looks for work before it sleeps; the default is 300,000. It takes
+# effect where it is set before torch is imported. docs/performance.md has the measurements.
 SPINS = "GOMP_SPINCOUNT"
-ALONE, BESIDE_OTHERS = 40_000, 5_000
+# With less, threads sleep and wake within every step.
+ALONE = 40_000
+# With more, threads keep cores busy while the thread that they wait for has none.
+BESIDE_OTHERS = 5_000
 STATISTICS = Path("/proc/stat")
 LOOKS, SECONDS_BETWEEN = 3, 0.003
 POLICY = "OMP_WAIT_POLICY"
@@ -56,12 +56,12 @@ def others_need_cores() -> bool:
     for look in range(LOOKS):
         if look:
             time.sleep(SECONDS_BETWEEN)
-        if running() - 1 + available_cores() <= (os.cpu_count() or 1):
+        if running_threads() - 1 + available_cores() <= (os.cpu_count() or 1):
             return False
     return True
 
 
-def running() -> int:
+def running_threads() -> int:
     """Returns how many threads of the machine are running, this one included."""
     try:
         lines = STATISTICS.read_text().splitlines()

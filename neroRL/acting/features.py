@@ -42,7 +42,7 @@ class Features:
     ) -> None:
         self._model, self._dense = model, DenseNetwork.of(model)
         if self._dense is not None and not alone:
-            self._dense.frozen()
+            self._dense.freeze()
         self._table = table
         self._device = device
         self._alone = alone
@@ -69,7 +69,10 @@ class Features:
         return rows
 
     def at(self, rows: np.ndarray) -> Tensor:
-        """Returns the features of rows, shape (len(rows), F); they must not be changed."""
+        """Returns the features of rows, shape (len(rows), F); they must not be changed.
+
+        It is quickest for the very array that :meth:`rows` has returned last.
+        """
         assert self._computed is not None
         if rows is self._newest:  # all are new, so they are the last ones in this order
             return self._computed[self.length - len(rows) : self.length]

@@ -35,7 +35,8 @@ class Subject:
         config: of the network, the environment, and where both run.
         trained_in: the environment that the network was made for.
         weights: of the network; None for those that a training starts with.
-        threads: of torch, as in the training: other numbers may give other last bits.
+        threads: of torch, as in the training, since last bits may differ with their number; as
+            many as may be used for an untrained policy.
         origin: the lines of the environment's config; None where it is the checkpoint's.
         statistics: of the observations and rewards in the training; see :meth:`normalization`.
         precision: of matrix products, as in the training.

@@ -114,8 +114,8 @@ class ActorCritic(nn.Module):
 def seeded_model(config: ModelConfig, specification: EnvironmentSpec, seed: int) -> ActorCritic:
     """Makes a network whose initial weights depend on the seed alone.
 
-    torch's global generator and number of threads stay as they were. With several threads, the
-    last bits of orthogonal weights would be others, and take several times longer.
+    torch's global generator and number of threads stay as they were. With several threads,
+    orthogonal weights would differ in their last bits and take several times longer.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

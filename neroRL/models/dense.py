@@ -1,7 +1,7 @@
 """Networks of dense layers alone, with their gradients written out.
 
 For small mini batches autograd's records cost as much as the arithmetic. Here are the same products
-and sums in the same order, so the gradients are those of autograd, bit for bit.
+and sums in the same order, so on a CPU the gradients are those of autograd, bit for bit.
 
 Shapes: M rows, I numbers of an observation, O outputs.
 """
@@ -53,7 +53,7 @@ class DenseNetwork:
 
     @classmethod
     def of(cls, model: ActorCritic) -> Self | None:
-        """Returns the same network, or None if it has anything else."""
+        """Returns a model as such a network, or None if it has other layers."""
         modules = list(model.modules())
         known = (nn.Linear, nn.ReLU, nn.Sequential, nn.Identity, NoMemory, MeansAndDeviations)
         parts = (model, model.encoder, model.heads)
@@ -61,14 +61,13 @@ class DenseNetwork:
         compiled = any(module._compiled_call_impl is not None for module in modules)
         return cls(model) if plain and not compiled and model.encoder.visual is None else None
 
-    def frozen(self) -> Self:
-        """Lets it compute a few rows often, while no weight changes; returns itself.
+    def freeze(self) -> None:
+        """Prepares for many outputs of few rows, while no weight changes.
 
-        The weights are copied into the order in which a product of few rows reads them. The last
-        bits of the outputs may be others.
+        The weights are copied into the order in which a product of few rows reads them. The
+        outputs may differ in their last bits.
         """
         self._weights = [weight.contiguous() for weight in self._weights]
-        return self
 
     @torch.no_grad()
     def outputs(self, vectors: Tensor) -> Tensor:
@@ -107,7 +106,7 @@ def _linear(layer: nn.Linear, inputs: Tensor) -> Tensor:
 
 
 def _outputs(layer: nn.Module, inputs: Tensor) -> list[Tensor]:
-    """Computes what the outputs of a last layer consist of, side by side."""
+    """Computes the parts of a last layer's outputs, in their order."""
     if isinstance(layer, MeansAndDeviations):
         mean = _linear(layer.mean, inputs)
         return [mean, layer.log_std.expand_as(mean)]

@@ -136,9 +136,9 @@ def means(batches: Sequence[Terms], clip_range: float) -> Means:
     of_steps = torch.cat((of_branches, torch.stack((errors, entropy))))
     sizes = np.array([len(batch.errors) for batch in batches])
     weights = np.repeat(1.0 / (sizes * len(sizes)), sizes)
-    policy, divergence, clip_fraction, value, of_policy = (
-        of_steps @ on_device(weights, of_steps.device).to(of_steps.dtype)
-    ).unbind()
+    # Not a product with a vector, whose sums in float32 lose digits with the number of steps.
+    weighted = of_steps * on_device(weights, of_steps.device).to(of_steps.dtype)
+    policy, divergence, clip_fraction, value, of_policy = weighted.sum(dim=1).unbind()
     return Means(policy, value, of_policy, divergence, clip_fraction)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import increment_version
-from torch.nn import functional
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
@@ -17,6 +16,8 @@ WEIGHT_DECAY = 0.01
 # numbers and stay there: rounding keeps the smallest. A CPU takes many times longer for these.
 SMALLEST_NORMAL = torch.finfo(torch.float32).tiny
 STEPS_BETWEEN_FLUSHES = 100
+# Beside an epsilon from here on, no subnormal moment changes the last bit of a step.
+SMALLEST_EPSILON_TO_FLUSH = 1e-12
 
 
 class FusedAdamW:
@@ -24,7 +25,7 @@ class FusedAdamW:
 
     Torch's own class imports torch's compiler, which costs every process that trains about a second
     and 100 MB. This one calls the same kernel, and its state has the same form. But it sets
-    subnormal moments, whose effect is below the precision of any weight, to zero.
+    subnormal moments to zero, unless epsilon is so small that they matter.
 
     Args:
         parameters: to optimise; float32, on one device.
@@ -82,7 +83,8 @@ class FusedAdamW:
         )
         increment_version(parameters)  # the kernel does not tell that it has changed them
         self._taken += 1
-        if self._taken % STEPS_BETWEEN_FLUSHES == 0:
+        due = self._taken % STEPS_BETWEEN_FLUSHES == 0
+        if due and self._epsilon >= SMALLEST_EPSILON_TO_FLUSH:
             _flush([state[name] for state in states for name in ("exp_avg", "exp_avg_sq")])
 
     def _state_of(self, number: int) -> dict[str, Tensor]:
@@ -118,4 +120,4 @@ class FusedAdamW:
 def _flush(moments: Iterable[Tensor]) -> None:
     """Sets subnormal numbers to zero."""
     for moment in moments:
-        moment.copy_(functional.hardshrink(moment, SMALLEST_NORMAL))
+        moment.masked_fill_(moment.abs() < SMALLEST_NORMAL, 0.0)

@@ -13,8 +13,8 @@ from neroRL.environments.specification import EnvironmentSpec
 from neroRL.models.actor_critic import ActorCritic, seeded_model
 from neroRL.training import checkpoint as checkpoints
 
-# Products of a weight and an input in the forward pass of a mini batch from which on a second
-# thread saves time; docs/performance.md has the measurements.
+# From this many products (rows times weights) of a mini batch on, a second thread saves time;
+# docs/performance.md has the measurements.
 FEWEST_PRODUCTS = 2**25
 
 

@@ -81,6 +81,7 @@ def update(
     raw_advantages = rollout.advantages
     if config.advantage_normalization == "batch":
         rollout = rollout._replace(advantages=normalised(raw_advantages))
+    per_batch = config.advantage_normalization == "minibatch"
     coefficients = Coefficients(
         scheduled.clip_range, scheduled.beta, config.value_coefficient, config.clip_value_loss
     )
@@ -90,8 +91,7 @@ def update(
         batches = mini_batches(rollout, pieces, config.n_mini_batches, generator)
         terms: list[Terms] = []
         norms: list[Tensor] = []
-        each = config.advantage_normalization == "minibatch"
-        for batch, taken in _with_steps(batches, rollout, returns, normalise=each):
+        for batch, taken in _with_steps(batches, rollout, returns, normalise=per_batch):
             outputs, backward = _forward(model, dense, rollout, batch)
             gradient, of_batch = ppo_loss(outputs, model.distribution, taken, coefficients)
             backward(gradient)
@@ -180,7 +180,7 @@ def _forward(
     """Computes the outputs of the steps of a mini batch, shape (M, O).
 
     Returns:
-        The outputs, and what takes the gradient with respect to them to the parameters.
+        The outputs, and a function that turns their gradient into those of the parameters.
     """
     if dense is not None and batch.indices is None:
         device = rollout.values.device

@@ -40,7 +40,7 @@ def busy() -> Iterator[None]:
         ([62, 62, 62], 4, 64, True),
     ],
 )
-def test_threads_spin_shortly_where_others_need_cores(
+def test_threads_spin_briefly_where_others_need_cores(
     tmp_path, monkeypatch, running, allowed, cores, beside_others
 ):
     statistics, looks = tmp_path / "stat", iter(running)
@@ -82,7 +82,7 @@ def test_threads_spin_for_as_long_as_was_chosen(
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     for name, value in {"OMP_DISPLAY_ENV": "verbose", **chosen}.items():
         monkeypatch.setenv(name, value)
-    with busy():
+    with contextlib.nullcontext() if chosen else busy():
         ran = command(*door)
     assert ran.returncode == 0, ran.stderr
     # The library writes it when it is loaded, to the standard error of the process.

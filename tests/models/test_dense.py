@@ -96,7 +96,9 @@ def test_a_training_with_autograd_has_the_same_weights(tmp_path):
     with backward as written_out:
         train(config, tmp_path / "written out")
         assert written_out.call_count == 3 * 4 * 4
-        with mock.patch.object(DenseNetwork, "of", return_value=None):
+        # Rollouts stay as they are: without it, their last bits may differ.
+        with mock.patch("neroRL.training.update.DenseNetwork") as in_update:
+            in_update.of.return_value = None
             train(config, tmp_path / "recorded")
         assert written_out.call_count == 3 * 4 * 4
     weights = [

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from neroRL.models.distributions import Categoricals
-from neroRL.training.losses import Coefficients, Means, Taken, means, ppo_loss
+from neroRL.training.losses import Coefficients, Means, Taken, Terms, means, ppo_loss
 
 COEFFICIENTS = Coefficients(clip_range=0.2, beta=0.03, value=0.7, clip_value_loss=True)
 
@@ -86,6 +86,18 @@ def test_each_mini_batch_weighs_the_same():
     for ours, first, second in zip(means(together, 0.2), *each, strict=True):
         torch.testing.assert_close(ours, (first + second).detach() / 2, atol=1e-13, rtol=1e-11)
         assert (first - second).detach().abs() > 1e-3
+
+
+def test_means_of_many_steps_are_exact_to_float32():
+    generator = torch.Generator().manual_seed(4)
+    batches = []
+    for _ in range(8):
+        ratio, errors, entropy = torch.rand((3, 100_000), generator=generator)
+        terms = Terms(ratio[:, None], errors, 3.0 + entropy, ratio[:, None] - 0.5)
+        batches.append(terms)
+    exact = means([Terms(*(term.double() for term in terms)) for terms in batches], 0.2)
+    for ours, theirs in zip(means(batches, 0.2), exact, strict=True):
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-6, atol=0)
 
 
 def test_clipped_steps_get_no_gradient():

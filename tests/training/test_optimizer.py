@@ -70,7 +70,7 @@ def test_moments_of_a_dead_unit_become_zero_and_no_weight_differs(taken_up_at):
     theirs = copy.deepcopy(mine)
     ours, torchs = FusedAdamW(mine.parameters()), _torchs(theirs, 1e-8)
     torchs.param_groups[0]["lr"] = 1e-3
-    for step in range(1200):
+    for step in range(1040):  # so that the last flush was at 1000, and not at another step
         for network in (mine, theirs):
             _give_gradients(network, torch.Generator().manual_seed(step % 10))
             if step >= 100:
@@ -89,6 +89,20 @@ def test_moments_of_a_dead_unit_become_zero_and_no_weight_differs(taken_up_at):
     assert of_torch.abs().max() < torch.finfo(torch.float32).tiny
     assert (dead == 0.0).all()
     assert torch.equal(alive, torchs.state_dict()["state"][2]["exp_avg"][0])
+
+
+def test_moments_that_matter_beside_a_tiny_epsilon_stay():
+    """The square of a gradient of 1e-20 is subnormal, and its root is not."""
+    weights = [nn.Parameter(torch.zeros(3)) for _ in range(2)]
+    ours = FusedAdamW(weights[:1], 1e-30)
+    torchs = torch.optim.AdamW(weights[1:], lr=1e-3, eps=1e-30, weight_decay=0.01, fused=True)
+    for _ in range(300):
+        for weight in weights:
+            weight.grad = torch.full((3,), 1e-20)
+        ours.step(1e-3)
+        torchs.step()
+    assert torch.equal(*weights)
+    assert weights[0].abs().min() > 0.1
 
 
 def test_a_state_that_was_taken_up_is_not_changed():

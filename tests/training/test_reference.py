@@ -296,8 +296,9 @@ def test_update_equals_the_naive_reference(memory, normalization, distinct):
 
 @pytest.mark.parametrize("kind", ["numbers", "bits"])
 @pytest.mark.parametrize("memory", ["none", "gru", "transformer"])
-def test_other_actions_update_as_the_naive_reference(memory, kind):
-    moved = _compare(_config(memory, "minibatch"), True, kind)
+@pytest.mark.parametrize("distinct", [True, False])
+def test_other_actions_update_as_the_naive_reference(memory, kind, distinct):
+    moved = _compare(_config(memory, "minibatch"), distinct, kind)
     assert (moved.get("heads.policy.log_std", 0.0) > 0.01) == (kind == "numbers")
 
 
@@ -344,10 +345,11 @@ class _Reads(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("memory", MEMORIES)
-def test_an_update_does_not_wait_for_the_device(memory):
+@pytest.mark.parametrize("distinct", [True, False])
+def test_an_update_does_not_wait_for_the_device(memory, distinct):
     config = _config(memory, "minibatch")
     model = ActorCritic(config.model, _specification()).double()
-    rollout = _rollout(model, distinct=True)
+    rollout = _rollout(model, distinct)
     with _Reads() as reads:
         update(
             model,
