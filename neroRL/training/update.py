@@ -137,8 +137,8 @@ def normalised(advantages: Tensor) -> Tensor:
     """
     if advantages.shape[-1] < 2:
         return advantages
-    deviation, mean = torch.std_mean(advantages, dim=-1, keepdim=True)
-    return (advantages - mean).div_(deviation + EPSILON)
+    mean = advantages.mean(dim=-1, keepdim=True)
+    return (advantages - mean) / (advantages.std(dim=-1, keepdim=True) + EPSILON)
 
 
 def _at(table: Tensor | FieldTable, rows: Tensor, device: torch.device) -> Tensor | Fields:
