@@ -295,3 +295,8 @@ class Config:
     """Of matrix products and convolutions; ``auto`` measures what is faster, and records it."""
     loggers: list[Literal["wandb", "mlflow"]] = field(default_factory=list)
     """Loggers beside TensorBoard, each an optional package."""
+
+    @property
+    def mini_batch_size(self) -> int:
+        """The steps of a mini batch; the batch is divisible by their number."""
+        return self.sampler.n_workers * self.sampler.worker_steps // self.trainer.n_mini_batches

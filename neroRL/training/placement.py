@@ -55,10 +55,9 @@ def threads_of(config: Config, model: ActorCritic) -> int:
     """
     if config.threads != "auto":
         return config.threads
-    steps = config.sampler.n_workers * config.sampler.worker_steps
-    rows = steps // config.trainer.n_mini_batches
     weights = sum(parameter.numel() for parameter in model.parameters())
-    small = model.encoder.visual is None and rows * weights < FEWEST_PRODUCTS
+    products = config.mini_batch_size * weights
+    small = model.encoder.visual is None and products < FEWEST_PRODUCTS
     return 1 if small else cores_of(config)
 
 

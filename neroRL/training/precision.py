@@ -52,9 +52,7 @@ def precision_of(config: Config, model: ActorCritic, checkpoint: Path | None) ->
         kept: str | None = checkpoints.load(checkpoint, checkpoints.META).get("precision")
         if kept is not None:
             return kept
-    steps = config.sampler.n_workers * config.sampler.worker_steps
-    pays = bfloat16_pays(model, max(1, steps // config.trainer.n_mini_batches))
-    return BFLOAT16 if pays else FLOAT32
+    return BFLOAT16 if bfloat16_pays(model, config.mini_batch_size) else FLOAT32
 
 
 def bfloat16_pays(model: ActorCritic, rows: int) -> bool:

@@ -5,29 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.busy import busy
 from neroRL.cores import ALONE, BESIDE_OTHERS, limit_spinning
 
 if sys.platform != "linux":
     pytest.skip("torch has another OpenMP library", allow_module_level=True)
-
-
-@contextlib.contextmanager
-def busy() -> Iterator[None]:
-    """Keeps all cores busy while the block runs."""
-    code = "while True: pass"
-    others = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(os.cpu_count() or 1)]
-    try:
-        yield
-    finally:
-        for process in others:
-            process.kill()
-            process.wait()
 
 
 @pytest.mark.parametrize(
@@ -82,7 +68,7 @@ def test_threads_spin_for_as_long_as_was_chosen(
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     for name, value in {"OMP_DISPLAY_ENV": "verbose", **chosen}.items():
         monkeypatch.setenv(name, value)
-    with contextlib.nullcontext() if chosen else busy():
+    with contextlib.nullcontext() if chosen else busy(os.cpu_count() or 1):
         ran = command(*door)
     assert ran.returncode == 0, ran.stderr
     # The library writes it when it is loaded, to the standard error of the process.

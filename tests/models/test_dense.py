@@ -7,12 +7,15 @@ from unittest import mock
 import pytest
 import torch
 
+from neroRL.acting.actor import Actor
 from neroRL.config.checks import build
 from neroRL.config.schema import ModelConfig
+from neroRL.environments.factory import make_vector
 from neroRL.environments.specification import Binary, Continuous, EnvironmentSpec, Mixed
 from neroRL.models.actor_critic import ActorCritic, seeded_model
 from neroRL.models.dense import DenseNetwork
 from neroRL.training import checkpoint as checkpoints
+from neroRL.training.rollout import collect
 from neroRL.training.trainer import train
 
 NUMBERS = Continuous((-1.0, -2.0, 0.0), (1.0, 2.0, 3.0))
@@ -109,3 +112,22 @@ def test_a_training_with_autograd_has_the_same_weights(tmp_path):
     ]
     for name, values in weights[0].items():
         assert torch.equal(values, weights[1][name]), name
+
+
+def test_every_rollout_acts_with_the_weights_of_its_time():
+    """Its features are of frozen weights, which must not outlast an update."""
+    config = build({"environment": {"type": "Gymnasium", "name": "Pendulum-v1"}, "model": SMALL})
+    environment = make_vector(config.environment, 2, seed=3)
+    environment.restart()
+    model = seeded_model(config.model, environment.specification, 3)
+    actor = Actor(model, 2, torch.Generator().manual_seed(3))
+    for factor in (1.0, 1.5):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(factor)
+            rollout = collect(environment, actor, 16, config.trainer)
+            seen = rollout.observations["vector"][torch.from_numpy(rollout.rows.reshape(-1))]
+            outputs = model.features({"vector": seen})
+        torch.testing.assert_close(rollout.values, outputs[:, -1])
+        evaluated = model.distribution.at(outputs[:, :-1], rollout.actions)
+        torch.testing.assert_close(rollout.log_probs, evaluated.log_probs)
