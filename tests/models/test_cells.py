@@ -57,3 +57,29 @@ def test_gradients_are_the_numeric_ones():
         lambda *inputs: lstm_sequence(*inputs)[0],
         (tensor(3, 2, 8), tensor(2, 2), tensor(2, 2), tensor(8, 2), tensor(8)),
     )
+
+
+@pytest.mark.parametrize(("batch", "hidden"), [(1, 8), (3, 6), (16, 32), (4, 128), (33, 30)])
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_a_step_without_gradients_has_the_same_bits(kind, batch, hidden):
+    """Rollouts take such steps, and updates compute the same ones with gradients."""
+    generator = torch.Generator().manual_seed(hidden)
+
+    def tensor(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator)
+
+    gates = {"gru": 3, "lstm": 4}[kind] * hidden
+    state, cell = tensor(batch, 2 * hidden).split(hidden, dim=1)  # as those of a layer
+    given = [state, cell] if kind == "lstm" else [state]
+    layer = {"gru": gru_sequence, "lstm": lstm_sequence}[kind]
+    weights = [tensor(gates, hidden).requires_grad_(), tensor(gates)]
+    inputs = [tensor(1, batch, gates + hidden)[..., :gates], *given, *weights]
+    recorded = layer(*inputs)
+    with torch.no_grad():
+        step = layer(*inputs)
+    for one, other in zip(_all(recorded), _all(step), strict=True):
+        assert torch.equal(one, other)
+
+
+def _all(states) -> tuple[torch.Tensor, ...]:
+    return states if isinstance(states, tuple) else (states,)

@@ -198,8 +198,8 @@ class RecurrentState(MemoryState):
         """Resets states if the config asks for it."""
         if self._memory.resets:
             states = self._memory.initial_states(len(workers), self._generator)
-            self._states = self._states.clone()
-            self._states[on_device(workers, states.device)] = states
+            rows = on_device(workers, states.device)
+            self._states = self._states.index_copy(0, rows, states)
 
     def end_rollout(self) -> StateHistory:
         """Returns the states before each step."""
