@@ -9,7 +9,6 @@ from torch import Tensor
 from neroRL.environments.specification import VECTOR
 from neroRL.environments.vector.observation_table import NumberedObservations
 from neroRL.models.actor_critic import ActorCritic
-from neroRL.models.dense import DenseNetwork
 from neroRL.models.transfer import on_device
 
 FIRST_ROWS = 64
@@ -40,9 +39,11 @@ class Features:
         *,
         alone: bool = False,
     ) -> None:
-        self._model, self._dense = model, DenseNetwork.of(model)
-        if self._dense is not None and not alone:
-            self._dense.freeze()
+        self._model, self._dense = model, model.dense()
+        if not alone:
+            model.freeze()
+            if self._dense is not None:
+                self._dense.freeze()
         self._table = table
         self._device = device
         self._alone = alone

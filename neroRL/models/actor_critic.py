@@ -14,12 +14,14 @@ from neroRL.models.bfloat16 import (
     LinearInBfloat16,
     lower,
 )
+from neroRL.models.dense import DenseNetwork
 from neroRL.models.distributions import make_distribution
 from neroRL.models.encoders import Encoder, Observations, activation_of_linear
 from neroRL.models.heads import Heads
 from neroRL.models.initialisation import orthogonal_
 from neroRL.models.memory.factory import make_memory
 from neroRL.models.memory.interface import Inputs, MemoryState, Pieces
+from neroRL.models.memory.none import NoMemory
 
 
 class ActorCritic(nn.Module):
@@ -52,6 +54,20 @@ class ActorCritic(nn.Module):
             size = config.num_hidden_units
         self.hidden = nn.Sequential(*layers)
         self.heads = Heads(size, self.distribution, activation)
+        self._tail: DenseNetwork | None = None
+
+    def dense(self) -> DenseNetwork | None:
+        """Returns the whole network with written-out gradients, if it is a dense one."""
+        if self.encoder.vector is None or self.encoder.visual is not None:
+            return None
+        if not isinstance(self.memory, NoMemory):
+            return None
+        return DenseNetwork.of([self.encoder.vector, self.hidden], self.heads)
+
+    def freeze(self) -> None:
+        """Prepares for a rollout, until a weight changes; outputs may differ in their last bits."""
+        if self._tail is not None:
+            self._tail.freeze()
 
     def features(self, observations: Observations) -> Tensor:
         """Computes the features of single observations; see the memory's interface.
@@ -91,6 +107,7 @@ class ActorCritic(nn.Module):
         """Lets the large layers multiply in bfloat16 from now on."""
         for layer in self.large_layers():
             lower(layer)
+        self._tail = DenseNetwork.of([self.hidden], self.heads)
 
     def compile_layers(self) -> None:
         """Compiles the layers with ``torch.compile`` when they are first used.
@@ -107,6 +124,8 @@ class ActorCritic(nn.Module):
                 layers.compile(dynamic=True)
 
     def _readout(self, remembered: Tensor) -> Tensor:
+        if self._tail is not None:
+            return self._tail.readout(remembered)
         outputs: Tensor = self.heads(self.hidden(remembered))
         return outputs
 

@@ -6,7 +6,7 @@ summed in float32, and rounded once more when they leave. Weights, their gradien
 advantages and losses stay in float32, and so do
 
 - layers with fewer than 64 inputs, like those that see the numbers of an observation, or with few
-  weights,
+  weights, and products of fewer than 64 rows, like those of most rollouts,
 - the last layers of the policy and the value,
 - the recurrence of GRU and LSTM, and a transformer's attention over steps.
 
@@ -25,6 +25,7 @@ from torch.nn import functional
 LOW = torch.bfloat16
 FEWEST_INPUTS = 64
 FEWEST_WEIGHTS = 16_384
+FEWEST_ROWS = 64
 # Rows are filled up to a multiple of this or, if there are many, of an eighth of their number:
 # the library compiles a kernel for each number of rows, which takes longer than the product.
 ROWS = 16
@@ -46,11 +47,17 @@ class LinearInBfloat16(nn.Linear):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Computes outputs (…, O) from inputs (…, I), both float32."""
+        if inputs.numel() < FEWEST_ROWS * self.in_features:
+            return super().forward(inputs)
+        return product(inputs, self.weight, self.bias, self.rounded())
+
+    def rounded(self) -> Tensor:
+        """Returns the weight in bfloat16, which is rounded once for each time that it changes."""
         weight = self.weight
         state = weight._version, weight.data_ptr()
-        if getattr(self, "_rounded_at", None) != state:  # once a rollout, and once a mini batch
+        if getattr(self, "_rounded_at", None) != state:
             self._rounded, self._rounded_at = weight.detach().to(LOW), state
-        return product(inputs, weight, self.bias, self._rounded)
+        return self._rounded
 
 
 class ConvolutionInBfloat16(nn.Conv2d):
@@ -91,7 +98,7 @@ class _Product(torch.autograd.Function):
         bias: Tensor | None,
         rounded: Tensor,
     ) -> Tensor:
-        low = _filled_up(inputs)
+        low = filled_up(inputs, LOW)
         ctx.save_for_backward(low, rounded)
         outputs = (low @ rounded.t())[: len(inputs)].float()
         return outputs if bias is None else outputs.add_(bias)
@@ -100,7 +107,7 @@ class _Product(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, d_outputs: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None, None]:
         low, rounded = ctx.saved_tensors
-        d_low = _filled_up(d_outputs)
+        d_low = filled_up(d_outputs, LOW)
         d_inputs = None
         if ctx.needs_input_grad[0]:
             d_inputs = (d_low @ rounded)[: len(d_outputs)].float()
@@ -108,14 +115,14 @@ class _Product(torch.autograd.Function):
         return d_inputs, (d_low.t() @ low).float(), d_bias, None
 
 
-def _filled_up(rows: Tensor) -> Tensor:
-    """Returns rows (M, …) in bfloat16, with rows of zeros below them."""
+def filled_up(rows: Tensor, dtype: torch.dtype) -> Tensor:
+    """Returns rows (M, …) in a dtype, with rows of zeros below them; see :func:`filled`."""
     if filled(len(rows)) == len(rows):
-        return rows.to(LOW)
-    low = rows.new_empty((filled(len(rows)), *rows.shape[1:]), dtype=LOW)
-    low[: len(rows)] = rows
-    low[len(rows) :] = 0.0
-    return low
+        return rows.to(dtype)
+    more = rows.new_empty((filled(len(rows)), *rows.shape[1:]), dtype=dtype)
+    more[: len(rows)] = rows
+    more[len(rows) :] = 0.0
+    return more
 
 
 def filled(rows: int) -> int:

@@ -1,83 +1,99 @@
-"""Networks of dense layers alone, with their gradients written out.
+"""Networks of rectified dense layers, with their gradients written out.
 
 For small mini batches autograd's records cost as much as the arithmetic. Here are the same products
-and sums in the same order, so on a CPU the gradients are those of autograd, bit for bit.
+and sums in the same order, so on a CPU the gradients are those of autograd, bit for bit. Between
+layers in bfloat16, numbers stay in bfloat16.
 
-Shapes: M rows, I numbers of an observation, O outputs.
+Shapes: M rows, I inputs, O outputs.
 """
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from neroRL.models.actor_critic import ActorCritic
+from neroRL.models.bfloat16 import FEWEST_ROWS, LOW, LinearInBfloat16, filled_up
 from neroRL.models.distributions import MeansAndDeviations
-from neroRL.models.memory.none import NoMemory
+from neroRL.models.heads import Heads
+
+KNOWN = (
+    nn.Linear,
+    LinearInBfloat16,
+    nn.ReLU,
+    nn.Sequential,
+    nn.Identity,
+    Heads,
+    MeansAndDeviations,
+)
 
 
 class DenseNetwork:
-    """The outputs and gradients of a network that has rectified dense layers and no memory.
+    """The outputs and gradients of rectified dense layers with the heads of policy and value.
 
-    >>> from neroRL.config.schema import ModelConfig
-    >>> from neroRL.environments.specification import Continuous, EnvironmentSpec
-    >>> shapes = EnvironmentSpec(None, "uint8", 3, Continuous((-1.0,), (1.0,)))
-    >>> model = ActorCritic(ModelConfig(num_hidden_units=8), shapes)
-    >>> network = DenseNetwork.of(model)
+    >>> from neroRL.models.distributions import Categoricals
+    >>> heads = Heads(3, Categoricals((2,)), nn.ReLU())
+    >>> network = DenseNetwork.of([], heads)
     >>> outputs = network.outputs(torch.ones(5, 3))
     >>> outputs.shape, outputs.requires_grad
     (torch.Size([5, 3]), False)
     >>> network.backward(torch.ones_like(outputs))
-    >>> model.heads.value.bias.grad
+    >>> heads.value.bias.grad
     tensor([5.])
 
     Args:
-        model: such a network.
+        parts: of the network before the heads, each a rectified layer or several.
+        heads: of the network.
     """
 
-    def __init__(self, model: ActorCritic) -> None:
-        self._heads = model.heads
-        parts = [model.encoder.vector, model.hidden, model.heads.hidden]
+    def __init__(self, parts: Iterable[nn.Module], heads: Heads) -> None:
+        self._heads = heads
         self._rectified = [
             layer
-            for part in parts
-            if part is not None
+            for part in (*parts, heads.hidden)
             for layer in part.modules()
             if isinstance(layer, nn.Linear)
         ]
-        self._weights = [layer.weight.detach().t() for layer in self._rectified]
-        self._inputs: list[Tensor] = []  # of each rectified layer, then of the heads
+        layers = (*self._rectified, heads.policy, heads.value)
+        self._parameters = [parameter for layer in layers for parameter in layer.parameters()]
+        self._live = [layer.weight.detach().t() for layer in self._rectified]
+        self._frozen, self._frozen_at = self._live, self._state()
+        self._low = any(isinstance(layer, LinearInBfloat16) for layer in self._rectified)
+        self._inputs: Sequence[Tensor] = ()  # of each rectified layer, then of the heads
 
     @classmethod
-    def of(cls, model: ActorCritic) -> Self | None:
-        """Returns a model as such a network, or None if it has other layers."""
-        modules = list(model.modules())
-        known = (nn.Linear, nn.ReLU, nn.Sequential, nn.Identity, NoMemory, MeansAndDeviations)
-        parts = (model, model.encoder, model.heads)
-        plain = all(type(module) in known for module in modules if module not in parts)
+    def of(cls, parts: Sequence[nn.Module], heads: Heads) -> Self | None:
+        """Returns parts and heads as such a network, or None if they have other layers."""
+        modules = [module for part in (*parts, heads) for module in part.modules()]
+        plain = all(type(module) in KNOWN for module in modules)
         compiled = any(module._compiled_call_impl is not None for module in modules)
-        return cls(model) if plain and not compiled and model.encoder.visual is None else None
+        return cls(parts, heads) if plain and not compiled else None
 
     def freeze(self) -> None:
-        """Prepares for many outputs of few rows, while no weight changes.
+        """Prepares for many outputs of few rows, until a weight changes.
 
         The weights are copied into the order in which a product of few rows reads them. The
         outputs may differ in their last bits.
         """
-        self._weights = [weight.contiguous() for weight in self._weights]
+        self._frozen, self._frozen_at = (
+            [weight.contiguous() for weight in self._live],
+            self._state(),
+        )
+
+    def _state(self) -> list[tuple[int, int]]:
+        """Returns what differs when a weight has changed."""
+        weights = (layer.weight for layer in self._rectified)
+        return [(weight._version, weight.data_ptr()) for weight in weights]
 
     @torch.no_grad()
-    def outputs(self, vectors: Tensor) -> Tensor:
-        """Computes the outputs (M, O) of observations (M, I)."""
-        self._inputs = [vectors]
-        for layer, weight in zip(self._rectified, self._weights, strict=True):
-            self._inputs.append(torch.addmm(layer.bias, self._inputs[-1], weight).relu_())
-        for_policy, for_value = self._inputs[-1].chunk(2, dim=1)
-        of_policy = _outputs(self._heads.policy, for_policy)
-        return torch.cat((*of_policy, _linear(self._heads.value, for_value)), dim=1)
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """Computes the outputs (M, O) of inputs (M, I)."""
+        outputs, self._inputs = self._computed(inputs)
+        return outputs
 
     @torch.no_grad()
     def backward(self, gradient: Tensor) -> None:
@@ -86,19 +102,96 @@ class DenseNetwork:
         Args:
             gradient: of the loss with respect to the outputs computed last, shape (M, O).
         """
-        for_policy, for_value = self._inputs[-1].chunk(2, dim=1)
-        of_hidden = torch.empty_like(self._inputs[-1])
-        of_policy, of_value = of_hidden.chunk(2, dim=1)
-        _backward(self._heads.policy, for_policy, gradient[:, :-1], of_policy)
-        _backward(self._heads.value, for_value, gradient[:, -1:], of_value)
+        for parameter in self._parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.empty_like(parameter)
+        into: Any = {parameter: parameter.grad for parameter in self._parameters}
+        self._write_gradients(self._inputs, gradient, into, of_inputs=False)
+
+    def readout(self, inputs: Tensor) -> Tensor:
+        """Computes the outputs (M, O) of inputs (M, I), differentiable in inputs and weights."""
+        outputs: Tensor = _Readout.apply(inputs, self, *self._parameters)  # type: ignore[no-untyped-call]
+        return outputs
+
+    def _computed(self, inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Returns the outputs (M, O), and the inputs of each rectified layer and of the heads."""
+        rows, dtype = len(inputs), inputs.dtype
+        low = self._low and rows >= FEWEST_ROWS
+        weights = self._frozen if self._frozen_at == self._state() else self._live
+        of_layers: list[Tensor] = []
+        units = filled_up(inputs, dtype) if low else inputs
+        for layer, transposed in zip(self._rectified, weights, strict=True):
+            weight, bias = transposed, layer.bias.detach()
+            if low and isinstance(layer, LinearInBfloat16):
+                weight, bias = layer.rounded().t(), bias.to(LOW)
+            units = units.to(weight.dtype)
+            of_layers.append(units.relu_() if of_layers else units)
+            units = torch.addmm(bias, units, weight)
+        of_layers.append(units.to(dtype).relu_())  # slower in bfloat16
+        for_policy, for_value = of_layers[-1][:rows].chunk(2, dim=1)
+        of_policy = _outputs(self._heads.policy, for_policy)
+        return torch.cat((*of_policy, _linear(self._heads.value, for_value)), dim=1), of_layers
+
+    def _write_gradients(
+        self,
+        of_layers: Sequence[Tensor],
+        gradient: Tensor,
+        into: Mapping[Tensor, Tensor],
+        *,
+        of_inputs: bool,
+    ) -> Tensor:
+        """Writes the gradients of all parameters.
+
+        Args:
+            of_layers: what :meth:`_computed` has returned.
+            gradient: with respect to its outputs, shape (M, O).
+            into: where those of the parameters go.
+            of_inputs: whether that of the inputs is wanted.
+
+        Returns:
+            The gradient with respect to the inputs, shape (M, I).
+        """
+        rows = len(gradient)
+        low = self._low and rows >= FEWEST_ROWS
+        if low:
+            gradient = filled_up(gradient, gradient.dtype)
+        for_policy, for_value = of_layers[-1].chunk(2, dim=1)
+        above = torch.empty_like(of_layers[-1])
+        of_policy, of_value = above.chunk(2, dim=1)
+        _backward(self._heads.policy, for_policy, gradient[:, :-1], of_policy, into)
+        _backward(self._heads.value, for_value, gradient[:, -1:], of_value, into)
         for number, layer in reversed(list(enumerate(self._rectified))):
-            activations = self._inputs[number + 1]
             torch.ops.aten.threshold_backward.grad_input(
-                of_hidden, activations, 0.0, grad_input=of_hidden
+                above, of_layers[number + 1], 0.0, grad_input=above
             )
-            _write_gradients(layer, self._inputs[number], of_hidden)
-            if number > 0:
-                of_hidden = of_hidden @ layer.weight
+            weight: Tensor = layer.weight
+            if low and isinstance(layer, LinearInBfloat16):
+                weight = layer.rounded()
+            above = above.to(weight.dtype)
+            _write(layer, of_layers[number], above, into)
+            if number > 0 or of_inputs:
+                above = above @ weight
+        return above[:rows].to(gradient.dtype)
+
+
+class _Readout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, network: DenseNetwork, *parameters: Tensor) -> Tensor:
+        rows = inputs.reshape(-1, inputs.shape[-1])
+        outputs, ctx.of_layers = network._computed(rows)
+        ctx.network, ctx.parameters = network, parameters
+        return outputs.view(*inputs.shape[:-1], outputs.shape[1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        into = {parameter: torch.empty_like(parameter) for parameter in ctx.parameters}
+        wanted = ctx.needs_input_grad[0]
+        rows = d_outputs.reshape(-1, d_outputs.shape[-1])
+        d_inputs = ctx.network._write_gradients(ctx.of_layers, rows, into, of_inputs=wanted)
+        if not wanted:
+            return None, None, *into.values()
+        return d_inputs.view(*d_outputs.shape[:-1], d_inputs.shape[1]), None, *into.values()
 
 
 def _linear(layer: nn.Linear, inputs: Tensor) -> Tensor:
@@ -114,20 +207,31 @@ def _outputs(layer: nn.Module, inputs: Tensor) -> list[Tensor]:
     return [_linear(layer, inputs)]
 
 
-def _backward(layer: nn.Module, inputs: Tensor, of_outputs: Tensor, of_inputs: Tensor) -> None:
-    """Replaces the gradients of a last layer and writes that of its inputs."""
+def _backward(
+    layer: nn.Module,
+    inputs: Tensor,
+    of_outputs: Tensor,
+    of_inputs: Tensor,
+    into: Mapping[Tensor, Tensor],
+) -> None:
+    """Writes the gradients of a last layer and that of its inputs."""
     if isinstance(layer, MeansAndDeviations):
         of_outputs, of_log_std = of_outputs.chunk(2, dim=1)
-        layer.log_std.grad = of_log_std.sum(dim=0)
+        torch.sum(of_log_std, dim=0, out=into[layer.log_std])
         layer = layer.mean
     assert isinstance(layer, nn.Linear)
-    _write_gradients(layer, inputs, of_outputs)
+    _write(layer, inputs, of_outputs, into)
     torch.mm(of_outputs, layer.weight, out=of_inputs)
 
 
-def _write_gradients(layer: nn.Linear, inputs: Tensor, of_outputs: Tensor) -> None:
-    weight, bias = layer.weight, layer.bias
-    if weight.grad is None or bias.grad is None:
-        weight.grad, bias.grad = torch.empty_like(weight), torch.empty_like(bias)
-    torch.mm(of_outputs.t(), inputs, out=weight.grad)
-    torch.sum(of_outputs, dim=0, out=bias.grad)
+def _write(
+    layer: nn.Linear, inputs: Tensor, of_outputs: Tensor, into: Mapping[Tensor, Tensor]
+) -> None:
+    """Writes the gradients of a layer, from its inputs and the gradient of its outputs."""
+    of_weight, of_bias = into[layer.weight], into[layer.bias]
+    if inputs.dtype == of_weight.dtype:
+        torch.mm(of_outputs.t(), inputs, out=of_weight)
+        torch.sum(of_outputs, dim=0, out=of_bias)
+    else:
+        of_weight.copy_(of_outputs.t() @ inputs)
+        of_bias.copy_(of_outputs.sum(dim=0))

@@ -75,7 +75,7 @@ def update(
         Statistics, which are read from the device only once.
     """
     parameters = list(model.parameters())
-    dense = DenseNetwork.of(model)
+    dense = model.dense()
     pieces = cut_into_pieces(rollout.starts, model.memory.sequence_length)
     returns = rollout.values + rollout.advantages
     raw_advantages = rollout.advantages

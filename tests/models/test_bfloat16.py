@@ -11,6 +11,7 @@ from neroRL.config.checks import build
 from neroRL.environments.factory import specification
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.bfloat16 import (
+    FEWEST_ROWS,
     LOW,
     ConvolutionInBfloat16,
     LinearInBfloat16,
@@ -50,19 +51,19 @@ def test_a_layer_adds_its_bias_in_float32_and_takes_any_leading_shape():
     nn.init.zeros_(layer.weight)
     nn.init.constant_(layer.bias, 1.001)  # no number of bfloat16
     lower(layer)
-    outputs = layer(torch.ones(2, 5, 64))
-    assert outputs.shape == (2, 5, 3)
+    outputs = layer(torch.ones(2, 50, 64))
+    assert outputs.shape == (2, 50, 3)
     assert (outputs == torch.tensor(1.001)).all()
     assert layer(torch.ones(3, 0, 64)).shape == (3, 0, 3)  # a transformer without columns
     outputs.sum().backward()
-    assert layer.bias.grad.tolist() == [10.0] * 3
-    assert (layer.weight.grad == 10.0).all()
+    assert layer.bias.grad.tolist() == [100.0] * 3
+    assert (layer.weight.grad == 100.0).all()
 
 
 def test_changed_weights_are_rounded_anew():
     layer = nn.Linear(64, 2)
     lower(layer)
-    inputs = torch.ones(1, 64)
+    inputs = torch.ones(FEWEST_ROWS, 64)
     optimizer = FusedAdamW(layer.parameters())
 
     def check():
@@ -84,6 +85,16 @@ def test_changed_weights_are_rounded_anew():
     layer.to(torch.device("cpu"))
     layer.weight.data = torch.full((2, 64), -7.0)
     check()
+
+
+def test_products_of_few_rows_stay_in_float32():
+    layer = nn.Linear(64, 300)
+    plain = nn.Linear(64, 300)
+    plain.load_state_dict(layer.state_dict())
+    lower(layer)
+    for rows, same in ((FEWEST_ROWS - 1, True), (FEWEST_ROWS, False)):
+        inputs = torch.randn((rows, 64), generator=torch.Generator().manual_seed(rows))
+        assert torch.equal(layer(inputs), plain(inputs)) == same
 
 
 def test_a_convolution_is_that_of_rounded_numbers():

@@ -13,8 +13,10 @@ from neroRL.config.schema import ModelConfig
 from neroRL.environments.factory import make_vector
 from neroRL.environments.specification import Binary, Continuous, EnvironmentSpec, Mixed
 from neroRL.models.actor_critic import ActorCritic, seeded_model
+from neroRL.models.bfloat16 import FEWEST_ROWS, LinearInBfloat16
 from neroRL.models.dense import DenseNetwork
 from neroRL.training import checkpoint as checkpoints
+from neroRL.training import update
 from neroRL.training.rollout import collect
 from neroRL.training.trainer import train
 
@@ -40,7 +42,7 @@ def _model(actions, settings, visual=None) -> ActorCritic:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_outputs_and_gradients_equal_those_of_autograd(case, rows, dtype):
     model = _model(*DENSE[case]).to(dtype)
-    network = DenseNetwork.of(model)
+    network = model.dense()
     assert network is not None
     generator = torch.Generator().manual_seed(rows)
     for _ in range(2):  # the second time, gradients are there already
@@ -69,16 +71,125 @@ def test_outputs_and_gradients_equal_those_of_autograd(case, rows, dtype):
 def test_any_other_network_is_left_to_autograd(actions, settings, visual):
     settings = build({"model": settings}).model
     shapes = EnvironmentSpec(visual, "uint8", 7, actions, 10)
-    assert DenseNetwork.of(ActorCritic(settings, shapes)) is None
+    assert ActorCritic(settings, shapes).dense() is None
 
 
-def test_layers_in_bfloat16_and_compiled_ones_are_left_as_they_are():
-    rounded, compiled = (_model((4,), {"num_hidden_units": 512}) for _ in range(2))
-    assert DenseNetwork.of(rounded) is not None
-    rounded.use_bfloat16()
+def test_a_compiled_network_is_left_to_its_compiler():
+    compiled = _model((4,), {})
+    assert compiled.dense() is not None
     compiled.compile_layers()
-    assert DenseNetwork.of(rounded) is None
-    assert DenseNetwork.of(compiled) is None
+    assert compiled.dense() is None
+
+
+LARGE = {"num_vec_encoder_units": 128, "num_hidden_units": 256}
+
+
+def _lowered(actions, settings) -> tuple[ActorCritic, ActorCritic]:
+    """Returns a network with layers in bfloat16, and the same one in float32."""
+    lowered, plain = (_model(actions, {**LARGE, **settings}) for _ in range(2))
+    for name, parameter in plain.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter, std=0.1)
+    lowered.load_state_dict(plain.state_dict())
+    lowered.use_bfloat16()
+    return lowered, plain
+
+
+def _rounded_outputs(parts, heads, units: torch.Tensor) -> torch.Tensor:
+    """Computes outputs layer by layer, rounding where bfloat16 does."""
+
+    def of_layer(layer, units):
+        if isinstance(layer, LinearInBfloat16):
+            rounded = [Rounded.apply(numbers) for numbers in (units, layer.weight, layer.bias)]
+            return Rounded.apply(torch.nn.functional.linear(*rounded))
+        return layer(units)
+
+    for part in (*parts, heads.hidden):
+        for layer in part.modules():
+            if isinstance(layer, torch.nn.Linear):
+                units = of_layer(layer, units).relu()
+    for_policy, for_value = units.chunk(2, dim=-1)
+    return torch.cat((heads.policy(for_policy), heads.value(for_value)), dim=-1)
+
+
+class Rounded(torch.autograd.Function):
+    """Rounds to bfloat16, forward and backward."""
+
+    @staticmethod
+    def forward(ctx, numbers):
+        return numbers.to(torch.bfloat16).to(numbers.dtype)
+
+    @staticmethod
+    def backward(ctx, above):
+        return above.to(torch.bfloat16).to(above.dtype)
+
+
+@pytest.mark.parametrize("case", ["choices", "branches", "numbers"])
+@pytest.mark.parametrize("rows", [64, 150, 512])
+def test_layers_in_bfloat16_have_the_gradients_of_rounded_numbers(case, rows):
+    model, plain = _lowered(*DENSE[case])
+    network, parameters = model.dense(), list(model.parameters())
+    assert sum(isinstance(layer, LinearInBfloat16) for layer in model.modules()) >= 1
+    generator = torch.Generator().manual_seed(rows)
+    vectors, gradient = (
+        torch.randn((rows, size), generator=generator) for size in (7, model.distribution.size + 1)
+    )
+    expected = _rounded_outputs([model.encoder.vector, model.hidden], model.heads, vectors)
+    exact = torch.autograd.grad(expected, parameters, gradient)
+    outputs = network.outputs(vectors)
+    network.backward(gradient)
+    found = [parameter.grad for parameter in parameters]
+    assert _distance(outputs[:, -1], expected[:, -1]) < 0.0006
+    for one, other in zip(found, exact, strict=True):
+        assert one.dtype == torch.float32
+        assert _distance(one, other) < 0.003
+    # Rounding is what makes them differ from those of float32.
+    of_float32 = plain.features({"vector": vectors})
+    assert _distance(outputs[:, -1], of_float32[:, -1]) > 0.001
+
+
+def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Returns the norm of the difference, relative to that of the second."""
+    return float(((one - other).norm() / other.norm()).detach())
+
+
+@pytest.mark.parametrize("rows", [1, 16, 63])
+def test_products_of_few_rows_are_those_of_float32(rows):
+    lowered, plain = _lowered(*DENSE["choices"])
+    vectors = torch.randn((rows, 7), generator=torch.Generator().manual_seed(rows))
+    assert torch.equal(lowered.dense().outputs(vectors), plain.dense().outputs(vectors))
+
+
+@pytest.mark.parametrize("rows", [(70,), (16,), (6, 20)])
+@pytest.mark.parametrize("low", [False, True])
+def test_a_readout_is_differentiable_in_its_inputs_and_all_weights(rows, low):
+    lowered, plain = _lowered((4,), {"num_hidden_layers": 1})
+    model = lowered if low else plain
+    network = DenseNetwork.of([model.hidden], model.heads)
+    generator = torch.Generator().manual_seed(1)
+    inputs = torch.randn((*rows, 128), generator=generator, requires_grad=True)
+    outputs = network.readout(inputs)
+    assert outputs.shape == (*rows, 5)
+    above = torch.randn(outputs.shape, generator=generator)
+    parameters = [*model.hidden.parameters(), *model.heads.parameters()]
+    found = torch.autograd.grad(outputs, [inputs, *parameters], above)
+    if low and outputs[..., 0].numel() >= FEWEST_ROWS:
+        reference = _rounded_outputs([model.hidden], model.heads, inputs)
+    else:
+        reference = model.heads(model.hidden(inputs))
+    expected = torch.autograd.grad(reference, [inputs, *parameters], above)
+    for one, other in zip(found, expected, strict=True):
+        assert _distance(one, other) < (0.003 if low else 1e-6)
+
+
+def test_frozen_weights_are_not_used_after_a_change():
+    model = _model((4,), SMALL)
+    network, vectors = model.dense(), torch.ones(3, 7)
+    network.freeze()
+    with torch.no_grad():
+        model.heads.hidden.weight.mul_(2.0)
+        expected = model.features({"vector": vectors})
+    assert torch.equal(network.outputs(vectors), expected)
 
 
 def test_a_training_with_autograd_has_the_same_weights(tmp_path):
@@ -100,8 +211,12 @@ def test_a_training_with_autograd_has_the_same_weights(tmp_path):
         train(config, tmp_path / "written out")
         assert written_out.call_count == 3 * 4 * 4
         # Rollouts stay as they are: without it, their last bits may differ.
-        with mock.patch("neroRL.training.update.DenseNetwork") as in_update:
-            in_update.of.return_value = None
+        forward = update._forward
+
+        def recorded(model, dense, *others):
+            return forward(model, None, *others)
+
+        with mock.patch.object(update, "_forward", recorded):
             train(config, tmp_path / "recorded")
         assert written_out.call_count == 3 * 4 * 4
     weights = [

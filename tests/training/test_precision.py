@@ -38,7 +38,7 @@ def _config(task="numbers", updates=2, **top):
         {
             "environment": environment,
             "model": {"num_hidden_layers": 1, "num_hidden_units": 64, **model},
-            "sampler": {"n_workers": 3, "worker_steps": 32},
+            "sampler": {"n_workers": 3, "worker_steps": 64},  # mini batches of 96 rows
             "trainer": {"updates": updates, "n_mini_batches": 2},
             "seed": 3,
             "threads": 1,
