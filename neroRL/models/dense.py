@@ -109,9 +109,13 @@ class DenseNetwork:
         self._write_gradients(self._inputs, gradient, into, of_inputs=False)
 
     def readout(self, inputs: Tensor) -> Tensor:
-        """Computes the outputs (M, O) of inputs (M, I), differentiable in inputs and weights."""
-        outputs: Tensor = _Readout.apply(inputs, self, *self._parameters)  # type: ignore[no-untyped-call]
-        return outputs
+        """Computes outputs (…, O) of inputs (…, I), differentiable in inputs and weights."""
+        rows = inputs.reshape(-1, inputs.shape[-1])
+        if torch.is_grad_enabled():
+            outputs: Tensor = _Readout.apply(rows, self, *self._parameters)  # type: ignore[no-untyped-call]
+        else:
+            outputs, _ = self._computed(rows)
+        return outputs.view(*inputs.shape[:-1], outputs.shape[1])
 
     def _computed(self, inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Returns the outputs (M, O), and the inputs of each rectified layer and of the heads."""
@@ -177,21 +181,17 @@ class DenseNetwork:
 class _Readout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, network: DenseNetwork, *parameters: Tensor) -> Tensor:
-        rows = inputs.reshape(-1, inputs.shape[-1])
-        outputs, ctx.of_layers = network._computed(rows)
         ctx.network, ctx.parameters = network, parameters
-        return outputs.view(*inputs.shape[:-1], outputs.shape[1])
+        outputs, ctx.of_layers = network._computed(inputs)
+        return outputs
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_outputs: Tensor) -> tuple[Tensor | None, ...]:
         into = {parameter: torch.empty_like(parameter) for parameter in ctx.parameters}
         wanted = ctx.needs_input_grad[0]
-        rows = d_outputs.reshape(-1, d_outputs.shape[-1])
-        d_inputs = ctx.network._write_gradients(ctx.of_layers, rows, into, of_inputs=wanted)
-        if not wanted:
-            return None, None, *into.values()
-        return d_inputs.view(*d_outputs.shape[:-1], d_inputs.shape[1]), None, *into.values()
+        d_inputs = ctx.network._write_gradients(ctx.of_layers, d_outputs, into, of_inputs=wanted)
+        return d_inputs if wanted else None, None, *into.values()
 
 
 def _linear(layer: nn.Linear, inputs: Tensor) -> Tensor:

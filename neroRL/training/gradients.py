@@ -32,7 +32,10 @@ def clip_gradients(parameters: Sequence[nn.Parameter], most: float) -> Tensor:
     """
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm: Tensor = torch.stack(torch._foreach_norm(gradients)).norm()
-    torch._foreach_mul_(gradients, (most / (norm + EPSILON)).clamp(max=1.0))
+    factor = (most / (norm + EPSILON)).clamp(max=1.0)
+    # On a GPU, to look at the factor would take longer than to multiply by one.
+    if factor.is_cuda or factor != 1.0:
+        torch._foreach_mul_(gradients, factor)
     return norm
 
 
