@@ -124,8 +124,12 @@ class ActorCritic(nn.Module):
                 layers.compile(dynamic=True)
 
     def _readout(self, remembered: Tensor) -> Tensor:
-        if self._tail is not None:
-            return self._tail.readout(remembered)
+        tail = self._tail
+        if tail is not None:
+            # Gradients in float32 are quicker in autograd.
+            rows = remembered.shape[:-1].numel()
+            if tail.rounds(rows) or not torch.is_grad_enabled():
+                return tail.readout(remembered)
         outputs: Tensor = self.heads(self.hidden(remembered))
         return outputs
 

@@ -6,7 +6,8 @@ summed in float32, and rounded once more when they leave. Weights, their gradien
 advantages and losses stay in float32, and so do
 
 - layers with fewer than 64 inputs, like those that see the numbers of an observation, or with few
-  weights, and products of fewer than 64 rows, like those of most rollouts,
+  weights,
+- linear layers while they have few rows, as in most rollouts,
 - the last layers of the policy and the value,
 - the recurrence of GRU and LSTM, and a transformer's attention over steps.
 
@@ -25,7 +26,8 @@ from torch.nn import functional
 LOW = torch.bfloat16
 FEWEST_INPUTS = 64
 FEWEST_WEIGHTS = 16_384
-FEWEST_ROWS = 64
+# Fewer multiplications (rows times weights) are as fast in float32, or faster.
+FEWEST_PRODUCTS = 2**25
 # Rows are filled up to a multiple of this or, if there are many, of an eighth of their number:
 # the library compiles a kernel for each number of rows, which takes longer than the product.
 ROWS = 16
@@ -42,12 +44,19 @@ def lower(layer: nn.Linear | nn.Conv2d) -> None:
     layer.__class__ = LinearInBfloat16 if isinstance(layer, nn.Linear) else ConvolutionInBfloat16
 
 
+def pays(layer: nn.Module, rows: int) -> bool:
+    """Returns whether a layer is one of these, and multiplies some rows in bfloat16."""
+    if isinstance(layer, LinearInBfloat16 | ConvolutionInBfloat16):
+        return rows * layer.weight.numel() >= FEWEST_PRODUCTS
+    return False
+
+
 class LinearInBfloat16(nn.Linear):
     """A linear layer that multiplies in bfloat16."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Computes outputs (…, O) from inputs (…, I), both float32."""
-        if inputs.numel() < FEWEST_ROWS * self.in_features:
+        if not pays(self, inputs.numel() // self.in_features):
             return super().forward(inputs)
         return product(inputs, self.weight, self.bias, self.rounded())
 

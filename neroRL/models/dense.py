@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from neroRL.models.bfloat16 import FEWEST_ROWS, LOW, LinearInBfloat16, filled_up
+from neroRL.models.bfloat16 import LOW, LinearInBfloat16, filled_up, pays
 from neroRL.models.distributions import MeansAndDeviations
 from neroRL.models.heads import Heads
 
@@ -62,7 +62,6 @@ class DenseNetwork:
         self._parameters = [parameter for layer in layers for parameter in layer.parameters()]
         self._live = [layer.weight.detach().t() for layer in self._rectified]
         self._frozen, self._frozen_at = self._live, self._state()
-        self._low = any(isinstance(layer, LinearInBfloat16) for layer in self._rectified)
         self._inputs: Sequence[Tensor] = ()  # of each rectified layer, then of the heads
 
     @classmethod
@@ -108,6 +107,10 @@ class DenseNetwork:
         into: Any = {parameter: parameter.grad for parameter in self._parameters}
         self._write_gradients(self._inputs, gradient, into, of_inputs=False)
 
+    def rounds(self, rows: int) -> bool:
+        """Returns whether a layer multiplies some rows in bfloat16."""
+        return any(pays(layer, rows) for layer in self._rectified)
+
     def readout(self, inputs: Tensor) -> Tensor:
         """Computes outputs (…, O) of inputs (…, I), differentiable in inputs and weights."""
         rows = inputs.reshape(-1, inputs.shape[-1])
@@ -120,13 +123,13 @@ class DenseNetwork:
     def _computed(self, inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Returns the outputs (M, O), and the inputs of each rectified layer and of the heads."""
         rows, dtype = len(inputs), inputs.dtype
-        low = self._low and rows >= FEWEST_ROWS
+        low = [pays(layer, rows) for layer in self._rectified]
         weights = self._frozen if self._frozen_at == self._state() else self._live
         of_layers: list[Tensor] = []
-        units = filled_up(inputs, dtype) if low else inputs
-        for layer, transposed in zip(self._rectified, weights, strict=True):
+        units = filled_up(inputs, dtype) if any(low) else inputs
+        for layer, transposed, rounds in zip(self._rectified, weights, low, strict=True):
             weight, bias = transposed, layer.bias.detach()
-            if low and isinstance(layer, LinearInBfloat16):
+            if rounds and isinstance(layer, LinearInBfloat16):
                 weight, bias = layer.rounded().t(), bias.to(LOW)
             units = units.to(weight.dtype)
             of_layers.append(units.relu_() if of_layers else units)
@@ -156,8 +159,7 @@ class DenseNetwork:
             The gradient with respect to the inputs, shape (M, I).
         """
         rows = len(gradient)
-        low = self._low and rows >= FEWEST_ROWS
-        if low:
+        if rows < len(of_layers[-1]):
             gradient = filled_up(gradient, gradient.dtype)
         for_policy, for_value = of_layers[-1].chunk(2, dim=1)
         above = torch.empty_like(of_layers[-1])
@@ -169,7 +171,7 @@ class DenseNetwork:
                 above, of_layers[number + 1], 0.0, grad_input=above
             )
             weight: Tensor = layer.weight
-            if low and isinstance(layer, LinearInBfloat16):
+            if of_layers[number].dtype == LOW and isinstance(layer, LinearInBfloat16):
                 weight = layer.rounded()
             above = above.to(weight.dtype)
             _write(layer, of_layers[number], above, into)

@@ -33,10 +33,14 @@ def clip_gradients(parameters: Sequence[nn.Parameter], most: float) -> Tensor:
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm: Tensor = torch.stack(torch._foreach_norm(gradients)).norm()
     factor = (most / (norm + EPSILON)).clamp(max=1.0)
-    # On a GPU, to look at the factor would take longer than to multiply by one.
-    if factor.is_cuda or factor != 1.0:
+    if not _quick_to_read(factor) or factor != 1.0:
         torch._foreach_mul_(gradients, factor)
     return norm
+
+
+def _quick_to_read(number: Tensor) -> bool:
+    """Returns whether reading a number does not wait for a device."""
+    return number.device.type == "cpu"
 
 
 def gradient_norms(model: ActorCritic) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from neroRL.config.checks import build
 from neroRL.environments.factory import specification
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.bfloat16 import (
-    FEWEST_ROWS,
+    FEWEST_PRODUCTS,
     LOW,
     ConvolutionInBfloat16,
     LinearInBfloat16,
@@ -46,24 +46,29 @@ def test_a_product_and_its_gradients_are_those_of_rounded_numbers(rows):
         torch.testing.assert_close(found.double(), exact, rtol=ROUNDING, atol=1e-4)
 
 
+def _layer(inputs: int, outputs: int) -> tuple[nn.Linear, int]:
+    """Returns a layer in bfloat16, and the fewest rows for which it is."""
+    layer = nn.Linear(inputs, outputs)
+    lower(layer)
+    return layer, -(-FEWEST_PRODUCTS // layer.weight.numel())
+
+
 def test_a_layer_adds_its_bias_in_float32_and_takes_any_leading_shape():
-    layer = nn.Linear(64, 3)
+    layer, rows = _layer(1024, 16)
     nn.init.zeros_(layer.weight)
     nn.init.constant_(layer.bias, 1.001)  # no number of bfloat16
-    lower(layer)
-    outputs = layer(torch.ones(2, 50, 64))
-    assert outputs.shape == (2, 50, 3)
+    outputs = layer(torch.ones(2, rows // 2, 1024))
+    assert outputs.shape == (2, rows // 2, 16)
     assert (outputs == torch.tensor(1.001)).all()
-    assert layer(torch.ones(3, 0, 64)).shape == (3, 0, 3)  # a transformer without columns
+    assert layer(torch.ones(3, 0, 1024)).shape == (3, 0, 16)  # a transformer without columns
     outputs.sum().backward()
-    assert layer.bias.grad.tolist() == [100.0] * 3
-    assert (layer.weight.grad == 100.0).all()
+    assert layer.bias.grad.tolist() == [rows] * 16
+    assert (layer.weight.grad == rows).all()
 
 
 def test_changed_weights_are_rounded_anew():
-    layer = nn.Linear(64, 2)
-    lower(layer)
-    inputs = torch.ones(FEWEST_ROWS, 64)
+    layer, rows = _layer(1024, 1024)
+    inputs = torch.ones(rows, 1024)
     optimizer = FusedAdamW(layer.parameters())
 
     def check():
@@ -77,23 +82,22 @@ def test_changed_weights_are_rounded_anew():
     layer(inputs).sum().backward()
     optimizer.step(learning_rate=0.5)
     check()
-    layer.load_state_dict({"weight": torch.full((2, 64), 3.0), "bias": torch.zeros(2)})
+    layer.load_state_dict({"weight": torch.full((1024, 1024), 3.0), "bias": torch.zeros(1024)})
     check()
     with torch.no_grad():
         layer.weight.mul_(2.0)
     check()
     layer.to(torch.device("cpu"))
-    layer.weight.data = torch.full((2, 64), -7.0)
+    layer.weight.data = torch.full((1024, 1024), -7.0)
     check()
 
 
 def test_products_of_few_rows_stay_in_float32():
-    layer = nn.Linear(64, 300)
-    plain = nn.Linear(64, 300)
+    layer, fewest = _layer(1024, 1024)
+    plain = nn.Linear(1024, 1024)
     plain.load_state_dict(layer.state_dict())
-    lower(layer)
-    for rows, same in ((FEWEST_ROWS - 1, True), (FEWEST_ROWS, False)):
-        inputs = torch.randn((rows, 64), generator=torch.Generator().manual_seed(rows))
+    for rows, same in ((fewest - 1, True), (fewest, False)):
+        inputs = torch.randn((rows, 1024), generator=torch.Generator().manual_seed(rows))
         assert torch.equal(layer(inputs), plain(inputs)) == same
 
 

@@ -13,7 +13,7 @@ from neroRL.config.schema import ModelConfig
 from neroRL.environments.factory import make_vector
 from neroRL.environments.specification import Binary, Continuous, EnvironmentSpec, Mixed
 from neroRL.models.actor_critic import ActorCritic, seeded_model
-from neroRL.models.bfloat16 import FEWEST_ROWS, LinearInBfloat16
+from neroRL.models.bfloat16 import LinearInBfloat16, pays
 from neroRL.models.dense import DenseNetwork
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training import update
@@ -81,7 +81,7 @@ def test_a_compiled_network_is_left_to_its_compiler():
     assert compiled.dense() is None
 
 
-LARGE = {"num_vec_encoder_units": 128, "num_hidden_units": 256}
+LARGE = {"num_vec_encoder_units": 512, "num_hidden_units": 512}
 
 
 def _lowered(actions, settings) -> tuple[ActorCritic, ActorCritic]:
@@ -99,7 +99,7 @@ def _rounded_outputs(parts, heads, units: torch.Tensor) -> torch.Tensor:
     """Computes outputs layer by layer, rounding where bfloat16 does."""
 
     def of_layer(layer, units):
-        if isinstance(layer, LinearInBfloat16):
+        if pays(layer, units.shape[:-1].numel()):
             rounded = [Rounded.apply(numbers) for numbers in (units, layer.weight, layer.bias)]
             return Rounded.apply(torch.nn.functional.linear(*rounded))
         return layer(units)
@@ -142,10 +142,12 @@ def test_layers_in_bfloat16_have_the_gradients_of_rounded_numbers(case, rows):
     assert _distance(outputs[:, -1], expected[:, -1]) < 0.0006
     for one, other in zip(found, exact, strict=True):
         assert one.dtype == torch.float32
-        assert _distance(one, other) < 0.003
+        assert _distance(one, other) < 0.01  # where rounded sums differ, a unit may not act
     # Rounding is what makes them differ from those of float32.
     of_float32 = plain.features({"vector": vectors})
     assert _distance(outputs[:, -1], of_float32[:, -1]) > 0.001
+    of_autograd = torch.autograd.grad(of_float32, list(plain.parameters()), gradient)
+    assert max(map(_distance, found, of_autograd)) > 0.03
 
 
 def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
@@ -167,19 +169,16 @@ def test_a_readout_is_differentiable_in_its_inputs_and_all_weights(rows, low):
     model = lowered if low else plain
     network = DenseNetwork.of([model.hidden], model.heads)
     generator = torch.Generator().manual_seed(1)
-    inputs = torch.randn((*rows, 128), generator=generator, requires_grad=True)
+    inputs = torch.randn((*rows, 512), generator=generator, requires_grad=True)
     outputs = network.readout(inputs)
     assert outputs.shape == (*rows, 5)
     above = torch.randn(outputs.shape, generator=generator)
     parameters = [*model.hidden.parameters(), *model.heads.parameters()]
     found = torch.autograd.grad(outputs, [inputs, *parameters], above)
-    if low and outputs[..., 0].numel() >= FEWEST_ROWS:
-        reference = _rounded_outputs([model.hidden], model.heads, inputs)
-    else:
-        reference = model.heads(model.hidden(inputs))
+    reference = _rounded_outputs([model.hidden], model.heads, inputs)
     expected = torch.autograd.grad(reference, [inputs, *parameters], above)
     for one, other in zip(found, expected, strict=True):
-        assert _distance(one, other) < (0.003 if low else 1e-6)
+        assert _distance(one, other) < (0.01 if low else 1e-6)
 
 
 def test_frozen_weights_are_not_used_after_a_change():

@@ -37,7 +37,7 @@ def _config(task="numbers", updates=2, **top):
     return build(
         {
             "environment": environment,
-            "model": {"num_hidden_layers": 1, "num_hidden_units": 64, **model},
+            "model": {"num_hidden_layers": 1, "num_hidden_units": 512, **model},
             "sampler": {"n_workers": 3, "worker_steps": 64},  # mini batches of 96 rows
             "trainer": {"updates": updates, "n_mini_batches": 2},
             "seed": 3,

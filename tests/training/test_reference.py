@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from neroRL.models.memory.none import NoMemory, Nothing
 from neroRL.models.memory.recurrent import StateHistory
 from neroRL.models.memory.transformer import TransformerMemory
 from neroRL.models.memory.window import WindowHistory
+from neroRL.training import gradients
 from neroRL.training.optimizer import FusedAdamW
 from neroRL.training.rollout import Rollout
 from neroRL.training.schedules import Hyperparameters
@@ -350,7 +352,8 @@ def test_an_update_does_not_wait_for_the_device(memory, distinct):
     config = _config(memory, "minibatch")
     model = ActorCritic(config.model, _specification()).double()
     rollout = _rollout(model, distinct)
-    with _Reads() as reads:
+    on_a_gpu = mock.patch.object(gradients, "_quick_to_read", return_value=False)
+    with on_a_gpu, _Reads() as reads:
         update(
             model,
             FusedAdamW(model.parameters()),
