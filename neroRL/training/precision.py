@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from neroRL.config import Config
 from neroRL.models.actor_critic import ActorCritic
-from neroRL.models.bfloat16 import LOW, product
+from neroRL.models.bfloat16 import FEWEST_PRODUCTS, LOW, product
 from neroRL.training import checkpoint as checkpoints
 
 logger = logging.getLogger("neroRL.training")
@@ -62,12 +62,17 @@ def bfloat16_pays(model: ActorCritic, rows: int) -> bool:
         model: on its device; stays as it is.
         rows: of a mini batch.
     """
+    rows = min(rows, MOST_ROWS)
     layers = [layer for layer in model.large_layers() if isinstance(layer, nn.Linear)]
-    shapes = {layer.weight.shape: layer.weight for layer in layers}
+    weights = {
+        layer.weight.shape: layer.weight
+        for layer in layers
+        if rows * layer.weight.numel() >= FEWEST_PRODUCTS
+    }
     seconds = {False: 0.0, True: 0.0}
-    for weight in shapes.values():
+    for weight in weights.values():
         for low in seconds:
-            seconds[low] += min(_seconds(weight, min(rows, MOST_ROWS), low) for _ in range(REPEATS))
+            seconds[low] += min(_seconds(weight, rows, low) for _ in range(REPEATS))
     message = "the linear layers of a mini batch take %.2f ms in float32, %.2f ms in bfloat16"
     logger.info(message, 1e3 * seconds[False], 1e3 * seconds[True])
     return seconds[True] < MOST_TIME * seconds[False]

@@ -111,6 +111,13 @@ def test_the_measurement_leaves_the_network_and_all_random_numbers_alone(tmp_pat
     trainer.close()
 
 
+def test_small_mini_batches_stay_in_float32_without_a_measurement(tmp_path, monkeypatch):
+    monkeypatch.setattr(precision, "_seconds", lambda *_: pytest.fail("nothing could pay"))
+    trainer = Trainer(_config(precision="float32"), tmp_path)
+    assert not precision.bfloat16_pays(trainer.model, 16)
+    trainer.close()
+
+
 def test_another_precision_is_another_training(tmp_path):
     *_, path = _trained(tmp_path, _config(updates=1))
     content = checkpoints.load(path, CPU)
