@@ -1,8 +1,10 @@
 """Networks of rectified dense layers, with their gradients written out.
 
 For small mini batches autograd's records cost as much as the arithmetic. Here are the same products
-and sums in the same order, so on a CPU the gradients are those of autograd, bit for bit. Between
-layers in bfloat16, numbers stay in bfloat16.
+and sums in the same order, so on a CPU the gradients are those of autograd, bit for bit.
+
+Between layers in bfloat16, numbers stay in bfloat16, and biases are rounded like weights: to go
+back to float32 in between would take as long as the products.
 
 Shapes: M rows, I inputs, O outputs.
 """
@@ -78,10 +80,8 @@ class DenseNetwork:
         The weights are copied into the order in which a product of few rows reads them. The
         outputs may differ in their last bits.
         """
-        self._frozen, self._frozen_at = (
-            [weight.contiguous() for weight in self._live],
-            self._state(),
-        )
+        self._frozen = [weight.contiguous() for weight in self._live]
+        self._frozen_at = self._state()
 
     def _state(self) -> list[tuple[int, int]]:
         """Returns what differs when a weight has changed."""

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from neroRL.config import Config
 from neroRL.models.actor_critic import ActorCritic
-from neroRL.models.bfloat16 import FEWEST_PRODUCTS, LOW, product
+from neroRL.models.bfloat16 import FEWEST_PRODUCTS, LOW, pays, product
 from neroRL.training import checkpoint as checkpoints
 
 logger = logging.getLogger("neroRL.training")
@@ -35,7 +35,19 @@ def use_precision(config: Config, model: ActorCritic, checkpoint: Path | None) -
     precision = precision_of(config, model, checkpoint)
     if precision == BFLOAT16:
         model.use_bfloat16()
+        _warn_of_small_layers(model, config.mini_batch_size)
     return precision
+
+
+def _warn_of_small_layers(model: ActorCritic, rows: int) -> None:
+    layers = model.large_layers()
+    if not any(isinstance(layer, nn.Conv2d) or pays(layer, rows) for layer in layers):
+        logger.warning(
+            "precision: bfloat16 makes no difference to a mini batch of %d steps: "
+            "rows times weights are below %d in every linear layer",
+            rows,
+            FEWEST_PRODUCTS,
+        )
 
 
 def precision_of(config: Config, model: ActorCritic, checkpoint: Path | None) -> str:

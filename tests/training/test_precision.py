@@ -118,6 +118,13 @@ def test_small_mini_batches_stay_in_float32_without_a_measurement(tmp_path, monk
     trainer.close()
 
 
+@pytest.mark.parametrize(("task", "steps", "told"), [("numbers", 64, False), ("numbers", 8, True), ("image", 8, False)])
+def test_a_training_tells_where_bfloat16_makes_no_difference(task, steps, told, tmp_path, caplog):
+    config = _config(task, sampler={"n_workers": 3, "worker_steps": steps})
+    Trainer(config, tmp_path).close()
+    assert ("makes no difference" in caplog.text) == told
+
+
 def test_another_precision_is_another_training(tmp_path):
     *_, path = _trained(tmp_path, _config(updates=1))
     content = checkpoints.load(path, CPU)
