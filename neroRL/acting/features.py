@@ -39,11 +39,9 @@ class Features:
         *,
         alone: bool = False,
     ) -> None:
-        self._model, self._dense = model, model.dense()
+        self._model, self._dense = model, model.dense_network()
         if not alone:
-            model.freeze()
-            if self._dense is not None:
-                self._dense.freeze()
+            (self._dense or model).begin_rollout()
         self._table = table
         self._device = device
         self._alone = alone

@@ -56,7 +56,7 @@ class ActorCritic(nn.Module):
         self.heads = Heads(size, self.distribution, activation)
         self._tail: DenseNetwork | None = None
 
-    def dense(self) -> DenseNetwork | None:
+    def dense_network(self) -> DenseNetwork | None:
         """Returns the whole network with written-out gradients, if it is a dense one."""
         if self.encoder.vector is None or self.encoder.visual is not None:
             return None
@@ -64,10 +64,10 @@ class ActorCritic(nn.Module):
             return None
         return DenseNetwork.of([self.encoder.vector, self.hidden], self.heads)
 
-    def freeze(self) -> None:
-        """Prepares for a rollout, until a weight changes; outputs may differ in their last bits."""
+    def begin_rollout(self) -> None:
+        """Prepares for outputs of few rows, until a weight changes; see the dense network."""
         if self._tail is not None:
-            self._tail.freeze()
+            self._tail.begin_rollout()
 
     def features(self, observations: Observations) -> Tensor:
         """Computes the features of single observations; see the memory's interface.
@@ -116,6 +116,7 @@ class ActorCritic(nn.Module):
         many sizes, so the layers are compiled for all of them at once. Layers in bfloat16, which
         remember their rounded weights, stay as they are, too.
         """
+        self._tail = None
         for layer in self.modules():
             if isinstance(layer, LinearInBfloat16 | ConvolutionInBfloat16):
                 layer.forward = torch.compiler.disable(layer.forward)  # type: ignore[method-assign]
@@ -126,7 +127,7 @@ class ActorCritic(nn.Module):
     def _readout(self, remembered: Tensor) -> Tensor:
         tail = self._tail
         if tail is not None:
-            # Gradients in float32 are quicker in autograd.
+            # In float32, autograd is quicker than a call back into Python.
             rows = remembered.shape[:-1].numel()
             if tail.rounds(rows) or not torch.is_grad_enabled():
                 return tail.readout(remembered)

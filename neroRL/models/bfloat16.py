@@ -2,12 +2,12 @@
 
 A processor with units for bfloat16 (AMX, a GPU) multiplies it several times faster than float32.
 Inputs and weights of the large layers are rounded to its 8 significant bits; the products are
-summed in float32, and rounded once more when they leave. Weights, their gradients, optimiser,
+summed in float32, and rounded once more when they leave, as gradients are, too. Weights, optimiser,
 advantages and losses stay in float32, and so do
 
 - layers with fewer than 64 inputs, like those that see the numbers of an observation, or with few
   weights,
-- linear layers while they have few rows, as in most rollouts,
+- linear layers in products of few rows, as in most rollouts,
 - the last layers of the policy and the value,
 - the recurrence of GRU and LSTM, and a transformer's attention over steps.
 
@@ -26,7 +26,7 @@ from torch.nn import functional
 LOW = torch.bfloat16
 FEWEST_INPUTS = 64
 FEWEST_WEIGHTS = 16_384
-# Fewer multiplications (rows times weights) are as fast in float32, or faster.
+# A linear layer with fewer multiplications (rows times weights) is as fast in float32, or faster.
 FEWEST_PRODUCTS = 2**25
 # Rows are filled up to a multiple of this or, if there are many, of an eighth of their number:
 # the library compiles a kernel for each number of rows, which takes longer than the product.
@@ -44,11 +44,14 @@ def lower(layer: nn.Linear | nn.Conv2d) -> None:
     layer.__class__ = LinearInBfloat16 if isinstance(layer, nn.Linear) else ConvolutionInBfloat16
 
 
-def pays(layer: nn.Module, rows: int) -> bool:
-    """Returns whether a layer is one of these, and multiplies some rows in bfloat16."""
-    if isinstance(layer, LinearInBfloat16 | ConvolutionInBfloat16):
-        return rows * layer.weight.numel() >= FEWEST_PRODUCTS
-    return False
+def enough(weight: Tensor, rows: int) -> bool:
+    """Returns whether a product of some rows with a weight pays in bfloat16."""
+    return rows * weight.numel() >= FEWEST_PRODUCTS
+
+
+def rounds(layer: nn.Module, rows: int) -> bool:
+    """Returns whether a layer is a linear one that multiplies some rows in bfloat16."""
+    return isinstance(layer, LinearInBfloat16) and enough(layer.weight, rows)
 
 
 class LinearInBfloat16(nn.Linear):
@@ -56,7 +59,7 @@ class LinearInBfloat16(nn.Linear):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Computes outputs (…, O) from inputs (…, I), both float32."""
-        if not pays(self, inputs.numel() // self.in_features):
+        if not rounds(self, inputs.numel() // self.in_features):
             return super().forward(inputs)
         return product(inputs, self.weight, self.bias, self.rounded())
 

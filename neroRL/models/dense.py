@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from neroRL.models.bfloat16 import LOW, LinearInBfloat16, filled_up, pays
+from neroRL.models.bfloat16 import LOW, LinearInBfloat16, filled_up, rounds
 from neroRL.models.distributions import MeansAndDeviations
 from neroRL.models.heads import Heads
 
-KNOWN = (
+PLAIN = (
     nn.Linear,
     LinearInBfloat16,
     nn.ReLU,
@@ -62,26 +62,29 @@ class DenseNetwork:
         ]
         layers = (*self._rectified, heads.policy, heads.value)
         self._parameters = [parameter for layer in layers for parameter in layer.parameters()]
-        self._live = [layer.weight.detach().t() for layer in self._rectified]
-        self._frozen, self._frozen_at = self._live, self._state()
+        self._frozen: list[Tensor] = []
+        self._frozen_at: list[tuple[int, int]] = []
         self._inputs: Sequence[Tensor] = ()  # of each rectified layer, then of the heads
 
     @classmethod
     def of(cls, parts: Sequence[nn.Module], heads: Heads) -> Self | None:
         """Returns parts and heads as such a network, or None if they have other layers."""
         modules = [module for part in (*parts, heads) for module in part.modules()]
-        plain = all(type(module) in KNOWN for module in modules)
+        plain = all(type(module) in PLAIN for module in modules)
         compiled = any(module._compiled_call_impl is not None for module in modules)
         return cls(parts, heads) if plain and not compiled else None
 
-    def freeze(self) -> None:
+    def begin_rollout(self) -> None:
         """Prepares for many outputs of few rows, until a weight changes.
 
         The weights are copied into the order in which a product of few rows reads them. The
         outputs may differ in their last bits.
         """
-        self._frozen = [weight.contiguous() for weight in self._live]
+        self._frozen = [weight.contiguous() for weight in self._transposed()]
         self._frozen_at = self._state()
+
+    def _transposed(self) -> list[Tensor]:
+        return [layer.weight.detach().t() for layer in self._rectified]
 
     def _state(self) -> list[tuple[int, int]]:
         """Returns what differs when a weight has changed."""
@@ -109,7 +112,7 @@ class DenseNetwork:
 
     def rounds(self, rows: int) -> bool:
         """Returns whether a layer multiplies some rows in bfloat16."""
-        return any(pays(layer, rows) for layer in self._rectified)
+        return any(rounds(layer, rows) for layer in self._rectified)
 
     def readout(self, inputs: Tensor) -> Tensor:
         """Computes outputs (…, O) of inputs (…, I), differentiable in inputs and weights."""
@@ -123,13 +126,13 @@ class DenseNetwork:
     def _computed(self, inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Returns the outputs (M, O), and the inputs of each rectified layer and of the heads."""
         rows, dtype = len(inputs), inputs.dtype
-        low = [pays(layer, rows) for layer in self._rectified]
-        weights = self._frozen if self._frozen_at == self._state() else self._live
+        low = [rounds(layer, rows) for layer in self._rectified]
+        weights = self._frozen if self._frozen_at == self._state() else self._transposed()
         of_layers: list[Tensor] = []
         units = filled_up(inputs, dtype) if any(low) else inputs
-        for layer, transposed, rounds in zip(self._rectified, weights, low, strict=True):
+        for layer, transposed, rounded in zip(self._rectified, weights, low, strict=True):
             weight, bias = transposed, layer.bias.detach()
-            if rounds and isinstance(layer, LinearInBfloat16):
+            if rounded and isinstance(layer, LinearInBfloat16):
                 weight, bias = layer.rounded().t(), bias.to(LOW)
             units = units.to(weight.dtype)
             of_layers.append(units.relu_() if of_layers else units)
@@ -146,7 +149,7 @@ class DenseNetwork:
         into: Mapping[Tensor, Tensor],
         *,
         of_inputs: bool,
-    ) -> Tensor:
+    ) -> Tensor | None:
         """Writes the gradients of all parameters.
 
         Args:
@@ -156,7 +159,7 @@ class DenseNetwork:
             of_inputs: whether that of the inputs is wanted.
 
         Returns:
-            The gradient with respect to the inputs, shape (M, I).
+            The gradient with respect to the inputs, shape (M, I), if it is wanted.
         """
         rows = len(gradient)
         if rows < len(of_layers[-1]):
@@ -177,23 +180,26 @@ class DenseNetwork:
             _write(layer, of_layers[number], above, into)
             if number > 0 or of_inputs:
                 above = above @ weight
-        return above[:rows].to(gradient.dtype)
+        return above[:rows].to(gradient.dtype) if of_inputs else None
 
 
 class _Readout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, network: DenseNetwork, *parameters: Tensor) -> Tensor:
-        ctx.network, ctx.parameters = network, parameters
-        outputs, ctx.of_layers = network._computed(inputs)
+        outputs, of_layers = network._computed(inputs)
+        ctx.network, ctx.layers = network, len(of_layers)
+        ctx.save_for_backward(*of_layers, *parameters)
         return outputs
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        into = {parameter: torch.empty_like(parameter) for parameter in ctx.parameters}
-        wanted = ctx.needs_input_grad[0]
-        d_inputs = ctx.network._write_gradients(ctx.of_layers, d_outputs, into, of_inputs=wanted)
-        return d_inputs if wanted else None, None, *into.values()
+        of_layers, parameters = ctx.saved_tensors[: ctx.layers], ctx.saved_tensors[ctx.layers :]
+        into = {parameter: torch.empty_like(parameter) for parameter in parameters}
+        d_inputs = ctx.network._write_gradients(
+            of_layers, d_outputs, into, of_inputs=ctx.needs_input_grad[0]
+        )
+        return d_inputs, None, *into.values()
 
 
 def _linear(layer: nn.Linear, inputs: Tensor) -> Tensor:

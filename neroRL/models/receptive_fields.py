@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neroRL.models.bfloat16 import LOW, pays, product
+from neroRL.models.bfloat16 import LOW, ConvolutionInBfloat16, product
 
 # A sample of the images is searched first, to find out whether they share enough.
 SAMPLE = 32
@@ -149,7 +149,7 @@ def forward_fields(layers: Sequence[tuple[nn.Conv2d, nn.Module]], fields: Fields
             below = nn.functional.embedding(fields.layers[number - 1], features)
             features = below.flatten(1)
         weight = convolution.weight.permute(0, 2, 3, 1).flatten(1)
-        if pays(convolution, len(features)):
+        if isinstance(convolution, ConvolutionInBfloat16):
             outputs = product(features, weight, convolution.bias, weight.detach().to(LOW))
         else:
             outputs = nn.functional.linear(features, weight, convolution.bias)

@@ -12,7 +12,8 @@ from torch.nn import functional
 
 from neroRL.config import Config
 from neroRL.models.actor_critic import ActorCritic
-from neroRL.models.bfloat16 import FEWEST_PRODUCTS, LOW, pays, product
+from neroRL.models.bfloat16 import FEWEST_PRODUCTS, LOW, enough, product
+from neroRL.models.memory.transformer import TransformerMemory
 from neroRL.training import checkpoint as checkpoints
 
 logger = logging.getLogger("neroRL.training")
@@ -35,19 +36,13 @@ def use_precision(config: Config, model: ActorCritic, checkpoint: Path | None) -
     precision = precision_of(config, model, checkpoint)
     if precision == BFLOAT16:
         model.use_bfloat16()
-        _warn_of_small_layers(model, config.mini_batch_size)
+        if not _rounding(model, config.mini_batch_size):
+            message = (
+                "precision: bfloat16 makes no difference to mini batches of %d steps: "
+                "rows times weights are below %d in every large layer"
+            )
+            logger.warning(message, config.mini_batch_size, FEWEST_PRODUCTS)
     return precision
-
-
-def _warn_of_small_layers(model: ActorCritic, rows: int) -> None:
-    layers = model.large_layers()
-    if not any(isinstance(layer, nn.Conv2d) or pays(layer, rows) for layer in layers):
-        logger.warning(
-            "precision: bfloat16 makes no difference to a mini batch of %d steps: "
-            "rows times weights are below %d in every linear layer",
-            rows,
-            FEWEST_PRODUCTS,
-        )
 
 
 def precision_of(config: Config, model: ActorCritic, checkpoint: Path | None) -> str:
@@ -70,24 +65,35 @@ def precision_of(config: Config, model: ActorCritic, checkpoint: Path | None) ->
 def bfloat16_pays(model: ActorCritic, rows: int) -> bool:
     """Measures whether the linear layers of a network are faster in bfloat16; takes some 50 ms.
 
+    Each layer is timed alone, from float32 to float32; several in a row can be faster.
+
     Args:
         model: on its device; stays as it is.
         rows: of a mini batch.
     """
-    rows = min(rows, MOST_ROWS)
-    layers = [layer for layer in model.large_layers() if isinstance(layer, nn.Linear)]
-    weights = {
-        layer.weight.shape: layer.weight
-        for layer in layers
-        if rows * layer.weight.numel() >= FEWEST_PRODUCTS
-    }
+    layers = [layer for layer in _rounding(model, rows) if isinstance(layer, nn.Linear)]
+    weights = {layer.weight.shape: layer.weight for layer in layers}
     seconds = {False: 0.0, True: 0.0}
     for weight in weights.values():
         for low in seconds:
-            seconds[low] += min(_seconds(weight, rows, low) for _ in range(REPEATS))
-    message = "the linear layers of a mini batch take %.2f ms in float32, %.2f ms in bfloat16"
-    logger.info(message, 1e3 * seconds[False], 1e3 * seconds[True])
+            seconds[low] += min(_seconds(weight, min(rows, MOST_ROWS), low) for _ in range(REPEATS))
+    message = "%d linear layers of a mini batch take %.2f ms in float32, %.2f ms in bfloat16"
+    logger.info(message, len(weights), 1e3 * seconds[False], 1e3 * seconds[True])
     return seconds[True] < MOST_TIME * seconds[False]
+
+
+def _rounding(model: ActorCritic, rows: int) -> list[nn.Linear | nn.Conv2d]:
+    """Returns the layers that multiply a mini batch in bfloat16, if its steps are all distinct.
+
+    The blocks of a transformer see remembered steps, too, whose number is not known before.
+    """
+    remembering = isinstance(model.memory, TransformerMemory)
+    blocks = set(model.memory.modules()) if remembering else set()
+    return [
+        layer
+        for layer in model.large_layers()
+        if isinstance(layer, nn.Conv2d) or layer in blocks or enough(layer.weight, rows)
+    ]
 
 
 def _seconds(weight: Tensor, rows: int, low: bool) -> float:

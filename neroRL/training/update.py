@@ -75,7 +75,7 @@ def update(
         Statistics, which are read from the device only once.
     """
     parameters = list(model.parameters())
-    dense = model.dense()
+    dense = model.dense_network()
     pieces = cut_into_pieces(rollout.starts, model.memory.sequence_length)
     returns = rollout.values + rollout.advantages
     raw_advantages = rollout.advantages

@@ -6,15 +6,17 @@ from unittest import mock
 
 import pytest
 import torch
+from torch import nn
 
 from neroRL.acting.actor import Actor
 from neroRL.config.checks import build
-from neroRL.config.schema import ModelConfig
+from neroRL.config.schema import ModelConfig, RecurrenceConfig
 from neroRL.environments.factory import make_vector
 from neroRL.environments.specification import Binary, Continuous, EnvironmentSpec, Mixed
 from neroRL.models.actor_critic import ActorCritic, seeded_model
-from neroRL.models.bfloat16 import LinearInBfloat16, pays
+from neroRL.models.bfloat16 import LinearInBfloat16, rounds
 from neroRL.models.dense import DenseNetwork
+from neroRL.models.heads import Heads
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training import update
 from neroRL.training.rollout import collect
@@ -42,7 +44,7 @@ def _model(actions, settings, visual=None) -> ActorCritic:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_outputs_and_gradients_equal_those_of_autograd(case, rows, dtype):
     model = _model(*DENSE[case]).to(dtype)
-    network = model.dense()
+    network = model.dense_network()
     assert network is not None
     generator = torch.Generator().manual_seed(rows)
     for _ in range(2):  # the second time, gradients are there already
@@ -71,14 +73,14 @@ def test_outputs_and_gradients_equal_those_of_autograd(case, rows, dtype):
 def test_any_other_network_is_left_to_autograd(actions, settings, visual):
     settings = build({"model": settings}).model
     shapes = EnvironmentSpec(visual, "uint8", 7, actions, 10)
-    assert ActorCritic(settings, shapes).dense() is None
+    assert ActorCritic(settings, shapes).dense_network() is None
 
 
 def test_a_compiled_network_is_left_to_its_compiler():
     compiled = _model((4,), {})
-    assert compiled.dense() is not None
+    assert compiled.dense_network() is not None
     compiled.compile_layers()
-    assert compiled.dense() is None
+    assert compiled.dense_network() is None
 
 
 LARGE = {"num_vec_encoder_units": 512, "num_hidden_units": 512}
@@ -87,9 +89,10 @@ LARGE = {"num_vec_encoder_units": 512, "num_hidden_units": 512}
 def _lowered(actions, settings) -> tuple[ActorCritic, ActorCritic]:
     """Returns a network with layers in bfloat16, and the same one in float32."""
     lowered, plain = (_model(actions, {**LARGE, **settings}) for _ in range(2))
+    generator = torch.Generator().manual_seed(5)
     for name, parameter in plain.named_parameters():
         if name.endswith("bias"):
-            torch.nn.init.normal_(parameter, std=0.1)
+            torch.nn.init.normal_(parameter, std=0.1, generator=generator)
     lowered.load_state_dict(plain.state_dict())
     lowered.use_bfloat16()
     return lowered, plain
@@ -99,7 +102,7 @@ def _rounded_outputs(parts, heads, units: torch.Tensor) -> torch.Tensor:
     """Computes outputs layer by layer, rounding where bfloat16 does."""
 
     def of_layer(layer, units):
-        if pays(layer, units.shape[:-1].numel()):
+        if rounds(layer, units.shape[:-1].numel()):
             rounded = [Rounded.apply(numbers) for numbers in (units, layer.weight, layer.bias)]
             return Rounded.apply(torch.nn.functional.linear(*rounded))
         return layer(units)
@@ -128,7 +131,7 @@ class Rounded(torch.autograd.Function):
 @pytest.mark.parametrize("rows", [64, 150, 512])
 def test_layers_in_bfloat16_have_the_gradients_of_rounded_numbers(case, rows):
     model, plain = _lowered(*DENSE[case])
-    network, parameters = model.dense(), list(model.parameters())
+    network, parameters = model.dense_network(), list(model.parameters())
     assert sum(isinstance(layer, LinearInBfloat16) for layer in model.modules()) >= 1
     generator = torch.Generator().manual_seed(rows)
     vectors, gradient = (
@@ -159,10 +162,11 @@ def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
 def test_products_of_few_rows_are_those_of_float32(rows):
     lowered, plain = _lowered(*DENSE["choices"])
     vectors = torch.randn((rows, 7), generator=torch.Generator().manual_seed(rows))
-    assert torch.equal(lowered.dense().outputs(vectors), plain.dense().outputs(vectors))
+    found, expected = (model.dense_network().outputs(vectors) for model in (lowered, plain))
+    assert torch.equal(found, expected)
 
 
-@pytest.mark.parametrize("rows", [(70,), (16,), (6, 20)])
+@pytest.mark.parametrize("rows", [(16,), (70,), (150,), (6, 30)])
 @pytest.mark.parametrize("low", [False, True])
 def test_a_readout_is_differentiable_in_its_inputs_and_all_weights(rows, low):
     lowered, plain = _lowered((4,), {"num_hidden_layers": 1})
@@ -181,10 +185,32 @@ def test_a_readout_is_differentiable_in_its_inputs_and_all_weights(rows, low):
         assert _distance(one, other) < (0.01 if low else 1e-6)
 
 
+def test_a_network_in_bfloat16_can_be_moved():
+    """As one that was trained on a CPU and plays on a GPU: its weights get other memory."""
+    lowered, plain = _lowered((4,), {"recurrence": RecurrenceConfig(hidden_state_size=8)})
+    lowered.begin_rollout()
+    for one, other in zip(lowered.parameters(), plain.parameters(), strict=True):
+        one.data = other.data.clone().mul_(1.5)
+        other.data.mul_(1.5)
+    remembered = torch.ones(3, 8)
+    with torch.no_grad():
+        assert torch.equal(lowered._readout(remembered), plain._readout(remembered))
+
+
+def test_compiled_layers_are_used_in_bfloat16_too():
+    lowered, _ = _lowered((4,), {"recurrence": RecurrenceConfig(hidden_state_size=8)})
+    of_heads = mock.patch.object(Heads, "forward", autospec=True, side_effect=Heads.forward)
+    with mock.patch.object(nn.Module, "compile"), of_heads as heads:
+        lowered.compile_layers()
+        with torch.no_grad():
+            lowered._readout(torch.ones(3, 8))
+    heads.assert_called_once()
+
+
 def test_frozen_weights_are_not_used_after_a_change():
     model = _model((4,), SMALL)
-    network, vectors = model.dense(), torch.ones(3, 7)
-    network.freeze()
+    network, vectors = model.dense_network(), torch.ones(3, 7)
+    network.begin_rollout()
     with torch.no_grad():
         model.heads.hidden.weight.mul_(2.0)
         expected = model.features({"vector": vectors})
