@@ -45,6 +45,19 @@ def _measuring(name: str, precision: str, *settings: str) -> Callable[[], Values
     return partial(measure, "ours", name, updates, f"precision={precision}", *settings)
 
 
+def compared(name: str, rounds: int) -> dict[str, Any]:
+    """Measures the speed of a workload in both precisions, with one thread and with all."""
+    updates = str(WORKLOADS[name].updates)
+    one = {FLOAT32: _measuring(name, FLOAT32, "threads=1")}
+    low = _measuring(name, BFLOAT16, "threads=1")
+    both = {FLOAT32: _measuring(name, FLOAT32), SB3: partial(measure, "peer", name, updates)}
+    of_both = _measuring(name, BFLOAT16)
+    return {
+        "one": alternate(f"{name}, one thread,", low, one, SPEED, rounds),
+        "all": alternate(name, of_both, both, SPEED, rounds),
+    }
+
+
 def run(rounds: int) -> dict[str, Any]:
     """Trains all seeds of all tasks, two at a time, then measures speeds in turn."""
     jobs = [(t, p, str(s)) for t in TASKS for p in (FLOAT32, BFLOAT16) for s in range(SEEDS)]
@@ -57,19 +70,7 @@ def run(rounds: int) -> dict[str, Any]:
         for precision in (FLOAT32, BFLOAT16):
             of = [curves[task, precision, str(seed)] for seed in range(SEEDS)]
             learned[task][precision] = points(of)
-    speeds: dict[str, Any] = {}
-    for name in NAMES:
-        one = {FLOAT32: _measuring(name, FLOAT32, "threads=1")}
-        low = _measuring(name, BFLOAT16, "threads=1")
-        both = {
-            FLOAT32: _measuring(name, FLOAT32),
-            SB3: partial(measure, "peer", name, str(WORKLOADS[name].updates)),
-        }
-        of_both = _measuring(name, BFLOAT16)
-        speeds[name] = {
-            "one": alternate(f"{name}, one thread,", low, one, SPEED, rounds),
-            "all": alternate(name, of_both, both, SPEED, rounds),
-        }
+    speeds = {name: compared(name, rounds) for name in NAMES}
     amx = torch.cpu._is_amx_tile_supported()
     return {"speeds": speeds, "curves": learned, "amx": bool(amx)}
 
