@@ -15,7 +15,11 @@ hyperparameters:
   precision: [float32, bfloat16]
   trainer.gamma: [0.9, 0.99]
 """
-WIDE = ["model.num_hidden_layers=1", "model.num_hidden_units=128", "model.vec_encoder=none"]
+# Heads and mini batches that are large enough to be multiplied in bfloat16.
+WIDE = [
+    *("model.num_hidden_layers=1", "model.num_hidden_units=512", "model.vec_encoder=none"),
+    *("sampler.n_workers=4", "sampler.worker_steps=64", "trainer.n_mini_batches=2"),
+]
 
 
 @pytest.mark.slow
