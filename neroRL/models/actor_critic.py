@@ -127,10 +127,7 @@ class ActorCritic(nn.Module):
     def _readout(self, remembered: Tensor) -> Tensor:
         tail = self._tail
         if tail is not None:
-            # In float32, autograd is quicker than a call back into Python.
-            rows = remembered.shape[:-1].numel()
-            if tail.rounds(rows) or not torch.is_grad_enabled():
-                return tail.readout(remembered)
+            return tail.readout(remembered)
         outputs: Tensor = self.heads(self.hidden(remembered))
         return outputs
 

@@ -7,7 +7,6 @@ advantages and losses stay in float32, and so do
 
 - layers with fewer than 64 inputs, like those that see the numbers of an observation, or with few
   weights,
-- linear layers in products of few rows, as in most rollouts,
 - the last layers of the policy and the value,
 - the recurrence of GRU and LSTM, and a transformer's attention over steps.
 
@@ -26,8 +25,6 @@ from torch.nn import functional
 LOW = torch.bfloat16
 FEWEST_INPUTS = 64
 FEWEST_WEIGHTS = 16_384
-# A linear layer with fewer multiplications (rows times weights) is as fast in float32, or faster.
-FEWEST_PRODUCTS = 2**25
 # Rows are filled up to a multiple of this or, if there are many, of an eighth of their number:
 # the library compiles a kernel for each number of rows, which takes longer than the product.
 ROWS = 16
@@ -44,23 +41,11 @@ def lower(layer: nn.Linear | nn.Conv2d) -> None:
     layer.__class__ = LinearInBfloat16 if isinstance(layer, nn.Linear) else ConvolutionInBfloat16
 
 
-def enough(weight: Tensor, rows: int) -> bool:
-    """Returns whether a product of some rows with a weight pays in bfloat16."""
-    return rows * weight.numel() >= FEWEST_PRODUCTS
-
-
-def rounds(layer: nn.Module, rows: int) -> bool:
-    """Returns whether a layer is a linear one that multiplies some rows in bfloat16."""
-    return isinstance(layer, LinearInBfloat16) and enough(layer.weight, rows)
-
-
 class LinearInBfloat16(nn.Linear):
     """A linear layer that multiplies in bfloat16."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Computes outputs (…, O) from inputs (…, I), both float32."""
-        if not rounds(self, inputs.numel() // self.in_features):
-            return super().forward(inputs)
         return product(inputs, self.weight, self.bias, self.rounded())
 
     def rounded(self) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from neroRL.models.bfloat16 import LOW, LinearInBfloat16, filled_up, rounds
+from neroRL.models.bfloat16 import LOW, LinearInBfloat16, filled_up
 from neroRL.models.distributions import MeansAndDeviations
 from neroRL.models.heads import Heads
 
@@ -110,10 +110,6 @@ class DenseNetwork:
         into: Any = {parameter: parameter.grad for parameter in self._parameters}
         self._write_gradients(self._inputs, gradient, into, of_inputs=False)
 
-    def rounds(self, rows: int) -> bool:
-        """Returns whether a layer multiplies some rows in bfloat16."""
-        return any(rounds(layer, rows) for layer in self._rectified)
-
     def readout(self, inputs: Tensor) -> Tensor:
         """Computes outputs (…, O) of inputs (…, I), differentiable in inputs and weights."""
         rows = inputs.reshape(-1, inputs.shape[-1])
@@ -126,13 +122,13 @@ class DenseNetwork:
     def _computed(self, inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Returns the outputs (M, O), and the inputs of each rectified layer and of the heads."""
         rows, dtype = len(inputs), inputs.dtype
-        low = [rounds(layer, rows) for layer in self._rectified]
+        low = any(isinstance(layer, LinearInBfloat16) for layer in self._rectified)
         weights = self._frozen if self._frozen_at == self._state() else self._transposed()
         of_layers: list[Tensor] = []
-        units = filled_up(inputs, dtype) if any(low) else inputs
-        for layer, transposed, rounded in zip(self._rectified, weights, low, strict=True):
+        units = filled_up(inputs, dtype) if low else inputs
+        for layer, transposed in zip(self._rectified, weights, strict=True):
             weight, bias = transposed, layer.bias.detach()
-            if rounded and isinstance(layer, LinearInBfloat16):
+            if isinstance(layer, LinearInBfloat16):
                 weight, bias = layer.rounded().t(), bias.to(LOW)
             units = units.to(weight.dtype)
             of_layers.append(units.relu_() if of_layers else units)
@@ -174,7 +170,7 @@ class DenseNetwork:
                 above, of_layers[number + 1], 0.0, grad_input=above
             )
             weight: Tensor = layer.weight
-            if of_layers[number].dtype == LOW and isinstance(layer, LinearInBfloat16):
+            if isinstance(layer, LinearInBfloat16):
                 weight = layer.rounded()
             above = above.to(weight.dtype)
             _write(layer, of_layers[number], above, into)

@@ -12,8 +12,7 @@ from torch.nn import functional
 
 from neroRL.config import Config
 from neroRL.models.actor_critic import ActorCritic
-from neroRL.models.bfloat16 import FEWEST_PRODUCTS, LOW, enough, product
-from neroRL.models.memory.transformer import TransformerMemory
+from neroRL.models.bfloat16 import LOW, product
 from neroRL.training import checkpoint as checkpoints
 
 logger = logging.getLogger("neroRL.training")
@@ -36,12 +35,6 @@ def use_precision(config: Config, model: ActorCritic, checkpoint: Path | None) -
     precision = precision_of(config, model, checkpoint)
     if precision == BFLOAT16:
         model.use_bfloat16()
-        if not _rounding(model, config.mini_batch_size):
-            message = (
-                "precision: bfloat16 makes no difference to mini batches of %d steps: "
-                "rows times weights are below %d in every large layer"
-            )
-            logger.warning(message, config.mini_batch_size, FEWEST_PRODUCTS)
     return precision
 
 
@@ -71,7 +64,7 @@ def bfloat16_pays(model: ActorCritic, rows: int) -> bool:
         model: on its device; stays as it is.
         rows: of a mini batch.
     """
-    layers = [layer for layer in _rounding(model, rows) if isinstance(layer, nn.Linear)]
+    layers = [layer for layer in model.large_layers() if isinstance(layer, nn.Linear)]
     weights = {layer.weight.shape: layer.weight for layer in layers}
     seconds = {False: 0.0, True: 0.0}
     for weight in weights.values():
@@ -80,20 +73,6 @@ def bfloat16_pays(model: ActorCritic, rows: int) -> bool:
     message = "%d linear layers of a mini batch take %.2f ms in float32, %.2f ms in bfloat16"
     logger.info(message, len(weights), 1e3 * seconds[False], 1e3 * seconds[True])
     return seconds[True] < MOST_TIME * seconds[False]
-
-
-def _rounding(model: ActorCritic, rows: int) -> list[nn.Linear | nn.Conv2d]:
-    """Returns the layers that multiply a mini batch in bfloat16, if its steps are all distinct.
-
-    The blocks of a transformer see remembered steps, too, whose number is not known before.
-    """
-    remembering = isinstance(model.memory, TransformerMemory)
-    blocks = set(model.memory.modules()) if remembering else set()
-    return [
-        layer
-        for layer in model.large_layers()
-        if isinstance(layer, nn.Conv2d) or layer in blocks or enough(layer.weight, rows)
-    ]
 
 
 def _seconds(weight: Tensor, rows: int, low: bool) -> float:

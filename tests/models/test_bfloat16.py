@@ -11,7 +11,6 @@ from neroRL.config.checks import build
 from neroRL.environments.factory import specification
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.bfloat16 import (
-    FEWEST_PRODUCTS,
     LOW,
     ConvolutionInBfloat16,
     LinearInBfloat16,
@@ -47,10 +46,10 @@ def test_a_product_and_its_gradients_are_those_of_rounded_numbers(rows):
 
 
 def _layer(inputs: int, outputs: int) -> tuple[nn.Linear, int]:
-    """Returns a layer in bfloat16, and the fewest rows for which it is."""
+    """Returns a layer in bfloat16, and some number of rows."""
     layer = nn.Linear(inputs, outputs)
     lower(layer)
-    return layer, -(-FEWEST_PRODUCTS // layer.weight.numel())
+    return layer, 32
 
 
 def test_a_layer_adds_its_bias_in_float32_and_takes_any_leading_shape():
@@ -90,15 +89,6 @@ def test_changed_weights_are_rounded_anew():
     layer.to(torch.device("cpu"))
     layer.weight.data = torch.full((1024, 1024), -7.0)
     check()
-
-
-def test_products_of_few_rows_stay_in_float32():
-    layer, fewest = _layer(1024, 1024)
-    plain = nn.Linear(1024, 1024)
-    plain.load_state_dict(layer.state_dict())
-    for rows, same in ((fewest - 1, True), (fewest, False)):
-        inputs = torch.randn((rows, 1024), generator=torch.Generator().manual_seed(rows))
-        assert torch.equal(layer(inputs), plain(inputs)) == same
 
 
 def test_a_convolution_is_that_of_rounded_numbers():

@@ -14,7 +14,7 @@ from neroRL.config.schema import ModelConfig, RecurrenceConfig
 from neroRL.environments.factory import make_vector
 from neroRL.environments.specification import Binary, Continuous, EnvironmentSpec, Mixed
 from neroRL.models.actor_critic import ActorCritic, seeded_model
-from neroRL.models.bfloat16 import LinearInBfloat16, rounds
+from neroRL.models.bfloat16 import LinearInBfloat16
 from neroRL.models.dense import DenseNetwork
 from neroRL.models.heads import Heads
 from neroRL.training import checkpoint as checkpoints
@@ -102,7 +102,7 @@ def _rounded_outputs(parts, heads, units: torch.Tensor) -> torch.Tensor:
     """Computes outputs layer by layer, rounding where bfloat16 does."""
 
     def of_layer(layer, units):
-        if rounds(layer, units.shape[:-1].numel()):
+        if isinstance(layer, LinearInBfloat16):
             rounded = [Rounded.apply(numbers) for numbers in (units, layer.weight, layer.bias)]
             return Rounded.apply(torch.nn.functional.linear(*rounded))
         return layer(units)
@@ -158,14 +158,6 @@ def _distance(one: torch.Tensor, other: torch.Tensor) -> float:
     return float(((one - other).norm() / other.norm()).detach())
 
 
-@pytest.mark.parametrize("rows", [1, 16, 63])
-def test_products_of_few_rows_are_those_of_float32(rows):
-    lowered, plain = _lowered(*DENSE["choices"])
-    vectors = torch.randn((rows, 7), generator=torch.Generator().manual_seed(rows))
-    found, expected = (model.dense_network().outputs(vectors) for model in (lowered, plain))
-    assert torch.equal(found, expected)
-
-
 @pytest.mark.parametrize("rows", [(16,), (70,), (150,), (6, 30)])
 @pytest.mark.parametrize("low", [False, True])
 def test_a_readout_is_differentiable_in_its_inputs_and_all_weights(rows, low):
@@ -194,7 +186,7 @@ def test_a_network_in_bfloat16_can_be_moved():
         other.data.mul_(1.5)
     remembered = torch.ones(3, 8)
     with torch.no_grad():
-        assert torch.equal(lowered._readout(remembered), plain._readout(remembered))
+        assert _distance(lowered._readout(remembered), plain._readout(remembered)) < 0.02
 
 
 def test_compiled_layers_are_used_in_bfloat16_too():
