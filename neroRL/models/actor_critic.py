@@ -125,9 +125,8 @@ class ActorCritic(nn.Module):
                 layers.compile(dynamic=True)
 
     def _readout(self, remembered: Tensor) -> Tensor:
-        tail = self._tail
-        if tail is not None:
-            return tail.readout(remembered)
+        if self._tail is not None:
+            return self._tail.readout(remembered)
         outputs: Tensor = self.heads(self.hidden(remembered))
         return outputs
 

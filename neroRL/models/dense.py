@@ -80,11 +80,12 @@ class DenseNetwork:
         The weights are copied into the order in which a product of few rows reads them. The
         outputs may differ in their last bits.
         """
-        self._frozen = [weight.contiguous() for weight in self._transposed()]
+        weights = self._transposed()
+        self._frozen = [w if w.dtype == LOW else w.contiguous() for w in weights]
         self._frozen_at = self._state()
 
     def _transposed(self) -> list[Tensor]:
-        return [layer.weight.detach().t() for layer in self._rectified]
+        return [_weight(layer).detach().t() for layer in self._rectified]
 
     def _state(self) -> list[tuple[int, int]]:
         """Returns what differs when a weight has changed."""
@@ -126,11 +127,8 @@ class DenseNetwork:
         weights = self._frozen if self._frozen_at == self._state() else self._transposed()
         of_layers: list[Tensor] = []
         units = filled_up(inputs, dtype) if low else inputs
-        for layer, transposed in zip(self._rectified, weights, strict=True):
-            weight, bias = transposed, layer.bias.detach()
-            if isinstance(layer, LinearInBfloat16):
-                weight, bias = layer.rounded().t(), bias.to(LOW)
-            units = units.to(weight.dtype)
+        for layer, weight in zip(self._rectified, weights, strict=True):
+            bias, units = layer.bias.detach().to(weight.dtype), units.to(weight.dtype)
             of_layers.append(units.relu_() if of_layers else units)
             units = torch.addmm(bias, units, weight)
         of_layers.append(units.to(dtype).relu_())  # slower in bfloat16
@@ -169,9 +167,7 @@ class DenseNetwork:
             torch.ops.aten.threshold_backward.grad_input(
                 above, of_layers[number + 1], 0.0, grad_input=above
             )
-            weight: Tensor = layer.weight
-            if isinstance(layer, LinearInBfloat16):
-                weight = layer.rounded()
+            weight = _weight(layer)
             above = above.to(weight.dtype)
             _write(layer, of_layers[number], above, into)
             if number > 0 or of_inputs:
@@ -196,6 +192,11 @@ class _Readout(torch.autograd.Function):
             of_layers, d_outputs, into, of_inputs=ctx.needs_input_grad[0]
         )
         return d_inputs, None, *into.values()
+
+
+def _weight(layer: nn.Linear) -> Tensor:
+    """Returns the weight that a layer multiplies with."""
+    return layer.rounded() if isinstance(layer, LinearInBfloat16) else layer.weight
 
 
 def _linear(layer: nn.Linear, inputs: Tensor) -> Tensor:

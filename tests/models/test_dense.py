@@ -92,7 +92,7 @@ def _lowered(actions, settings) -> tuple[ActorCritic, ActorCritic]:
     generator = torch.Generator().manual_seed(5)
     for name, parameter in plain.named_parameters():
         if name.endswith("bias"):
-            torch.nn.init.normal_(parameter, std=0.1, generator=generator)
+            nn.init.normal_(parameter, std=0.1, generator=generator)
     lowered.load_state_dict(plain.state_dict())
     lowered.use_bfloat16()
     return lowered, plain
@@ -104,12 +104,12 @@ def _rounded_outputs(parts, heads, units: torch.Tensor) -> torch.Tensor:
     def of_layer(layer, units):
         if isinstance(layer, LinearInBfloat16):
             rounded = [Rounded.apply(numbers) for numbers in (units, layer.weight, layer.bias)]
-            return Rounded.apply(torch.nn.functional.linear(*rounded))
+            return Rounded.apply(nn.functional.linear(*rounded))
         return layer(units)
 
     for part in (*parts, heads.hidden):
         for layer in part.modules():
-            if isinstance(layer, torch.nn.Linear):
+            if isinstance(layer, nn.Linear):
                 units = of_layer(layer, units).relu()
     for_policy, for_value = units.chunk(2, dim=-1)
     return torch.cat((heads.policy(for_policy), heads.value(for_value)), dim=-1)
@@ -132,7 +132,7 @@ class Rounded(torch.autograd.Function):
 def test_layers_in_bfloat16_have_the_gradients_of_rounded_numbers(case, rows):
     model, plain = _lowered(*DENSE[case])
     network, parameters = model.dense_network(), list(model.parameters())
-    assert sum(isinstance(layer, LinearInBfloat16) for layer in model.modules()) >= 1
+    assert any(isinstance(layer, LinearInBfloat16) for layer in model.modules())
     generator = torch.Generator().manual_seed(rows)
     vectors, gradient = (
         torch.randn((rows, size), generator=generator) for size in (7, model.distribution.size + 1)
@@ -175,6 +175,18 @@ def test_a_readout_is_differentiable_in_its_inputs_and_all_weights(rows, low):
     expected = torch.autograd.grad(reference, [inputs, *parameters], above)
     for one, other in zip(found, expected, strict=True):
         assert _distance(one, other) < (0.01 if low else 1e-6)
+
+
+@pytest.mark.parametrize("memory", [{}, {"recurrence": RecurrenceConfig(hidden_state_size=512)}])
+def test_few_rows_of_a_rollout_round_as_those_of_an_update_do(memory):
+    lowered, plain = _lowered((4,), {"num_hidden_layers": 1, **memory})
+    units = torch.randn((512, 512), generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        of_update, of_float32 = lowered._readout(units)[:16], plain._readout(units)[:16]
+        lowered.begin_rollout()
+        of_rollout = lowered._readout(units[:16])
+    assert _distance(of_rollout, of_update) < 0.0006
+    assert _distance(of_float32, of_update) > 0.001
 
 
 def test_a_network_in_bfloat16_can_be_moved():
