@@ -12,7 +12,7 @@ Shapes: M rows, I inputs, O outputs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,8 @@ from neroRL.models.bfloat16 import LOW, LinearInBfloat16, filled_up
 from neroRL.models.distributions import MeansAndDeviations
 from neroRL.models.heads import Heads
 
+# Up to so many weights, a product of few rows takes less time in float32.
+FEW_WEIGHTS = 1 << 17
 PLAIN = (
     nn.Linear,
     LinearInBfloat16,
@@ -32,6 +34,31 @@ PLAIN = (
     Heads,
     MeansAndDeviations,
 )
+
+
+class _Affine(NamedTuple):
+    """A layer's weight, shape (I, O), and bias, shape (O,), and the type of its numbers.
+
+    Where the type is bfloat16 and that of the weight is float32, the products are those of
+    bfloat16, too: they are exact in float32, and sums are rounded after them.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    dtype: torch.dtype
+
+    def __call__(self, units: Tensor) -> Tensor:
+        """Computes (M, O) from (M, I)."""
+        if self.weight.dtype == self.dtype:
+            return torch.addmm(self.bias, units, self.weight)
+        return torch.addmm(self.bias, units.to(self.weight.dtype), self.weight).to(self.dtype)
+
+    def for_few_rows(self) -> _Affine:
+        """Returns it with the weights in the order in which a product of few rows reads them."""
+        if self.dtype == LOW and self.weight.numel() > FEW_WEIGHTS:
+            return self
+        exact = torch.float32 if self.dtype == LOW else self.dtype
+        return self._replace(weight=self.weight.to(exact).contiguous(), bias=self.bias.to(exact))
 
 
 class DenseNetwork:
@@ -62,7 +89,8 @@ class DenseNetwork:
         ]
         layers = (*self._rectified, heads.policy, heads.value)
         self._parameters = [parameter for layer in layers for parameter in layer.parameters()]
-        self._frozen: list[Tensor] = []
+        self._of_rectified = self._parameters[: 2 * len(self._rectified)]
+        self._frozen: list[_Affine] = []
         self._frozen_at: list[tuple[int, int]] = []
         self._inputs: Sequence[Tensor] = ()  # of each rectified layer, then of the heads
 
@@ -77,20 +105,22 @@ class DenseNetwork:
     def begin_rollout(self) -> None:
         """Prepares for many outputs of few rows, until a weight changes.
 
-        The weights are copied into the order in which a product of few rows reads them. The
-        outputs may differ in their last bits.
+        The outputs may differ in their last bits.
         """
-        weights = self._transposed()
-        self._frozen = [w if w.dtype == LOW else w.contiguous() for w in weights]
+        self._frozen = [layer.for_few_rows() for layer in self._affine()]
         self._frozen_at = self._state()
 
-    def _transposed(self) -> list[Tensor]:
-        return [_weight(layer).detach().t() for layer in self._rectified]
+    def _affine(self) -> list[_Affine]:
+        weights = [_weight(layer).detach() for layer in self._rectified]
+        biases = [layer.bias.detach() for layer in self._rectified]
+        return [
+            _Affine(weight.t(), bias.to(weight.dtype), weight.dtype)
+            for weight, bias in zip(weights, biases, strict=True)
+        ]
 
     def _state(self) -> list[tuple[int, int]]:
-        """Returns what differs when a weight has changed."""
-        weights = (layer.weight for layer in self._rectified)
-        return [(weight._version, weight.data_ptr()) for weight in weights]
+        """Returns what differs when a weight or a bias has changed."""
+        return [(weight._version, weight.data_ptr()) for weight in self._of_rectified]
 
     @torch.no_grad()
     def outputs(self, inputs: Tensor) -> Tensor:
@@ -123,14 +153,14 @@ class DenseNetwork:
     def _computed(self, inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Returns the outputs (M, O), and the inputs of each rectified layer and of the heads."""
         rows, dtype = len(inputs), inputs.dtype
-        low = any(isinstance(layer, LinearInBfloat16) for layer in self._rectified)
-        weights = self._frozen if self._frozen_at == self._state() else self._transposed()
+        layers = self._frozen if self._frozen_at == self._state() else self._affine()
         of_layers: list[Tensor] = []
+        low = any(layer.dtype == LOW for layer in layers)
         units = filled_up(inputs, dtype) if low else inputs
-        for layer, weight in zip(self._rectified, weights, strict=True):
-            bias, units = layer.bias.detach().to(weight.dtype), units.to(weight.dtype)
+        for layer in layers:
+            units = units.to(layer.dtype)
             of_layers.append(units.relu_() if of_layers else units)
-            units = torch.addmm(bias, units, weight)
+            units = layer(units)
         of_layers.append(units.to(dtype).relu_())  # slower in bfloat16
         for_policy, for_value = of_layers[-1][:rows].chunk(2, dim=1)
         of_policy = _outputs(self._heads.policy, for_policy)

@@ -178,8 +178,10 @@ def test_a_readout_is_differentiable_in_its_inputs_and_all_weights(rows, low):
 
 
 @pytest.mark.parametrize("memory", [{}, {"recurrence": RecurrenceConfig(hidden_state_size=512)}])
-def test_few_rows_of_a_rollout_round_as_those_of_an_update_do(memory):
-    lowered, plain = _lowered((4,), {"num_hidden_layers": 1, **memory})
+@pytest.mark.parametrize("hidden_units", [512, 128])  # those of 128 are multiplied in float32
+def test_few_rows_of_a_rollout_round_as_those_of_an_update_do(memory, hidden_units):
+    settings = {"num_hidden_layers": 2, "num_hidden_units": hidden_units}
+    lowered, plain = _lowered((4,), {**settings, **memory})
     units = torch.randn((512, 512), generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
         of_update, of_float32 = lowered._readout(units)[:16], plain._readout(units)[:16]
@@ -211,14 +213,18 @@ def test_compiled_layers_are_used_in_bfloat16_too():
     heads.assert_called_once()
 
 
-def test_frozen_weights_are_not_used_after_a_change():
-    model = _model((4,), SMALL)
+@pytest.mark.parametrize("name", ["weight", "bias"])
+@pytest.mark.parametrize("low", [False, True])
+def test_frozen_weights_are_not_used_after_a_change(low, name):
+    model = _lowered((4,), {})[0 if low else 1]
     network, vectors = model.dense_network(), torch.ones(3, 7)
     network.begin_rollout()
     with torch.no_grad():
-        model.heads.hidden.weight.mul_(2.0)
-        expected = model.features({"vector": vectors})
-    assert torch.equal(network.outputs(vectors), expected)
+        before = network.outputs(vectors)
+        getattr(model.heads.hidden, name).mul_(2.0)
+        after = network.outputs(vectors)
+    assert not torch.equal(after, before)
+    assert torch.equal(after, model.dense_network().outputs(vectors))
 
 
 def test_a_training_with_autograd_has_the_same_weights(tmp_path):

@@ -166,8 +166,6 @@ def gru_sequence(projected: Tensor, state: Tensor, weight: Tensor, bias: Tensor)
     Returns:
         The states after each step, shape (L, B, H).
     """
-    if len(projected) == 1 and not torch.is_grad_enabled():
-        return _gru_step(projected[0], state, weight, bias)[None]
     states: Tensor = _GruSequence.apply(projected, state, weight, bias)  # type: ignore[no-untyped-call]
     return states
 
@@ -189,17 +187,23 @@ def lstm_sequence(
         The states after each step, shape (L, B, H), and the last cell, (B, H), which carries no
         gradient.
     """
-    if len(projected) == 1 and not torch.is_grad_enabled():
-        state, cell = _lstm_step(projected[0], state, cell, weight, bias)
-        return state[None], cell
     states, last_cell = _LstmSequence.apply(  # type: ignore[no-untyped-call]
         projected, state, cell, weight, bias
     )
     return states, last_cell
 
 
-def _gru_step(projected: Tensor, state: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Returns the next state (B, H), without anything for a gradient but with the same bits."""
+def gru_step(projected: Tensor, state: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Returns the next state (B, H), with the bits of a sequence of one step.
+
+    It is the quicker one where no gradient is wanted.
+
+    Args:
+        projected: shape (B, 3H). For this and the others see :func:`gru_sequence`.
+        state: shape (B, H).
+        weight: of the state.
+        bias: of the state.
+    """
     hidden = state.shape[1]
     state = state.contiguous()  # as in a sequence, which matters for the last bits
     from_state = torch.addmm(bias, state, weight.t())
@@ -209,10 +213,10 @@ def _gru_step(projected: Tensor, state: Tensor, weight: Tensor, bias: Tensor) ->
     return torch.lerp(new, state, update)
 
 
-def _lstm_step(
+def lstm_step(
     projected: Tensor, state: Tensor, cell: Tensor, weight: Tensor, bias: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Returns the next state and cell, (B, H) each, as :func:`_gru_step` does."""
+    """Returns the next state and cell, (B, H) each; see :func:`gru_step`."""
     hidden = state.shape[1]
     gates = torch.add(projected, torch.addmm(bias, state.contiguous(), weight.t()))
     gates[:, : 2 * hidden].sigmoid_()

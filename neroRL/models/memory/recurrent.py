@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 from neroRL.config.schema import RecurrenceConfig
 from neroRL.errors import ConfigError, Problem
 from neroRL.models.initialisation import orthogonal_
-from neroRL.models.memory.cells import gru_sequence, lstm_sequence
+from neroRL.models.memory.cells import gru_sequence, gru_step, lstm_sequence, lstm_step
 from neroRL.models.memory.interface import Inputs, Memory, MemoryState, Pieces, Readout
 from neroRL.models.transfer import on_device
 
@@ -92,8 +92,8 @@ class RecurrentMemory(Memory):
 
     def step(self, features: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
         """Advances N environments: (N, F) and (N, S) to outputs (N, H) and states (N, S)."""
-        output, after = self._run(features[None], states)
-        return output[0], after
+        output, after = self._run(features, states)
+        return output, after[0] if len(after) == 1 else torch.cat(after, dim=1)
 
     def pieces(self, features: Tensor, pieces: Pieces, readout: Readout) -> Tensor:
         """Returns all steps of pieces; see the base class."""
@@ -121,13 +121,20 @@ class RecurrentMemory(Memory):
             self.initial.copy_(flat.mean(0))
             self.spread.copy_(flat.std(0, unbiased=False))
 
-    def _run(self, features: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
-        """Runs all layers over (L, B, F) from states (B, S)."""
-        gates = GATES[self._config.layer_type] * self._hidden
-        projected, embedded = features[..., :gates], features[..., gates:]
-        parts = states.split(self._hidden, dim=-1)
+    def _run(self, features: Tensor, states: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Runs all layers over steps (L, B, F), or over one, (B, F), from states (B, S).
+
+        Returns:
+            Outputs (…, H), and those of each layer, (…, H), with the cell (B, H) of an LSTM.
+        """
+        one = features.dim() == 2
+        lstm, gru = (lstm_step, gru_step) if one else (lstm_sequence, gru_sequence)
+        projected = output = embedded = features
+        if self._config.residual:
+            gates = GATES[self._config.layer_type] * self._hidden
+            projected, embedded = features.split((gates, self._hidden), dim=-1)
+        parts = (states,) if self.state_size == self._hidden else states.split(self._hidden, dim=1)
         after: list[Tensor] = []
-        output = embedded
         for layer, recurrent in enumerate(self.recurrents):
             if layer > 0:
                 projected = self.projections[layer](output)
@@ -136,14 +143,14 @@ class RecurrentMemory(Memory):
             assert isinstance(bias, Tensor)
             if self._lstm:
                 state, cell = parts[2 * layer], parts[2 * layer + 1]
-                output, last_cell = lstm_sequence(projected, state, cell, weight, bias)
-                after += [output[-1], last_cell]
+                output, cell = lstm(projected, state, cell, weight, bias)
+                after += [output, cell]
             else:
-                output = gru_sequence(projected, parts[layer], weight, bias)
-                after.append(output[-1])
+                output = gru(projected, parts[layer], weight, bias)
+                after.append(output)
         if self._config.residual:  # around all layers
             output = output + embedded
-        return output, torch.cat(after, dim=-1)
+        return output, after
 
 
 class StateHistory(NamedTuple):
