@@ -40,6 +40,7 @@ class Subject:
         origin: the lines of the environment's config; None where it is the checkpoint's.
         statistics: of the observations and rewards in the training; see :meth:`normalization`.
         precision: of matrix products, as in the training.
+        rows: of a mini batch of the training, on which it depends which products these are.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Subject:
     origin: Origin | None = None
     statistics: Mapping[str, Any] = field(default_factory=dict)
     precision: str = FLOAT32
+    rows: int = 0
 
     def normalization(self) -> Normalization:
         """Returns what the network sees of vectors, with the statistics of its training."""
@@ -82,7 +84,7 @@ class Subject:
         except CheckpointError as error:
             raise self._misfit(f"another one than the network's:\n{error}") from None
         if self.precision == BFLOAT16:
-            model.use_bfloat16()
+            model.use_bfloat16(self.rows)
         return model.to(self.device)
 
     def check_spaces(self) -> None:
@@ -127,6 +129,7 @@ def read_subject(checkpoint: Path, config_file: Path | None = None) -> Subject:
     rest = {
         "statistics": content.get("normalization", {}),
         "precision": content.get("precision", FLOAT32),
+        "rows": trained.mini_batch_size,
     }
     if config_file is None:
         _try(trained, checkpoint)
@@ -159,7 +162,7 @@ def subject_of_config(config_file: Path, *, untrained: bool) -> Subject:
     name = f"an untrained policy of {config_file.name}"
     precision = BFLOAT16 if config.precision == BFLOAT16 else FLOAT32
     wanted = config, config.environment, None, cores_of(config), origin
-    return Subject(name, *wanted, precision=precision)
+    return Subject(name, *wanted, precision=precision, rows=config.mini_batch_size)
 
 
 def _config_of(content: Mapping[str, Any], path: Path) -> Config:

@@ -9,6 +9,7 @@ from neroRL.config.schema import ModelConfig
 from neroRL.environments.specification import EnvironmentSpec
 from neroRL.models.bfloat16 import (
     FEWEST_INPUTS,
+    FEWEST_PRODUCTS,
     FEWEST_WEIGHTS,
     ConvolutionInBfloat16,
     LinearInBfloat16,
@@ -88,10 +89,13 @@ class ActorCritic(nn.Module):
         """Computes the outputs (M, O) of pieces of episodes from features (R, F)."""
         return self.memory.pieces(features, pieces, self._readout)
 
-    def large_layers(self) -> list[nn.Linear | nn.Conv2d]:
+    def large_layers(self, rows: int) -> list[nn.Linear | nn.Conv2d]:
         """Returns the layers that :meth:`use_bfloat16` changes; see :mod:`neroRL.models.bfloat16`.
 
         They are neither last layers nor computed step by step.
+
+        Args:
+            rows: of a mini batch.
         """
         kept = {*self.heads.last(), *self.memory.recurrences()}
         return [
@@ -100,14 +104,22 @@ class ActorCritic(nn.Module):
             if isinstance(layer, nn.Linear | nn.Conv2d)
             and layer.weight[0].numel() >= FEWEST_INPUTS
             and layer.weight.numel() >= FEWEST_WEIGHTS
+            and (isinstance(layer, nn.Conv2d) or rows * layer.weight.numel() >= FEWEST_PRODUCTS)
             and layer not in kept
         ]
 
-    def use_bfloat16(self) -> None:
-        """Lets the large layers multiply in bfloat16 from now on."""
-        for layer in self.large_layers():
+    def use_bfloat16(self, rows: int) -> bool:
+        """Lets the large layers multiply in bfloat16 from now on, and returns whether any does.
+
+        Args:
+            rows: of a mini batch of the training.
+        """
+        large = self.large_layers(rows)
+        for layer in large:
             lower(layer)
-        self._tail = DenseNetwork.of([self.hidden], self.heads)
+        if large:
+            self._tail = DenseNetwork.of([self.hidden], self.heads)
+        return bool(large)
 
     def compile_layers(self) -> None:
         """Compiles the layers with ``torch.compile`` when they are first used.

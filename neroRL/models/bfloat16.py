@@ -6,7 +6,7 @@ summed in float32, and rounded once more when they leave, as gradients are, too.
 advantages and losses stay in float32, and so do
 
 - layers with fewer than 64 inputs, like those that see the numbers of an observation, or with few
-  weights,
+  weights, and linear ones that multiply them with few rows of a mini batch,
 - the last layers of the policy and the value,
 - the recurrence of GRU and LSTM, and a transformer's attention over steps.
 
@@ -25,6 +25,8 @@ from torch.nn import functional
 LOW = torch.bfloat16
 FEWEST_INPUTS = 64
 FEWEST_WEIGHTS = 16_384
+# Rows of a mini batch times weights: with fewer, rounding takes longer than it saves.
+FEWEST_PRODUCTS = 1 << 25
 # Rows are filled up to a multiple of this or, if there are many, of an eighth of their number:
 # the library compiles a kernel for each number of rows, which takes longer than the product.
 ROWS = 16

@@ -27,14 +27,18 @@ MOST_TIME = 0.8
 def use_precision(config: Config, model: ActorCritic, checkpoint: Path | None) -> str:
     """Lets a network multiply in the precision of a training, and returns which that is.
 
+    It is float32 where no layer is large enough for another one.
+
     Args:
         config: of the training.
         model: on its device; changed in place.
         checkpoint: of a training that is continued, whose precision is kept.
     """
     precision = precision_of(config, model, checkpoint)
-    if precision == BFLOAT16:
-        model.use_bfloat16()
+    if precision == BFLOAT16 and not model.use_bfloat16(config.mini_batch_size):
+        message = "precision: no layer is large enough for bfloat16 with mini batches of %d steps"
+        logger.warning(message, config.mini_batch_size)
+        return FLOAT32
     return precision
 
 
@@ -64,7 +68,7 @@ def bfloat16_pays(model: ActorCritic, rows: int) -> bool:
         model: on its device; stays as it is.
         rows: of a mini batch.
     """
-    layers = [layer for layer in model.large_layers() if isinstance(layer, nn.Linear)]
+    layers = [layer for layer in model.large_layers(rows) if isinstance(layer, nn.Linear)]
     weights = {layer.weight.shape: layer.weight for layer in layers}
     seconds = {False: 0.0, True: 0.0}
     for weight in weights.values():

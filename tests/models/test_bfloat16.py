@@ -141,7 +141,7 @@ def test_large_layers_are_lowered_and_no_weight_is(name):
     shapes = specification(config.environment)
     network = ActorCritic(config.model, shapes)
     keys = list(network.state_dict())
-    network.use_bfloat16()
+    assert network.use_bfloat16(rows=4096)
     lowered = {
         path
         for path, module in network.named_modules()
@@ -150,6 +150,18 @@ def test_large_layers_are_lowered_and_no_weight_is(name):
     assert lowered == expected
     assert list(network.state_dict()) == keys
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("rows", "layers"), [(63, []), (64, ["heads.hidden"]), (512, ["hidden.0", "heads.hidden"])]
+)
+def test_layers_that_few_rows_pass_stay_in_float32(rows, layers):
+    config = build({"environment": NETWORKS["numbers"][0], "model": {"num_hidden_layers": 1}})
+    network = ActorCritic(config.model, specification(config.environment))
+    names = {module: path for path, module in network.named_modules()}
+    assert [names[layer] for layer in network.large_layers(rows)] == layers
+    assert network.use_bfloat16(rows) == bool(layers)
+    assert sum(isinstance(one, LinearInBfloat16) for one in network.modules()) == len(layers)
 
 
 def test_rows_are_filled_up_by_an_eighth_or_15_and_have_few_sizes():

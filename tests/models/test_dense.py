@@ -94,7 +94,7 @@ def _lowered(actions, settings) -> tuple[ActorCritic, ActorCritic]:
         if name.endswith("bias"):
             nn.init.normal_(parameter, std=0.1, generator=generator)
     lowered.load_state_dict(plain.state_dict())
-    lowered.use_bfloat16()
+    assert lowered.use_bfloat16(rows=4096)
     return lowered, plain
 
 

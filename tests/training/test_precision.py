@@ -91,6 +91,20 @@ def test_float32_is_the_default_and_has_no_layer_in_bfloat16(tmp_path):
     trainer.close()
 
 
+@pytest.mark.parametrize("asked", ["bfloat16", "auto"])
+def test_a_training_without_a_layer_that_is_large_enough_is_one_in_float32(
+    asked, tmp_path, caplog, monkeypatch
+):
+    monkeypatch.setattr(precision, "bfloat16_pays", lambda *_: True)
+    small = {"sampler": {"n_workers": 1, "worker_steps": 32}, "trainer": {"updates": 2}}
+    result, content, path = _trained(tmp_path / "small", _config(**small, precision=asked))
+    assert (result.precision, content["precision"]) == ("float32", "float32")
+    assert "no layer is large enough for bfloat16 with mini batches of 8 steps" in caplog.text
+    _, plain, _ = _trained(tmp_path / "plain", _config(**small, precision="float32"))
+    assert _differ(content, plain) == []
+    assert read_subject(path).precision == "float32"
+
+
 @pytest.mark.parametrize("pays", [True, False])
 def test_auto_records_what_it_measured_and_a_continued_training_keeps_it(
     pays, tmp_path, monkeypatch
