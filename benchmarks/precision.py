@@ -15,8 +15,6 @@ from typing import Any
 import torch
 
 from benchmarks.curves import SEEDS, cell, overlap, points, published, returns_of
-from benchmarks.learning import TASKS as LEARNING
-from benchmarks.learning import config_of
 from benchmarks.measuring import SPEED, Values, alternate, measure
 from benchmarks.training import SB3
 from benchmarks.workloads import WORKLOADS
@@ -25,18 +23,17 @@ from neroRL.training.precision import BFLOAT16, FLOAT32
 NAMES = ("W1", "W2", "W3", "W4", "W4-GRU", "W5", "W8")
 # Updates of CartPole, whose batch of 4096 steps has products of 512 rows.
 UPDATES = 40
-TASKS = ("CartPole", "CartPole without velocities, as published", "Pendulum-v1")
+IMAGES = {"type": "Minigrid", "name": "MiniGrid-Empty-Random-6x6-v0"}
+TASKS: dict[str, dict[str, Any]] = {
+    "CartPole": WORKLOADS["W4"].config(UPDATES),
+    "CartPole without velocities, as published": published(60),
+    "MiniGrid-Empty-Random-6x6 from images": {**WORKLOADS["W5"].config(30), "environment": IMAGES},
+}
 
 
 def learn(task: str, precision: str, seed: int) -> list[float]:
     """Trains a task in a precision; see :func:`benchmarks.curves.returns_of`."""
-    if task == "CartPole":
-        config = WORKLOADS["W4"].config(UPDATES)
-    elif task in LEARNING:
-        config = config_of(task)
-    else:
-        config = published(60)
-    return returns_of({**config, "precision": precision}, seed)
+    return returns_of({**TASKS[task], "precision": precision}, seed)
 
 
 def _measuring(name: str, precision: str, *settings: str) -> Callable[[], Values]:
