@@ -138,7 +138,6 @@ class Trainer:
         self._update = config.trainer.resume_at
         self._env_steps = 0
         self._training_seconds, self._wall_seconds = 0.0, 0.0  # the latter of earlier runs alone
-        self.actor = Actor(self.model, self.environment.num_envs, self._policy_generator)
         if config.model.load_model:
             path = config.model.weights_file
             content = checkpoints.start_from(self.model, path, self.device)
@@ -146,6 +145,8 @@ class Trainer:
             if unused:
                 message = "%s was trained with normalised %s, which this config does not ask for"
                 logger.warning(message, path, " and ".join(unused))
+        # Its first states are those of the weights that the training starts with.
+        self.actor = Actor(self.model, self.environment.num_envs, self._policy_generator)
         if self._manner.compiled:
             self.model.compile_layers()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from neroRL.config.checks import build
 from neroRL.errors import CheckpointError
 from neroRL.training import checkpoint as checkpoints
-from neroRL.training.trainer import train
+from neroRL.training.trainer import Trainer, train
 
 CPU = torch.device("cpu")
 CARTPOLE = {"type": "CartPole", "name": "CartPole-v1"}
@@ -365,6 +366,23 @@ def test_load_model_starts_from_the_weights(tmp_path):
     mapping["model"] |= {"load_model": True, "model_path": str(path)}
     train(build(mapping), tmp_path / "b")
     assert _equal(_weights(tmp_path / "a", 1), _weights(tmp_path / "b", 1))
+
+
+@pytest.mark.parametrize("initial", ["learned", "mean", "sample"])
+def test_the_first_episodes_start_from_the_loaded_initial_state(tmp_path, initial):
+    recurrence = {"hidden_state_size": 8, "sequence_length": 4, "hidden_state_init": initial}
+    mapping = _mapping(memory={"recurrence": recurrence}, updates=1)
+    train(build(mapping), tmp_path)
+    path = checkpoints.checkpoint_path(tmp_path, "default", 1)
+    mapping["model"] |= {"load_model": True, "model_path": str(path)}
+    mapping["seed"] = 4
+    with closing(Trainer(build(mapping), tmp_path / "on")) as trainer:
+        states = trainer.actor.state.state_dict()["states"]
+        drawn = torch.randn(states.shape, generator=torch.Generator().manual_seed(4))
+    weights = _weights(tmp_path, 1)
+    spread = weights["memory.spread"] if initial == "sample" else 0.0
+    torch.testing.assert_close(states, weights["memory.initial"] + drawn * spread)
+    assert (weights["memory.initial"] != 0.0).all()
 
 
 def test_truncated_and_pickled_checkpoints_are_refused(tmp_path):
