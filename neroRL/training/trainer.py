@@ -163,31 +163,28 @@ class Trainer:
             self.environment.restart()
         if summaries is not None:
             summaries.begin(self._update)
-        status: Status = COMPLETED
-        error = None
-        with interruption() as interrupted:
-            while self._update < stop:
-                try:
+        try:
+            with interruption() as interrupted:
+                while self._update < stop:
                     scalars = self._one_update()
-                except Diverged as diverged:
-                    status, error = DIVERGED, str(diverged)
-                    logger.error("%s", error)
-                    break
-                if summaries is not None:
-                    summaries.scalars(self._update, self._env_steps, scalars)
-                if on_update is not None:
-                    on_update(self._progress())
-                last = self._update == stop
-                due = last or self._update % config.model.checkpoint_interval == 0
-                if due or interrupted.requested:
                     if summaries is not None:
-                        summaries.flush()  # a continued run does not record it again
-                    self.save()
-                if interrupted.requested and not last:
-                    interrupted.end()
-        if status == COMPLETED and self._update < config.trainer.updates:
-            return self._stopped(stop)
-        return self._result(status, error, self._evaluations.summaries)
+                        summaries.scalars(self._update, self._env_steps, scalars)
+                    if on_update is not None:
+                        on_update(self._progress())
+                    last = self._update == stop
+                    due = last or self._update % config.model.checkpoint_interval == 0
+                    if due or interrupted.requested:
+                        if summaries is not None:
+                            summaries.flush()  # a continued run does not record it again
+                        self.save()
+                    if interrupted.requested and not last:
+                        interrupted.end()
+            if self._update < config.trainer.updates:
+                return self._stopped(stop)
+        except Diverged as diverged:
+            logger.error("%s", diverged)
+            return self._result(DIVERGED, str(diverged), self._evaluations.summaries)
+        return self._result(COMPLETED, None, self._evaluations.summaries)
 
     def save(self) -> None:
         """Writes a checkpoint of the complete state of the training."""

@@ -309,6 +309,19 @@ def test_a_loss_that_is_not_finite_is_a_result(tmp_path):
     assert outcome.updates < 4
 
 
+@pytest.mark.parametrize("until", [1, None], ids=["at a stop", "at the end"])
+def test_actions_that_are_not_finite_in_an_evaluation_are_a_result(tmp_path, until):
+    """The only step has a finite loss, and leaves weights whose products are not finite."""
+    pendulum = {"type": "Gymnasium", "name": "Pendulum-v1"}
+    steps = {"learning_rate_schedule": {"initial": 1e30}, "epochs": 1, "n_mini_batches": 1}
+    mapping = _mapping(pendulum, updates=1 if until is None else 4, **steps)
+    mapping["evaluation"] = {"evaluate": True, "n_workers": 1, "seeds": [7]}
+    outcome = train(build(mapping), tmp_path, until=until)
+    assert outcome.status == "diverged"
+    assert outcome.error == "the policy's actions are not finite"
+    assert (outcome.updates, outcome.objective) == (1, None)
+
+
 def test_bootstrapping_matters_only_where_a_time_limit_cuts(tmp_path):
     """CartPole-v1 is cut only after 500 steps, the MiniGrid episodes here after 6."""
     short = {**VEC, "reset_params": {"num-seeds": 5, "max-episode-steps": 6}}
