@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments import registry
 from neroRL.environments.factory import make_single, make_vector
-from neroRL.environments.specification import EnvironmentSpec
+from neroRL.environments.specification import LIFE_LOST, EnvironmentSpec, vector_space
+from neroRL.environments.vector.interface import EpisodeSeeds
 from neroRL.environments.vector.observation_table import ObservationTable
+from neroRL.environments.vector.sequential import SequentialEnvironment
 
 ENVIRONMENTS = {
     "cartpole": EnvironmentConfig(type="CartPole", name="CartPole-v1"),
@@ -108,6 +112,33 @@ def test_every_worker_plays_the_given_seeds():
         for episode in env.step(np.ones((2, 1), np.int64))[4].get("episodes", ()):
             played[episode.worker].append(env.state_dict()["episode_seeds"][episode.worker])
     assert all(seeds[:4] == [4, 9, 4, 9] for seeds in played)
+
+
+class _Lives(gymnasium.Env):
+    """Loses a life in every second step; a time limit cuts every fourth."""
+
+    observation_space = spaces.Dict({"vector": vector_space(1)})
+    action_space = spaces.MultiDiscrete([2])
+
+    def reset(self, *, seed=None, options=None):
+        self._steps = 0
+        return {"vector": np.zeros(1, np.float32)}, {}
+
+    def step(self, action):
+        self._steps += 1
+        info = {} if self._steps % 2 else {LIFE_LOST: True}
+        info |= {"episode_reward": 0.0, "episode_length": self._steps}
+        return {"vector": np.zeros(1, np.float32)}, 0.0, False, self._steps == 4, info
+
+
+def test_a_lost_life_terminates_also_where_the_time_limit_cuts():
+    seeds = [EpisodeSeeds(np.random.default_rng(0), 0, 50)]
+    env = SequentialEnvironment([_Lives()], seeds)
+    env.restart()
+    moved = [env.advance(np.zeros((1, 1), np.int64)) for _ in range(4)]
+    assert [bool(one.terminations[0]) for one in moved] == [False, True, False, True]
+    assert [bool(one.truncations[0]) for one in moved] == [False, False, False, True]
+    assert [len(one.episodes) for one in moved] == [0, 0, 0, 1]
 
 
 def test_equal_observations_share_an_id():
