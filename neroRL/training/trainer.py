@@ -141,10 +141,8 @@ class Trainer:
         if config.model.load_model:
             path = config.model.weights_file
             content = checkpoints.start_from(self.model, path, self.device)
-            unused = self._normalization.load_state_dict(content.get("normalization", {}))
-            if unused:
-                message = "%s was trained with normalised %s, which this config does not ask for"
-                logger.warning(message, path, " and ".join(unused))
+            for line in self._normalization.load_state_dict(content.get("normalization", {})):
+                logger.warning("%s %s", path, line)
         # Its first states are those of the weights that the training starts with.
         self.actor = Actor(self.model, self.environment.num_envs, self._policy_generator)
         if self._manner.compiled:
