@@ -8,7 +8,7 @@ import pytest
 from gymnasium import spaces
 
 from neroRL.config.schema import EnvironmentConfig
-from neroRL.environments import registry
+from neroRL.environments import factory, registry, trial
 from neroRL.environments.factory import make_single, make_vector
 from neroRL.environments.specification import LIFE_LOST, EnvironmentSpec, vector_space
 from neroRL.environments.vector.interface import EpisodeSeeds
@@ -167,6 +167,53 @@ def test_sharing_ids_stops_by_itself_if_observations_differ():
                 env.advance(_actions(env, generator))
         env.begin_rollout()
         assert env.table.distinct is shared
+
+
+class _Licensed(gymnasium.Env):
+    """Can be made as often as there are licences, which it gives back when it is closed."""
+
+    observation_space = spaces.Box(-1, 1, (2,), np.float32)
+    action_space = spaces.Discrete(2)
+    licences = 2
+
+    def __init__(self):
+        if _Licensed.licences == 0:
+            raise OSError("no licence left")
+        _Licensed.licences -= 1
+
+    def close(self):
+        _Licensed.licences += 1
+
+
+gymnasium.register("VectorLicensed-v0", _Licensed)
+LICENSED = EnvironmentConfig(type="Gymnasium", name="VectorLicensed-v0")
+
+
+def _refuse(*_):
+    raise ValueError("not this one")
+
+
+@pytest.mark.parametrize("place", ["EpisodeStatistics", "SequentialEnvironment"])
+def test_environments_are_closed_where_what_is_put_around_them_fails(place, monkeypatch):
+    monkeypatch.setattr(factory, place, _refuse)
+    with pytest.raises(ValueError, match="not this one"):
+        make_vector(LICENSED, 2, seed=0)
+    assert _Licensed.licences == 2
+
+
+def test_environments_that_were_made_are_closed_where_a_later_one_fails():
+    with pytest.raises(OSError, match="no licence left"):
+        make_vector(LICENSED, 3, seed=0)
+    assert _Licensed.licences == 2
+    make_vector(LICENSED, 2, seed=0).close()
+    assert _Licensed.licences == 2
+
+
+def test_an_environment_is_closed_where_its_wrappers_fail_in_a_trial(monkeypatch):
+    monkeypatch.setattr(trial, "wrapped", _refuse)
+    (problem,) = trial.try_out(LICENSED)
+    assert problem.message.startswith("VectorLicensed-v0 cannot be made: ValueError: not this one")
+    assert _Licensed.licences == 2
 
 
 def test_check_finds_several_problems_at_once():
