@@ -168,7 +168,7 @@ class Trainer:
                     if summaries is not None:
                         summaries.scalars(self._update, self._env_steps, scalars)
                     if on_update is not None:
-                        on_update(self._progress())
+                        on_update(self._progress(scalars))
                     last = self._update == stop
                     due = last or self._update % config.model.checkpoint_interval == 0
                     if due or interrupted.requested:
@@ -284,14 +284,13 @@ class Trainer:
             **as_scalars("evaluation", evaluated),
         }
 
-    def _progress(self) -> JobProgress:
-        rewards = self._episodes.summaries().get("reward")
+    def _progress(self, scalars: Mapping[str, float]) -> JobProgress:
         return JobProgress(
             self._update,
             self._config.trainer.updates,
             self._env_steps,
             self._env_steps / self._training_seconds,
-            rewards.mean if rewards else None,
+            scalars.get("episode/reward_mean"),
         )
 
     def _wall(self) -> float:
