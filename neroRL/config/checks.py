@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from neroRL.config.problems import problems_of
-from neroRL.config.schema import Config, ModelConfig, ScheduleConfig
+from neroRL.config.schema import Config, ModelConfig, RecurrenceConfig, ScheduleConfig
 from neroRL.errors import ConfigError, Problem, UsageError, shortened
 from neroRL.files import is_file
 
@@ -81,18 +81,31 @@ def cautions(config: Config) -> list[Problem]:
 
 def _memory_cautions(config: Config) -> list[Problem]:
     recurrence, transformer = config.model.recurrence, config.model.transformer
-    if recurrence is not None and recurrence.sequence_length > config.sampler.worker_steps:
-        message = (
-            f"{recurrence.sequence_length} is longer than a rollout of sampler.worker_steps = "
-            f"{config.sampler.worker_steps}: episodes are trained whole, as far as they are in one"
-        )
-        return [Problem("model.recurrence.sequence_length", message)]
+    if recurrence is not None:
+        return _recurrence_cautions(recurrence, config.sampler.worker_steps)
     if transformer is None or not transformer.add_positional_encoding_to_query:
         return []
     if transformer.positional_encoding == "absolute":
         return []
     message = "has no effect: only positional_encoding = absolute has one for the query"
     return [Problem("model.transformer.add_positional_encoding_to_query", message)]
+
+
+def _recurrence_cautions(recurrence: RecurrenceConfig, worker_steps: int) -> list[Problem]:
+    found = []
+    if recurrence.sequence_length > worker_steps:
+        message = (
+            f"{recurrence.sequence_length} is longer than a rollout of sampler.worker_steps = "
+            f"{worker_steps}: episodes are trained whole, as far as they are in one"
+        )
+        found.append(Problem("model.recurrence.sequence_length", message))
+    if recurrence.hidden_state_init == "learned" and not recurrence.reset_hidden_state:
+        message = (
+            "learned learns nothing with reset_hidden_state = false: episodes go on with the state "
+            "of those before, so no loss reaches the initial state, which stays random"
+        )
+        found.append(Problem("model.recurrence.hidden_state_init", message))
+    return found
 
 
 def _check_batch(config: Config) -> list[Problem]:

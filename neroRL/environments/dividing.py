@@ -11,6 +11,7 @@ from neroRL.environments import registry
 from neroRL.environments.factory import make_vector
 from neroRL.environments.vector.interface import VectorEnvironment
 from neroRL.environments.vector.sequential import SequentialEnvironment
+from neroRL.errors import described
 
 logger = logging.getLogger("neroRL.environments")
 
@@ -35,6 +36,7 @@ def faster_processes(config: EnvironmentConfig, n_workers: int, most: int) -> in
     """
     if most < 2 or registry.environment_type(config.type).in_processes:
         return 0
+    where = "here"
     try:
         with closing(make_vector(config, 1, seed=0)) as one:
             if not isinstance(one, SequentialEnvironment):  # they step as arrays
@@ -42,10 +44,12 @@ def faster_processes(config: EnvironmentConfig, n_workers: int, most: int) -> in
             here = n_workers * _seconds(one)
         if here < LEAST_SECONDS:
             return 0
+        where = f"in {most} processes"
         with closing(make_vector(config, n_workers, seed=0, processes=most)) as divided:
             there = _seconds(divided)
-    except Exception:
-        logger.info("%s is stepped here: it cannot be tried in processes", config.name)
+    except Exception as error:
+        message = "%s is stepped here: trying it %s failed: %s"
+        logger.info(message, config.name, where, described(error))
         return 0
     chosen = most if there < MOST_TIME * here else 0
     message = "a step of %d environments takes %.1f ms here and %.1f ms in %d processes"

@@ -128,7 +128,7 @@ class EnvironmentType(ABC):
 
     def pictures(
         self,
-        environment: SingleEnvironment,  # noqa: ARG002 - for those that override it
+        environment: SingleEnvironment,
         observation: Observation,
     ) -> dict[str, np.ndarray]:
         """Returns pictures of an environment for people, by name: at least what the agent sees.
@@ -140,7 +140,9 @@ class EnvironmentType(ABC):
         Returns:
             uint8, shape (height, width, 3) each.
         """
-        return {"what the agent sees": picture_of(observation)}
+        stacked = environment.has_wrapper_attr("obs_stacks")
+        stacks = environment.get_wrapper_attr("obs_stacks") if stacked else 1
+        return {"what the agent sees": picture_of(observation, stacks)}
 
     def action_names(self, choices: Sequence[int]) -> list[list[str]]:
         """Returns the names of each branch's choices; numbers if they have no names.

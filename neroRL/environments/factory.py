@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 
@@ -70,25 +70,24 @@ def make_vector(
         )
         for worker in range(n_workers)
     ]
-    ids = range(worker_id, worker_id + n_workers)
-    first = None
+    makers = [partial(make_single, config, worker_id + worker) for worker in range(n_workers)]
     environments: VectorEnvironment | None
-    if kind.in_processes:
-        makers = [partial(make_single, config, each) for each in ids]
-        environments = ParallelEnvironment(makers, seeds, config.name)
-    else:
-        first = make_single(config, worker_id)
-        environments = kind.make_batch(config, first, seeds)
-        if environments is None and processes:
-            first.close()
-            makers = [partial(make_single, config, each) for each in ids]
-            environments = DividedEnvironment(makers, seeds, config.name, processes)
-        elif environments is None:
-            others = [make_single(config, each) for each in ids[1:]]
-            environments = SequentialEnvironment([first, *others], seeds, config.name)
-    environments.specification = replace(
-        environments.specification, max_episode_steps=_max_episode_steps(config, first)
-    )
+    with ExitStack() as opened:  # if one fails, those before it are closed
+        if kind.in_processes:
+            steps = _max_episode_steps(config, None)
+            environments = ParallelEnvironment(makers, seeds, config.name)
+        else:
+            first = opened.enter_context(closing(makers[0]()))
+            steps = _max_episode_steps(config, first)
+            environments = kind.make_batch(config, first, seeds)
+            if environments is None and processes:
+                opened.close()
+                environments = DividedEnvironment(makers, seeds, config.name, processes)
+            elif environments is None:
+                others = [opened.enter_context(closing(make())) for make in makers[1:]]
+                environments = SequentialEnvironment([first, *others], seeds, config.name)
+        opened.pop_all()
+    environments.specification = replace(environments.specification, max_episode_steps=steps)
     return environments
 
 
@@ -133,9 +132,12 @@ def _max_episode_steps(config: EnvironmentConfig, single: SingleEnvironment | No
 
 def make_single(config: EnvironmentConfig, worker_id: int) -> SingleEnvironment:
     """Makes one environment with all wrappers of the config."""
-    with contextlib.chdir("."):  # foreign code may leave the working directory
-        env = registry.environment_type(config.type).make(config, worker_id)
-    return wrapped(env, config)
+    with ExitStack() as opened:
+        with contextlib.chdir("."):  # foreign code may leave the working directory
+            made = registry.environment_type(config.type).make(config, worker_id)
+        env = wrapped(opened.enter_context(closing(made)), config)
+        opened.pop_all()
+    return env
 
 
 def wrapped(env: SingleEnvironment, config: EnvironmentConfig) -> SingleEnvironment:

@@ -18,7 +18,6 @@ from neroRL.environments.specification import Observation, SingleEnvironment
 from neroRL.errors import Problem, did_you_mean
 
 INSTALL = 'pip install "neroRL[memory-gym]" && pip install --no-deps memory-gym==1.0.2'
-NAME = "environment.name"
 TOLD_ANYWAY = ("reward", "length", "success")
 # No display and no sound card are needed.
 HEADLESS = {

@@ -21,11 +21,12 @@ CELL = 12
 CELLS_A_ROW = 16
 
 
-def picture_of(observation: Observation) -> np.ndarray:
+def picture_of(observation: Observation, stacks: int = 1) -> np.ndarray:
     """Draws an observation: its image, or else its vector as cells from black to white.
 
     Args:
         observation: of an environment with wrappers; of a stack, the latest image is drawn.
+        stacks: number of observations that are stacked in it.
 
     Returns:
         uint8, shape (height, width, 3).
@@ -35,8 +36,8 @@ def picture_of(observation: Observation) -> np.ndarray:
         return _cells(observation[VECTOR])
     if image.dtype != np.uint8:
         image = np.clip(image * 255.0, 0, 255).astype(np.uint8)
-    channels = 3 if image.shape[2] % 3 == 0 else 1
-    latest = image[:, :, -channels:]
+    of_one = image.shape[2] // stacks
+    latest = image[:, :, -(3 if of_one % 3 == 0 else 1) :]
     return np.ascontiguousarray(np.broadcast_to(latest, (*image.shape[:2], 3)))
 
 

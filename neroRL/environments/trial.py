@@ -124,8 +124,8 @@ def try_out(config: EnvironmentConfig, caught: type[BaseException] = Exception) 
     seed = params["start-seed"] + params["num-seeds"] - 1
     doing = "cannot be made"
     try:
-        made = registry.environment_type(config.type).make(config, 0)
-        with contextlib.closing(wrapped(_Watched(made, config.name), config)) as env:
+        with contextlib.closing(registry.environment_type(config.type).make(config, 0)) as made:
+            env = wrapped(_Watched(made, config.name), config)
             doing = f"cannot be reset with the seed {seed}"
             env.reset(seed=seed)
             env.action_space.seed(0)

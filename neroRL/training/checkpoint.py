@@ -178,6 +178,12 @@ def _changed(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, str
     }
 
 
+def precision_of(content: Mapping[str, Any]) -> str:
+    """Returns the precision that a checkpoint was trained in: float32 or bfloat16."""
+    precision: str = content.get("precision", ADDED_KEYS["precision"])
+    return precision
+
+
 def check_config(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) -> list[str]:
     """Compares the config of a checkpoint with that of the training that continues it.
 
@@ -218,6 +224,9 @@ def check_continuation(
     changed = check_config(content["config"], as_mapping(config), path)
     if model is not None:
         check_weights(model, content["model"], path)
+    kept = precision_of(content)
+    if config.precision not in ("auto", kept):  # auto keeps it
+        changed.append(f"precision: {kept} there, {config.precision} here")
     problem = revision_problem(content)
     if problem is not None:
         hint = "start anew, or from its weights with model.load_model"

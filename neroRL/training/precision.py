@@ -53,9 +53,7 @@ def precision_of(config: Config, model: ActorCritic, checkpoint: Path | None) ->
     if config.precision != "auto":
         return config.precision
     if checkpoint is not None:
-        kept: str | None = checkpoints.load(checkpoint, checkpoints.META).get("precision")
-        if kept is not None:
-            return kept
+        return checkpoints.precision_of(checkpoints.load(checkpoint, checkpoints.META))
     return BFLOAT16 if bfloat16_pays(model, config.mini_batch_size) else FLOAT32
 
 

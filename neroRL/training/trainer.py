@@ -138,14 +138,13 @@ class Trainer:
         self._update = config.trainer.resume_at
         self._env_steps = 0
         self._training_seconds, self._wall_seconds = 0.0, 0.0  # the latter of earlier runs alone
-        self.actor = Actor(self.model, self.environment.num_envs, self._policy_generator)
         if config.model.load_model:
             path = config.model.weights_file
             content = checkpoints.start_from(self.model, path, self.device)
-            unused = self._normalization.load_state_dict(content.get("normalization", {}))
-            if unused:
-                message = "%s was trained with normalised %s, which this config does not ask for"
-                logger.warning(message, path, " and ".join(unused))
+            for line in self._normalization.load_state_dict(content.get("normalization", {})):
+                logger.warning("%s %s", path, line)
+        # Its first states are those of the weights that the training starts with.
+        self.actor = Actor(self.model, self.environment.num_envs, self._policy_generator)
         if self._manner.compiled:
             self.model.compile_layers()
 
@@ -162,31 +161,28 @@ class Trainer:
             self.environment.restart()
         if summaries is not None:
             summaries.begin(self._update)
-        status: Status = COMPLETED
-        error = None
-        with interruption() as interrupted:
-            while self._update < stop:
-                try:
+        try:
+            with interruption() as interrupted:
+                while self._update < stop:
                     scalars = self._one_update()
-                except Diverged as diverged:
-                    status, error = DIVERGED, str(diverged)
-                    logger.error("%s", error)
-                    break
-                if summaries is not None:
-                    summaries.scalars(self._update, self._env_steps, scalars)
-                if on_update is not None:
-                    on_update(self._progress())
-                last = self._update == stop
-                due = last or self._update % config.model.checkpoint_interval == 0
-                if due or interrupted.requested:
                     if summaries is not None:
-                        summaries.flush()  # a continued run does not record it again
-                    self.save()
-                if interrupted.requested and not last:
-                    interrupted.end()
-        if status == COMPLETED and self._update < config.trainer.updates:
-            return self._stopped(stop)
-        return self._result(status, error, self._evaluations.summaries)
+                        summaries.scalars(self._update, self._env_steps, scalars)
+                    if on_update is not None:
+                        on_update(self._progress(scalars))
+                    last = self._update == stop
+                    due = last or self._update % config.model.checkpoint_interval == 0
+                    if due or interrupted.requested:
+                        if summaries is not None:
+                            summaries.flush()  # a continued run does not record it again
+                        self.save()
+                    if interrupted.requested and not last:
+                        interrupted.end()
+            if self._update < config.trainer.updates:
+                return self._stopped(stop)
+        except Diverged as diverged:
+            logger.error("%s", diverged)
+            return self._result(DIVERGED, str(diverged), self._evaluations.summaries)
+        return self._result(COMPLETED, None, self._evaluations.summaries)
 
     def save(self) -> None:
         """Writes a checkpoint of the complete state of the training."""
@@ -288,14 +284,13 @@ class Trainer:
             **as_scalars("evaluation", evaluated),
         }
 
-    def _progress(self) -> JobProgress:
-        rewards = self._episodes.summaries().get("reward")
+    def _progress(self, scalars: Mapping[str, float]) -> JobProgress:
         return JobProgress(
             self._update,
             self._config.trainer.updates,
             self._env_steps,
             self._env_steps / self._training_seconds,
-            rewards.mean if rewards else None,
+            scalars.get("episode/reward_mean"),
         )
 
     def _wall(self) -> float:

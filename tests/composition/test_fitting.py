@@ -139,6 +139,18 @@ def test_a_query_without_sinusoids_is_warned_of():
     assert "has no effect" in caution.message
 
 
+def test_an_initial_state_that_is_not_learned_is_warned_of():
+    def told(**recurrence):
+        config = build({"environment": CARTPOLE, "model": {"recurrence": recurrence}})
+        return [str(caution) for caution in cautions(config)]
+
+    assert told(hidden_state_init="learned") == told(reset_hidden_state=False) == []
+    (caution,) = told(hidden_state_init="learned", reset_hidden_state=False)
+    assert caution.startswith("model.recurrence.hidden_state_init: learned learns nothing with")
+    both = told(hidden_state_init="learned", reset_hidden_state=False, sequence_length=500)
+    assert len(both) == 2
+
+
 @pytest.mark.parametrize(
     ("environment", "encoder", "message"),
     [

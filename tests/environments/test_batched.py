@@ -14,6 +14,7 @@ from neroRL.environments.cartpole.batch import BatchedCartPole
 from neroRL.environments.environment_type import EnvironmentType
 from neroRL.environments.factory import make_vector
 from neroRL.environments.minigrid import transition_table
+from neroRL.environments.minigrid.grids import LookedUpGrids, RealGrids
 from neroRL.environments.minigrid.tabled import TabledEnvironment
 from neroRL.environments.minigrid.transition_table import TransitionTable
 from neroRL.environments.vector.sequential import SequentialEnvironment
@@ -89,7 +90,7 @@ def test_some_minigrid_ids(name, type_):
     env = _assert_equal(config, 200)
     assert isinstance(env, TabledEnvironment)
     # Obstacles move at random, so no table fits and the real environments step.
-    assert env.is_tabled is ("Dynamic" not in name)
+    assert isinstance(env._grids, LookedUpGrids) is ("Dynamic" not in name)
 
 
 @pytest.mark.slow
@@ -154,7 +155,7 @@ def test_a_table_that_grows_too_large_is_abandoned(monkeypatch):
         reset_params={"max-episode-steps": 30},
     )
     env = _assert_equal(config, 200)
-    assert not env.is_tabled
+    assert isinstance(env._grids, RealGrids)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -196,15 +197,19 @@ def test_slow_environments_choose_processes_and_quick_ones_none(slow):
     assert faster_processes(batched, 4, 2) == 0
 
 
-def test_what_cannot_be_stepped_in_processes_stays_here(monkeypatch):
+@pytest.mark.parametrize(("refusing", "where"), [(2, "in 2 processes"), (0, "here")])
+def test_what_cannot_be_stepped_in_processes_stays_here(refusing, where, monkeypatch, caplog):
     def refused(*_, processes=0, **__):
-        if processes:
+        if processes == refusing:
             raise ValueError("not there")
         return make_vector(*_, **__)
 
+    caplog.set_level(logging.INFO, "neroRL.environments")
     monkeypatch.setattr(dividing, "make_vector", refused)
     monkeypatch.setattr(dividing, "LEAST_SECONDS", 0.0)
     assert faster_processes(EnvironmentConfig(**ACROBOT), 4, 2) == 0
+    told = f"Acrobot-v1 is stepped here: trying it {where} failed: ValueError: not there"
+    assert told in caplog.text
 
 
 def test_the_number_is_kept_bounded_and_no_part_of_the_job(monkeypatch, tmp_path):

@@ -268,6 +268,20 @@ def test_weights_of_normalised_vectors_warn_where_vectors_stay_as_they_are(tmp_p
     assert f"{path} was trained with normalised vectors, which this config does not" in caplog.text
 
 
+def test_weights_of_plain_vectors_warn_where_vectors_are_normalised(tmp_path, caplog):
+    mapping = _mapping(CARTPOLE)
+    train(build(mapping), tmp_path / "first")
+    path = checkpoints.checkpoint_path(tmp_path / "first", "default", 4)
+    mapping["model"] |= {"load_model": True, "model_path": str(path)}
+    train(build(mapping), tmp_path / "same")
+    assert "normalised" not in caplog.text
+    mapping["environment"] |= BOTH
+    train(build(mapping), tmp_path / "other")
+    for name in ("vectors", "returns"):
+        told = f"was trained without normalised {name}, which this config asks for"
+        assert f"{path} {told}" in caplog.text
+
+
 def test_a_checkpoint_from_before_these_keys_continues(tmp_path):
     config = build(_mapping(CARTPOLE))
     train(config, tmp_path)

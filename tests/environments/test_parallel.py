@@ -19,6 +19,7 @@ from gymnasium import spaces
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments.factory import make_single
 from neroRL.environments.specification import vector_space
+from neroRL.environments.vector.divided import DividedEnvironment
 from neroRL.environments.vector.interface import EpisodeSeeds
 from neroRL.environments.vector.parallel import ParallelEnvironment
 from neroRL.environments.vector.sequential import SequentialEnvironment
@@ -63,6 +64,12 @@ class Moody(gymnasium.Env):
             if self._how == "hang":
                 time.sleep(1000)
         return {"vector": np.zeros(1, np.float32)}, 0.0, False, False, {}
+
+
+class Unsorted(Moody):
+    """Observes what no environment here does: a vector that is no part of a dict."""
+
+    observation_space = vector_space(1)
 
 
 class _LocalError(Exception):
@@ -166,6 +173,16 @@ def test_an_error_at_the_start_ends_the_others(tmp_path):
     with pytest.raises(ValueError, match="it is too early"):
         _moody(tmp_path, "", "start", "")
     _assert_all_end(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [ParallelEnvironment, DividedEnvironment])
+def test_processes_end_where_their_environments_do_not_fit(tmp_path, kind):
+    makers = [partial(Unsorted, "", tmp_path / str(n)) for n in range(3)]
+    more = ("Moody", 2) if kind is DividedEnvironment else ()
+    with pytest.raises(AssertionError) as caught:
+        kind(makers, _seeds(3), *more)
+    _assert_all_end(tmp_path)
+    del caught  # until now its frames have kept the environment from being collected
 
 
 HANGING = """

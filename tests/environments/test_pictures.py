@@ -23,6 +23,42 @@ def test_images_are_shown_as_they_are_and_of_a_stack_the_latest():
     assert (gray[:, :, 0] == gray[:, :, 2]).all()
 
 
+class Screen(gymnasium.Env):
+    """Shows another image in each step."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (4, 5, 3), np.uint8)
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.step(0)[0], {}
+
+    def step(self, action):
+        image = self.np_random.integers(256, size=(4, 5, 3)).astype(np.uint8)
+        return image, 0.0, False, False, {}
+
+
+gymnasium.register("PicturesScreen-v0", Screen)
+
+
+@pytest.mark.parametrize("stacks", [2, 3, 6])
+@pytest.mark.parametrize("grayscale", [False, True])
+def test_of_the_stack_of_an_environment_the_latest_image_is_shown(stacks, grayscale):
+    keys = {"type": "Gymnasium", "name": "PicturesScreen-v0", "resize_vis_obs": [5, 4]}
+    keys |= {"grayscale": grayscale, "reward_normalization": 2.0}
+    environments = [
+        make_single(EnvironmentConfig(**keys, obs_stacks=count), 2) for count in (1, stacks)
+    ]
+    shown = []
+    for environment in environments:
+        environment.reset(seed=3)
+        for action in (1, 2, 1):
+            observation, *_ = environment.step(np.array([action]))
+        pictures = registry.environment_type("Gymnasium").pictures(environment, observation)
+        shown.append(pictures["what the agent sees"])
+    np.testing.assert_array_equal(*shown)
+
+
 def test_a_vector_is_a_row_of_cells():
     picture = picture_of({"vector": np.linspace(-9, 9, 20, dtype=np.float32)})
     assert picture.shape == (24, 192, 3)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium import spaces
 
 from neroRL.config.schema import EnvironmentConfig
-from neroRL.environments import registry
+from neroRL.environments import factory, registry, trial
 from neroRL.environments.factory import make_single, make_vector
-from neroRL.environments.specification import EnvironmentSpec
+from neroRL.environments.specification import LIFE_LOST, EnvironmentSpec, vector_space
+from neroRL.environments.vector.interface import EpisodeSeeds
 from neroRL.environments.vector.observation_table import ObservationTable
+from neroRL.environments.vector.sequential import SequentialEnvironment
 
 ENVIRONMENTS = {
     "cartpole": EnvironmentConfig(type="CartPole", name="CartPole-v1"),
@@ -110,6 +114,33 @@ def test_every_worker_plays_the_given_seeds():
     assert all(seeds[:4] == [4, 9, 4, 9] for seeds in played)
 
 
+class _Lives(gymnasium.Env):
+    """Loses a life in every second step; a time limit cuts every fourth."""
+
+    observation_space = spaces.Dict({"vector": vector_space(1)})
+    action_space = spaces.MultiDiscrete([2])
+
+    def reset(self, *, seed=None, options=None):
+        self._steps = 0
+        return {"vector": np.zeros(1, np.float32)}, {}
+
+    def step(self, action):
+        self._steps += 1
+        info = {} if self._steps % 2 else {LIFE_LOST: True}
+        info |= {"episode_reward": 0.0, "episode_length": self._steps}
+        return {"vector": np.zeros(1, np.float32)}, 0.0, False, self._steps == 4, info
+
+
+def test_a_lost_life_terminates_also_where_the_time_limit_cuts():
+    seeds = [EpisodeSeeds(np.random.default_rng(0), 0, 50)]
+    env = SequentialEnvironment([_Lives()], seeds)
+    env.restart()
+    moved = [env.advance(np.zeros((1, 1), np.int64)) for _ in range(4)]
+    assert [bool(one.terminations[0]) for one in moved] == [False, True, False, True]
+    assert [bool(one.truncations[0]) for one in moved] == [False, False, False, True]
+    assert [len(one.episodes) for one in moved] == [0, 0, 0, 1]
+
+
 def test_equal_observations_share_an_id():
     table = ObservationTable(EnvironmentSpec((2, 2, 3), "uint8", 1, (2,)))
     image = np.zeros((2, 2, 3), np.uint8)
@@ -136,6 +167,53 @@ def test_sharing_ids_stops_by_itself_if_observations_differ():
                 env.advance(_actions(env, generator))
         env.begin_rollout()
         assert env.table.distinct is shared
+
+
+class _Licensed(gymnasium.Env):
+    """Can be made as often as there are licences, which it gives back when it is closed."""
+
+    observation_space = spaces.Box(-1, 1, (2,), np.float32)
+    action_space = spaces.Discrete(2)
+    licences = 2
+
+    def __init__(self):
+        if _Licensed.licences == 0:
+            raise OSError("no licence left")
+        _Licensed.licences -= 1
+
+    def close(self):
+        _Licensed.licences += 1
+
+
+gymnasium.register("VectorLicensed-v0", _Licensed)
+LICENSED = EnvironmentConfig(type="Gymnasium", name="VectorLicensed-v0")
+
+
+def _refuse(*_):
+    raise ValueError("not this one")
+
+
+@pytest.mark.parametrize("place", ["EpisodeStatistics", "SequentialEnvironment"])
+def test_environments_are_closed_where_what_is_put_around_them_fails(place, monkeypatch):
+    monkeypatch.setattr(factory, place, _refuse)
+    with pytest.raises(ValueError, match="not this one"):
+        make_vector(LICENSED, 2, seed=0)
+    assert _Licensed.licences == 2
+
+
+def test_environments_that_were_made_are_closed_where_a_later_one_fails():
+    with pytest.raises(OSError, match="no licence left"):
+        make_vector(LICENSED, 3, seed=0)
+    assert _Licensed.licences == 2
+    make_vector(LICENSED, 2, seed=0).close()
+    assert _Licensed.licences == 2
+
+
+def test_an_environment_is_closed_where_its_wrappers_fail_in_a_trial(monkeypatch):
+    monkeypatch.setattr(trial, "wrapped", _refuse)
+    (problem,) = trial.try_out(LICENSED)
+    assert problem.message.startswith("VectorLicensed-v0 cannot be made: ValueError: not this one")
+    assert _Licensed.licences == 2
 
 
 def test_check_finds_several_problems_at_once():

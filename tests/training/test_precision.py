@@ -138,6 +138,35 @@ def test_another_precision_is_another_training(tmp_path):
     assert list(checkpoints.differences(content["config"], here)) == ["precision"]
 
 
+def test_a_continued_training_tells_that_its_precision_changes(tmp_path, caplog):
+    told = "precision: float32 there, bfloat16 here"
+    *_, path = _trained(tmp_path, _config(updates=1, precision="float32"))
+    for here in ("float32", "auto"):
+        result, *_ = _trained(tmp_path / here, _config(precision=here), path)
+        assert result.precision == "float32"
+    assert "precision:" not in caplog.text
+    result, *_ = _trained(tmp_path / "low", _config(), path)
+    assert result.precision == "bfloat16"
+    assert f"changed since the checkpoint: {told}" in caplog.text
+
+
+def test_what_auto_chose_before_counts_and_not_the_word(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(precision, "bfloat16_pays", lambda *_: False)
+    *_, path = _trained(tmp_path, _config(updates=1, precision="auto"))
+    _trained(tmp_path / "same", _config(precision="float32"), path)
+    assert "precision:" not in caplog.text
+
+
+def test_a_checkpoint_from_before_there_was_a_precision_goes_on_in_float32(tmp_path, monkeypatch):
+    *_, path = _trained(tmp_path, _config(updates=1, precision="float32"))
+    content = checkpoints.load(path, CPU)
+    del content["precision"], content["config"]["precision"]
+    checkpoints.save(path, content)
+    monkeypatch.setattr(precision, "bfloat16_pays", lambda *_: True)
+    result, *_ = _trained(tmp_path / "on", _config(precision="auto"), path)
+    assert result.precision == "float32"
+
+
 @pytest.mark.parametrize("chosen", ["bfloat16", "float32"])
 def test_a_policy_plays_in_the_precision_that_it_was_trained_in(chosen, tmp_path):
     *_, path = _trained(tmp_path, _config(updates=1, precision=chosen))

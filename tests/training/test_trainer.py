@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from neroRL.config.checks import build
 from neroRL.errors import CheckpointError
 from neroRL.training import checkpoint as checkpoints
-from neroRL.training.trainer import train
+from neroRL.training.trainer import Trainer, train
 
 CPU = torch.device("cpu")
 CARTPOLE = {"type": "CartPole", "name": "CartPole-v1"}
@@ -308,6 +309,19 @@ def test_a_loss_that_is_not_finite_is_a_result(tmp_path):
     assert outcome.updates < 4
 
 
+@pytest.mark.parametrize("until", [1, None], ids=["at a stop", "at the end"])
+def test_actions_that_are_not_finite_in_an_evaluation_are_a_result(tmp_path, until):
+    """The only step has a finite loss, and leaves weights whose products are not finite."""
+    pendulum = {"type": "Gymnasium", "name": "Pendulum-v1"}
+    steps = {"learning_rate_schedule": {"initial": 1e30}, "epochs": 1, "n_mini_batches": 1}
+    mapping = _mapping(pendulum, updates=1 if until is None else 4, **steps)
+    mapping["evaluation"] = {"evaluate": True, "n_workers": 1, "seeds": [7]}
+    outcome = train(build(mapping), tmp_path, until=until)
+    assert outcome.status == "diverged"
+    assert outcome.error == "the policy's actions are not finite"
+    assert (outcome.updates, outcome.objective) == (1, None)
+
+
 def test_bootstrapping_matters_only_where_a_time_limit_cuts(tmp_path):
     """CartPole-v1 is cut only after 500 steps, the MiniGrid episodes here after 6."""
     short = {**VEC, "reset_params": {"num-seeds": 5, "max-episode-steps": 6}}
@@ -365,6 +379,23 @@ def test_load_model_starts_from_the_weights(tmp_path):
     mapping["model"] |= {"load_model": True, "model_path": str(path)}
     train(build(mapping), tmp_path / "b")
     assert _equal(_weights(tmp_path / "a", 1), _weights(tmp_path / "b", 1))
+
+
+@pytest.mark.parametrize("initial", ["learned", "mean", "sample"])
+def test_the_first_episodes_start_from_the_loaded_initial_state(tmp_path, initial):
+    recurrence = {"hidden_state_size": 8, "sequence_length": 4, "hidden_state_init": initial}
+    mapping = _mapping(memory={"recurrence": recurrence}, updates=1)
+    train(build(mapping), tmp_path)
+    path = checkpoints.checkpoint_path(tmp_path, "default", 1)
+    mapping["model"] |= {"load_model": True, "model_path": str(path)}
+    mapping["seed"] = 4
+    with closing(Trainer(build(mapping), tmp_path / "on")) as trainer:
+        states = trainer.actor.state.state_dict()["states"]
+        drawn = torch.randn(states.shape, generator=torch.Generator().manual_seed(4))
+    weights = _weights(tmp_path, 1)
+    spread = weights["memory.spread"] if initial == "sample" else 0.0
+    torch.testing.assert_close(states, weights["memory.initial"] + drawn * spread)
+    assert (weights["memory.initial"] != 0.0).all()
 
 
 def test_truncated_and_pickled_checkpoints_are_refused(tmp_path):

@@ -53,11 +53,6 @@ class TabledEnvironment(BatchedEnvironment):
         self._time_limit = most_steps
         self._make_real = make_real
 
-    @property
-    def is_tabled(self) -> bool:
-        """Returns whether the table is used; False once real environments have taken over."""
-        return isinstance(self._grids, LookedUpGrids)
-
     def advance(self, actions: np.ndarray) -> Transition:
         """Takes one action in every environment; see the base class."""
         try:

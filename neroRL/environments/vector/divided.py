@@ -46,7 +46,10 @@ class DividedEnvironment(SequentialEnvironment):
             for process, part in zip(self._processes, parts, strict=True)
             for number in range(len(part))
         ]
-        super().__init__(environments, seeds, name)
+        with contextlib.ExitStack() as opened:
+            opened.callback(end_all, self._processes)
+            super().__init__(environments, seeds, name)
+            opened.pop_all()
 
     def close_extras(self, **kwargs: Any) -> None:  # noqa: ARG002 - Gymnasium's signature
         """Closes every environment and ends every process."""

@@ -109,13 +109,23 @@ class Normalization:
         """Restores statistics; those that the state lacks stay as they are.
 
         Returns:
-            The names of those in the state that the config does not ask for.
+            What differs between the training that left the state and this config, a line each.
         """
         own = self._moments()
         for name, moments in own.items():
             if name in state:
                 moments.load_state_dict(state[name])
-        return [name for name in state if name not in own]
+        surplus, missing = state.keys() - own.keys(), own.keys() - state.keys()
+        return [
+            *(
+                f"was trained with normalised {name}, which this config does not ask for"
+                for name in sorted(surplus)
+            ),
+            *(
+                f"was trained without normalised {name}, which this config asks for"
+                for name in sorted(missing)
+            ),
+        ]
 
     def _moments(self) -> dict[str, RunningMoments]:
         named = {"vectors": self.vectors, "returns": self.returns}

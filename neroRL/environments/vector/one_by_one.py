@@ -88,9 +88,9 @@ class OneByOneEnvironment(VectorEnvironment):
         for worker, step in enumerate(self._step_all(actions)):
             observation, rewards[worker], terminated, truncated, info = step
             new_id = self._add(worker, observation)
-            over = terminated or truncated
-            if over or LIFE_LOST in info:
-                terminations[worker], truncations[worker] = terminated or not over, truncated
+            over, lost = terminated or truncated, LIFE_LOST in info
+            if over or lost:
+                terminations[worker], truncations[worker] = terminated or lost, truncated
                 final_ids = np.full(self.num_envs, -1) if final_ids is None else final_ids
                 final_ids[worker] = new_id
             if over:

@@ -47,7 +47,10 @@ class ParallelEnvironment(OneByOneEnvironment):
         name: str = "the environment",
     ) -> None:
         self._workers, spaces = start_all(enumerate(makers))
-        super().__init__(_OnlySpaces(spaces), seeds, name)
+        with contextlib.ExitStack() as opened:
+            opened.callback(end_all, self._workers)
+            super().__init__(_OnlySpaces(spaces), seeds, name)
+            opened.pop_all()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> np.ndarray:
         """Starts the running episodes again; see the base class."""

@@ -20,9 +20,12 @@ class Stacking(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarra
     Args:
         env: the environment.
         stacks: number of observations.
+
+    Attributes:
+        obs_stacks: number of observations.
     """
 
-    _stacks: int
+    obs_stacks: int
 
     def __init__(self, env: SingleEnvironment, stacks: int) -> None:
         super().__init__(env)
@@ -31,14 +34,14 @@ class Stacking(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarra
             {key: _stacked_space(box, stacks) for key, box in env.observation_space.items()}
         )
         self._recent: deque[Observation] = deque(maxlen=stacks)
-        self._stacks = stacks
+        self.obs_stacks = stacks
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Starts an episode."""
         observation, info = self.env.reset(seed=seed, options=options)
-        self._recent.extend([_copied(observation)] * self._stacks)
+        self._recent.extend([_copied(observation)] * self.obs_stacks)
         return self._stacked(), info
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

@@ -45,11 +45,11 @@ class Nothing(MemoryState):
         """Does nothing."""
 
     def step(self, features: Tensor) -> Tensor:
-        """Returns the features are the outputs."""
+        """Returns the features: they are the outputs already."""
         return features
 
     def look(self, features: Tensor, workers: np.ndarray) -> Tensor:  # noqa: ARG002
-        """Returns the features are the outputs."""
+        """Returns the features: they are the outputs already."""
         return features
 
     def begin_episodes(self, workers: np.ndarray) -> None:
