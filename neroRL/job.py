@@ -116,9 +116,10 @@ def _run(
             directory=identity.shown_directory,
             fingerprint=mark,
         )
+        if result.status in (STOPPED, DIVERGED):
+            result = dataclasses.replace(result, planned_updates=config.trainer.updates)
         if result.status == STOPPED:
-            planned = config.trainer.updates
-            result = dataclasses.replace(result, rung=identity.rung, planned_updates=planned)
+            result = dataclasses.replace(result, rung=identity.rung)
         result.write(identity.directory)
         if result.status == STOPPED:
             note_rung(identity.directory, reached(result))

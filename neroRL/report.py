@@ -114,9 +114,9 @@ def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: floa
         raise OutputError(f"the report cannot be written: {error}") from error
     print_written(written, ranking, str(page), sys.stdout)
     if sweep.confirmation is not None and confirmed is not None:
-        print_confirmation(confirmed, ranking, sweep.confirmation.record.seeds, sys.stdout)
-    damaged = [*sweep.damaged, *(sweep.confirmation.damaged if sweep.confirmation else [])]
-    for problem in [*damaged, *([written.warning] if written.warning else [])]:
+        again = sweep.confirmation
+        print_confirmation(confirmed, ranking, again.record.seeds, sys.stdout, again.jobs_left)
+    for problem in [*sweep.warnings(), *([written.warning] if written.warning else [])]:
         print(f"warning: {problem}", file=sys.stderr)
     return Reported(sweep, ranking, confirmed, written.config)
 

@@ -77,7 +77,7 @@ class JobResult:
         directory: the job's directory, relative to the sweep's.
         error: that ended a failed or diverged job.
         rung: of a race at which the job stopped: the share of its updates.
-        planned_updates: of a stopped job's whole training.
+        planned_updates: of the whole training of a job that stopped or diverged.
         transient: whether the failure is not the config's fault, so that another try may help.
         threads: torch threads used; equal results need equal numbers.
         processes: that stepped the environments; 0 for the training's own.

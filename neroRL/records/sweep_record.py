@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from neroRL import __version__
+from neroRL.config.budget import UPDATES
 from neroRL.config.documents import dump_yaml, read_document
 from neroRL.cores import available_cores
 from neroRL.errors import ConfigError, RecordError
@@ -22,6 +23,8 @@ from neroRL.files import write_text
 from neroRL.records.results import FORMAT
 
 RECORD_FILE = "sweep.yaml"
+# The config groups that are shipped; their options leave the number of updates alone.
+GROUPS = ("environment", "model/memory")
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,20 @@ class SweepRecord:
         """Names the seeds that the repetitions train with, as text."""
         last = self.seed + self.repetitions - 1
         return str(self.seed) if self.repetitions == 1 else f"{self.seed} to {last}"
+
+    @property
+    def updates(self) -> int | None:
+        """The updates of all trainings; None where choices may set other ones than the config.
+
+        Such a choice is one of the number itself, or an option of a config group of a user's.
+        """
+        numbers = {key for key, value in self.base.items() if not isinstance(value, Mapping)}
+        plain = all("." in key or key in numbers or key in GROUPS for key in self.axes)
+        named = [*self.axes, *(override.partition("=")[0] for override in self.conditional)]
+        if not plain or UPDATES in (name.lstrip("+") for name in named):
+            return None
+        updates: int | None = self.base.get("trainer", {}).get("updates")
+        return updates
 
     def write(self, directory: Path) -> None:
         """Writes ``sweep.yaml`` atomically."""

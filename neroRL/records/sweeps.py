@@ -9,7 +9,7 @@ from pathlib import Path
 from neroRL.errors import OutputError, RecordError
 from neroRL.files import numbered_directories
 from neroRL.records.other_sweeps import OtherSweep, read_other_sweep
-from neroRL.records.results import COMPLETED, JobResult, load_result, read_result
+from neroRL.records.results import COMPLETED, STOPPED, JobResult, load_result, read_result
 from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, read_record
 
 # Exists while the permutations of a sweep are renumbered.
@@ -27,8 +27,9 @@ class RecordedSweep:
         directory: of the sweep.
         record: of the sweep.
         results: of the jobs that ended, by repetition, then in the order of the grid.
-        damaged: a message for each result that cannot be read or is in the wrong directory;
-            ``results`` leaves these out.
+        damaged: a message for each result that cannot be read or is in the wrong directory, and
+            one for those of trainings with fewer updates than the sweep has by now; ``results``
+            leaves these out.
         dropped: results of permutations that are no part of the sweep any more.
         confirmation: of the best permutations, on other seeds; None if there is none.
         sweeper: the other sweeper of Hydra that ran it; empty for neroRL's own. How many jobs that
@@ -58,14 +59,32 @@ class RecordedSweep:
         """
         if self.sweeper:
             return not self.has_ended
-        if self.is_racing or len(self.results) < self.record.jobs:
+        if self.is_racing or self.jobs_left or self.let_go:
             return True
         completed = (job for job in self.results if job.status == COMPLETED)
         best = {job.permutation for job in completed if job.objective is not None}
         asked = min(self.record.confirm, len(best)) * self.record.confirm_repetitions
         if self.confirmation is None:
             return asked > 0
-        return self.confirmation.record.jobs < asked or self.confirmation.has_jobs_left
+        if self.confirmation.record.jobs < asked:
+            return True
+        # One that the last command did not ask for goes no further.
+        return self.record.confirm > 0 and self.confirmation.has_jobs_left
+
+    @property
+    def jobs_left(self) -> int:
+        """Counts the jobs that have no result that counts, of those that are known."""
+        return max(self.record.jobs - len(self.results), 0)
+
+    @property
+    def let_go(self) -> int:
+        """Counts the jobs that a race has stopped, if the sweep goes on without the race."""
+        return 0 if self.record.race else sum(one.status == STOPPED for one in self.results)
+
+    def warnings(self) -> list[str]:
+        """Returns what is wrong with results of the sweep and of its confirmation."""
+        below = self.confirmation.damaged if self.confirmation is not None else []
+        return [*self.damaged, *below]
 
     @property
     def jobs_a_lap(self) -> int:
@@ -113,16 +132,37 @@ def read_sweep(directory: Path | str) -> RecordedSweep:
         if other is None:
             raise OutputError(_no_sweep(directory))
         return _of_other_sweeper(directory, other)
+    below = confirmation_of(directory)
+    record_below = read_record(below)
+    confirmation = None
+    if record_below is not None:
+        confirmation = _of_ours(below, record_below, record.updates)
+    found = _of_ours(directory, record, record.updates)
+    return replace(found, confirmation=confirmation, dropped=dropped_results(directory))
+
+
+def _of_ours(directory: Path, record: SweepRecord, updates: int | None) -> RecordedSweep:
+    """Reads a sweep of neroRL's own sweeper, or a confirmation.
+
+    Args:
+        directory: of it.
+        record: of it.
+        updates: of its trainings by now; None where they may differ.
+    """
     if (directory / RENUMBERING_FILE).exists():
         message = "is being extended, or was interrupted in it: run its command again to finish"
         raise OutputError(f"{directory} {message}")
     jobs = [(*job, directory / "/".join(map(str, job))) for job in jobs_in(directory)]
     results, damaged = _results(jobs, record)
-    below = confirmation_of(directory)
-    confirmation = read_sweep(below) if (below / RECORD_FILE).is_file() else None
-    return RecordedSweep(
-        directory, record, results, damaged, confirmation, dropped_results(directory)
-    )
+    if updates is not None:
+        results, short = _by_length(results, updates)
+        if short:
+            few = " or ".join(map(str, sorted({_planned(one) for one in short})))
+            damaged.append(
+                f"{directory}: results of {len(short)} jobs have {few} updates, and the sweep has "
+                f"{updates} by now; they count when they have been trained on"
+            )
+    return RecordedSweep(directory, record, results, damaged)
 
 
 def _of_other_sweeper(directory: Path, other: OtherSweep) -> RecordedSweep:
@@ -165,6 +205,20 @@ def _results(
         else:
             results.append(result)
     return results, damaged
+
+
+def _by_length(
+    results: Iterable[JobResult], updates: int
+) -> tuple[list[JobResult], list[JobResult]]:
+    """Splits results into those that count, and those of trainings with fewer updates."""
+    found: tuple[list[JobResult], list[JobResult]] = [], []
+    for one in results:
+        found[one.status in (COMPLETED, STOPPED) and _planned(one) < updates].append(one)
+    return found
+
+
+def _planned(result: JobResult) -> int:
+    return result.planned_updates or result.updates
 
 
 def directory_of(permutation: int) -> str:

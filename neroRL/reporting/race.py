@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from neroRL.config.budget import updates_at
 from neroRL.records.results import COMPLETED, STOPPED, JobResult
-from neroRL.records.rungs import read_rungs
+from neroRL.records.rungs import Reached, read_rungs
 from neroRL.records.sweeps import RecordedSweep
 
 
@@ -38,6 +38,8 @@ def steps_text(saved: int, done: int) -> str:
 
 def under_way(sweep: RecordedSweep) -> str:
     """Returns where the jobs of a race stand that is not over; empty for any other sweep."""
+    if sweep.let_go:
+        return f"the sweep goes on without its race; jobs that it had stopped: {sweep.let_go}"
     if not sweep.is_racing:
         return ""
     ended = {(result.permutation, result.repetition) for result in sweep.results}
@@ -56,22 +58,33 @@ def at_first_rung(sweep: RecordedSweep) -> list[JobResult]:
         sweep: as its files tell it.
 
     Returns:
-        The jobs, as if completed there. Empty if no race has stopped any, or if some permutation
-        has no job that is known to have stood there.
+        The jobs, as if completed there, and those that came to nothing, as they are. One of which
+        nothing is known there has no objective. Empty if no race has stopped any, or if some
+        permutation has no job that is known to have stood there.
     """
     rungs = sweep.record.race.get("rungs")
     if not rungs or not any(result.status == STOPPED for result in sweep.results):
         return []
-    found, all_of_them = [], set()
+    found, known, all_of_them = [], set(), set()
     for result in sweep.results:
         if result.status not in (COMPLETED, STOPPED):
+            found.append(result)
             continue
         all_of_them.add(result.permutation)
-        planned = result.planned_updates or result.updates
-        # One that was stopped by another rule, or with fewer updates, stood elsewhere.
-        for one in read_rungs(sweep.job_directory(result.permutation, result.repetition)):
-            is_same = one.planned != planned or one.fingerprint == result.fingerprint
-            if one.updates == updates_at(rungs[0], planned) and is_same:
-                then = replace(result, status=COMPLETED, objective=one.objective, rung=None)
-                found.append(then)
-    return found if all_of_them == {result.permutation for result in found} else []
+        there = _reached(sweep, result, rungs[0])
+        if there is not None:
+            known.add(result.permutation)
+        objective = there.objective if there is not None else None
+        found.append(replace(result, status=COMPLETED, objective=objective, rung=None))
+    return found if known == all_of_them else []
+
+
+def _reached(sweep: RecordedSweep, result: JobResult, rung: float) -> Reached | None:
+    """Returns where a job stood at a rung, if that is known."""
+    planned = result.planned_updates or result.updates
+    # One that was stopped by another rule, or with fewer updates, stood elsewhere.
+    for one in read_rungs(sweep.job_directory(result.permutation, result.repetition)):
+        is_same = one.planned != planned or one.fingerprint == result.fingerprint
+        if one.updates == updates_at(rung, planned) and is_same:
+            return one
+    return None

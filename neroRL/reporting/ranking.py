@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neroRL.records.results import COMPLETED, JobResult, Status
-from neroRL.reporting.standing import CUT, Standing, standings
+from neroRL.reporting.standing import CUT, Standing, standings, uncounted
 from neroRL.reporting.ties import repetitions_missing, ties
 
 OBJECTIVE = "objective"
@@ -79,12 +79,15 @@ class Ranking:
         confidence: of intervals and ties, between 0 and 1.
         more_repetitions: number that would most likely separate the best from the first one that
             is tied with it; 0 if none is, None if it cannot be estimated.
+        uncounted: why some results do not count yet; None if all do. See
+            :func:`~neroRL.reporting.standing.uncounted`.
     """
 
     rows: Sequence[Ranked]
     metric: str
     confidence: float
     more_repetitions: int | None
+    uncounted: tuple[int, int, int] | None = None
 
     @property
     def ranked(self) -> list[Ranked]:
@@ -136,7 +139,8 @@ def rank(
         )
     ]
     rows += [_row(None, one, None, False, jobs[one.permutation]) for one in unranked]
-    return Ranking(rows, metric, confidence, repetitions_missing(table, level))
+    missing = repetitions_missing(table, level)
+    return Ranking(rows, metric, confidence, missing, uncounted(results, jobs_a_lap))
 
 
 def confirmed_best(ranking: Ranking, confirmation: Ranking | None) -> Ranked | None:

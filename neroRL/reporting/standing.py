@@ -93,6 +93,26 @@ def laps_that_count(results: Sequence[JobResult], jobs_a_lap: int) -> int:
     return max(laps, 1)
 
 
+def uncounted(results: Sequence[JobResult], jobs_a_lap: int) -> tuple[int, int, int] | None:
+    """Returns why results do not count yet; None if all do.
+
+    Returns:
+        The number of results that do not count, the first repetition that lacks jobs, and how many
+        it lacks.
+
+    >>> ended = [JobResult(p, k, seed=k, status=COMPLETED) for p, k in ((0, 0), (0, 1), (1, 1))]
+    >>> uncounted(ended, jobs_a_lap=2)
+    (2, 0, 1)
+    """
+    laps = laps_that_count(results, jobs_a_lap)
+    ended = Counter(result.repetition for result in results)
+    waiting = sum(count for lap, count in ended.items() if lap >= laps)
+    if not waiting:
+        return None
+    lap = next(lap for lap in range(laps + 1) if ended[lap] < jobs_a_lap)
+    return waiting, lap, jobs_a_lap - ended[lap]
+
+
 def interquartile_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Returns the mean of the last axis without its lowest and highest quarter.
 

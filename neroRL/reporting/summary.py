@@ -86,7 +86,9 @@ def print_summary(
     console.print(f"curves:  tensorboard --logdir {shlex.quote(sweep)}", soft_wrap=True)
 
 
-def print_confirmation(confirmed: Ranking, tuned: Ranking, seeds: str, stream: TextIO) -> None:
+def print_confirmation(
+    confirmed: Ranking, tuned: Ranking, seeds: str, stream: TextIO, left: int = 0
+) -> None:
     """Prints how the best permutations did on seeds that no tuning job had.
 
     Args:
@@ -94,9 +96,12 @@ def print_confirmation(confirmed: Ranking, tuned: Ranking, seeds: str, stream: T
         tuned: the ranking that they were chosen by.
         seeds: as text.
         stream: to print to.
+        left: number of its jobs that have not ended.
     """
     console = console_for(stream)
     ranked = confirmed.ranked
+    if left:
+        console.print(unfinished_confirmation(left))
     if confirmed.incomplete:
         console.print(incomplete_confirmation(confirmed))
     if not ranked:
@@ -107,7 +112,7 @@ def print_confirmation(confirmed: Ranking, tuned: Ranking, seeds: str, stream: T
     for line in certainty(confirmed, option=CONFIRMING):
         console.print(line)
     best = confirmed_best(tuned, confirmed)
-    if best is not None:
+    if best is not None and not left:
         interval = f" ({interval_text(best)})" if best.interval else ""
         console.print(
             f"Report {best.standing.iqm:.4g}{interval} for permutation "
@@ -122,6 +127,12 @@ def incomplete_confirmation(confirmed: Ranking) -> str:
         f"{counted(confirmed.incomplete, 'job')} of the confirmation did not complete, and the "
         f"numbers leave them out; confirmation/{TABLE_FILE} has the reasons."
     )
+
+
+def unfinished_confirmation(left: int) -> str:
+    """Returns a sentence about the jobs of a confirmation that have not ended."""
+    have = "has" if left == 1 else "have"
+    return f"{counted(left, 'job')} of the confirmation {have} not ended."
 
 
 def counted(number: int, noun: str) -> str:
@@ -182,18 +193,27 @@ def certainty(ranking: Ranking, option: str = REPEATING) -> list[str]:
     best = ranking.best
     if best is None:
         return []
+    lines = [] if ranking.uncounted is None else [_uncounted(*ranking.uncounted)]
     if best.standing.runs > 1:
-        lines = _compared(ranking, best) if len(ranking.rows) > 1 else []
+        if len(ranking.rows) > 1:
+            lines += _compared(ranking, best)
         if best.standing.runs < TRUSTED_RUNS:
             few = f"Intervals of fewer than {TRUSTED_RUNS} repetitions are not to be trusted."
             lines.append(few)
-        return lines
-    if len(ranking.rows) > 1:
-        return [
-            "One repetition cannot tell a better permutation from a lucky seed; "
-            f"ntune adds seeds with {option}={TRUSTED_RUNS}."
-        ]
-    return []
+    elif len(ranking.rows) > 1:
+        one = "One repetition cannot tell a better permutation from a lucky seed"
+        more = f"; ntune adds seeds with {option}={TRUSTED_RUNS}" if not lines else ""
+        lines.append(f"{one}{more}.")
+    return lines
+
+
+def _uncounted(waiting: int, lap: int, lacking: int) -> str:
+    """Returns a sentence on results that do not count yet; see ``standing.uncounted``."""
+    do = "does" if waiting == 1 else "do"
+    return (
+        f"{counted(waiting, 'result')} of later repetitions {do} not count yet, since repetition "
+        f"{lap} lacks {counted(lacking, 'job')}."
+    )
 
 
 def _compared(ranking: Ranking, best: Ranked) -> list[str]:

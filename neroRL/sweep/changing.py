@@ -92,6 +92,9 @@ class Change:
         taken: set[int] = set()
         for number, permutation in trained.items():
             there = self.before(permutation)
+            if not there:
+                told = f"permutation {number} cannot be composed any more"
+                raise _refused(told, "bring back what its choices name")
             if self.longer:
                 _check_schedules(there, number)
             found = self._same(permutation, there, taken)

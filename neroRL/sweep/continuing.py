@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from neroRL.config.budget import shorter
-from neroRL.records.results import FAILED, FORMAT, STOPPED, JobResult, fingerprint, read_result
+from neroRL.records.results import (
+    DIVERGED,
+    FAILED,
+    FORMAT,
+    STOPPED,
+    JobResult,
+    fingerprint,
+    read_result,
+)
 from neroRL.records.rungs import read_rungs
 from neroRL.reporting.tensorboard import EVENT_FILES
 from neroRL.sweep.jobs import SEED, JobPlan
@@ -52,7 +60,7 @@ def standing(plan: SweepPlan, jobs: JobPlan, directory: Path, asked: int) -> Sta
         result = read_result(directory / jobs.directory(number))
         permutation = jobs.valid[number % len(jobs.valid)]
         if number >= asked or not plan.is_asked_for(permutation):
-            if result is not None and _is_shorter(plan, jobs, number, result):
+            if result is not None and _goes_on(plan, jobs, number, result):
                 found.longer += 1  # all jobs of a sweep have the same updates
                 found.pending.append(number)
             elif result is not None:
@@ -67,10 +75,12 @@ def standing(plan: SweepPlan, jobs: JobPlan, directory: Path, asked: int) -> Sta
                 found.pending.append(number)
         elif result.status == FAILED or _is_of(plan, jobs, number, result):
             found.finished[number] = result
+        elif result.status == DIVERGED and _is_shorter(plan, jobs, number, result):
+            found.finished[number] = result  # with more updates it would diverge where it did
         else:
-            is_shorter = _is_shorter(plan, jobs, number, result)
-            found.longer += is_shorter
-            found.others += not is_shorter
+            goes_on = _goes_on(plan, jobs, number, result)
+            found.longer += goes_on
+            found.others += not goes_on
             found.pending.append(number)
     return found
 
@@ -125,12 +135,18 @@ def marks_of(config: Mapping[str, Any], planned: int) -> set[str]:
     return {fingerprint(one) for one in (config, *shorter(config, planned))}
 
 
+def _goes_on(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) -> bool:
+    """Returns whether a job that has ended trains on, since it has more updates now."""
+    return result.status != DIVERGED and _is_shorter(plan, jobs, number, result)
+
+
 def _is_shorter(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) -> bool:
     """Returns whether a result belongs to the same training with fewer updates."""
     config = config_of(plan, jobs, number)
-    if result.updates >= config["trainer"]["updates"]:
+    planned = result.planned_updates or result.updates
+    if planned >= config["trainer"]["updates"]:
         return False
-    marks = [fingerprint(one) for one in shorter(config, result.updates)]
+    marks = [fingerprint(one) for one in shorter(config, planned)]
     return result.format == FORMAT and result.fingerprint in marks
 
 

@@ -16,7 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from neroRL.cores import available_cores
-from neroRL.errors import ConfigError, NeroRLError, Problem
+from neroRL.errors import ConfigError, NeroRLError, OutputError, Problem
 from neroRL.files import make_directory, remove_leftovers
 from neroRL.locks import held
 from neroRL.records.exits import Exit
@@ -39,8 +39,8 @@ from neroRL.sweep.race import Race
 from neroRL.sweep.schedule import Schedule
 from neroRL.sweep.server import prepare
 
-RunnerOf = Callable[[int], Runner]
-"""Returns a runner for some number of jobs."""
+RunnerOf = Callable[[int, int], Runner]
+"""Returns a runner for some number of jobs, of so many that the sweep has in all."""
 
 
 class Sweep:
@@ -80,6 +80,9 @@ class Sweep:
             print(f"warning: {warning}", file=sys.stderr)
         if plan.problems:
             raise ConfigError(plan.problems)
+        if self._options.only is not None and not plan.numbers():
+            message = "none of these permutations can train"
+            raise ConfigError([Problem("hydra.sweeper.only", message)])
         if plan.trains and plan.here:
             plan.check_device()
         asked = Asked(plan.jobs(), plan.numbers())
@@ -121,6 +124,9 @@ class Sweep:
         jobs = self._plan.jobs_of(record)
         make_directory(self._directory)
         with held(self._directory, "sweep"):
+            if read_record(self._directory) != earlier:
+                message = "another command has changed the sweep meanwhile; run this one again"
+                raise OutputError(f"{self._directory}: {message}")
             remove_leftovers(self._directory)
             if earlier is not None and moves and not ledger.is_same_space(earlier, record):
                 # The sweep itself comes last: until then, the next run begins this anew.
@@ -169,8 +175,8 @@ class Sweep:
         describe(self._plan, record, found.finished.values())
         if found.others:
             print(
-                f"warning: results of {found.others} jobs are of another config or version; "
-                "these run again",
+                f"warning: results of {counted(found.others, 'job')} are of another config or "
+                "version; these run again",
                 file=sys.stderr,
             )
         if found.longer:
@@ -180,7 +186,7 @@ class Sweep:
         if found.pending and self._options.preview == "no":
             speed = preview.measured(found.finished.values(), self._directory)
             self._print_cost(found.pending, speed, "", sys.stderr)
-        results = self._results(jobs, found, self._directory, runner_of, total, race)
+        results = self._results(jobs, found, self._directory, runner_of, asked, total, race)
         is_over = race is None or race.is_over
         if race is not None and is_over:
             replace(record, race_is_over=True).write(self._directory)
@@ -203,7 +209,8 @@ class Sweep:
         message = f"confirmation of permutation{several} {chosen} on seeds {seeds}"
         print(message, file=sys.stderr)
         found = standing(self._plan, confirmed.jobs, confirmed.directory, len(confirmed.jobs))
-        results = self._results(confirmed.jobs, found, confirmed.directory, runner_of)
+        asked = len(confirmed.jobs)
+        results = self._results(confirmed.jobs, found, confirmed.directory, runner_of, asked)
         again = rank(results, len(confirmed.jobs.valid))
         print_confirmation(again, ranking, confirmed.record.seeds, sys.stdout)
         return results
@@ -214,10 +221,21 @@ class Sweep:
         found: Standing,
         directory: Path,
         runner_of: RunnerOf,
+        asked: int,
         total: int | None = None,
         race: Race | None = None,
     ) -> list[JobResult]:
-        """Runs the jobs that are left, and returns the results of all."""
+        """Runs the jobs that are left, and returns the results of all.
+
+        Args:
+            jobs: of the sweep.
+            found: their results, and which of them run.
+            directory: of the sweep.
+            runner_of: makes what runs them.
+            asked: number of jobs that the sweep has for now, whether the command is for all or not.
+            total: number of jobs that the command is for, with those that are out of a race.
+            race: in which the jobs take part, if any.
+        """
         total = found.total if total is None else total
         if found.finished:
             print(f"{len(found.finished)} of {total} jobs are done already", file=sys.stderr)
@@ -241,7 +259,7 @@ class Sweep:
                     fail_fast=self._options.fail_fast,
                     race=race,
                 )
-                runner = runner_of(len(found.pending))
+                runner = runner_of(len(found.pending), asked)
                 runner.run(Dispatch(schedule, jobs, directory, monitor))
         finally:
             monitor.stop()
@@ -259,7 +277,9 @@ class Sweep:
             record = replace(ledger.record_of(plan, None), repetitions=1, jobs=len(chosen))
             jobs = plan.jobs_of(record, chosen, preview.overrides(directory))
             found = Standing(pending=list(range(len(jobs))))
-            results = self._results(jobs, found, directory, functools.partial(self._pool, task))
+            # They have as many threads as the jobs of the sweep will have.
+            asked, runner_of = len(plan.numbers()), functools.partial(self._pool, task)
+            results = self._results(jobs, found, directory, runner_of, asked)
             return preview.measured(results, directory, source)
 
     def _print_cost(
@@ -278,12 +298,16 @@ class Sweep:
         gpus = visible_gpus() if self._plan.base["device"] != "cpu" else []
         return self._options.n_jobs or default_size(jobs, available_cores(), gpus)
 
-    def _pool(self, task: TaskFunction, jobs: int) -> Runner:
-        """Returns worker processes for some jobs."""
-        gpus = visible_gpus() if self._plan.base["device"] != "cpu" else []
-        size, cores = self._parallel(jobs), available_cores()
-        return WorkerPool(self._context, task, self._config, size, threads_of(size, cores), gpus)
+    def _pool(self, task: TaskFunction, jobs: int, asked: int) -> Runner:
+        """Returns worker processes for some jobs.
 
-    def _launched(self, launcher: Launcher, _: int) -> Runner:
+        Their threads do not depend on how many jobs are left: last bits may differ with them.
+        """
+        gpus = visible_gpus() if self._plan.base["device"] != "cpu" else []
+        threads = threads_of(self._parallel(asked), available_cores())
+        size = self._parallel(jobs)
+        return WorkerPool(self._context, task, self._config, size, threads, gpus)
+
+    def _launched(self, launcher: Launcher, _jobs: int, _asked: int) -> Runner:
         """Returns a launcher, which decides itself how many jobs run at a time."""
         return LauncherRunner(launcher, self._options.max_batch_size)

@@ -70,6 +70,9 @@ def record_of(plan: SweepPlan, earlier: SweepRecord | None) -> SweepRecord:
     # Earlier repetitions stay part of the sweep even if fewer are asked for now.
     laps = max(plan.options.num_repetitions, earlier.repetitions if earlier else 0)
     axes = axes_of(plan.space.axes)
+    race, race_is_over = asdict(racing.rule_of(plan)) if plan.options.races else {}, False
+    if plan.options.only is not None and earlier is not None:  # some permutations, and no race
+        race, race_is_over = dict(earlier.race), earlier.race_is_over
     dropped = earlier.dropped if earlier is not None else {}
     return SweepRecord(
         base=plan.base,
@@ -88,7 +91,8 @@ def record_of(plan: SweepPlan, earlier: SweepRecord | None) -> SweepRecord:
         confirm=plan.options.confirm,
         confirm_repetitions=plan.options.confirm_repetitions,
         space=space_of(plan),
-        race=asdict(racing.rule_of(plan)) if plan.options.races else {},
+        race=race,
+        race_is_over=race_is_over,
         dropped=dropped,
     )
 

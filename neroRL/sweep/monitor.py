@@ -76,6 +76,7 @@ class Monitor:
         self._worked = len(self._results) - self._left  # before this run
         self._watched: dict[int, Job] = {}
         self._lock = threading.Lock()
+        self._table_lock = threading.Lock()  # so that an older table never replaces a newer one
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="sweep-monitor", daemon=True)
         self._started = time.monotonic()
@@ -139,7 +140,8 @@ class Monitor:
             ]
             for job, result in arrived:
                 self._note(job, result)
-        self._stale = self._stale or bool(arrived)
+        if arrived:
+            self._stale = True
         # Writing the table of a large sweep takes long: spend at most a tenth of the time on it.
         if self._stale and time.monotonic() > self._next_table:
             self._write_table()
@@ -176,18 +178,20 @@ class Monitor:
 
     def _write_table(self) -> None:
         """Writes the table and finds its best permutation."""
-        began = time.monotonic()
-        results = self.results()
-        self._best = next(iter(standings(results, self._lap)), None)
-        try:
-            write_table(self._sweep, self._keys, [*results, *self._dropped])
-            self._stale = False
-        except OSError as reason:  # on a full disk the jobs' own results still count
-            if not self._warned:
-                print(f"warning: {reason}", file=sys.stderr)
-            self._warned = True
-        ended = time.monotonic()
-        self._next_table = ended + max(9.0 * (ended - began), TABLE_SECONDS)
+        with self._table_lock:
+            began = time.monotonic()
+            self._stale = False  # before the results are taken: others may arrive meanwhile
+            results = self.results()
+            self._best = next(iter(standings(results, self._lap)), None)
+            try:
+                write_table(self._sweep, self._keys, [*results, *self._dropped])
+            except OSError as reason:  # on a full disk the jobs' own results still count
+                self._stale = True
+                if not self._warned:
+                    print(f"warning: {reason}", file=sys.stderr)
+                self._warned = True
+            ended = time.monotonic()
+            self._next_table = ended + max(9.0 * (ended - began), TABLE_SECONDS)
 
     def _status(self) -> SweepStatus:
         with self._lock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib.util
 import multiprocessing
 import os
 import signal
@@ -36,6 +37,7 @@ from neroRL.sweep.worker import VISIBLE_DEVICES, Assignment, Done, work
 POLL_SECONDS = 0.1  # longest delay until a signal is answered
 SECONDS_TO_END = 5.0
 OUTPUT_FILE = "output.log"
+DEVICES = Path("/dev")
 OUT_OF_RESOURCES = (errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
@@ -247,5 +249,14 @@ def visible_gpus() -> list[str]:
     visible = os.environ.get(VISIBLE_DEVICES)
     if visible is not None:
         return [name.strip() for name in visible.split(",") if name.strip() not in ("", "-1")]
-    numbers = [path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")]
+    if not _torch_has_cuda():
+        return []
+    numbers = [path.name.removeprefix("nvidia") for path in DEVICES.glob("nvidia[0-9]*")]
     return sorted(numbers, key=int)
+
+
+def _torch_has_cuda() -> bool:
+    """Returns whether torch was built for GPUs, found without importing it."""
+    spec = importlib.util.find_spec("torch")
+    places = spec.submodule_search_locations if spec is not None else None
+    return any(any(Path(place, "lib").glob("*torch_cuda*")) for place in places or ())

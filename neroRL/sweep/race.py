@@ -183,6 +183,8 @@ class Race:
         Returns:
             Rung and number of the jobs that go on because of it.
         """
+        if job not in self._known:  # one that takes no part, but trains on
+            return []
         at = len(self._known[job])
         self._ended[job] = lost
         return self._after(job, at)
@@ -207,8 +209,8 @@ class Race:
         return self._to_run(new, self._rung + 1)
 
     def rung_of(self, job: int) -> int:
-        """Returns the position of the rung to which a job runs next."""
-        return len(self._known[job])
+        """Returns the position of the rung to which a job runs next; the end for other jobs."""
+        return len(self._known.get(job, self.rule.rungs))
 
     def is_out(self, job: int) -> bool:
         """Returns whether a job stays where it stopped."""

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import torch
 
 from neroRL.config import Config
-from neroRL.cores import automatic_threads
+from neroRL.cores import automatic_threads, available_cores
 from neroRL.environments.dividing import faster_processes
 from neroRL.environments.specification import EnvironmentSpec
 from neroRL.models.actor_critic import ActorCritic, seeded_model
 from neroRL.training import checkpoint as checkpoints
+
+logger = logging.getLogger("neroRL.training")
 
 # From this many products (rows times weights) of a mini batch on, a second thread saves time;
 # docs/performance.md has the measurements.
@@ -25,16 +28,19 @@ def device_of(config: Config) -> torch.device:
     return torch.device(config.device)
 
 
-def placed_model(config: Config, shapes: EnvironmentSpec, device: torch.device) -> ActorCritic:
+def placed_model(
+    config: Config, shapes: EnvironmentSpec, device: torch.device, checkpoint: Path | None
+) -> ActorCritic:
     """Makes the network that a training starts with, and gives torch the threads that suit it.
 
     Args:
         config: of the training.
         shapes: of the environment.
         device: of the network.
+        checkpoint: of a training that is continued, if it is.
     """
     model = seeded_model(config.model, shapes, config.seed).to(device)
-    torch.set_num_threads(threads_of(config, model))
+    torch.set_num_threads(threads_of(config, model, checkpoint))
     return model
 
 
@@ -43,18 +49,24 @@ def cores_of(config: Config) -> int:
     return automatic_threads() if config.threads == "auto" else config.threads
 
 
-def threads_of(config: Config, model: ActorCritic) -> int:
+def threads_of(config: Config, model: ActorCritic, checkpoint: Path | None) -> int:
     """Returns the number of torch threads of a training.
 
     A small network trains faster with one: its threads would wait for each other longer than they
-    compute. The choice depends on sizes alone, so it is the same at any time.
+    compute. A training that is continued keeps its number, and with it its last bits.
 
     Args:
         config: of the training.
         model: its network.
+        checkpoint: of a training that is continued, if it is.
     """
     if config.threads != "auto":
         return config.threads
+    if checkpoint is not None:
+        kept: int | None = checkpoints.load(checkpoint, checkpoints.META).get("threads")
+        if kept is not None and kept <= available_cores():
+            return kept
+        logger.warning("trained with %s threads so far: last bits may differ from now on", kept)
     weights = sum(parameter.numel() for parameter in model.parameters())
     products = config.mini_batch_size * weights
     small = model.encoder.visual is None and products < FEWEST_PRODUCTS

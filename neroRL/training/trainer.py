@@ -129,7 +129,7 @@ class Trainer:
 
     def _build(self, config: Config, checkpoint: Path | None) -> None:
         shapes = self.environment.specification
-        self.model = placed_model(config, shapes, self.device)
+        self.model = placed_model(config, shapes, self.device, checkpoint)
         self._precision = use_precision(config, self.model, checkpoint)
         self.optimizer = FusedAdamW(self.model.parameters(), config.trainer.adam_epsilon)
         self._policy_generator = torch.Generator(self.device).manual_seed(config.seed)

@@ -514,6 +514,11 @@ def test_invalid_permutations_can_be_left_out(door, tiny, tmp_path):
     assert "left out" in outcome.err
     names = sorted(path.name for path in (tmp_path / "out/configs").iterdir())
     assert names == ["0.yaml", "2.yaml"]
+    for preview in (["--preview"], []):
+        only = ["hydra.sweeper.on_invalid=skip", "hydra.sweeper.only=[1]", *preview]
+        refused = door("ntune", [*arguments[:-1], *only])
+        assert refused.status == 2
+        assert "hydra.sweeper.only: none of these permutations can train" in refused.err
 
 
 def test_a_run_id_that_is_a_link_out_of_the_directory(door, tiny, tmp_path):

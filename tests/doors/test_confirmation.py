@@ -55,6 +55,29 @@ def test_the_best_is_confirmed_on_other_seeds(door, tiny, tmp_path, launcher):
     assert f"for permutation {best}, the best of the sweep" in reported.out
     mean = sum(float(row["objective"]) for row in confirmed) / 2
     assert f"Report {mean:.4g} (" in reported.out
+    # While one of its jobs has not ended, it does not say so.
+    last = sweep / "confirmation" / best / "1/result.json"
+    last.unlink()
+    unfinished = door("nreport", ["out/run"])
+    assert "1 job of the confirmation has not ended." in unfinished.out
+    assert "Report " not in unfinished.out
+    assert "1 job of the confirmation has not ended." in (sweep / "report/report.html").read_text()
+
+
+@pytest.mark.slow
+def test_a_confirmation_of_shorter_trainings_is_none_of_longer_ones(door, tiny, tmp_path):
+    (tmp_path / "space.yaml").write_text(SPACE)
+    assert door("ntune", [*ARGUMENTS, *CONFIRM]).status == 0
+    longer = ("trainer.updates=4", "hydra.sweeper.extend=true")
+    assert door("ntune", [*ARGUMENTS, *longer]).status == 0
+    reported = door("nreport", ["out/run"])
+    assert "Report " not in reported.out
+    assert "out/run/confirmation: results of 2 jobs have 2 updates" in reported.err
+    assert not read_sweep(tmp_path / "out/run").has_jobs_left
+    again = door("ntune", [*ARGUMENTS, *CONFIRM, *longer])
+    assert again.status == 0, again.err
+    assert {row["updates"] for row in table(tmp_path / "out/run/confirmation")} == {"4"}
+    assert "Report " in door("nreport", ["out/run"]).out
 
 
 @pytest.mark.slow

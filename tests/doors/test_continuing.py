@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium
@@ -17,7 +19,10 @@ from gymnasium.envs.classic_control import CartPoleEnv
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
 from neroRL.config.schema import ADDED_KEYS
+from neroRL.locks import held
 from neroRL.records.results import read_result
+from neroRL.records.sweep_record import read_record
+from neroRL.records.sweeps import read_sweep
 from tests.conftest import TINY
 from tests.doors.sweeps import (
     ARGUMENTS,
@@ -71,7 +76,7 @@ def test_only_a_complete_result_of_the_same_config_counts(door, finished, change
     again = door("ntune", ARGUMENTS)
     assert again.status == 0, again.err
     assert "1 of 2 jobs are done already" in again.err
-    told = "results of 1 jobs are of another config or version" in again.err
+    told = "results of 1 job are of another config or version" in again.err
     assert told == (change in ("fingerprint", "format"))
     after = json.loads(path.read_text())
     for key in ("fingerprint", "format", "objective", "updates", "env_steps"):
@@ -166,6 +171,35 @@ def test_a_diverged_job_is_a_result(door, tiny, tmp_path):
     assert [row["status"] for row in rows] == ["diverged", "completed"]
     assert "not finite in update" in rows[0]["error"]
     assert "2 of 2 jobs are done already" in door("ntune", ARGUMENTS).err
+    # With more updates it would diverge where it did, and the other one trains on.
+    longer = door("ntune", [*ARGUMENTS, "trainer.updates=4", "hydra.sweeper.extend=true"])
+    assert longer.status == 0, longer.err
+    assert "another config" not in longer.err
+    assert "1 job to go on, up to 4 updates" in longer.err
+    after = table(tmp_path / "out/run")
+    assert after[0] == rows[0]
+    assert (after[1]["status"], after[1]["updates"]) == ("completed", "4")
+
+
+def test_a_sweep_that_another_command_has_changed_is_left_alone(door, tiny, tmp_path, monkeypatch):
+    """One that planned with an older record would renumber jobs by it."""
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
+    assert door("ntune", ARGUMENTS).status == 0
+    sweep = tmp_path / "out/run"
+
+    @contextlib.contextmanager
+    def late(directory, what):
+        replace(read_record(directory), repetitions=2, jobs=2).write(directory)
+        with held(directory, what):
+            yield
+
+    monkeypatch.setattr("neroRL.sweep.engine.held", late)
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.8, 0.9]\n")
+    refused = door("ntune", [*ARGUMENTS, "hydra.sweeper.extend=true"])
+    assert refused.status == 2
+    assert "out/run: another command has changed the sweep meanwhile" in refused.err
+    record = read_sweep(sweep).record
+    assert (record.repetitions, record.permutations) == (2, 1)
 
 
 @pytest.fixture

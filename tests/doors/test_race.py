@@ -9,13 +9,16 @@ import signal
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util import tensor_util
 
 from neroRL.records.rungs import read_rungs
 from neroRL.records.sweeps import read_sweep
+from neroRL.reporting.analysis.analysis import analyse
 from neroRL.reporting.race import at_first_rung
+from neroRL.reporting.ranking import rank
 from tests.doors.sweeps import (
     ARGUMENTS,
     assert_same_trainings,
@@ -109,6 +112,14 @@ def test_axes_are_compared_at_the_first_rung_and_only_where_all_stood_there(tmp_
     for one in there:
         noted = read_rungs(sweep.job_directory(one.permutation, one.repetition))
         assert one.objective == next(rung.objective for rung in noted if rung.updates == 2)
+    # A job that came to nothing does not take its repetition from the others.
+    failed = sweep.job_directory(0, 0) / "result.json"
+    lost = {**json.loads(failed.read_text()), "status": "failed", "objective": None}
+    failed.write_text(json.dumps(lost))
+    sweep = read_sweep(sweep.directory)
+    compared = analyse(sweep, rank(sweep.results, sweep.jobs_a_lap)).compared
+    assert compared.values.shape == (6, 2)
+    assert np.isnan(compared.values).sum() == 1
     for repetition in (0, 1):  # nothing tells of a permutation's first rung
         (sweep.job_directory(0, repetition) / "rungs.json").unlink()
     assert at_first_rung(read_sweep(sweep.directory)) == []
@@ -180,6 +191,10 @@ def test_ten_kills_change_nothing_and_without_the_race_all_is_as_if_there_had_be
     ended = {row["permutation"] for row in table(sweep) if row["status"] == "completed"}
     assert out["permutation"] in ended
     assert any(row["rung"] for row in table(sweep))
+    # It was no part of the race, which is over as before.
+    record = read_sweep(sweep).record
+    assert record.race
+    assert record.race_is_over
     _run(tmp_path, *RACE, "hydra.sweeper.race=false")
     assert {row["status"] for row in table(sweep)} == {"completed"}
     assert_same_trainings(sweep, tmp_path / "never/run")

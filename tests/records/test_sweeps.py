@@ -14,6 +14,7 @@ from neroRL.errors import OutputError, RecordError
 from neroRL.records.results import JobResult
 from neroRL.records.sweep_record import RECORD_FILE, SweepRecord
 from neroRL.records.sweeps import RENUMBERING_FILE, confirmation_of, read_sweep
+from neroRL.reporting.race import under_way
 
 SPACE = "hyperparameters:\n  gamma: [0.9, 0.99]\n  epochs: [2, 1, 3]\n"
 ARGUMENTS = ["--config=tiny.yaml", "--tune=space.yaml", "--run-id=run", "--out=out"]
@@ -36,7 +37,8 @@ def _write(sweep: Path, permutation: int, repetition: int, **values) -> Path:
     job = sweep / f"{permutation}/{repetition}"
     job.mkdir(parents=True, exist_ok=True)
     told = {"permutation": permutation, "repetition": repetition, "seed": 3, **values}
-    JobResult(status="completed", directory=f"{permutation}/{repetition}", **told).write(job)
+    told = {"status": "completed", **told}
+    JobResult(directory=f"{permutation}/{repetition}", **told).write(job)
     return job
 
 
@@ -171,6 +173,61 @@ def test_other_directories_are_refused_with_a_suggestion(sweep, tmp_path):
     (sweep / RENUMBERING_FILE).touch()
     with pytest.raises(OutputError, match="is being extended"):
         read_sweep(sweep)
+
+
+def test_results_of_shorter_trainings_do_not_count_beside_longer_ones(tmp_path):
+    """As while a sweep whose trainings get longer runs, or if its confirmation does not."""
+    record = replace(RECORD, repetitions=1, permutations=3, jobs=3, confirm=0)
+    record.write(tmp_path)
+    for permutation, updates in enumerate((20, 20, 40)):
+        _write(tmp_path, permutation, 0, objective=1.0, updates=updates)
+    place = confirmation_of(tmp_path)
+    place.mkdir()
+    replace(record, repetitions=2, jobs=2).write(place)
+    for repetition in (0, 1):
+        _write(place, 1, repetition, objective=9.0, updates=20)
+    assert _jobs(tmp_path) == [(0, 0), (1, 0), (2, 0)]  # nothing tells how many there should be
+
+    def with_updates(axes, conditional=()):
+        base = {**record.base, "trainer": {"updates": 40}}
+        replace(record, base=base, axes=axes, conditional=conditional).write(tmp_path)
+        return read_sweep(tmp_path)
+
+    gamma = {"trainer.gamma": [0.9, 0.99]}
+    sweep = with_updates(gamma)
+    assert [one.permutation for one in sweep.results] == [2]
+    assert sweep.has_jobs_left
+    told = "have 20 updates, and the sweep has 40 by now"
+    (message,) = sweep.damaged
+    assert f"{tmp_path}: results of 2 jobs {told}" in message
+    # The confirmation's own record has none, and it is no part of a sweep of 40 updates.
+    assert sweep.confirmation.results == []
+    assert f"{place}: results of 2 jobs {told}" in sweep.warnings()[1]
+    for permutation in (0, 1):
+        _write(tmp_path, permutation, 0, objective=1.0, updates=40)
+    assert not read_sweep(tmp_path).has_jobs_left  # no command confirms any more
+    _write(tmp_path, 0, 0, status="diverged", updates=13)
+    assert len(read_sweep(tmp_path).results) == 3
+    _write(tmp_path, 0, 0, objective=1.0, updates=20)
+    for axes, conditional in (
+        ({"trainer.updates": [20, 40]}, ()),
+        ({"trainer": ["short", "long"]}, ()),  # a group of the user's
+        (gamma, ("trainer.updates=20",)),
+    ):
+        assert len(with_updates(axes, conditional).results) == 3
+    for axes in ({"model/memory": ["gru"]}, {"seed": [1, 2]}, {"environment": ["unity"]}):
+        assert len(with_updates(axes).results) == 2
+
+
+def test_jobs_that_a_race_let_go_are_left(tmp_path):
+    """As after an interrupted command without the race of an earlier one."""
+    record = replace(RECORD, repetitions=1, permutations=1, jobs=1)
+    _write(tmp_path, 0, 0, status="stopped", objective=1.0, rung=0.5, planned_updates=8)
+    for race, is_over, left in (({}, False, 1), ({"rungs": [0.5]}, True, 0)):
+        replace(record, race=race, race_is_over=is_over).write(tmp_path)
+        sweep = read_sweep(tmp_path)
+        assert (sweep.let_go, sweep.has_jobs_left) == (left, bool(left))
+        assert bool(under_way(sweep)) == bool(left)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,22 @@ def test_one_permutation_is_compared_with_none_but_its_interval_is_doubted(runs,
     assert _certainty([float(value) for value in range(runs)]) == told
 
 
+def test_results_that_do_not_count_yet_are_told():
+    ended = [
+        JobResult(permutation, lap, seed=lap, status="completed", objective=float(permutation))
+        for lap in range(3)
+        for permutation in range(3)
+    ]
+    told = "3 results of later repetitions do not count yet, since repetition 1 lacks 1 job."
+    assert told not in certainty(rank(ended, 3))
+    ranking = rank([one for one in ended if (one.permutation, one.repetition) != (0, 1)], 3)
+    assert [row.standing.runs for row in ranking.ranked] == [1, 1, 1]
+    found = certainty(ranking)
+    assert found[0] == told.replace("3", "5", 1)
+    assert "--num-repetitions" not in found[1]  # there are more already
+    assert told.replace("3", "5", 1) in headline(ranking, None).lines
+
+
 def test_a_confirmation_of_one_permutation_says_that_it_has_few_repetitions():
     confirmed = ranking_of([{"a.b": 1}], np.array([[1.0, 1.5]]))
     stream = StringIO()

@@ -53,6 +53,21 @@ def test_one_repetition_is_decided_by_rank_and_equal_ones_stay_together():
     assert survivors(objectives, rule) == [False, True, True, True, True]
 
 
+def test_a_job_that_takes_no_part_trains_to_its_end():
+    """As one of a repetition that the command does not ask for, and that has more updates now."""
+    race = Race(Rule((0.5,), keep=0.5, least=1, confidence=0.9), {0: [0], 1: [1]})
+    schedule = Schedule([0, 1, 2], race=race)
+    assert [schedule.next() for _ in range(3)] == [0, 1, 2]
+    assert [schedule.share(job) for job in range(3)] == [0.5, 0.5, 1.0]
+    assert schedule.ended(2, End.FINISHED) == [2]
+    schedule.ended(0, End.PAUSED, 1.0)
+    schedule.ended(1, End.PAUSED, 2.0)
+    assert schedule.next() == 1
+    schedule.ended(1, End.FINISHED)
+    assert schedule.done
+    assert race.is_over
+
+
 # Who stopped where, and who failed: the rungs of each job; the last is the end of the training.
 PERMUTATIONS, REPETITIONS = 7, 3
 RULE = Rule((0.2, 0.5), keep=0.4, least=2, confidence=0.8)

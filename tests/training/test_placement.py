@@ -62,6 +62,20 @@ def test_a_small_network_has_one_thread_unless_the_config_says_how_many(
     assert result.threads == torch.get_num_threads() == threads
 
 
+@pytest.mark.parametrize(("kept", "threads"), [(1, 1), (2, 2), (1000, 3)])
+def test_a_continued_training_keeps_its_threads(tmp_path, monkeypatch, caplog, kept, threads):
+    monkeypatch.setattr("neroRL.training.placement.available_cores", lambda: 4)
+    train(_config(threads=1, worker_steps=400), tmp_path)
+    (path,) = tmp_path.glob("checkpoints/*.pt")
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "threads": kept}, path)
+    result = train(_config(worker_steps=400), tmp_path, checkpoint=path)
+    assert result.threads == threads
+    assert ("1000 threads so far: last bits may differ" in caplog.text) == (kept == 1000)
+    named = _config(worker_steps=400, threads=3)
+    assert train(named, tmp_path, checkpoint=path).threads == 3
+
+
 def test_initial_weights_do_not_depend_on_the_number_of_threads():
     config = _config(model={**SMALL, "num_hidden_units": 512})
     environment = make_vector(config.environment, 1, seed=0)

@@ -221,6 +221,6 @@ def test_results_of_an_earlier_meaning_run_again(door, tiny, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     again = door("ntune", command)
     assert again.status == 0
-    assert "results of 1 jobs are of another config or version; these run again" in again.err
+    assert "results of 1 job are of another config or version; these run again" in again.err
     assert list(result.parent.glob("checkpoints.0/*.pt"))
     assert json.loads(result.read_text())["fingerprint"] == before["fingerprint"]

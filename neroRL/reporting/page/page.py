@@ -42,6 +42,8 @@ def write_page(
     record = analysis.sweep.record
     foreign = bool(analysis.sweep.sweeper)
     shown = sections(analysis, confirmation)
+    again = analysis.sweep.confirmation
+    left = again.jobs_left if again is not None else 0
     environment = Environment(
         loader=FileSystemLoader(_HERE),
         autoescape=True,
@@ -51,12 +53,12 @@ def write_page(
     )
     text = environment.get_template("page.html.j2").render(
         name=analysis.sweep.directory.resolve().name,
-        headline=winner.headline(analysis.ranking, confirmation),
+        headline=winner.headline(analysis.ranking, confirmation, left),
         values=analysis.ranking.best.standing.values() if analysis.ranking.best else "",
         facts=_facts(analysis),
         sections=shown,
         filters=_filters(analysis),
-        damaged=analysis.sweep.damaged,
+        damaged=analysis.sweep.warnings(),
         command=winner.command(best),
         difference=winner.difference(record.base, config) if config and not foreign else None,
         space=winner.search_space(analysis.sweep),

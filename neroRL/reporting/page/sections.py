@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.analysis.analysis import MOST_CHOICES_OF_PAIRS, Analysis
 from neroRL.reporting.analysis.costs import Costs
 from neroRL.reporting.analysis.importance import Importance
 from neroRL.reporting.page import axis_charts, charts
 from neroRL.reporting.page.parts import MOST_ROWS, Section, Table, left_out, number, span
 from neroRL.reporting.ranking import Ranking
-from neroRL.reporting.summary import counted, incomplete_confirmation
+from neroRL.reporting.summary import counted, incomplete_confirmation, unfinished_confirmation
 
 
 def sections(analysis: Analysis, confirmation: Ranking | None = None) -> list[Section]:
@@ -20,14 +21,14 @@ def sections(analysis: Analysis, confirmation: Ranking | None = None) -> list[Se
     again = analysis.sweep.confirmation
     found = []
     if confirmation is not None and again is not None:
-        found.append(_confirmation(confirmation, again.record.seeds))
+        found.append(_confirmation(confirmation, again))
     if analysis.ranking.ranked:
         found += [_ranking(analysis), _curves(analysis), *_axes(analysis), *_beside(analysis)]
     found += [_cost(analysis), _endings(analysis)]
     return found
 
 
-def _confirmation(confirmed: Ranking, seeds: str) -> Section:
+def _confirmation(confirmed: Ranking, sweep: RecordedSweep) -> Section:
     head = ["permutation", "repetitions", "iqm", "interval", "mean", "std", "values"]
     rows = [
         [
@@ -41,8 +42,12 @@ def _confirmation(confirmed: Ranking, seeds: str) -> Section:
         ]
         for row in confirmed.rows
     ]
-    text = f"The best permutations, trained again on seeds {seeds}, which no tuning job had."
-    texts = [text, incomplete_confirmation(confirmed)] if confirmed.incomplete else [text]
+    seeds = sweep.record.seeds
+    texts = [f"The best permutations, trained again on seeds {seeds}, which no tuning job had."]
+    if sweep.jobs_left:
+        texts.append(unfinished_confirmation(sweep.jobs_left))
+    if confirmed.incomplete:
+        texts.append(incomplete_confirmation(confirmed))
     note = left_out(MOST_ROWS, len(rows), "permutations", "confirmation/results.csv")
     return Section(
         "confirmation",
@@ -278,7 +283,7 @@ def _cost(analysis: Analysis) -> Section:
         minutes = [None if v is None else v / 60.0 for v in _means(analysis, "wall_seconds")]
         shown = [charts.scatter_chart(analysis, "cost-chart", "minutes a job", minutes)]
     # Until a race is over, jobs that it stopped may go on.
-    saved = [] if analysis.sweep.is_racing else _saved(costs)
+    saved = [] if analysis.sweep.is_racing or analysis.sweep.let_go else _saved(costs)
     return Section("cost", "Cost", ["What the jobs took.", *saved], shown, [_sums(costs)])
 
 

@@ -15,7 +15,13 @@ from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.analysis.observations import text_of
 from neroRL.reporting.page.parts import MOST_ROWS, Table, left_out, number, span
 from neroRL.reporting.ranking import Ranking, confirmed_best
-from neroRL.reporting.summary import CONFIRMING, REPEATING, certainty, counted
+from neroRL.reporting.summary import (
+    CONFIRMING,
+    REPEATING,
+    certainty,
+    counted,
+    unfinished_confirmation,
+)
 
 _NO_DIFFERENCE = (*PLACE, "seed")
 MOST_CHOICES = 30
@@ -37,7 +43,7 @@ class Headline:
     lines: list[str]
 
 
-def headline(ranking: Ranking, confirmation: Ranking | None) -> Headline:
+def headline(ranking: Ranking, confirmation: Ranking | None, left: int = 0) -> Headline:
     """Returns the answer of a sweep: the permutation that the tuning jobs name the best.
 
     Its number is that of the confirmation, where there is one.
@@ -45,6 +51,7 @@ def headline(ranking: Ranking, confirmation: Ranking | None) -> Headline:
     Args:
         ranking: of the tuning jobs.
         confirmation: of the best permutations on fresh seeds.
+        left: number of its jobs that have not ended.
     """
     if ranking.best is None:
         return Headline("No permutation is ranked yet.", "No completed job has a result.", [])
@@ -61,6 +68,7 @@ def headline(ranking: Ranking, confirmation: Ranking | None) -> Headline:
     lines = certainty(told, CONFIRMING if confirmed else REPEATING)
     if confirmed:
         lines = [
+            *([unfinished_confirmation(left)] if left else []),
             *(f"On fresh seeds: {line}" for line in lines),
             "The sweep did not choose by these seeds, so the number is unbiased.",
         ]
