@@ -141,11 +141,11 @@ def normalised(advantages: Tensor) -> Tensor:
     return (advantages - mean) / (advantages.std(dim=-1, keepdim=True) + EPSILON)
 
 
-def _at(table: Tensor | FieldTable, rows: Tensor, device: torch.device) -> Tensor | Fields:
+def _at(table: Tensor | FieldTable, rows: np.ndarray, device: torch.device) -> Tensor | Fields:
     """Returns rows of a table on a device, wherever the table is."""
-    if isinstance(table, Tensor):
-        return table[rows.to(table.device)].to(device)
-    return table[rows]
+    if isinstance(table, Tensor):  # its own device gets the rows: none waits for another
+        return table[on_device(rows, table.device)].to(device)
+    return table[on_device(rows, device)]
 
 
 def _with_steps(
@@ -183,9 +183,7 @@ def _forward(
         The outputs, and a function that turns their gradient into those of the parameters.
     """
     if dense is not None and batch.indices is None:
-        device = rollout.values.device
-        rows = on_device(batch.rows, device)
-        vectors = _at(rollout.observations[VECTOR], rows, device)
+        vectors = _at(rollout.observations[VECTOR], batch.rows, rollout.values.device)
         assert isinstance(vectors, Tensor)
         return dense.outputs(vectors), dense.backward
     outputs = _outputs(model, rollout, batch)
@@ -201,7 +199,6 @@ def _forward(
 def _outputs(model: ActorCritic, rollout: Rollout, batch: MiniBatch) -> Tensor:
     """Computes the outputs of the steps of a mini batch, shape (M, O)."""
     device = rollout.values.device
-    rows = on_device(batch.rows, device)
     pieces = Pieces(
         indices=None if batch.indices is None else on_device(batch.indices, device),
         steps=None if batch.steps is None else on_device(batch.steps, device),
@@ -209,6 +206,6 @@ def _outputs(model: ActorCritic, rollout: Rollout, batch: MiniBatch) -> Tensor:
         starts=on_device(rollout.starts.reshape(-1)[batch.first], device),
     )
     features = model.features(
-        {key: _at(table, rows, device) for key, table in rollout.observations.items()}
+        {key: _at(table, batch.rows, device) for key, table in rollout.observations.items()}
     )
     return model.pieces(features, pieces)
