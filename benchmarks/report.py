@@ -50,7 +50,9 @@ def write_sweep(sweep: Path) -> None:
     from neroRL.reporting.tensorboard import EVENT_FILES, SUMMARIES, Summaries
 
     jobs = PERMUTATIONS * REPETITIONS
-    SweepRecord(defaults(), AXES, 0, "space.yaml", REPETITIONS, PERMUTATIONS, jobs).write(sweep)
+    base = defaults()
+    base["trainer"]["updates"] = UPDATES
+    SweepRecord(base, AXES, 0, "space.yaml", REPETITIONS, PERMUTATIONS, jobs).write(sweep)
     curve = sweep.parent / "curve"
     summaries = Summaries(curve)
     summaries.begin(0)

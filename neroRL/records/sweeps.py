@@ -210,10 +210,13 @@ def _results(
 def _by_length(
     results: Iterable[JobResult], updates: int
 ) -> tuple[list[JobResult], list[JobResult]]:
-    """Splits results into those that count, and those of trainings with fewer updates."""
+    """Splits results into those that count, and those of trainings with fewer updates.
+
+    Results that do not tell their updates count.
+    """
     found: tuple[list[JobResult], list[JobResult]] = [], []
     for one in results:
-        found[one.status in (COMPLETED, STOPPED) and _planned(one) < updates].append(one)
+        found[one.status in (COMPLETED, STOPPED) and 0 < _planned(one) < updates].append(one)
     return found
 
 
