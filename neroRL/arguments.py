@@ -13,7 +13,12 @@ from neroRL.errors import UsageError, did_you_mean
 from neroRL.files import expanded
 from neroRL.records.exits import Exit
 
-_HYDRAS = ("--cfg", "-c", "--resolve", "--package", "-p")
+# Hydra's flags that show something in place of running; HELPING ones, of Hydra alone.
+HELPING = ("--hydra-help", "--shell-completion", "-sc", "--version")
+SHOWING = ("--info", "-i", *HELPING)
+# These two show jobs, with --multirun all of a sweep.
+CFG = ("--cfg", "-c")
+_HYDRAS = (*CFG, *SHOWING, "--resolve", "--package", "-p", "--config-dir", "-cd")
 
 
 class Parser(argparse.ArgumentParser):
@@ -60,11 +65,18 @@ class Parser(argparse.ArgumentParser):
         print(f"error: {message}", file=sys.stderr)
         raise SystemExit(Exit.BAD_INPUT)
 
-    def parse(self, arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
-        """Returns the flags, and the arguments for Hydra."""
+    def parse(
+        self, arguments: Sequence[str], more: Sequence[str] = ()
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Returns the flags, and the arguments for Hydra.
+
+        Args:
+            arguments: of the command line.
+            more: flags of Hydra that this command passes on, beside those that all do.
+        """
         parsed, passed = self.parse_known_args(list(arguments))
         for text in passed:
-            if text.startswith("-") and text.split("=", 1)[0] not in _HYDRAS:
+            if text.startswith("-") and name_of(text) not in (*_HYDRAS, *more):
                 self._refuse(text)
         return parsed, passed
 
@@ -78,9 +90,14 @@ class Parser(argparse.ArgumentParser):
     def _refuse(self, text: str) -> NoReturn:
         if not text.startswith("-"):
             self.error(f"{text} is no flag, and this command takes nothing else")
-        name = text.split("=", 1)[0]
+        name = name_of(text)
         known = [option for action in self._actions for option in action.option_strings]
         self.error(f"unknown flag {name}{did_you_mean(name, known)}")
+
+
+def name_of(text: str) -> str:
+    """Returns the name of a flag, without its value."""
+    return text.split("=", 1)[0]
 
 
 def a_path(text: str) -> Path:

@@ -47,7 +47,9 @@ def _evaluate() -> int:
     from neroRL.evaluation.tables import estimates, table_text, write_table
 
     config, seeds = config_file(flags), seeds_of(flags)
-    found = choosing.of_directory(flags.checkpoints)
+    found, notes = choosing.of_directory(flags.checkpoints)
+    for note in notes:
+        print(note)
     # All are read before any is played, so that one that cannot be does not waste the others' time.
     subjects = [
         with_worker_id(read_subject(chosen.path, config), flags.worker_id) for chosen in found

@@ -8,7 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from neroRL.arguments import Parser, a_path, a_positive, a_run_id, an_integer, not_negative
+from neroRL.arguments import (
+    CFG,
+    HELPING,
+    SHOWING,
+    Parser,
+    a_path,
+    a_positive,
+    a_run_id,
+    an_integer,
+    name_of,
+    not_negative,
+)
 from neroRL.composition.overrides import override_key, plain_text
 from neroRL.composition.paths import find_config
 from neroRL.errors import UsageError, shortened
@@ -18,7 +29,11 @@ from neroRL.training.manner import Manner
 TUNE_EPILOG = """\
 Everything after the flags is passed to Hydra: overrides and sweeps of any key
 (trainer.updates=20, trainer.gamma=0.9,0.99), the launcher (hydra/launcher=joblib), the
-sweeper's options (hydra.sweeper.on_invalid=skip), and --cfg job for a dry run."""
+sweeper's options (hydra.sweeper.on_invalid=skip), --cfg job for a dry run, and Hydra's
+other flags (--info, --hydra-help, --config-dir, ...); --config-path and --config-name
+take the place of --config."""
+# Hydra's flags for the base config, which say what --config says.
+_NAMING = ("--config-path", "-cp", "--config-name", "-cn")
 TRAIN_EPILOG = """\
 Flags without a default leave what the config says. Everything after the flags is passed to Hydra,
 e.g. trainer.gamma=0.95."""
@@ -55,7 +70,10 @@ def tune_arguments(arguments: Sequence[str]) -> list[str]:
     parser.switch("--generate-only", "whether to only generate the config files")
     preview = "whether to only tell what the sweep would cost, from a few updates"
     parser.switch("--preview", preview)
-    flags, passed = parser.parse(arguments)
+    flags, passed = parser.parse(arguments, (*_NAMING, "--multirun", "-m"))
+    given = {name_of(text) for text in arguments}
+    if "--config" in given and given.intersection(_NAMING):
+        parser.error("argument --config: give it, or --config-path and --config-name, not both")
     root = flags.out.resolve()
     if not (root / flags.run_id).resolve().is_relative_to(root):
         parser.error(f"argument --run-id: {flags.run_id} is a link that leaves {flags.out}")
@@ -74,13 +92,18 @@ def tune_arguments(arguments: Sequence[str]) -> list[str]:
         own["hydra.sweeper.preview"] = "only"
     elif _is_all_default(arguments) and sys.stderr.isatty():
         own["hydra.sweeper.preview"] = "first"  # say what starts, and how long it takes
-    return ["-m", *_of_config(_file(parser, flags.config)), *_overrides(own, passed), *passed]
+    # Hydra shows one thing at a time, and would not run a sweep beside it.
+    mode = ["-m"] if given.isdisjoint(SHOWING) else []
+    base = _of_config(_file(parser, flags.config)) if given.isdisjoint(_NAMING) else []
+    # What Hydra shows about itself, it shows without the sweeper that knows these keys.
+    added = _overrides(own, passed) if given.isdisjoint(HELPING) else []
+    return [*mode, *base, *added, *passed]
 
 
 def _is_all_default(arguments: Sequence[str]) -> bool:
     """Returns whether neither a base config nor a tuning file is named."""
-    named = {text.split("=", 1)[0] for text in arguments}
-    return named.isdisjoint(("--config", "--tune", "--cfg", "-c", "--generate-only"))
+    named = {name_of(text) for text in arguments}
+    return named.isdisjoint(("--config", "--tune", *CFG, *SHOWING, *_NAMING, "--generate-only"))
 
 
 @dataclass(frozen=True)

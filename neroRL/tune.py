@@ -20,13 +20,14 @@ def main() -> int:
 
 
 def _tune() -> int:
+    from neroRL.arguments import CFG, SHOWING, name_of
     from neroRL.flags import equivalent_command, tune_arguments
     from neroRL.train import run_hydra
 
     arguments = tune_arguments(sys.argv[1:])
-    # A dry run's standard output is a YAML stream.
-    dry_run = any(text.split("=")[0] in ("--cfg", "-c") for text in arguments)
-    stream = sys.stderr if dry_run else sys.stdout
+    # A dry run's standard output is a YAML stream, and a shell reads that of --shell-completion.
+    shows = any(name_of(text) in (*CFG, *SHOWING) for text in arguments)
+    stream = sys.stderr if shows else sys.stdout
     print(equivalent_command(arguments), file=stream, flush=True)
     return run_hydra(arguments)
 

@@ -128,7 +128,28 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
         known = [option for action in parser._actions for option in action.option_strings]
         name = unknown[0].split("=", 1)[0]
         raise UsageError(f"unknown flag {name}{did_you_mean(name, known)}")
+    _check_alone_in_its_kind(args)
     return args
+
+
+def _check_alone_in_its_kind(args: argparse.Namespace) -> None:
+    """Refuses what Hydra refuses with a traceback, or what is not passed to it.
+
+    Raises:
+        UsageError: several flags say what to do, or one asks for a pickled config.
+    """
+    asked = {
+        "--run": args.run,
+        "--multirun": args.multirun,
+        "--info": args.info is not None,
+        "--shell-completion": args.shell_completion,
+        "--cfg": args.cfg is not None and not args.multirun,  # the two are a dry run
+    }
+    given = [name for name, is_given in asked.items() if is_given]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)}: give one of them")
+    if args.experimental_rerun is not None:
+        raise UsageError("--experimental-rerun is not supported; give the command again")
 
 
 def _only_shows(args: argparse.Namespace) -> bool:

@@ -179,7 +179,8 @@ def run_id_problem(run_id: str) -> str | None:
 
 def environment_steps(config: Config) -> int:
     """Counts the environment steps of a whole training."""
-    return config.trainer.updates * config.sampler.n_workers * config.sampler.worker_steps
+    updates = config.trainer.updates - config.trainer.resume_at
+    return updates * config.sampler.n_workers * config.sampler.worker_steps
 
 
 def ports_needed(config: Config) -> int:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 # Keys that change the task, or the number of its steps per action.
 _TASK = ("environment", "environment.type", "environment.name", "environment.frame_skip")
-# All reset parameters change the task, except those that change what the agent sees or how it acts.
+# All reset parameters change the task, except those that change what the agent sees, how it acts,
+# or where the learner takes an episode to end: reward and length are those of whole games anyway.
 _RESET_PARAMS = "environment.reset_params"
-_SEEN = ("view-size", "mask-velocity", "retro-vis-obs", "flat-action-space")
+_SEEN = (
+    "view-size",
+    "mask-velocity",
+    "retro-vis-obs",
+    "flat-action-space",
+    "full-action-space",
+    "terminal-on-life-loss",
+)
 # The seeds of training matter to the objective only if no evaluation has seeds of its own.
 _LEVELS = ("start-seed", "num-seeds")
 # Keys that turn evaluation on and set its seeds.

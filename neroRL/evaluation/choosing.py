@@ -12,7 +12,11 @@ from neroRL.records.results import COMPLETED, JobResult, read_result
 from neroRL.records.sweep_record import RECORD_FILE
 from neroRL.records.sweeps import RecordedSweep, read_sweep
 from neroRL.reporting.ranking import rank
+from neroRL.reporting.summary import counted
 from neroRL.training import checkpoint as checkpoints
+
+# Jobs that a note names.
+MOST_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,11 @@ def of_sweep(directory: Path, permutation: int | None = None) -> Chosen:
     """
     sweep = read_sweep(directory)
     notes = [f"warning: {message}" for message in sweep.damaged]
-    if sweep.has_jobs_left:
-        notes.append(
-            f"{len(sweep.results)} of {sweep.record.jobs} jobs have ended: the best so far"
-        )
+    ended, known = len(sweep.results), sweep.record.jobs
+    if ended < known:  # of another sweeper, those that have begun are known
+        notes.append(f"{ended} of {known} jobs have ended: the best so far")
+    elif sweep.is_racing:
+        notes.append("the race is not over: the best so far")
     if permutation is None:
         best = rank(sweep.results, sweep.jobs_a_lap).best
         if best is None:
@@ -84,26 +89,68 @@ def of_sweep(directory: Path, permutation: int | None = None) -> Chosen:
     return Chosen(found.path, permutation, job.repetition, found.update, tuple(notes))
 
 
-def of_directory(directory: Path) -> list[Chosen]:
+def of_directory(directory: Path) -> tuple[list[Chosen], list[str]]:
     """Lists all checkpoints of a sweep, of a job, or in a directory.
 
+    Args:
+        directory: of a sweep, one of another sweeper of Hydra's, too; of a job; or with checkpoints
+            in it. Jobs of a sweep need not have ended.
+
     Returns:
-        By permutation, repetition and update.
+        The checkpoints by permutation, repetition and update, and what a person should know about
+        the jobs: which are damaged, left out, or have not ended.
 
     Raises:
         CheckpointError: there is none.
+        OutputError: the permutations of the sweep are being renumbered.
+        RecordError: its ``sweep.yaml`` is damaged.
     """
-    if not (directory / RECORD_FILE).is_file():
-        return checkpoints_below(directory)
-    sweep = read_sweep(directory)
-    found = [
-        _chosen(path, result)
-        for result in sorted(sweep.results, key=lambda one: (one.permutation, one.repetition))
-        for path in checkpoints.checkpoints_of(sweep.directory / result.directory)
-    ]
+    try:
+        sweep = read_sweep(directory)
+    except OutputError:
+        if (directory / RECORD_FILE).is_file():
+            raise
+        return checkpoints_below(directory), []
+    found: list[Chosen] = []
+    without: list[tuple[int, int]] = []
+    jobs = _jobs(sweep)
+    for permutation, repetition in jobs:
+        job = sweep.job_directory(permutation, repetition)
+        paths = checkpoints.checkpoints_of(job)
+        found += [Chosen(one, permutation, repetition, checkpoints.update_of(one)) for one in paths]
+        if not paths:
+            without.append((permutation, repetition))
     if not found:
-        raise CheckpointError(f"{directory}: no job of the sweep has ended with a checkpoint")
-    return found
+        raise CheckpointError(f"{directory}: no job of the sweep has a checkpoint")
+    ended = {(one.permutation, one.repetition) for one in sweep.results}
+    begun = [one for one in jobs if one not in ended and one not in without]
+    notes = [f"warning: {message}" for message in sweep.damaged]
+    if without:
+        notes.append(f"left out, without a checkpoint: {_named(sweep, without)}")
+    if len(jobs) < sweep.record.jobs:
+        notes.append(f"left out, not begun: {counted(sweep.record.jobs - len(jobs), 'job')}")
+    if begun:
+        notes.append(f"not known to have ended, all checkpoints so far: {_named(sweep, begun)}")
+    return found, notes
+
+
+def _jobs(sweep: RecordedSweep) -> list[tuple[int, int]]:
+    """Returns permutation and repetition of the jobs that have a directory, in this order."""
+    record = sweep.record
+    if sweep.sweeper:  # its record counts jobs, whatever their numbers
+        return sorted(sweep.jobs())
+    return sorted(
+        (permutation, repetition)
+        for permutation, repetition in sweep.jobs()
+        if permutation < record.permutations and repetition < record.repetitions
+    )
+
+
+def _named(sweep: RecordedSweep, jobs: Sequence[tuple[int, int]]) -> str:
+    """Names jobs by their directories; of many, the first."""
+    names = [str(sweep.job_directory(*job).relative_to(sweep.directory)) for job in jobs]
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def checkpoints_below(directory: Path) -> list[Chosen]:
@@ -155,8 +202,8 @@ def _worth(result: JobResult) -> float:
     return -math.inf if result.objective is None else result.objective
 
 
-def _chosen(path: Path, result: JobResult | None = None) -> Chosen:
-    result = result or read_result(path.parent.parent)
+def _chosen(path: Path) -> Chosen:
+    result = read_result(path.parent.parent)
     update = checkpoints.update_of(path)
     if result is None:
         return Chosen(path, update=update)

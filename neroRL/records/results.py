@@ -79,6 +79,7 @@ class JobResult:
         rung: of a race at which the job stopped: the share of its updates.
         planned_updates: of the whole training of a job that stopped or diverged.
         transient: whether the failure is not the config's fault, so that another try may help.
+        evaluation_seconds: mean duration of an evaluation in the job's last run; None without any.
         threads: torch threads used; equal results need equal numbers.
         processes: that stepped the environments; 0 for the training's own.
         precision: of matrix products; what ``auto`` chose.
@@ -108,6 +109,7 @@ class JobResult:
     rung: float | None = None
     planned_updates: int | None = None
     transient: bool = False
+    evaluation_seconds: float | None = None
     threads: int | None = None
     processes: int | None = None
     precision: str | None = None

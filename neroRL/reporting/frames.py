@@ -32,17 +32,19 @@ class SweepFrames:
 
     @functools.cached_property
     def results(self) -> pandas.DataFrame:
-        """The rows and columns of ``results.csv``, one row for each job.
+        """The rows and columns of ``results.csv``, one row for each job that has ended.
 
-        Swept keys have the values of the jobs' configs, and None where they do not apply.
+        Swept keys have the values of the jobs' configs, and None where they do not apply. Jobs of
+        dropped permutations come last, with a column ``dropped`` that tells them from the others.
         """
         pandas = _pandas()
         keys = list(self.recorded.record.axes)
-        columns, rows = table_of(keys, self.recorded.results)
+        results = [*self.recorded.results, *self.recorded.dropped]
+        columns, rows = table_of(keys, results)
         frame = pandas.DataFrame(list(rows), columns=columns)
         for key in keys:  # pandas would make numbers beside None floats
             if key != SEED:
-                values = [result.overrides.get(key) for result in self.recorded.results]
+                values = [result.overrides.get(key) for result in results]
                 frame[key] = pandas.Series(values, dtype=object)
         return frame
 
@@ -51,7 +53,8 @@ class SweepFrames:
         """The scalars that jobs told TensorBoard: one row for each update, one column for each tag.
 
         The index has the levels ``permutation``, ``repetition`` and ``update``. The event files
-        are read when the curves are first asked for; those of running jobs, too.
+        are read when the curves are first asked for; those of running jobs, too. Dropped
+        permutations have none here.
         """
         rows: list[dict[str, Any]] = []
         index: list[tuple[int, int, int]] = []

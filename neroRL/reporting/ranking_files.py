@@ -129,8 +129,9 @@ def write_best(path: Path, best: Ranked, config: Mapping[str, Any]) -> None:
 def best_config(sweep: Path, best: Ranked, results: Sequence[JobResult]) -> dict[str, Any]:
     """Returns the complete config of the best permutation.
 
-    It is the config of its first repetition that counts, with the seed of repetition 0 and the
-    precision that was chosen.
+    It is the config of its first repetition that counts, with the seed of repetition 0, and with
+    the threads, the processes of environments and the precision that were chosen for it. Without
+    them, a training alone on the machine would take all cores, and its last bits could differ.
 
     Args:
         sweep: the sweep's directory.
@@ -151,7 +152,17 @@ def best_config(sweep: Path, best: Ranked, results: Sequence[JobResult]) -> dict
         raise ConfigError(
             [replace(problem, where=str(source)) for problem in error.problems]
         ) from None
-    trained: dict[str, Any] = {"seed": result.seed - repetition}
-    if result.precision is not None:  # auto might choose another one elsewhere
-        trained["precision"] = result.precision
-    return {**config, **trained}
+    return {**config, "seed": result.seed - repetition, **_chosen(config, result)}
+
+
+def _chosen(config: Mapping[str, Any], result: JobResult) -> dict[str, Any]:
+    """Returns the values that ``auto`` had in a job, which may be others elsewhere."""
+    chosen: dict[str, Any] = {}
+    if result.precision is not None:
+        chosen["precision"] = result.precision
+    if result.threads is not None and config["threads"] == "auto":
+        chosen["threads"] = result.threads
+    # With fewer threads, auto would allow fewer processes, too.
+    if result.processes and config["environment"]["processes"] == "auto":
+        chosen["environment"] = {**config["environment"], "processes": result.processes}
+    return chosen

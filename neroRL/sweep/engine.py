@@ -6,7 +6,7 @@ import contextlib
 import functools
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
@@ -101,7 +101,8 @@ class Sweep:
             done: list[JobResult] = []
             with contextlib.suppress(NeroRLError):  # nothing was trained there, or it is damaged
                 done = read_sweep(self._directory).results
-            self._print_cost(plan.numbers(), preview.measured(done, self._directory), "# ")
+            speed = preview.measured(done, self._directory, plan.base)
+            self._print_cost(plan.numbers(), speed, "# ")
             writing.print_configs(asked, plan.ground.compose, resolve=resolve)
         else:
             count = writing.generate(asked, plan.ground.compose, self._directory)
@@ -184,8 +185,9 @@ class Sweep:
             longer = counted(found.longer, "job")
             print(f"{longer} to go on, up to {updates} updates", file=sys.stderr)
         if found.pending and self._options.preview == "no":
-            speed = preview.measured(found.finished.values(), self._directory)
-            self._print_cost(found.pending, speed, "", sys.stderr)
+            speed = preview.measured(found.finished.values(), self._directory, self._plan.base)
+            done = preview.updates_done(self._plan, jobs, found.pending, self._directory)
+            self._print_cost(found.pending, speed, "", sys.stderr, done)
         results = self._results(jobs, found, self._directory, runner_of, asked, total, race)
         is_over = race is None or race.is_over
         if race is not None and is_over:
@@ -280,7 +282,7 @@ class Sweep:
             # They have as many threads as the jobs of the sweep will have.
             asked, runner_of = len(plan.numbers()), functools.partial(self._pool, task)
             results = self._results(jobs, found, directory, runner_of, asked)
-            return preview.measured(results, directory, source)
+            return preview.measured(results, directory, plan.base, source)
 
     def _print_cost(
         self,
@@ -288,9 +290,10 @@ class Sweep:
         speed: preview.Speed | None,
         mark: str,
         stream: TextIO | None = None,
+        done: Mapping[int, int] | None = None,
     ) -> None:
         parallel = self._parallel(len(numbers)) if self._plan.here else None
-        for line in preview.lines(self._plan, numbers, parallel, speed):
+        for line in preview.lines(self._plan, numbers, parallel, speed, done):
             print(f"{mark}{line}", file=stream or sys.stdout)
 
     def _parallel(self, jobs: int) -> int:

@@ -62,7 +62,7 @@ class SweepOptions:
     max_jobs: int = 1_000_000
     """A grid with more jobs is refused."""
     max_batch_size: int | None = None
-    """Jobs handed to the launcher at a time; null leaves it to the sweeper."""
+    """Jobs handed to another launcher than the basic one at a time; null is 1,000."""
     retry_failed: bool = True
     """Whether continuing a sweep tries its failed jobs again."""
     generate_only: bool = False
@@ -73,7 +73,8 @@ class SweepOptions:
     """Whether some updates are measured to tell what the sweep costs: ``first``, before it starts,
     or ``only``, and nothing else happens."""
     params: dict[str, str] = field(default_factory=dict)
-    """Sweeps as in Hydra's basic sweeper; the command line overrides them."""
+    """Sweeps and values as in Hydra's basic sweeper. A value on the command line replaces what they
+    say of its key, and a sweep there replaces a value; a key that both sweep is refused."""
     n_jobs: int | None = None
     """Jobs that run at a time in processes of this machine, unless another launcher is chosen;
     null: one per core, or one per GPU. They share the cores evenly."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 
 from neroRL.acting.evaluator import evaluate
@@ -33,6 +34,12 @@ class Evaluations:
             _environment(config, normalization) if config.evaluation.evaluate else None
         )
         self.summaries: dict[str, Summary] = {}
+        self._count, self._seconds = 0, 0.0
+
+    @property
+    def seconds(self) -> float | None:
+        """The mean duration of an evaluation, in seconds, since this was made; None before one."""
+        return self._seconds / self._count if self._count else None
 
     def run_if_due(self, model: ActorCritic, update: int) -> dict[str, Summary]:
         """Evaluates the policy after an update, if an evaluation is due.
@@ -64,7 +71,10 @@ class Evaluations:
         return last or update % self._config.evaluation.interval == 0
 
     def _play(self, environment: VectorEnvironment, model: ActorCritic) -> dict[str, Summary]:
+        began = time.perf_counter()
         played = evaluate(environment, model, _lanes(self._config.evaluation))
+        self._seconds += time.perf_counter() - began
+        self._count += 1
         return episode_summaries([one.end for one in played])
 
     def state_dict(self) -> dict[str, list[float]]:

@@ -19,6 +19,7 @@ class Work(NamedTuple):
         env_steps: environment steps.
         training_seconds: time of rollouts and optimisation.
         wall_seconds: time with everything else.
+        evaluation_seconds: mean duration of an evaluation in the last run; None without any.
         processes: that stepped the environments in the last run; 0 for the training's own.
         precision: of matrix products.
     """
@@ -27,6 +28,7 @@ class Work(NamedTuple):
     env_steps: int
     training_seconds: float
     wall_seconds: float
+    evaluation_seconds: float | None
     processes: int
     precision: str
 
@@ -62,6 +64,7 @@ def as_result(
         wall_seconds=work.wall_seconds,
         steps_per_second=work.env_steps / seconds if seconds else None,
         error=error,
+        evaluation_seconds=work.evaluation_seconds,
         threads=torch.get_num_threads(),
         processes=work.processes,
         precision=work.precision,

@@ -310,6 +310,6 @@ class Trainer:
         self, status: Status, error: str | None, evaluated: Mapping[str, Summary]
     ) -> JobResult:
         summaries = evaluated or self._episodes.summaries()
-        seconds, wall = self._training_seconds, self._wall()
-        work = Work(self._update, self._env_steps, seconds, wall, self._processes, self._precision)
+        seconds = self._training_seconds, self._wall(), self._evaluations.seconds
+        work = Work(self._update, self._env_steps, *seconds, self._processes, self._precision)
         return as_result(status, self._config.seed, summaries, work, error)

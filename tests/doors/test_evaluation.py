@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from neroRL.evaluation.choosing import of_sweep
+from neroRL.records.sweeps import read_sweep
 from tests.conftest import TINY
 from tests.doors.sweeps import ARGUMENTS, start, table
 from tests.evaluation.policies import tiny_policy
@@ -108,6 +110,37 @@ def test_neval_of_an_unfinished_sweep_says_that_it_is_the_best_so_far(door, swee
     assert "2 of 4 jobs have ended: the best so far" in outcome.out
 
 
+@pytest.mark.parametrize("races", [False, True])
+def test_neval_does_not_wait_for_a_confirmation(races, door, sweep):
+    """The best of the tuning is known before it; while a race goes on, it is not."""
+    record = sweep / "sweep.yaml"
+    content = yaml.safe_load(record.read_text())
+    rules = {"race": {"rungs": [0.5]}} if races else {}
+    record.write_text(yaml.safe_dump({**content, "confirm": 1, "confirm_repetitions": 2, **rules}))
+    assert read_sweep(sweep).has_jobs_left
+    outcome = door("neval", [f"--sweep={sweep}", *SEEDS])
+    assert outcome.status == 0, outcome.err
+    assert ("the race is not over: the best so far" in outcome.out) == races
+    assert ("so far" in outcome.out) == races
+
+
+def test_neval_checkpoints_takes_jobs_that_have_not_ended(door, sweep, tmp_path):
+    (sweep / "0/1/result.json").unlink()
+    (sweep / "1/0/result.json").write_text("{")
+    shutil.rmtree(sweep / "1/1/checkpoints")
+    shutil.rmtree(sweep / "0/0")
+    outcome = door("neval-checkpoints", [f"--checkpoints={sweep}", *SEEDS, "--name=all.csv"])
+    assert outcome.status == 0, outcome.err
+    rows = _rows(tmp_path / "all.csv")
+    jobs = [(row["permutation"], row["repetition"], row["update"]) for row in rows]
+    expected = [("0", "1", "1"), ("0", "1", "2"), ("1", "0", "1"), ("1", "0", "2")]
+    assert jobs == [one for one in expected for _ in range(6)]
+    assert f"warning: {sweep}/1/0/result.json is damaged" in outcome.out
+    assert "left out, without a checkpoint: 1/1\n" in outcome.out
+    assert "left out, not begun: 1 job\n" in outcome.out
+    assert "not known to have ended, all checkpoints so far: 0/1, 1/0\n" in outcome.out
+
+
 def test_neval_checkpoints_of_a_sweep_writes_one_table(door, sweep, tmp_path):
     outcome = door("neval-checkpoints", [f"--checkpoints={sweep}", *SEEDS, "--name=all.csv"])
     assert outcome.status == 0, outcome.err
@@ -119,6 +152,7 @@ def test_neval_checkpoints_of_a_sweep_writes_one_table(door, sweep, tmp_path):
     assert jobs == [one for one in updates for _ in range(6)]
     door("neval", [f"--checkpoint={sweep}/1/0/checkpoints/run-1.pt", *SEEDS, "--out=one.csv"])
     one = [{key: row[key] for key in columns[3:]} for row in _rows(tmp_path / "one.csv")]
+    assert not any(word in outcome.out for word in ("warning", "left out", "so far"))
     theirs = [row for row in rows if (row["permutation"], row["repetition"]) == ("1", "0")]
     assert [{key: row[key] for key in columns[3:]} for row in theirs[:6]] == one
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 
 import pytest
@@ -71,6 +72,20 @@ def test_axes_that_change_what_the_objective_measures(space, evaluate, door, tmp
     told = {match["key"]: match["where"] for match in NOTICE.finditer(outcome.err)}
     expected = evaluated if evaluate else trained
     assert told == {key: f"space.yaml:{line}" for key, line in expected.items()}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ale_py") is None, reason="ale-py is not installed")
+def test_axes_that_leave_the_reward_of_an_atari_game_as_it_is(door, tmp_path):
+    """More actions do what some of the few do, and a lost life ends no game."""
+    (tmp_path / "space.yaml").write_text(
+        "hyperparameters:\n"
+        "  full-action-space: [false, true]\n"
+        "  terminal-on-life-loss: [true, false]\n"
+        "  noop-max: [30, 0]\n"
+    )
+    outcome = door("ntune", ["--config=./configs/atari.yaml", "--tune=space.yaml", "--cfg=job"])
+    assert outcome.status == 0, outcome.err
+    assert [match["key"] for match in NOTICE.finditer(outcome.err)] == ["noop-max"]
 
 
 def test_a_group_of_environments_on_the_command_line(door):

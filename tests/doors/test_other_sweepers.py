@@ -143,6 +143,19 @@ def test_frames_have_results_and_curves(sweeps):
     assert len(numbers) == 8  # two updates each
 
 
+def test_they_are_played(sweeps, door):
+    """The basic sweeper never says that it has ended, and all of its jobs have."""
+    played = ["--start-seed=70", "--num-seeds=1", "--repetitions=1"]
+    best = door("neval", ["--sweep=basic", *played])
+    assert best.status == 0, best.err
+    assert "so far" not in best.out
+    outcome = door("neval-checkpoints", ["--checkpoints=basic", *played, "--name=all.csv"])
+    assert outcome.status == 0, outcome.err
+    with (sweeps / "all.csv").open(newline="") as file:
+        rows = [(row["permutation"], row["repetition"]) for row in csv.DictReader(file)]
+    assert rows == [(str(number), "0") for number in range(4)]
+
+
 def test_an_optuna_study_knows_drawn_numbers_as_numbers(sweeps, door):
     assert door("nreport", ["optuna", "--optuna=study.db"]).status == 0
     study = optuna.load_study(study_name="optuna", storage=f"sqlite:///{sweeps}/study.db")

@@ -426,6 +426,28 @@ def test_a_preview_measures_on_this_machine_whatever_launches_the_jobs(door, tin
     assert "Joblib" not in outcome.err
 
 
+def test_a_preview_measures_trainings_that_count_from_a_later_update(door, tiny, tmp_path):
+    _space(tmp_path, "hyperparameters: {gamma: [0.9, 0.99]}")
+    outcome = door("ntune", [*ARGUMENTS, "--preview", "trainer.resume_at=6", "trainer.updates=8"])
+    assert outcome.status == 0, outcome.err
+    assert "2 permutations, 2 jobs, 128 environment steps" in outcome.out
+    assert "by 3 updates of 2 permutations" in outcome.out
+
+
+def test_of_jobs_that_go_on_only_the_rest_is_told(door, tiny, tmp_path):
+    _space(tmp_path, "hyperparameters: {gamma: [0.9, 0.99]}")
+    common = [*ARGUMENTS, "model.checkpoint_interval=1"]
+    assert door("ntune", common).status == 0
+    (tmp_path / "out/run/1/0/result.json").unlink()
+    (tmp_path / "out/run/1/0/checkpoints/run-2.pt").unlink()
+    again = door("ntune", common)
+    assert "1 permutation, 1 job, 32 environment steps" in again.err, again.err
+    longer = door("ntune", [*common, "trainer.updates=5", "hydra.sweeper.extend=true"])
+    assert longer.status == 0, longer.err
+    assert "2 permutations, 2 jobs, 192 environment steps" in longer.err
+    assert {row["env_steps"] for row in table(tmp_path / "out/run")} == {"160"}
+
+
 def test_the_cost_is_estimated_from_jobs_that_are_done(door, tiny, tmp_path):
     _space(tmp_path, "hyperparameters: {gamma: [0.9]}")
     assert door("ntune", ARGUMENTS).status == 0

@@ -85,6 +85,7 @@ def test_whole_games_are_evaluated():
     off.reset_params = {"terminal-on-life-loss": False}
     end, terminated = _play(off)
     assert terminated == [end.length - 1]
+    assert end == _play(BREAKOUT)[0]  # reward and length do not tell the two apart
 
 
 @needs_ale

@@ -108,6 +108,15 @@ def _same(curve, told) -> bool:
     return bool(curve) and rounded == curve
 
 
+@pytest.mark.usefixtures("space")
+def test_a_preview_leaves_nothing_with_the_loggers(command, tmp_path):
+    pytest.importorskip("mlflow")
+    done = command("tune", *SWEEP, "--preview", "loggers=[mlflow]")
+    assert done.returncode == 0, done.stderr
+    assert "by 3 updates of 2 permutations" in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"space.yaml", "tiny.yaml"}
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("space")
 def test_a_sweep_appears_with_its_group_seeds_config_and_curves(command, tmp_path):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 import torch
 
+from neroRL.acting.evaluator import evaluate
 from neroRL.config.checks import build
 from neroRL.errors import CheckpointError
 from neroRL.training import checkpoint as checkpoints
@@ -187,6 +189,23 @@ def test_statistics_under_the_documented_tags(tmp_path):
     assert not any(tag.startswith("gradient_norm/") for tag in tags)
     assert "evaluation/reward_mean" not in sink.seen[0][2]
     assert outcome.objective == sink.seen[-1][2]["evaluation/reward_mean"]
+
+
+def test_the_result_has_the_mean_duration_of_an_evaluation(tmp_path, monkeypatch):
+    """Two are played, after the second and the third update."""
+    waits = iter([0.1, 0.3])
+
+    def slow(*arguments):
+        time.sleep(next(waits))
+        return evaluate(*arguments)
+
+    monkeypatch.setattr("neroRL.training.evaluations.evaluate", slow)
+    mapping = _mapping(updates=3)
+    mapping["evaluation"] = {"evaluate": True, "n_workers": 1, "seeds": [7], "interval": 2}
+    outcome = train(build(mapping), tmp_path)
+    assert next(waits, None) is None
+    assert 0.2 <= outcome.evaluation_seconds < outcome.wall_seconds - 0.2
+    assert train(build(_mapping(updates=1)), tmp_path / "without").evaluation_seconds is None
 
 
 class Kept:
