@@ -100,10 +100,8 @@ def print_confirmation(
     """
     console = console_for(stream)
     ranked = confirmed.ranked
-    if left:
-        console.print(unfinished_confirmation(left))
-    if confirmed.incomplete:
-        console.print(incomplete_confirmation(confirmed))
+    for line in gaps_of_confirmation(confirmed, left):
+        console.print(line)
     if not ranked:
         console.print("Confirmation: no job has completed.")
         return
@@ -121,12 +119,20 @@ def print_confirmation(
         )
 
 
-def incomplete_confirmation(confirmed: Ranking) -> str:
-    """Returns a sentence about the jobs of a confirmation that did not complete."""
-    return (
-        f"{counted(confirmed.incomplete, 'job')} of the confirmation did not complete, and the "
-        f"numbers leave them out; confirmation/{TABLE_FILE} has the reasons."
-    )
+def gaps_of_confirmation(confirmed: Ranking, left: int) -> list[str]:
+    """Returns sentences about the jobs that the numbers of a confirmation leave out.
+
+    Args:
+        confirmed: its ranking.
+        left: number of its jobs that have not ended.
+    """
+    found = [unfinished_confirmation(left)] if left else []
+    if confirmed.incomplete:
+        found.append(
+            f"{counted(confirmed.incomplete, 'job')} of the confirmation did not complete, and the "
+            f"numbers leave them out; confirmation/{TABLE_FILE} has the reasons."
+        )
+    return found
 
 
 def unfinished_confirmation(left: int) -> str:

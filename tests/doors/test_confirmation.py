@@ -19,7 +19,10 @@ def _weights(job: Path) -> dict[str, torch.Tensor]:
     return torch.load(last, weights_only=True)["model"]
 
 
-@pytest.mark.parametrize("launcher", [[], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=1"]])
+JOBLIB = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=1"]
+
+
+@pytest.mark.parametrize("launcher", [[], pytest.param(JOBLIB, marks=pytest.mark.slow)])
 def test_the_best_is_confirmed_on_other_seeds(door, tiny, tmp_path, launcher):
     (tmp_path / "space.yaml").write_text(SPACE)
     outcome = door("ntune", [*ARGUMENTS, "--num-repetitions=2", *CONFIRM, *launcher])

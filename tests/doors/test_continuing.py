@@ -240,6 +240,7 @@ def test_curves_of_a_job_that_was_cut_off_are_whole(command, cut_off, tmp_path):
     assert_same_trainings(tmp_path / "out/run", undisturbed)
 
 
+@pytest.mark.slow
 def test_a_truncated_checkpoint_falls_back_to_the_one_before(command, cut_off, tmp_path):
     """The log says so, and the training continues from there."""
     last = cut_off / "checkpoints/run-120.pt"

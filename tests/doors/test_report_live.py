@@ -72,7 +72,7 @@ def test_a_race_that_is_not_over_tells_how_many_jobs_stand_at_a_rung(tmp_path, d
     sweep.mkdir()
     stopped = [
         JobResult(number, 0, 0, STOPPED, {"a.b": number}, 1.0, directory=f"{number}/0",
-                  updates=2, planned_updates=8, env_steps=20)
+                  updates=3, planned_updates=10, env_steps=20)
         for number in range(3)
     ]  # fmt: skip
     race = {"rungs": [0.25, 0.5]}

@@ -9,8 +9,6 @@ from neroRL.composition.source import shipped_conf
 from neroRL.records.results import read_result
 from tests.environments.unity_peer import TOWER, Behaviour, living, records, write_peer
 
-pytestmark = pytest.mark.usefixtures("ports")
-
 CONFIGS = sorted(path.stem for path in shipped_conf().glob("*.yaml"))
 SPACES = sorted(path.stem for path in (shipped_conf() / "tune").glob("*.yaml"))
 SMALL = [
@@ -29,11 +27,12 @@ PEERS = {"unity": Behaviour(images=[[84, 84, 3]], branches=[3, 2]), "obstacle_to
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_config(name, door, tmp_path):
+def test_config(name, door, tmp_path, request):
     if name in NEEDED:
         pytest.importorskip(NEEDED[name])
     more = list(SMALL)
     if name in PEERS:
+        request.getfixturevalue("ports")
         path = write_peer(tmp_path / name, PEERS[name])
         more.append(f"environment.name={path}")
     outcome = door("ntrain", [f"--config=./configs/{name}.yaml", "hydra.run.dir=job", *more])

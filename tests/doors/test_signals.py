@@ -191,7 +191,13 @@ if how and any("forkserver" in text for text in sys.orig_argv):
 """
 
 
-@pytest.mark.parametrize("how", ["SIGTERM", "SIGKILL", "exit0", "exit3"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "SIGKILL",
+        *(pytest.param(how, marks=pytest.mark.slow) for how in ("SIGTERM", "exit0", "exit3")),
+    ],
+)
 def test_workers_that_end_as_they_start_lose_no_job(ending, tmp_path, how):
     ending(["", "", ""])
     (tmp_path / "sitecustomize.py").write_text(STILLBORN)

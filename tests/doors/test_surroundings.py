@@ -93,6 +93,7 @@ def test_a_terminal_that_only_shows_ascii(run, tmp_path):
         assert configs[0]["model"]["model_path"] == "größe"
 
 
+@pytest.mark.slow
 def test_a_long_temporary_directory(run, tmp_path):
     long = tmp_path / ("x" * 120)
     long.mkdir()
@@ -151,6 +152,7 @@ def test_an_unknown_home_directory(door, tiny, tmp_path, flag):
     assert "~nobody-here/x.yaml: no home directory is known for ~" in outcome.err
 
 
+@pytest.mark.slow
 def test_home_is_understood_in_every_path(door, command, tiny, tmp_path, monkeypatch):
     home = tmp_path / "home"
     home.mkdir()

@@ -213,13 +213,15 @@ def test_one_permutation_that_a_race_stopped_is_not_several(tmp_path):
         2, 0, 0, STOPPED, {"a.b": 3}, 0.5, directory="2/0", updates=9, planned_updates=10
     )
     values = np.array([[1.0], [2.0], [np.nan]])
-    sweep = sweep_of(tmp_path / "run", {"a.b": [1, 2, 3]}, values, [stopped])
+    raced = sweep_of(tmp_path / "run", {"a.b": [1, 2, 3]}, values, [stopped])
+    record = dataclasses.replace(raced.record, race={"rungs": [0.5]}, race_is_over=True)
+    sweep = dataclasses.replace(raced, record=record)
     text = page_of(sweep, tmp_path / "report")
     assert "A race stopped 1 permutation early." in text
     assert "Stopping 1 job early saved 1 update, about" in text
-    record = dataclasses.replace(sweep.record, race={"rungs": [0.5]}, race_is_over=False)
-    under_way = dataclasses.replace(sweep, record=record)
-    assert "early saved" not in page_of(under_way, tmp_path / "report")
+    for change in ({"race_is_over": False}, {"race": {}}):  # under way; or let go
+        under_way = dataclasses.replace(raced, record=dataclasses.replace(record, **change))
+        assert "early saved" not in page_of(under_way, tmp_path / "report")
 
 
 @pytest.mark.parametrize("values", [np.full((2, 1), np.nan), np.array([[1.0], [1.0]])])

@@ -70,6 +70,7 @@ def _with(config: dict, path: str, value) -> None:
     config[last] = value
 
 
+@pytest.mark.slow
 @settings(
     max_examples=25,
     deadline=None,

@@ -13,7 +13,7 @@ from neroRL.reporting.analysis.importance import Importance
 from neroRL.reporting.page import axis_charts, charts
 from neroRL.reporting.page.parts import MOST_ROWS, Section, Table, left_out, number, span
 from neroRL.reporting.ranking import Ranking
-from neroRL.reporting.summary import counted, incomplete_confirmation, unfinished_confirmation
+from neroRL.reporting.summary import counted, gaps_of_confirmation
 
 
 def sections(analysis: Analysis, confirmation: Ranking | None = None) -> list[Section]:
@@ -43,16 +43,12 @@ def _confirmation(confirmed: Ranking, sweep: RecordedSweep) -> Section:
         for row in confirmed.rows
     ]
     seeds = sweep.record.seeds
-    texts = [f"The best permutations, trained again on seeds {seeds}, which no tuning job had."]
-    if sweep.jobs_left:
-        texts.append(unfinished_confirmation(sweep.jobs_left))
-    if confirmed.incomplete:
-        texts.append(incomplete_confirmation(confirmed))
+    text = f"The best permutations, trained again on seeds {seeds}, which no tuning job had."
     note = left_out(MOST_ROWS, len(rows), "permutations", "confirmation/results.csv")
     return Section(
         "confirmation",
         "Confirmation",
-        texts,
+        [text, *gaps_of_confirmation(confirmed, sweep.jobs_left)],
         tables=[Table("Results on fresh seeds", head, rows[:MOST_ROWS], note)],
     )
 
