@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from neroRL.errors import OutputError, RecordError
+from neroRL.config.documents import read_document
+from neroRL.errors import ConfigError, OutputError, RecordError
 from neroRL.files import numbered_directories
-from neroRL.records.other_sweeps import OtherSweep, read_other_sweep
+from neroRL.records.other_sweeps import CONFIG, OtherSweep, read_other_sweep
 from neroRL.records.results import COMPLETED, STOPPED, JobResult, load_result, read_result
 from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, read_record
 
@@ -154,15 +155,8 @@ def _of_ours(directory: Path, record: SweepRecord, updates: int | None) -> Recor
         raise OutputError(f"{directory} {message}")
     jobs = [(*job, directory / "/".join(map(str, job))) for job in jobs_in(directory)]
     results, damaged = _results(jobs, record)
-    if updates is not None:
-        results, short = _by_length(results, updates)
-        if short:
-            few = " or ".join(map(str, sorted({_planned(one) for one in short})))
-            damaged.append(
-                f"{directory}: results of {len(short)} jobs have {few} updates, and the sweep has "
-                f"{updates} by now; they count when they have been trained on"
-            )
-    return RecordedSweep(directory, record, results, damaged)
+    found = RecordedSweep(directory, record, results, damaged)
+    return found if updates is None else _of_length(found, updates)
 
 
 def _of_other_sweeper(directory: Path, other: OtherSweep) -> RecordedSweep:
@@ -207,21 +201,47 @@ def _results(
     return results, damaged
 
 
-def _by_length(
-    results: Iterable[JobResult], updates: int
-) -> tuple[list[JobResult], list[JobResult]]:
-    """Splits results into those that count, and those of trainings with fewer updates.
+def _of_length(sweep: RecordedSweep, updates: int) -> RecordedSweep:
+    """Leaves out results of trainings that had fewer updates before the sweep got more.
 
-    Results that do not tell their updates count.
+    Args:
+        sweep: with all results.
+        updates: of its trainings by now.
     """
-    found: tuple[list[JobResult], list[JobResult]] = [], []
-    for one in results:
-        found[one.status in (COMPLETED, STOPPED) and 0 < _planned(one) < updates].append(one)
-    return found
+    lengths: dict[int, JobResult] = {}
+    for one in sweep.results:
+        if one.status in (COMPLETED, STOPPED) and _planned(one) < updates:
+            lengths.setdefault(_planned(one), one)
+    # All jobs of a sweep have the same number, so one of each tells.
+    old = {length for length, one in lengths.items() if _had_updates(sweep, one, length)}
+    if not old:
+        return sweep
+    results = [
+        one
+        for one in sweep.results
+        if one.status not in (COMPLETED, STOPPED) or _planned(one) not in old
+    ]
+    few, count = " or ".join(map(str, sorted(old))), len(sweep.results) - len(results)
+    told = "1 result has" if count == 1 else f"{count} results have"
+    message = (
+        f"{sweep.directory}: {told} {few} updates, and the sweep has {updates} by now: "
+        "these count when they have been trained on"
+    )
+    return replace(sweep, results=results, damaged=[*sweep.damaged, message])
 
 
 def _planned(result: JobResult) -> int:
     return result.planned_updates or result.updates
+
+
+def _had_updates(sweep: RecordedSweep, result: JobResult, updates: int) -> bool:
+    """Returns whether a job's own config had a number of updates."""
+    job = sweep.job_directory(result.permutation, result.repetition)
+    try:
+        trainer = read_document(job / CONFIG).data["trainer"]
+    except (ConfigError, KeyError):  # the job tells nothing
+        return False
+    return isinstance(trainer, Mapping) and trainer.get("updates") == updates
 
 
 def directory_of(permutation: int) -> str:

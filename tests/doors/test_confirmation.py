@@ -75,7 +75,7 @@ def test_a_confirmation_of_shorter_trainings_is_none_of_longer_ones(door, tiny, 
     assert door("ntune", [*ARGUMENTS, *longer]).status == 0
     reported = door("nreport", ["out/run"])
     assert "Report " not in reported.out
-    assert "out/run/confirmation: results of 2 jobs have 2 updates" in reported.err
+    assert "out/run/confirmation: 2 results have 2 updates" in reported.err
     assert not read_sweep(tmp_path / "out/run").has_jobs_left
     again = door("ntune", [*ARGUMENTS, *CONFIRM, *longer])
     assert again.status == 0, again.err

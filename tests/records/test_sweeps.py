@@ -180,12 +180,12 @@ def test_results_of_shorter_trainings_do_not_count_beside_longer_ones(tmp_path):
     record = replace(RECORD, repetitions=1, permutations=3, jobs=3, confirm=0)
     record.write(tmp_path)
     for permutation, updates in enumerate((20, 20, 40)):
-        _write(tmp_path, permutation, 0, objective=1.0, updates=updates)
+        _with_config(_write(tmp_path, permutation, 0, objective=1.0, updates=updates), updates)
     place = confirmation_of(tmp_path)
     place.mkdir()
     replace(record, repetitions=2, jobs=2).write(place)
     for repetition in (0, 1):
-        _write(place, 1, repetition, objective=9.0, updates=20)
+        _with_config(_write(place, 1, repetition, objective=9.0, updates=20), 20)
     assert _jobs(tmp_path) == [(0, 0), (1, 0), (2, 0)]  # nothing tells how many there should be
 
     def with_updates(axes, conditional=()):
@@ -199,16 +199,16 @@ def test_results_of_shorter_trainings_do_not_count_beside_longer_ones(tmp_path):
     assert sweep.has_jobs_left
     told = "have 20 updates, and the sweep has 40 by now"
     (message,) = sweep.damaged
-    assert f"{tmp_path}: results of 2 jobs {told}" in message
+    assert f"{tmp_path}: 2 results {told}" in message
     # The confirmation's own record has none, and it is no part of a sweep of 40 updates.
     assert sweep.confirmation.results == []
-    assert f"{place}: results of 2 jobs {told}" in sweep.warnings()[1]
+    assert f"{place}: 2 results {told}" in sweep.warnings()[1]
     for permutation in (0, 1):
-        _write(tmp_path, permutation, 0, objective=1.0, updates=40)
+        _with_config(_write(tmp_path, permutation, 0, objective=1.0, updates=40), 40)
     assert not read_sweep(tmp_path).has_jobs_left  # no command confirms any more
     _write(tmp_path, 0, 0, status="diverged", updates=13)
     assert len(read_sweep(tmp_path).results) == 3
-    _write(tmp_path, 0, 0, objective=1.0, updates=20)
+    job = _with_config(_write(tmp_path, 0, 0, objective=1.0, updates=20), 20)
     for axes, conditional in (
         ({"trainer.updates": [20, 40]}, ()),
         ({"trainer": ["short", "long"]}, ()),  # a group of the user's
@@ -217,6 +217,17 @@ def test_results_of_shorter_trainings_do_not_count_beside_longer_ones(tmp_path):
         assert len(with_updates(axes, conditional).results) == 3
     for axes in ({"model/memory": ["gru"]}, {"seed": [1, 2]}, {"environment": ["unity"]}):
         assert len(with_updates(axes).results) == 2
+    # Nothing but the job's own config tells that it was trained with fewer.
+    _with_config(job, 40)
+    assert len(read_sweep(tmp_path).results) == 3
+    (job / ".hydra/config.yaml").unlink()
+    assert len(read_sweep(tmp_path).results) == 3
+
+
+def _with_config(job: Path, updates: int) -> Path:
+    (job / ".hydra").mkdir(exist_ok=True)
+    (job / ".hydra/config.yaml").write_text(dump_yaml({"trainer": {"updates": updates}}))
+    return job
 
 
 def test_jobs_that_a_race_let_go_are_left(tmp_path):
