@@ -127,6 +127,7 @@ def test_random_draws_of_another_tool_are_a_sample(told, door, files):
     assert f"hydra.sweeper.sample={count}" in command
 
 
+@pytest.mark.slow
 def test_a_sample_has_as_many_permutations_as_asked_for(door, files):
     (command,) = [text for text in _commands() if "--tune=random.yaml" in text]
     jobs = _composed(door, command)

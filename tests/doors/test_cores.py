@@ -54,9 +54,9 @@ TUNE = ["tune", "--config=tiny.yaml", "--tune=space.yaml"]
     ("door", "chosen", "spins"),
     [
         (TRAIN, {}, str(BESIDE_OTHERS)),
-        (TUNE, {}, str(BESIDE_OTHERS)),
-        (TRAIN, {"GOMP_SPINCOUNT": "77"}, "77"),
-        (TRAIN, {"OMP_WAIT_POLICY": "passive"}, "0"),
+        pytest.param(TUNE, {}, str(BESIDE_OTHERS), marks=pytest.mark.slow),
+        pytest.param(TRAIN, {"GOMP_SPINCOUNT": "77"}, "77", marks=pytest.mark.slow),
+        pytest.param(TRAIN, {"OMP_WAIT_POLICY": "passive"}, "0", marks=pytest.mark.slow),
     ],
     ids=["training", "sweep", "own number", "own policy"],
 )

@@ -87,7 +87,7 @@ class Interrupting(Callback):
 """
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
 def test_an_interrupt_in_a_jobs_process_is_not_mistaken_for_the_users(
     door, failing, tmp_path, launcher
 ):
@@ -160,7 +160,7 @@ def test_all_launchers_give_the_same_results(command, tiny, tmp_path):
     assert len({result["objective"] for result in results["basic"].values()}) > 10
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("retries", [0, 1])
 def test_a_transient_fault_is_tried_again(door, failing, tmp_path, launcher, retries):
     failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', once]\n")
@@ -193,6 +193,7 @@ def test_joblib_jobs_of_a_second_sweep_run_in_its_own_directory(
     assert not (tmp_path / "tried").exists()
 
 
+@pytest.mark.slow
 def test_fail_fast_ends_a_sweep_between_batches(door, failing, tmp_path):
     failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', raise, '', '']\n")
     options = ["hydra.sweeper.fail_fast=true", "hydra.sweeper.max_batch_size=2"]

@@ -140,6 +140,7 @@ def test_a_race_that_a_failure_ends_is_not_over(door, tmp_path):
     assert not (tmp_path / "out/run/confirmation").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_tensorboard_marks_how_far_a_race_let_each_job_go(tmp_path):
     _run(tmp_path, *RACE)

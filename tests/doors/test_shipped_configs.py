@@ -22,11 +22,15 @@ SMALL = [
 
 # Packages of extras that shipped configs need.
 NEEDED = {"atari": "ale_py", "lunar_lander": "Box2D", "mujoco": "mujoco"}
+LARGE = ("atari", "mujoco", "obstacle_tower", "searing_spotlights", "unity")
 # Executables are not shipped, so a peer plays these.
 PEERS = {"unity": Behaviour(images=[[84, 84, 3]], branches=[3, 2]), "obstacle_tower": TOWER}
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(one, marks=pytest.mark.slow) if one in LARGE else one for one in CONFIGS],
+)
 def test_config(name, door, tmp_path, request):
     if name in NEEDED:
         pytest.importorskip(NEEDED[name])

@@ -377,9 +377,8 @@ gymnasium.register("Slow-v0", Slow)
 """
 
 
-@pytest.mark.parametrize(
-    "launcher", ["basic", pytest.param("submitit_local", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["basic", "submitit_local"])
 def test_a_failed_job_records_how_long_it_took(tiny, command, tmp_path, monkeypatch, launcher):
     (tmp_path / "slow_environment.py").write_text(SLOW)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(PROJECT)]))

@@ -69,6 +69,7 @@ def test_a_sweep_outlives_its_output(run, tmp_path, closed):
     _assert_trained(tmp_path / "out/run")
 
 
+@pytest.mark.slow
 def test_a_full_disk_behind_the_output(run, tmp_path):
     with Path("/dev/full").open("w") as full:
         assert run(*ARGUMENTS, stdout=full).returncode == 0
@@ -78,6 +79,7 @@ def test_a_full_disk_behind_the_output(run, tmp_path):
     assert b"No space left on device; make room" in dry.stderr
 
 
+@pytest.mark.slow
 def test_a_terminal_that_only_shows_ascii(run, tmp_path):
     ascii_only = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     command = [*ARGUMENTS[:-1], "--out=ä", "model.model_path='größe'"]
@@ -113,6 +115,7 @@ def test_few_file_descriptors(run, tmp_path, door):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_soft_limit_of_file_descriptors_is_raised(run, tmp_path):
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limits = functools.partial(resource.setrlimit, resource.RLIMIT_NOFILE, (16, hard))

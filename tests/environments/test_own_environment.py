@@ -48,6 +48,7 @@ def _run(directory: Path, command: str) -> list[dict]:
     return [json.loads(path.read_text()) for path in directory.glob("**/result.json")]
 
 
+@pytest.mark.slow
 def test_it_is_learned_from_a_directory_that_python_does_not_know(directory):
     (result,) = _run(directory, TRAIN)
     assert result["status"] == "completed"

@@ -164,6 +164,7 @@ def test_a_sweep_is_one_table_and_repetitions_are_averaged(server):
 ODD = [None, "null", True, "true", 1, 1.5, "1", "1e3", 1000.0, "a b", [84, 84]]
 
 
+@pytest.mark.slow
 def test_boxes_of_mixed_types_hide_and_keep_the_right_rows(tmp_path):
     """Every row is found by its own value, even if another value looks like it."""
     for count, choices in enumerate([ODD[:5], ODD[4:9], [True, False], [2, 1.0], ["b", "1"]]):
