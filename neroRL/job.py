@@ -26,6 +26,7 @@ from neroRL.errors import ConfigError, Interrupted, JobFailedError, TransientErr
 from neroRL.files import expanded, keep_beside, remove_leftovers
 from neroRL.identity import Identity, identity_of
 from neroRL.locks import waited_for
+from neroRL.records.checkpoint_files import DIRECTORY
 from neroRL.records.job_progress import ProgressFile
 from neroRL.records.results import (
     COMPLETED,
@@ -78,7 +79,7 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
         keep_tracebacks_off_the_console()
     # An environment may change the working directory, in which the next job of this process starts.
     with contextlib.chdir("."), waited_for(identity.directory) as waited, interruptible():
-        for directory in (identity.directory, identity.directory / checkpoints.DIRECTORY):
+        for directory in (identity.directory, identity.directory / DIRECTORY):
             remove_leftovers(directory)
         try:
             config = check(_from_where_it_started(mapping))
@@ -115,11 +116,9 @@ def _run(
             overrides=identity.swept,
             directory=identity.shown_directory,
             fingerprint=mark,
+            rung=identity.rung if trained.status == STOPPED else None,
+            planned_updates=None if trained.status == COMPLETED else config.trainer.updates,
         )
-        if result.status in (STOPPED, DIVERGED):
-            result = dataclasses.replace(result, planned_updates=config.trainer.updates)
-        if result.status == STOPPED:
-            result = dataclasses.replace(result, rung=identity.rung)
         result.write(identity.directory)
         if result.status == STOPPED:
             note_rung(identity.directory, reached(result))
@@ -226,7 +225,7 @@ def _own_checkpoint(identity: Identity, config: Config) -> Path | None:
     if not identity.swept:
         differing.pop("trainer.updates", None)
     if differing:
-        aside = keep_beside(identity.directory / checkpoints.DIRECTORY)
+        aside = keep_beside(identity.directory / DIRECTORY)
         listed = "\n  ".join(differing.values())
         logger.warning(
             "%s is of another config or version, moved to %s:\n  %s", path, aside, listed

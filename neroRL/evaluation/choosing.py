@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from neroRL.errors import CheckpointError, OutputError
+from neroRL.records.checkpoint_files import checkpoints_in, checkpoints_of, update_of
 from neroRL.records.results import COMPLETED, JobResult, read_result
 from neroRL.records.sweep_record import RECORD_FILE
 from neroRL.records.sweeps import RecordedSweep, read_sweep
@@ -116,8 +117,8 @@ def of_directory(directory: Path) -> tuple[list[Chosen], list[str]]:
     jobs = _jobs(sweep)
     for permutation, repetition in jobs:
         job = sweep.job_directory(permutation, repetition)
-        paths = checkpoints.checkpoints_of(job)
-        found += [Chosen(one, permutation, repetition, checkpoints.update_of(one)) for one in paths]
+        paths = checkpoints_of(job)
+        found += [Chosen(one, permutation, repetition, update_of(one)) for one in paths]
         if not paths:
             without.append((permutation, repetition))
     if not found:
@@ -163,7 +164,7 @@ def checkpoints_below(directory: Path) -> list[Chosen]:
         raise CheckpointError(f"{directory} ({directory.absolute()}) is no directory")
     if (directory / RECORD_FILE).is_file():
         raise CheckpointError(f"{directory} is a sweep; give it as --sweep={directory}")
-    paths = checkpoints.checkpoints_of(directory) or checkpoints.checkpoints_in(directory)
+    paths = checkpoints_of(directory) or checkpoints_in(directory)
     if not paths:
         raise CheckpointError(f"{directory} ({directory.absolute()}) has no checkpoints")
     return [_chosen(path) for path in paths]
@@ -204,7 +205,7 @@ def _worth(result: JobResult) -> float:
 
 def _chosen(path: Path) -> Chosen:
     result = read_result(path.parent.parent)
-    update = checkpoints.update_of(path)
+    update = update_of(path)
     if result is None:
         return Chosen(path, update=update)
     return Chosen(path, result.permutation, result.repetition, update)

@@ -116,6 +116,11 @@ class JobResult:
     fingerprint: str = ""
     format: int = FORMAT
 
+    @property
+    def whole_updates(self) -> int:
+        """The updates of the whole training, as far as the result tells."""
+        return self.planned_updates or self.updates
+
     def number(self, name: str) -> float | None:
         """Returns a number of the result by the name of its column; None if there is none."""
         value: float | None = getattr(self, name) if name in NUMBERS else self.statistics.get(name)

@@ -38,7 +38,7 @@ class Reached:
 
 def reached(result: JobResult) -> Reached:
     """Returns what a stopped job had reached."""
-    planned = result.planned_updates or result.updates
+    planned = result.whole_updates
     return Reached(result.updates, planned, result.objective, result.env_steps, result.fingerprint)
 
 

@@ -210,8 +210,8 @@ def _of_length(sweep: RecordedSweep, updates: int) -> RecordedSweep:
     """
     lengths: dict[int, JobResult] = {}
     for one in sweep.results:
-        if one.status in (COMPLETED, STOPPED) and _planned(one) < updates:
-            lengths.setdefault(_planned(one), one)
+        if one.status in (COMPLETED, STOPPED) and one.whole_updates < updates:
+            lengths.setdefault(one.whole_updates, one)
     # All jobs of a sweep have the same number, so one of each tells.
     old = {length for length, one in lengths.items() if _had_updates(sweep, one, length)}
     if not old:
@@ -219,7 +219,7 @@ def _of_length(sweep: RecordedSweep, updates: int) -> RecordedSweep:
     results = [
         one
         for one in sweep.results
-        if one.status not in (COMPLETED, STOPPED) or _planned(one) not in old
+        if one.status not in (COMPLETED, STOPPED) or one.whole_updates not in old
     ]
     few, count = " or ".join(map(str, sorted(old))), len(sweep.results) - len(results)
     told = "1 result has" if count == 1 else f"{count} results have"
@@ -228,10 +228,6 @@ def _of_length(sweep: RecordedSweep, updates: int) -> RecordedSweep:
         "these count when they have been trained on"
     )
     return replace(sweep, results=results, damaged=[*sweep.damaged, message])
-
-
-def _planned(result: JobResult) -> int:
-    return result.planned_updates or result.updates
 
 
 def _had_updates(sweep: RecordedSweep, result: JobResult, updates: int) -> bool:

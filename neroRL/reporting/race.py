@@ -81,7 +81,7 @@ def at_first_rung(sweep: RecordedSweep) -> list[JobResult]:
 
 def _reached(sweep: RecordedSweep, result: JobResult, rung: float) -> Reached | None:
     """Returns where a job stood at a rung, if that is known."""
-    planned = result.planned_updates or result.updates
+    planned = result.whole_updates
     # One that was stopped by another rule, or with fewer updates, stood elsewhere.
     for one in read_rungs(sweep.job_directory(result.permutation, result.repetition)):
         is_same = one.planned != planned or one.fingerprint == result.fingerprint

@@ -143,7 +143,7 @@ def _goes_on(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) -> 
 def _is_shorter(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) -> bool:
     """Returns whether a result belongs to the same training with fewer updates."""
     config = config_of(plan, jobs, number)
-    planned = result.planned_updates or result.updates
+    planned = result.whole_updates
     if planned >= config["trainer"]["updates"]:
         return False
     marks = [fingerprint(one) for one in shorter(config, planned)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from neroRL.composition.overrides import escaped, value_text
+from neroRL.records.checkpoint_files import checkpoints_of, update_of
 from neroRL.records.results import COMPLETED, FAILED, FORMAT, JobResult, read_result
 from neroRL.reporting.progress import duration
 from neroRL.reporting.summary import counted
@@ -24,7 +24,6 @@ UPDATES = 3
 MOST_MEASURED = 3
 # Finished jobs whose files are looked at.
 MOST_READ = 100
-_CHECKPOINT = re.compile(r".+-(?P<update>\d+)\.pt")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -109,10 +108,10 @@ def updates_done(
     found = {}
     for number in numbers:
         job = directory / jobs.directory(number)
-        saved = [_CHECKPOINT.fullmatch(path.name) for path in job.glob("checkpoints/*.pt")]
-        updates = [int(match["update"]) for match in saved if match is not None]
-        if updates and not _is_of_another(plan, jobs, number, job):
-            found[number] = max(updates)
+        saved = checkpoints_of(job)
+        update = update_of(saved[-1]) if saved else None
+        if update is not None and not _is_of_another(plan, jobs, number, job):
+            found[number] = update
     return found
 
 
@@ -121,7 +120,7 @@ def _is_of_another(plan: SweepPlan, jobs: JobPlan, number: int, job: Path) -> bo
     result = read_result(job)
     if result is None or result.status == FAILED:
         return False
-    marks = marks_of(config_of(plan, jobs, number), result.planned_updates or result.updates)
+    marks = marks_of(config_of(plan, jobs, number), result.whole_updates)
     return result.format != FORMAT or result.fingerprint not in marks
 
 

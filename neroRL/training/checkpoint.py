@@ -6,7 +6,6 @@ import contextlib
 import logging
 import pickle
 import pickletools
-import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,15 +18,14 @@ from neroRL.config.checks import flat
 from neroRL.config.schema import ADDED_KEYS, REVISION
 from neroRL.errors import CheckpointError
 from neroRL.files import replacing
+from neroRL.records.checkpoint_files import DIRECTORY, checkpoints_of
 
 FORMAT = 1
 KEYS_OF_THE_ORIGINAL = {"update", "hxs", "cxs", "model"}
 # Before torch 1.6 the content followed a magic number, the protocol and the system.
 PICKLES_OF_OLD_FILES = 4
-DIRECTORY = "checkpoints"
 # A device of shapes without numbers: tensors on it cost neither memory nor time.
 META = torch.device("meta")
-_NAME = re.compile(r"(?P<run>.+)-(?P<update>\d+)\.pt")
 
 # Config keys that must not change when a training resumes, and exceptions below them.
 _FIXED_SECTIONS = ("environment.", "model.", "sampler.")
@@ -142,25 +140,6 @@ def load_latest(directory: Path, device: torch.device) -> tuple[Path, dict[str, 
         except CheckpointError as error:
             logger.warning("%s; trying the checkpoint before it", error)
     return None
-
-
-def checkpoints_of(directory: Path) -> list[Path]:
-    """Returns the checkpoints of a job, ordered by update."""
-    return checkpoints_in(directory / DIRECTORY)
-
-
-def checkpoints_in(directory: Path) -> list[Path]:
-    """Returns the checkpoints that lie in a directory, ordered by update."""
-    found = [
-        (update, path) for path in directory.glob("*.pt") if (update := update_of(path)) is not None
-    ]
-    return [path for _, path in sorted(found)]
-
-
-def update_of(path: Path) -> int | None:
-    """Returns the update that a checkpoint's name tells; None if it tells none."""
-    match = _NAME.fullmatch(path.name)
-    return None if match is None else int(match["update"])
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -12,7 +13,6 @@ from neroRL.cores import automatic_threads, available_cores
 from neroRL.environments.dividing import faster_processes
 from neroRL.environments.specification import EnvironmentSpec
 from neroRL.models.actor_critic import ActorCritic, seeded_model
-from neroRL.training import checkpoint as checkpoints
 
 logger = logging.getLogger("neroRL.training")
 
@@ -29,7 +29,7 @@ def device_of(config: Config) -> torch.device:
 
 
 def placed_model(
-    config: Config, shapes: EnvironmentSpec, device: torch.device, checkpoint: Path | None
+    config: Config, shapes: EnvironmentSpec, device: torch.device, kept: Mapping[str, Any] | None
 ) -> ActorCritic:
     """Makes the network that a training starts with, and gives torch the threads that suit it.
 
@@ -37,10 +37,10 @@ def placed_model(
         config: of the training.
         shapes: of the environment.
         device: of the network.
-        checkpoint: of a training that is continued, if it is.
+        kept: the checkpoint of a training that is continued.
     """
     model = seeded_model(config.model, shapes, config.seed).to(device)
-    torch.set_num_threads(threads_of(config, model, checkpoint))
+    torch.set_num_threads(threads_of(config, model, kept))
     return model
 
 
@@ -49,7 +49,7 @@ def cores_of(config: Config) -> int:
     return automatic_threads() if config.threads == "auto" else config.threads
 
 
-def threads_of(config: Config, model: ActorCritic, checkpoint: Path | None) -> int:
+def threads_of(config: Config, model: ActorCritic, kept: Mapping[str, Any] | None) -> int:
     """Returns the number of torch threads of a training.
 
     A small network trains faster with one: its threads would wait for each other longer than they
@@ -58,36 +58,35 @@ def threads_of(config: Config, model: ActorCritic, checkpoint: Path | None) -> i
     Args:
         config: of the training.
         model: its network.
-        checkpoint: of a training that is continued, if it is.
+        kept: the checkpoint of a training that is continued.
     """
     if config.threads != "auto":
         return config.threads
-    if checkpoint is not None:
-        kept: int | None = checkpoints.load(checkpoint, checkpoints.META).get("threads")
-        if kept is not None and kept <= available_cores():
-            return kept
-        logger.warning("trained with %s threads so far: last bits may differ from now on", kept)
+    threads: int | None = kept.get("threads") if kept is not None else None
+    if threads is not None:
+        if threads <= available_cores():
+            return threads
+        logger.warning("trained with %d threads so far: last bits may differ from now on", threads)
     weights = sum(parameter.numel() for parameter in model.parameters())
     products = config.mini_batch_size * weights
     small = model.encoder.visual is None and products < FEWEST_PRODUCTS
     return 1 if small else cores_of(config)
 
 
-def processes_of(config: Config, cores: int, checkpoint: Path | None) -> int:
+def processes_of(config: Config, cores: int, kept: Mapping[str, Any] | None) -> int:
     """Returns the number of processes that step a config's environments; 0 for this one.
 
     Args:
         config: of the training.
         cores: that the training may use.
-        checkpoint: of a training that is continued, whose number is kept.
+        kept: the checkpoint of a training that is continued, whose number is kept.
     """
     processes, n_workers = config.environment.processes, config.sampler.n_workers
     if processes != "auto":
         return min(processes, n_workers)
     if cores == 1:  # of a sweep, in which every core has a job of its own
         return 0
-    if checkpoint is not None:
-        kept: int | None = checkpoints.load(checkpoint, checkpoints.META).get("processes")
-        if kept is not None:
-            return min(kept, cores)
+    before: int | None = kept.get("processes") if kept is not None else None
+    if before is not None:
+        return min(before, cores)
     return faster_processes(config.environment, n_workers, min(cores, n_workers))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ MOST_ROWS = 1024
 MOST_TIME = 0.8
 
 
-def use_precision(config: Config, model: ActorCritic, checkpoint: Path | None) -> str:
+def use_precision(config: Config, model: ActorCritic, kept: Mapping[str, Any] | None) -> str:
     """Lets a network multiply in the precision of a training, and returns which that is.
 
     It is float32 where no layer is large enough for another one.
@@ -32,9 +33,9 @@ def use_precision(config: Config, model: ActorCritic, checkpoint: Path | None) -
     Args:
         config: of the training.
         model: on its device; changed in place.
-        checkpoint: of a training that is continued, whose precision is kept.
+        kept: the checkpoint of a training that is continued, whose precision is kept.
     """
-    precision = precision_of(config, model, checkpoint)
+    precision = precision_of(config, model, kept)
     if precision == BFLOAT16 and not model.use_bfloat16(config.mini_batch_size):
         message = "precision: no layer is large enough for bfloat16 with mini batches of %d steps"
         logger.warning(message, config.mini_batch_size)
@@ -42,18 +43,18 @@ def use_precision(config: Config, model: ActorCritic, checkpoint: Path | None) -
     return precision
 
 
-def precision_of(config: Config, model: ActorCritic, checkpoint: Path | None) -> str:
+def precision_of(config: Config, model: ActorCritic, kept: Mapping[str, Any] | None) -> str:
     """Returns the precision of a training's matrix products: float32 or bfloat16.
 
     Args:
         config: of the training.
         model: on its device.
-        checkpoint: of a training that is continued, whose precision is kept.
+        kept: the checkpoint of a training that is continued, whose precision is kept.
     """
     if config.precision != "auto":
         return config.precision
-    if checkpoint is not None:
-        return checkpoints.precision_of(checkpoints.load(checkpoint, checkpoints.META))
+    if kept is not None:
+        return checkpoints.precision_of(kept)
     return BFLOAT16 if bfloat16_pays(model, config.mini_batch_size) else FLOAT32
 
 

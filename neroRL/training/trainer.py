@@ -98,7 +98,7 @@ class Trainer:
         device: trains there; None leaves it to the config.
         began: when the job began, by ``time.perf_counter``; None for now.
         manner: how it computes.
-        checkpoint: whose number of environment processes and precision are kept.
+        checkpoint: whose threads, environment processes and precision are kept.
     """
 
     def __init__(
@@ -115,22 +115,23 @@ class Trainer:
         self._config = config
         self._directory = directory
         self.device = device or device_of(config)
+        kept = None if checkpoint is None else checkpoints.load(checkpoint, checkpoints.META)
         with ExitStack() as opened:
             self._normalization = Normalization(config.environment, config.trainer.gamma)
-            self._processes = processes_of(config, cores_of(config), checkpoint)
+            self._processes = processes_of(config, cores_of(config), kept)
             wanted = config.environment, config.sampler.n_workers, config.seed
             made = make_vector(*wanted, worker_id=config.worker_id, processes=self._processes)
             seen = normalized(made, self._normalization, learns=True)
             self.environment: VectorEnvironment = opened.enter_context(closing(seen))
             evaluations = Evaluations(config, self._normalization)
             self._evaluations = opened.enter_context(closing(evaluations))
-            self._build(config, checkpoint)
+            self._build(config, kept)
             self._opened = opened.pop_all()
 
-    def _build(self, config: Config, checkpoint: Path | None) -> None:
+    def _build(self, config: Config, kept: Mapping[str, Any] | None) -> None:
         shapes = self.environment.specification
-        self.model = placed_model(config, shapes, self.device, checkpoint)
-        self._precision = use_precision(config, self.model, checkpoint)
+        self.model = placed_model(config, shapes, self.device, kept)
+        self._precision = use_precision(config, self.model, kept)
         self.optimizer = FusedAdamW(self.model.parameters(), config.trainer.adam_epsilon)
         self._policy_generator = torch.Generator(self.device).manual_seed(config.seed)
         self._shuffle_generator = torch.Generator().manual_seed(config.seed)

@@ -121,19 +121,24 @@ def test_the_best_config_trains_what_the_best_permutation_trained(door, sweep, t
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
+def _rewrite(*changes: tuple[Path, str, str]) -> None:
+    """Replaces a text in each file, which has to be there."""
+    for path, was, now in changes:
+        text = path.read_text()
+        assert was in text
+        path.write_text(text.replace(was, now))
+
+
 def test_the_best_config_has_what_auto_chose(nreport, sweep):
     """What it chooses for the same training alone, or on another machine, may be something else."""
     best = sweep / _ranking(sweep / "report/ranking.csv")[0]["permutation"]
-    for path, was, now in (
+    _rewrite(
         (best / "0/.hydra/config.yaml", "precision: float32", "precision: auto"),
         (best / "0/.hydra/config.yaml", "threads: 1", "threads: auto"),
         (best / "0/result.json", '"precision": "float32"', '"precision": "bfloat16"'),
         (best / "0/result.json", '"threads": 1', '"threads": 3'),
         (best / "0/result.json", '"processes": 0', '"processes": 2'),
-    ):
-        text = path.read_text()
-        assert was in text
-        path.write_text(text.replace(was, now))
+    )
     assert nreport(sweep)[0] == 0
     config = read_document(sweep / "best.yaml").data
     assert (config["precision"], config["threads"]) == ("bfloat16", 3)
@@ -143,14 +148,11 @@ def test_the_best_config_has_what_auto_chose(nreport, sweep):
 def test_the_best_config_keeps_what_was_asked_for(nreport, sweep):
     """A job's number of processes is at most that of its environments."""
     best = sweep / _ranking(sweep / "report/ranking.csv")[0]["permutation"]
-    for path, was, now in (
+    _rewrite(
         (best / "0/.hydra/config.yaml", "processes: auto", "processes: 8"),
         (best / "0/result.json", '"threads": 1', '"threads": 3'),
         (best / "0/result.json", '"processes": 0', '"processes": 2'),
-    ):
-        text = path.read_text()
-        assert was in text
-        path.write_text(text.replace(was, now))
+    )
     assert nreport(sweep)[0] == 0
     config = read_document(sweep / "best.yaml").data
     assert (config["threads"], config["environment"]["processes"]) == (1, 8)

@@ -212,11 +212,9 @@ def test_what_cannot_be_stepped_in_processes_stays_here(refusing, where, monkeyp
     assert told in caplog.text
 
 
-def test_the_number_is_kept_bounded_and_no_part_of_the_job(monkeypatch, tmp_path):
+def test_the_number_is_kept_bounded_and_no_part_of_the_job(monkeypatch):
     asked = []
-    two, four = tmp_path / "two.pt", tmp_path / "four.pt"
-    checkpoints.save(two, {"processes": 2})
-    checkpoints.save(four, {"processes": 4})
+    two, four = {"processes": 2}, {"processes": 4}
     monkeypatch.setattr(
         "neroRL.training.placement.faster_processes",
         lambda environment, n_workers, most: asked.append((n_workers, most)) or most,

@@ -174,3 +174,11 @@ def test_a_policy_plays_in_the_precision_that_it_was_trained_in(chosen, tmp_path
     model = subject.model(specification(subject.config.environment))
     lowered = any(isinstance(one, LinearInBfloat16) for one in model.modules())
     assert lowered == (chosen == "bfloat16")
+    # Which layers those are depends on the mini batches of the training, not on where it plays.
+    other = tmp_path / "other.yaml"
+    other.write_text(
+        "environment: {type: CartPole, name: CartPole-v1}\n"
+        "sampler: {n_workers: 1, worker_steps: 8}\ntrainer: {n_mini_batches: 4}\n"
+    )
+    elsewhere = read_subject(path, other).model(specification(subject.config.environment))
+    assert [type(one) for one in elsewhere.modules()] == [type(one) for one in model.modules()]
