@@ -25,6 +25,7 @@ from neroRL.records.results import COMPLETED, DIVERGED, STOPPED, JobResult, Stat
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.allocation import keep_freed_memory
 from neroRL.training.evaluations import Evaluations
+from neroRL.training.generators import Generators
 from neroRL.training.interrupt import interruption
 from neroRL.training.manner import PLAIN, Manner
 from neroRL.training.optimizer import FusedAdamW
@@ -133,8 +134,7 @@ class Trainer:
         self.model = placed_model(config, shapes, self.device, kept)
         self._precision = use_precision(config, self.model, kept)
         self.optimizer = FusedAdamW(self.model.parameters(), config.trainer.adam_epsilon)
-        self._policy_generator = torch.Generator(self.device).manual_seed(config.seed)
-        self._shuffle_generator = torch.Generator().manual_seed(config.seed)
+        self._generators = Generators(config.seed, self.device)
         self._episodes = RecentEpisodes()
         self._update = config.trainer.resume_at
         self._env_steps = 0
@@ -145,7 +145,7 @@ class Trainer:
             for line in self._normalization.load_state_dict(content.get("normalization", {})):
                 logger.warning("%s %s", path, line)
         # Its first states are those of the weights that the training starts with.
-        self.actor = Actor(self.model, self.environment.num_envs, self._policy_generator)
+        self.actor = Actor(self.model, self.environment.num_envs, self._generators.policy)
         if self._manner.compiled:
             self.model.compile_layers()
 
@@ -193,11 +193,7 @@ class Trainer:
             "config": as_mapping(self._config),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "generators": {
-                "device": self.device.type,
-                "policy": self._policy_generator.get_state(),
-                "shuffle": self._shuffle_generator.get_state(),
-            },
+            "generators": self._generators.state_dict(),
             "environment": self.environment.state_dict(),
             "normalization": self._normalization.state_dict(),
             "memory": {**self.actor.state.state_dict(), "starts": self.actor.starts.tolist()},
@@ -220,7 +216,7 @@ class Trainer:
             logger.warning("changed since the checkpoint: %s", line)
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(content["optimizer"])
-        self._restore_generators(content["generators"], content["update"])
+        self._generators.load_state_dict(content["generators"], content["update"])
         self._normalization.load_state_dict(content.get("normalization", {}))
         restarted = self.environment.load_state_dict(content["environment"])
         self.actor.state.load_state_dict(content["memory"])
@@ -236,18 +232,6 @@ class Trainer:
         updates = self._config.trainer.updates
         if self._update >= updates:
             logger.warning("complete already: %d of %d updates are done", self._update, updates)
-
-    def _restore_generators(self, states: Mapping[str, Any], update: int) -> None:
-        self._shuffle_generator.set_state(states["shuffle"].cpu())
-        saved_on = states.get("device", self.device.type)
-        if saved_on == self.device.type:
-            self._policy_generator.set_state(states["policy"].cpu())
-            return
-        # Generators of different devices draw different numbers, and keep different states.
-        message = "saved on %s, continuing on %s: actions are drawn from another generator"
-        logger.warning(message, saved_on, self.device.type)
-        sequence = np.random.SeedSequence([self._config.seed, update])
-        self._policy_generator.manual_seed(int(sequence.generate_state(1)[0]))
 
     def close(self) -> None:
         """Closes all environments."""
@@ -267,9 +251,8 @@ class Trainer:
         rollout = collect(
             self.environment, self.actor, steps, config.trainer, low_memory=low_memory
         )
-        done = update(
-            self.model, self.optimizer, rollout, config.trainer, scheduled, self._shuffle_generator
-        )
+        shuffle = self._generators.shuffle
+        done = update(self.model, self.optimizer, rollout, config.trainer, scheduled, shuffle)
         seconds = time.perf_counter() - began
         self._training_seconds += seconds
         self._env_steps += rollout.rows.size
