@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,6 +11,10 @@ from neroRL.acting.player import STEPS, Episode, Players
 from neroRL.acting.steps import begin, steps
 from neroRL.environments.vector.interface import EpisodeEnd, VectorEnvironment
 from neroRL.models.actor_critic import ActorCritic
+
+
+class Cancelled(Exception):
+    """An evaluation ended before its episodes did, as it was asked to."""
 
 
 class Played(NamedTuple):
@@ -48,6 +52,7 @@ def evaluate(
     lanes: Sequence[Sequence[Episode]],
     *,
     deterministic: bool = False,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> list[Played]:
     """Plays episodes, each of which depends on nothing but the policy, its seed and its repetition.
 
@@ -56,10 +61,16 @@ def evaluate(
         model: the network.
         lanes: the episodes that each worker of the environment plays, in their order.
         deterministic: takes the most probable actions instead of sampling them.
+        cancelled: asked at the start and after each step whether to end.
 
     Returns:
         The episodes by repetition, then by seed.
+
+    Raises:
+        Cancelled: it was asked to end.
     """
+    if cancelled():
+        raise Cancelled
     environment.restart()
     players = Players(model, lanes, deterministic=deterministic)
     played: list[Played] = []
@@ -75,4 +86,6 @@ def evaluate(
             ]
             if len(played) == total:
                 break
+            if cancelled():
+                raise Cancelled
     return sorted(played, key=lambda one: (one.episode.repetition, one.episode.seed))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from neroRL.acting.evaluator import evaluate
 from neroRL.acting.player import Episode
@@ -41,15 +41,20 @@ class Evaluations:
         """The mean duration of an evaluation, in seconds, since this was made; None before one."""
         return self._seconds / self._count if self._count else None
 
-    def run_if_due(self, model: ActorCritic, update: int) -> dict[str, Summary]:
+    def run_if_due(
+        self, model: ActorCritic, update: int, cancelled: Callable[[], bool]
+    ) -> dict[str, Summary]:
         """Evaluates the policy after an update, if an evaluation is due.
 
         Returns:
             Summaries of the episodes; empty if no evaluation was due.
+
+        Raises:
+            Cancelled: it was asked to end. It can be run again, with the same result.
         """
         if self._environment is None or not self._is_due(update):
             return {}
-        self.summaries = self._play(self._environment, model)
+        self.summaries = self._play(self._environment, model, cancelled)
         return self.summaries
 
     def at_a_stop(self, model: ActorCritic, update: int) -> dict[str, Summary]:
@@ -70,9 +75,15 @@ class Evaluations:
         last = update == self._config.trainer.updates
         return last or update % self._config.evaluation.interval == 0
 
-    def _play(self, environment: VectorEnvironment, model: ActorCritic) -> dict[str, Summary]:
+    def _play(
+        self,
+        environment: VectorEnvironment,
+        model: ActorCritic,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> dict[str, Summary]:
         began = time.perf_counter()
-        played = evaluate(environment, model, _lanes(self._config.evaluation))
+        lanes = _lanes(self._config.evaluation)
+        played = evaluate(environment, model, lanes, cancelled=cancelled)
         self._seconds += time.perf_counter() - began
         self._count += 1
         return episode_summaries([one.end for one in played])

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from neroRL.acting.actor import Actor
+from neroRL.acting.evaluator import Cancelled
 from neroRL.config import Config, as_mapping
 from neroRL.environments.factory import make_vector
 from neroRL.environments.vector.interface import VectorEnvironment
@@ -137,6 +138,8 @@ class Trainer:
         self._generators = Generators(config.seed, self.device)
         self._episodes = RecentEpisodes()
         self._update = config.trainer.resume_at
+        # Statistics of an update whose evaluation a signal cancelled.
+        self._untold: dict[str, float] | None = None
         self._env_steps = 0
         self._training_seconds, self._wall_seconds = 0.0, 0.0  # the latter of earlier runs alone
         if config.model.load_model:
@@ -161,16 +164,13 @@ class Trainer:
         if self._env_steps == 0:
             self.environment.restart()
         if summaries is not None:
-            summaries.begin(self._update)
+            summaries.begin(self._update - (self._untold is not None))
         try:
             with interruption() as interrupted:
-                while self._update < stop:
-                    scalars = self._one_update()
-                    if summaries is not None:
-                        summaries.scalars(self._update, self._env_steps, scalars)
-                    if on_update is not None:
-                        on_update(self._progress(scalars))
-                    last = self._update == stop
+                while self._untold is not None or self._update < stop:
+                    with suppress(Cancelled):
+                        self._go_on(summaries, on_update, lambda: interrupted.requested)
+                    last = self._update >= stop and self._untold is None
                     due = last or self._update % config.model.checkpoint_interval == 0
                     if due or interrupted.requested:
                         if summaries is not None:
@@ -184,6 +184,27 @@ class Trainer:
             logger.error("%s", diverged)
             return self._result(DIVERGED, str(diverged), self._evaluations.summaries)
         return self._result(COMPLETED, None, self._evaluations.summaries)
+
+    def _go_on(
+        self,
+        summaries: SummarySink | None,
+        on_update: Callable[[JobProgress], None] | None,
+        cancelled: Callable[[], bool],
+    ) -> None:
+        """Runs the next update, evaluates the policy if that is due, and tells the statistics.
+
+        Raises:
+            Cancelled: a signal came before the end of the evaluation. Going on evaluates again.
+        """
+        if self._untold is None:
+            self._untold = self._one_update()
+        evaluated = self._evaluations.run_if_due(self.model, self._update, cancelled)
+        scalars = {**self._untold, **as_scalars("evaluation", evaluated)}
+        self._untold = None
+        if summaries is not None:
+            summaries.scalars(self._update, self._env_steps, scalars)
+        if on_update is not None:
+            on_update(self._progress(scalars))
 
     def save(self) -> None:
         """Writes a checkpoint of the complete state of the training."""
@@ -199,6 +220,7 @@ class Trainer:
             "memory": {**self.actor.state.state_dict(), "starts": self.actor.starts.tolist()},
             "episodes": self._episodes.state_dict(),
             "evaluated": self._evaluations.state_dict(),
+            "untold": self._untold,
             "env_steps": self._env_steps,
             "training_seconds": self._training_seconds,
             "wall_seconds": self._wall(),
@@ -224,13 +246,14 @@ class Trainer:
         self.actor.starts = restarted | np.array(content["memory"]["starts"], np.bool_)
         self._episodes.load_state_dict(content["episodes"])
         self._evaluations.load_state_dict(content["evaluated"])
+        self._untold = content.get("untold")
         self._update = content["update"]
         self._env_steps = content["env_steps"]
         self._training_seconds = content["training_seconds"]
         self._wall_seconds = content["wall_seconds"]
         logger.info("continuing from %s after %d updates", path.name, self._update)
         updates = self._config.trainer.updates
-        if self._update >= updates:
+        if self._update >= updates and self._untold is None:
             logger.warning("complete already: %d of %d updates are done", self._update, updates)
 
     def close(self) -> None:
@@ -246,8 +269,7 @@ class Trainer:
         config = self._config
         scheduled = hyperparameters(config.trainer, self._update)
         began = time.perf_counter()
-        steps = config.sampler.worker_steps
-        low_memory = self._manner.low_memory
+        steps, low_memory = config.sampler.worker_steps, self._manner.low_memory
         rollout = collect(
             self.environment, self.actor, steps, config.trainer, low_memory=low_memory
         )
@@ -260,12 +282,10 @@ class Trainer:
         self._episodes.add(rollout.episodes)
         if wrong := not_finite(done):
             raise Diverged(f"{', '.join(wrong)} not finite in update {self._update}")
-        evaluated = self._evaluations.run_if_due(self.model, self._update)
         return {
             **as_scalars("episode", self._episodes.summaries()),
             **update_scalars(done, scheduled),
             "time/steps_per_second": rollout.rows.size / seconds,
-            **as_scalars("evaluation", evaluated),
         }
 
     def _progress(self, scalars: Mapping[str, float]) -> JobProgress:

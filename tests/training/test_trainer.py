@@ -195,9 +195,9 @@ def test_the_result_has_the_mean_duration_of_an_evaluation(tmp_path, monkeypatch
     """Two are played, after the second and the third update."""
     waits = iter([0.1, 0.3])
 
-    def slow(*arguments):
+    def slow(*arguments, **options):
         time.sleep(next(waits))
-        return evaluate(*arguments)
+        return evaluate(*arguments, **options)
 
     monkeypatch.setattr("neroRL.training.evaluations.evaluate", slow)
     mapping = _mapping(updates=3)
