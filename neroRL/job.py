@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import secrets
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,6 +42,7 @@ from neroRL.reporting.loggers.external import ExternalLogger, Sinks
 from neroRL.reporting.loggers.interface import Description
 from neroRL.reporting.tensorboard import RUNG, SUMMARIES, Summaries
 from neroRL.reporting.training_display import ShownProgress
+from neroRL.seeds import drawn_seed
 from neroRL.streams import keep_tracebacks_off_the_console
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.interrupt import Requeued, interruptible
@@ -52,7 +52,6 @@ from neroRL.training.trainer import train
 
 logger = logging.getLogger("neroRL.job")
 
-SEED_LIMIT = 2**31 - 1
 CPU = torch.device("cpu")
 
 
@@ -241,7 +240,7 @@ def _drawn_seed(directory: Path, checkpoint: Path | None) -> int:
     found = checkpoints.load_latest(directory, CPU)
     if found is not None:
         return int(found[1]["config"]["seed"])
-    seed = secrets.randbelow(SEED_LIMIT)
+    seed = drawn_seed()
     logger.info("drew the seed %d", seed)
     return seed
 

@@ -14,11 +14,11 @@ PACKAGE = PROJECT / "neroRL"
 MODULES = sorted([*PACKAGE.rglob("*.py"), *(PROJECT / "hydra_plugins").rglob("*.py")])
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 320, 60
 # The parts of neroRL that each package may import, besides itself.
-FOUNDATION = {"errors", "files", "locks", "streams", "cores", "config", "records"}
+FOUNDATION = {"errors", "files", "locks", "seeds", "streams", "cores", "config", "records"}
 ALLOWED = {
     "records": {"errors", "files", "cores", "config", "__init__"},
     "config": {"errors", "files"},
-    "environments": {"errors", "config", "leases"},
+    "environments": {"errors", "config", "leases", "seeds"},
     "models": {"errors", "config", "environments"},
     "acting": {"errors", "config", "environments", "models"},
     "training": FOUNDATION | {"environments", "models", "acting"},

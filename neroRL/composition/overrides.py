@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.types import (
@@ -17,6 +17,9 @@ from hydra.core.override_parser.types import (
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from neroRL.composition.grammar import parser
+
+Compose = Callable[[Sequence[str]], DictConfig]
+"""Composes a config from overrides."""
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 # A key and a number, or two numbers and a slash: the overrides that differ between jobs.

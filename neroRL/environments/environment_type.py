@@ -15,6 +15,7 @@ from neroRL.environments.pictures import picture_of
 from neroRL.environments.specification import Observation, SingleEnvironment
 from neroRL.environments.vector.interface import EpisodeSeeds, VectorEnvironment
 from neroRL.errors import Problem, did_you_mean
+from neroRL.seeds import LAST_SEED
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,6 @@ class Parameter:
 _NAMES = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
 
 SEEDS = {"start-seed": Parameter(0, low=0), "num-seeds": Parameter(100, low=1)}
-LAST_SEED = 2**63 - 1
-"""The largest seed that numpy draws."""
 
 MINIGRID_IDS = ("MiniGrid-", "BabyAI-")
 _TYPES_OF_IDS = {

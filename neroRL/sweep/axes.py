@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.errors import ConfigCompositionException, HydraException
-from omegaconf import DictConfig
 
 from neroRL.composition.checking import COMMAND_LINE, plain
 from neroRL.composition.completion import complete
 from neroRL.composition.groups import ConfigGroups
-from neroRL.composition.overrides import override_key, value_text
+from neroRL.composition.overrides import Compose, override_key, value_text
 from neroRL.composition.sweeps import KeySweep
 from neroRL.config.documents import Document
 from neroRL.errors import ConfigError, Problem
@@ -25,8 +24,6 @@ from neroRL.sweep.known_keys import KnownKeys
 from neroRL.sweep.places import decides, paths_and_values
 from neroRL.sweep.points import Axis, Choice, Exclusion, Permutation, Product
 from neroRL.sweep.search_space import deciding_entries, read
-
-Compose = Callable[[Sequence[str]], DictConfig]
 
 
 def of_command_line(sweeps: Iterable[KeySweep]) -> list[Axis]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neroRL.composition.checking import Origin
+from neroRL.composition.overrides import Compose
 from neroRL.errors import ConfigError, Problem, did_you_mean
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.sweep.grid import Grid
@@ -14,7 +15,7 @@ from neroRL.sweep.jobs import SEED
 from neroRL.sweep.places import Overrides, paths_and_values
 from neroRL.sweep.points import Axis, Choice, Exclusion, Permutation, Places, Product
 from neroRL.sweep.space import Listed, Space, Union, sampled
-from neroRL.sweep.validation import Compose, Inspect, Validator
+from neroRL.sweep.validation import Inspect, Validator
 
 PlacesOf = Callable[[Sequence[Axis]], Places]
 Content = Callable[[Permutation], Mapping[str, Any]]

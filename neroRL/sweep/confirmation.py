@@ -17,7 +17,8 @@ from neroRL.files import make_directory, remove_leftovers
 from neroRL.records.sweep_record import SweepRecord, read_record
 from neroRL.records.sweeps import confirmation_of, permutations_with_jobs
 from neroRL.reporting.ranking import Ranking
-from neroRL.sweep.jobs import LAST_SEED, SEED, JobPlan
+from neroRL.seeds import LAST_SEED
+from neroRL.sweep.jobs import SEED, JobPlan
 from neroRL.sweep.plan import SweepPlan
 
 # How far the seeds lie above the sweep's, which may get further repetitions.

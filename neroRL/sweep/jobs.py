@@ -9,11 +9,11 @@ from typing import Any
 
 from neroRL.composition.overrides import override_key, value_text
 from neroRL.errors import ConfigError, Problem
+from neroRL.seeds import LAST_SEED
 from neroRL.sweep.points import Permutation
 from neroRL.sweep.space import Space
 
 SEED = "seed"
-LAST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True)

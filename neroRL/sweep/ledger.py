@@ -15,12 +15,11 @@ from neroRL.errors import OutputError
 from neroRL.files import check_place_of_jobs
 from neroRL.records.results import PLACE
 from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, command_line, hardware, versions
+from neroRL.seeds import drawn_seed
 from neroRL.sweep import racing
 from neroRL.sweep.jobs import SEED, seed_of_choice
 from neroRL.sweep.plan import SweepPlan
 from neroRL.sweep.points import Axis
-
-SEED_LIMIT = 2**31 - 1
 
 
 def axes_of(axes: Sequence[Axis]) -> dict[str, list[Any]]:
@@ -66,7 +65,7 @@ def record_of(plan: SweepPlan, earlier: SweepRecord | None) -> SweepRecord:
     """
     seed = plan.seed
     if seed < 0:
-        seed = earlier.seed if earlier is not None else secrets.randbelow(SEED_LIMIT)
+        seed = earlier.seed if earlier is not None else drawn_seed()
     # Earlier repetitions stay part of the sweep even if fewer are asked for now.
     laps = max(plan.options.num_repetitions, earlier.repetitions if earlier else 0)
     axes = axes_of(plan.space.axes)
@@ -101,7 +100,7 @@ def _drawn_seeds(swept: Sequence[Any], earlier: SweepRecord | None) -> list[int]
     """Returns a seed for each choice that asks for one; seeds drawn before stay."""
     count = sum(type(value) is int and value < 0 for value in swept)
     drawn = list(earlier.drawn_seeds) if earlier is not None else []
-    return drawn + [secrets.randbelow(SEED_LIMIT) for _ in range(count - len(drawn))]
+    return drawn + [drawn_seed() for _ in range(count - len(drawn))]
 
 
 def difference(old: SweepRecord, new: SweepRecord) -> list[str]:

@@ -17,13 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 from neroRL.composition.checking import COMMAND_LINE
 from neroRL.composition.choices import EXCLUSIVE, TYPE
 from neroRL.composition.completion import complete
-from neroRL.composition.overrides import override_key
+from neroRL.composition.overrides import Compose, override_key
 from neroRL.config.problems import leaf_paths
 from neroRL.config.schema import Config
 from neroRL.errors import ConfigError, Problem
 from neroRL.sweep.points import Axis, Permutation, Places
-
-Compose = Callable[[Sequence[str]], DictConfig]
 
 _KEYS = tuple(leaf_paths(Config))
 _SECTIONS = frozenset(key for key in _KEYS if any(k.startswith(f"{key}.") for k in _KEYS))

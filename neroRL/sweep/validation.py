@@ -18,6 +18,7 @@ from neroRL.composition.checking import (
     trying,
 )
 from neroRL.composition.completion import complete
+from neroRL.composition.overrides import Compose
 from neroRL.config import Config, environment_steps
 from neroRL.errors import ConfigError, Problem
 from neroRL.sweep.points import Permutation
@@ -25,7 +26,6 @@ from neroRL.sweep.space import Space
 
 MOST_SHOWN = 20
 
-Compose = Callable[[Sequence[str]], DictConfig]
 Inspect = Callable[[Config], list[Problem]]
 Check = Callable[[Mapping[str, Any]], Config]
 

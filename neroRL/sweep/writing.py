@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from neroRL.composition.checking import plain
 from neroRL.composition.completion import complete
-from neroRL.composition.overrides import escaped, override_key
+from neroRL.composition.overrides import Compose, escaped, override_key
 from neroRL.config.documents import dump_yaml
 from neroRL.errors import OutputError
 from neroRL.files import check_place, make_directory, write_text
@@ -18,8 +18,6 @@ from neroRL.sweep.jobs import SEED, Job
 
 CONFIGS, INFO = "configs", "info.txt"
 MOST_DIFFERENCES = 5
-
-Compose = Callable[[Sequence[str]], DictConfig]
 
 
 def print_configs(jobs: Iterable[Job], compose: Compose, *, resolve: bool) -> None:
