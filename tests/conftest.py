@@ -13,12 +13,16 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 
 from neroRL.train import main as train_main
 
 PROJECT = Path(__file__).resolve().parent.parent
 # Tests started in the background ignore Ctrl-C, and so would every process that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# How long examples take tells about the machine only.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 # A training of a second: a tiny network on CartPole.
 TINY = """\
 environment:

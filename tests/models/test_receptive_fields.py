@@ -41,7 +41,7 @@ def _encoder(kind: str) -> Encoder:
     return Encoder(config, SPECIFICATION).double()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(1, 3), st.integers(4, 9), st.integers(4, 9), st.integers(1, 3), st.integers(1, 4),
     st.integers(1, 3), st.integers(0, 2**31),

@@ -156,7 +156,7 @@ def test_a_sweep_appears_with_its_group_seeds_config_and_curves(command, tmp_pat
         assert (config["permutation"], config["repetition"]) == (int(permutation), int(repetition))
 
 
-@pytest.mark.parametrize("name", ["wandb", "mlflow"])
+@pytest.mark.parametrize("name", ["wandb", pytest.param("mlflow", marks=pytest.mark.slow)])
 def test_a_job_that_goes_on_goes_on_in_its_run(name, tmp_path):
     """Updates after the last checkpoint are trained twice, and told once."""
     pytest.importorskip(name)

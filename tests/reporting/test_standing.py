@@ -115,7 +115,7 @@ def _first_row(results, jobs_a_lap) -> tuple[int, str] | None:
 jobs = st.tuples(st.sampled_from([COMPLETED, COMPLETED, FAILED, DIVERGED]), st.integers(-5, 5))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 4), st.integers(1, 4), st.data())
 def test_the_display_and_the_summary_name_the_same(tmp_path_factory, permutations, laps, data):
     """They agree in any order of the jobs and wherever the sweep stops, for files of real jobs."""

@@ -71,11 +71,7 @@ def _with(config: dict, path: str, value) -> None:
 
 
 @pytest.mark.slow
-@settings(
-    max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tuning_files())
 def test_jobs_equal_an_independent_product(door, tmp_path, tuning_file):
     sections, axes = tuning_file

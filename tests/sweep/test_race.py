@@ -160,7 +160,7 @@ class Simulation:
             schedule.ended(job, End.FINISHED)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     seed=st.integers(0, 2**32 - 1),
     order=st.integers(0, 2**32 - 1),

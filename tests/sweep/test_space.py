@@ -24,7 +24,7 @@ def _built(written: list[Product]) -> Union:
         raise
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(products())
 def test_order_and_count_are_those_of_the_definition(written):
     space = _built(written)
@@ -32,7 +32,7 @@ def test_order_and_count_are_those_of_the_definition(written):
     assert [permutation.number for permutation in space] == list(range(space.size))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(products())
 def test_a_permutation_is_found_by_its_values(written):
     space = _built(written)
@@ -42,7 +42,7 @@ def test_a_permutation_is_found_by_its_values(written):
         assert same == [permutation.number]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(products(), st.integers(1, 30))
 def test_a_permutation_of_a_sample_is_found_by_its_values(written, count):
     space = sampled(_built(written), count, seed=3)
@@ -52,7 +52,7 @@ def test_a_permutation_of_a_sample_is_found_by_its_values(written, count):
         assert same == [permutation.number]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(products(), st.integers(0, 5), st.integers(1, 30))
 def test_samples_are_nested_and_in_grid_order(written, seed, count):
     space = _built(written)
