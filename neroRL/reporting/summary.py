@@ -234,9 +234,18 @@ def _compared(ranking: Ranking, best: Ranked) -> list[str]:
             f"Permutation {number} is not shown to be better than {told}{rest} (at {share}).",
             _missing(ranking.more_repetitions, f"{number} from {others[0]}"),
         ]
-    raced = any(row.jobs[STOPPED] for row in ranking.rows)
-    rest = " that were trained to the end" if raced else ""
-    return [f"Permutation {number} is better than all others{rest} (at {share})."]
+    unranked = [row for row in ranking.rows if row.rank is None]
+    lacking = sum(not row.jobs[STOPPED] for row in unranked)
+    if len(ranking.ranked) == 1:
+        whole = " of a whole training" if lacking < len(unranked) else ""
+        return [f"No other permutation has a result{whole} to compare with."]
+    rest = " with a result" if lacking else ""
+    if lacking < len(unranked):
+        rest = " that were trained to the end"
+    are = "is" if lacking == 1 else "are"
+    aside = f"; {counted(lacking, 'permutation')} without a result {are} not compared"
+    told = f"Permutation {number} is better than all others{rest} (at {share})"
+    return [f"{told}{aside if lacking else ''}."]
 
 
 def _missing(count: int | None, apart: str) -> str:

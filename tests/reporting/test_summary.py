@@ -5,7 +5,7 @@ from io import StringIO
 import numpy as np
 import pytest
 
-from neroRL.records.results import FAILED, JobResult
+from neroRL.records.results import COMPLETED, DIVERGED, FAILED, STOPPED, JobResult
 from neroRL.reporting.page.winner import headline
 from neroRL.reporting.ranking import rank
 from neroRL.reporting.standing import Standing
@@ -58,6 +58,46 @@ def _certainty(*rows: list[float]) -> list[str]:
 @pytest.mark.parametrize(("runs", "told"), [(1, []), (2, [FEW]), (4, [FEW]), (5, [])])
 def test_one_permutation_is_compared_with_none_but_its_interval_is_doubted(runs, told):
     assert _certainty([float(value) for value in range(runs)]) == told
+
+
+NONE = "No other permutation has a result to compare with."
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ("wl", "Permutation 0 is better than all others (at 95 %)."),
+        ("wf", NONE),
+        ("wdf", NONE),
+        ("wc", NONE),  # no episode ended
+        ("ws", "No other permutation has a result of a whole training to compare with."),
+        ("wfs", "No other permutation has a result of a whole training to compare with."),
+        ("wls", "Permutation 0 is better than all others that were trained to the end (at 95 %)."),
+        ("wlf", "Permutation 0 is better than all others with a result (at 95 %); "
+                "1 permutation without a result is not compared."),
+        ("wldsf", "Permutation 0 is better than all others that were trained to the end "
+                  "(at 95 %); 2 permutations without a result are not compared."),
+    ],
+)  # fmt: skip
+def test_the_winner_is_compared_with_those_that_have_a_result(ends, told):
+    """Permutations that win, lose, fail, diverge, stop, or complete without an objective."""
+    status = {"f": FAILED, "d": DIVERGED, "s": STOPPED}
+    number = {"w": 5.0, "l": 1.0, "s": 2.0}
+    ranking = rank(
+        [
+            JobResult(permutation, lap, lap, status.get(end, COMPLETED), {"a.b": permutation},
+                      number[end] + lap / 100 if end in number else None)
+            for lap in range(5)
+            for permutation, end in enumerate(ends)
+        ],
+        len(ends),
+    )  # fmt: skip
+    assert certainty(ranking) == [told]
+    assert told in headline(ranking, None).lines
+    assert f"On fresh seeds: {told}" in headline(ranking, ranking).lines
+    stream = StringIO()
+    print_confirmation(ranking, ranking, "7 to 11", stream)
+    assert told in stream.getvalue()
 
 
 def test_results_that_do_not_count_yet_are_told():
