@@ -18,7 +18,7 @@ from neroRL.records.sweeps import RecordedSweep, read_sweep
 from neroRL.reporting.comparison import Reported, print_comparison
 from neroRL.reporting.live import PORT, keep_current, serving
 from neroRL.reporting.optuna_study import check_study, write_study
-from neroRL.reporting.race import under_way
+from neroRL.reporting.race import saving, under_way
 from neroRL.reporting.ranking import CONFIDENCE, rank
 from neroRL.reporting.ranking_files import REPORT, REPORT_FILE, write_files
 from neroRL.reporting.summary import print_confirmation, print_summary, print_written
@@ -105,7 +105,8 @@ def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: floa
     else:
         jobs = f"{len(sweep.results)} of {sweep.record.jobs} jobs"
     print(f"{directory}: {jobs} have ended")
-    race, sweeper = under_way(sweep), sweep.sweeper
+    race = under_way(sweep) or saving(sweep.results, sweep.record.base, sweep.record.jobs)
+    sweeper = sweep.sweeper
     print_summary(sweep.results, ranking, str(directory), sys.stdout, sweeper=sweeper, race=race)
     try:
         written = write_files(directory, ranking, list(sweep.record.axes), sweep.results, out)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from neroRL.config.budget import updates_at
 from neroRL.records.results import COMPLETED, STOPPED, JobResult
 from neroRL.records.rungs import Reached, read_rungs
 from neroRL.records.sweeps import RecordedSweep
+from neroRL.reporting.summary import counted
 
 
 def updates_saved(result: JobResult) -> int:
@@ -30,10 +33,45 @@ def unworked(stopped: JobResult) -> float:
     return updates_saved(stopped) / (stopped.planned_updates or 1)
 
 
-def steps_text(saved: int, done: int) -> str:
-    """Returns the saved steps, and their share of what the sweep would have taken."""
-    share = saved / (saved + done) if saved + done else 0.0
-    return f"{saved:,} environment steps saved, {share:.0%} of the whole sweep"
+def saving(results: Sequence[JobResult], base: Mapping[str, Any], jobs: int) -> str:
+    """Returns what a race has saved; empty if it has stopped no job.
+
+    Args:
+        results: of the sweep.
+        base: its base config.
+        jobs: how many it has.
+    """
+    stopped = [one for one in results if one.status == STOPPED]
+    if not stopped:
+        return ""
+    saved = steps_saved(stopped)
+    share = saved / max(_steps_planned(results, base, jobs), 1)
+    return (
+        f"a race stopped {counted(len(stopped), 'job')}: {saved:,} environment steps saved, "
+        f"{share:.0%} of the whole sweep"
+    )
+
+
+def _steps_planned(results: Iterable[JobResult], base: Mapping[str, Any], jobs: int) -> int:
+    """Returns the environment steps of a sweep whose jobs are all trained to their end."""
+    steps: dict[int, int] = {}
+    for one in results:
+        if one.status in (COMPLETED, STOPPED) and one.updates:
+            steps[one.permutation] = one.env_steps * one.whole_updates // one.updates
+        else:  # where no other job of its permutation tells, the config does
+            steps.setdefault(one.permutation, _configured_steps(base, one.overrides))
+    # Permutations of which nothing is known count like the others.
+    known = [count for count in steps.values() if count]
+    return jobs * sum(known) // max(len(known), 1)
+
+
+def _configured_steps(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> int:
+    """Returns the environment steps of a whole training by its config; 0 if that does not tell."""
+    keys = (("trainer", "updates"), ("sampler", "n_workers"), ("sampler", "worker_steps"))
+    return math.prod(
+        overrides.get(f"{section}.{key}", base.get(section, {}).get(key, 0))
+        for section, key in keys
+    )
 
 
 def under_way(sweep: RecordedSweep) -> str:

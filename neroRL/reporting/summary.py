@@ -18,7 +18,6 @@ from neroRL.records.results import (
     TABLE_FILE,
     JobResult,
 )
-from neroRL.reporting.race import steps_saved, steps_text
 from neroRL.reporting.ranking import TRUSTED_RUNS, Ranked, Ranking, confirmed_best
 from neroRL.reporting.ranking_files import Written
 
@@ -47,19 +46,14 @@ def print_summary(
         stream: to print to.
         retries: whether the same command tries failed jobs again.
         sweeper: the other sweeper of Hydra that ran them, if it was not neroRL's own.
-        race: where the jobs of a race stand that is not over, so that it has saved nothing yet.
+        race: what a race has saved, or where its jobs stand if it is not over.
     """
     console = console_for(stream)
     counts = {status: sum(result.status == status for result in results) for status in STATUSES}
     shown = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     console.print(f"{counted(len(results), 'job')}: {shown}" if results else "no job has ended")
-    stopped = [result for result in results if result.status == STOPPED]
     if race:
         console.print(race)
-    elif stopped:
-        done = sum(result.env_steps for result in results)
-        saved = steps_text(steps_saved(stopped), done)
-        console.print(f"a race stopped {counted(counts[STOPPED], 'job')}: {saved}")
     ranked = ranking.ranked
     if ranked:
         console.print(f"{ranking.metric} of the best permutations, over their repetitions:")

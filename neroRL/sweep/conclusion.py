@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from neroRL.records.results import JobResult
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.reporting.cells import run_name
+from neroRL.reporting.race import saving
 from neroRL.reporting.ranking import Ranking, rank
 from neroRL.reporting.ranking_files import write_files
 from neroRL.reporting.summary import print_summary, print_written
@@ -42,7 +43,8 @@ def conclude(plan: SweepPlan, jobs: JobPlan, results: Sequence[JobResult]) -> Ra
     """Prints the outcome of a sweep, and writes its ranking, also for TensorBoard, and its best."""
     ranking = rank(results, len(jobs.valid))
     retries = plan.options.retry_failed
-    print_summary(results, ranking, str(plan.directory), sys.stdout, retries=retries)
+    race = saving(results, plan.base, len(jobs))
+    print_summary(results, ranking, str(plan.directory), sys.stdout, retries=retries, race=race)
     written = write_files(plan.directory, ranking, jobs.space.keys, results)
     report = f"nreport {shlex.quote(str(plan.directory))}"
     print_written(written, ranking, report, sys.stdout)

@@ -85,7 +85,9 @@ def test_a_race_stops_losers_and_tells_it_everywhere(tmp_path):
     steps = int(stopped[0]["env_steps"]) // int(stopped[0]["updates"])
     saved = steps * sum(missing)
     assert f"{saved:,} steps saved so far" in output
-    assert f"a race stopped {len(stopped)} jobs" in output
+    share = f"{saved / (12 * 8 * steps):.0%} of the whole sweep"
+    told = f"a race stopped {len(stopped)} jobs: {saved:,} environment steps saved, {share}"
+    assert told in output
     assert not read_sweep(sweep).has_jobs_left
 
 

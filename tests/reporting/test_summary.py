@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from neroRL.records.results import COMPLETED, DIVERGED, FAILED, STOPPED, JobResult
+from neroRL.records.sweep_record import SweepRecord
 from neroRL.reporting.page.winner import headline
 from neroRL.reporting.ranking import rank
 from neroRL.reporting.standing import Standing
@@ -46,6 +47,37 @@ def test_only_some_of_many_failed_jobs_are_listed(tmp_path):
     told = _summary(tmp_path, count=1000)
     assert told.count("failed: ") == 20
     assert f"980 more failed; {tmp_path}/results.csv has the reasons" in told
+
+
+def test_what_a_race_saves_is_a_share_of_all_jobs_to_their_end(tmp_path, door):
+    """Of 3 jobs each with 100 updates of 10, 20 and 40 steps; one has no result."""
+    ends = {
+        (0, 0): (COMPLETED, 100), (1, 0): (STOPPED, 25), (2, 0): (FAILED, 0),
+        (0, 1): (FAILED, 3), (1, 1): (STOPPED, 25), (2, 1): (DIVERGED, 3),
+        (0, 2): (COMPLETED, 100), (2, 2): (FAILED, 7),
+    }  # fmt: skip
+    base = {"trainer": {"updates": 100}, "sampler": {"n_workers": 2, "worker_steps": 1}}
+    axes = {"sampler.worker_steps": [5, 10, 20]}
+    for (permutation, repetition), (status, updates) in ends.items():
+        size = axes["sampler.worker_steps"][permutation]
+        job = f"{permutation}/{repetition}"
+        (tmp_path / "run" / job).mkdir(parents=True)
+        JobResult(
+            permutation,
+            repetition,
+            1,
+            status,
+            {"sampler.worker_steps": size},
+            updates=updates,
+            env_steps=updates * 2 * size,
+            directory=job,
+            planned_updates=100 if status in (STOPPED, DIVERGED) else None,
+        ).write(tmp_path / "run" / job)
+    race = {"race": {"rungs": [0.25]}, "race_is_over": True}
+    SweepRecord(base, axes, 1, None, 3, 3, jobs=9, **race).write(tmp_path / "run")
+    saved, whole = 2 * 75 * 20, 3 * 100 * (10 + 20 + 40)
+    told = f"a race stopped 2 jobs: {saved:,} environment steps saved, {saved / whole:.0%} of the"
+    assert told in door("nreport", ["run"]).out
 
 
 FEW = "Intervals of fewer than 5 repetitions are not to be trusted."
