@@ -133,6 +133,19 @@ def described(error: BaseException) -> str:
     return ": ".join(filter(None, [type(error).__name__, str(error)]))
 
 
+def in_one_line(error: str) -> str:
+    """Returns the first line of an error that says something, with "…" if there is more.
+
+    A line that ends with a colon only announces the next one, which then belongs to it.
+
+    >>> in_one_line("ValueError: boom\\nsecond line"), in_one_line("ValueError: \\n  boom\\n")
+    ('ValueError: boom …', 'ValueError: boom')
+    """
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    count = next((i for i, line in enumerate(lines, 1) if not line.endswith(":")), len(lines))
+    return " ".join([*lines[:count], *(["…"] if lines[count:] else [])])
+
+
 def shortened(value: object) -> str:
     """Returns the text of a value for messages; of a very long one, both ends."""
     text = str(value)

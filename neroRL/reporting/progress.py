@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
+from neroRL.errors import in_one_line
 from neroRL.records.job_progress import JobProgress
 from neroRL.records.results import COMPLETED, JobResult, Status
 from neroRL.reporting.standing import Standing
@@ -215,7 +216,7 @@ def best_line(best: Standing) -> str:
 def finished_line(result: JobResult) -> str:
     """Describes the end of a job in one line."""
     objective = "" if result.objective is None else f", objective {result.objective:.4g}"
-    error = f": {result.error.splitlines()[0]}" if result.error else ""
+    error = f": {in_one_line(result.error)}" if result.error else ""
     seconds = duration(result.wall_seconds)
     status = result.status if result.rung is None else f"at rung {result.rung:g}"
     return f"{result.directory}: {status} in {seconds}{objective}{error}"

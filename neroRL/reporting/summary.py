@@ -10,6 +10,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Table
 
+from neroRL.errors import in_one_line
 from neroRL.records.results import (
     COMPLETED,
     FAILED,
@@ -64,8 +65,8 @@ def print_summary(
         console.print("No episode ended in the completed jobs, so they have no objective.")
     failed = [result for result in results if result.status == FAILED]
     for result in failed[:MOST_FAILURES]:
-        reason = (result.error or "").strip().splitlines()
-        console.print(f"failed: {result.directory}: {reason[-1] if reason else 'no reason known'}")
+        reason = in_one_line(result.error or "") or "no reason known"
+        console.print(f"failed: {result.directory}: {reason}")
     if len(failed) > MOST_FAILURES:
         more = len(failed) - MOST_FAILURES
         where = "the report" if sweeper else f"{sweep}/{TABLE_FILE}"

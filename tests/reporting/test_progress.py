@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 
 from neroRL.records.job_progress import JobProgress, ProgressFile, read_progress
 from neroRL.records.results import FAILED, JobResult
+from neroRL.reporting.analysis.costs import endings
 from neroRL.reporting.progress import (
     PlainDisplay,
     SweepStatus,
     TerminalDisplay,
     duration,
+    finished_line,
     make_display,
     status_line,
 )
+from neroRL.reporting.ranking import rank
 from neroRL.reporting.standing import Standing
+from neroRL.reporting.summary import print_summary
 
 RUNNING = JobProgress(5, 20, 4096, 1234.5, 0.25)
 STATUS = SweepStatus(
@@ -68,6 +73,25 @@ def test_the_bar_shows_running_jobs_and_the_best():
     for text in ("5/10", "update 5/20", "1,234 steps/s", "best 0.5 in permutation 1", "1m35s left",
                  "4/0: failed in 3s: ValueError: [bad]"):  # fmt: skip
         assert text in shown
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("ValueError: boom\nsecond line", "ValueError: boom …"),
+        ("ValueError: \n\n  boom\n", "ValueError: boom"),
+        ("CheckpointError: x.pt does not fit this model:\n  a has 2\n  b has 3",
+         "CheckpointError: x.pt does not fit this model: a has 2 …"),
+        ("its process died", "its process died"),
+    ],
+)  # fmt: skip
+def test_the_display_the_summary_and_the_page_tell_the_same_reason(error, told):
+    failed = replace(FAILED_JOB, error=error)
+    printed = io.StringIO()
+    print_summary([failed], rank([failed], 1), "out", printed)
+    assert finished_line(failed) == f"4/0: failed in 3s: {told}"
+    assert f"failed: 4/0: {told}\n" in printed.getvalue()
+    assert [one.reason for one in endings([failed])] == [told]
 
 
 def test_progress_travels_through_a_file(tmp_path):

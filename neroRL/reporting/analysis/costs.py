@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neroRL.errors import in_one_line
 from neroRL.records.results import COMPLETED, STATUSES, STOPPED, JobResult, Status
 from neroRL.reporting.race import updates_saved
 
@@ -63,7 +64,7 @@ class Ending:
         job: its directory.
         status: how it ended.
         updates: that it had done.
-        reason: the last line of what ended it.
+        reason: what ended it, in one line.
     """
 
     job: str
@@ -82,8 +83,7 @@ def endings(results: Sequence[JobResult]) -> list[Ending]:
 
 
 def _reason(result: JobResult) -> str:
-    """Returns the last line of what ended a job; an en dash if that is not known."""
+    """Returns what ended a job, in one line; an en dash if that is not known."""
     if result.rung is not None:
         return f"behind at rung {result.rung:g} of the race"
-    lines = (result.error or "").strip().splitlines()
-    return lines[-1] if lines else "–"
+    return in_one_line(result.error or "") or "–"
