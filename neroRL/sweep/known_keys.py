@@ -58,8 +58,9 @@ class KnownKeys:
             return key
         if key in ALIASES:
             return ALIASES[key]
-        if key.partition(".")[0] in self.schedules:
-            return self.place_in_schedule(*key.split(".", 1))
+        schedule, dot, inside = key.partition(".")
+        if schedule in self.schedules:
+            return self.place_in_schedule(schedule, inside) if dot else f"trainer.{schedule}"
         if "." not in key and "/" not in key:
             matches = [path for path in self.paths if _is_bare_match(path, key)]
             if len(matches) == 1:

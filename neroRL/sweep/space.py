@@ -146,7 +146,8 @@ class Union(Space):
 
     def _place_notices(self) -> list[Problem]:
         counts = ""
-        if len(self.grids) == 1 and not self.grids[0].exclude:
+        is_told = len(self.grids) == 1 and not self.grids[0].exclude
+        if is_told and self.size != self.product:
             counts = f"; the grid has {self.size:,} permutations instead of {self.product:,}"
         told = f"has no place beside {{}} and is not set there{counts}"
         notices = [

@@ -94,6 +94,37 @@ def test_the_command_line_means_the_same_as_the_file(door, tiny, tmp_path):
     assert len(mine) == 2 + 2
 
 
+def test_a_schedule_can_be_named_as_a_whole(door, tiny, tmp_path):
+    _space(
+        tmp_path,
+        "hyperparameters:\n"
+        "  learning_rate_schedule: [{initial: 1.0e-3}, {initial: 1.0e-4}]\n"
+        "together:\n"
+        "  - beta_schedule: [{initial: 0.1}, {initial: 0.2}]\n"
+        "    gamma: [0.9, 0.95]\n"
+        "exclude:\n"
+        "  - {learning_rate_schedule: {initial: 1.0e-3}, beta_schedule: {initial: 0.1}}\n",
+    )
+    _, configs = _printed(door("ntune", [*ARGUMENTS, "--cfg", "job"]))
+    assert [
+        (trainer["learning_rate_schedule"]["initial"], trainer["beta_schedule"]["initial"])
+        for trainer in (config["trainer"] for config in configs)
+    ] == [(1e-3, 0.2), (1e-4, 0.1), (1e-4, 0.2)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count"),
+    [("[8]", ""), ("[8, 16]", "; the grid has 5 permutations instead of 6")],
+)
+def test_a_notice_counts_permutations_if_some_are_missing(sizes, count, door, tiny, tmp_path):
+    _space(
+        tmp_path,
+        f"hyperparameters: {{model/memory: [none, gru, lstm], hidden_state_size: {sizes}}}",
+    )
+    outcome = door("ntune", [*ARGUMENTS, "--cfg", "job"])
+    assert f"has no place beside model/memory=none and is not set there{count}\n" in outcome.err
+
+
 def test_a_sweep_trains_what_the_dry_run_shows(door, tiny, tmp_path):
     _space(
         tmp_path,
