@@ -258,7 +258,8 @@ def composition_problem(error: HydraException) -> Problem | None:
     if isinstance(cause, ConfigKeyError | ConfigAttributeError):
         known = list(leaf_paths(Config))
         section = key.rpartition(".")[0]
-        message = f"unknown key{counterpart_hint(key) or did_you_mean(key, known)}"
+        there = [f"{section}.{name}" for name in cause.parent_node or () if section]
+        message = f"unknown key{counterpart_hint(key) or did_you_mean(key, [*known, *there])}"
         if key in known:
             message = f"has no place here: {section} is null; choose what it belongs to first"
         return Problem(key, message, COMMAND_LINE)

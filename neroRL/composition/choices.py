@@ -12,7 +12,9 @@ from typing import Any
 
 from neroRL.composition.completion import complete
 from neroRL.config.checks import flat
-from neroRL.config.schema import MEMORIES
+from neroRL.config.problems import leaf_paths
+from neroRL.config.schema import MEMORIES, Config
+from neroRL.environments import registry
 
 ENVIRONMENT, TYPE, RESET_PARAMS = "environment", "environment.type", "environment.reset_params"
 # Sections whose keys exist under some choices of a sweep only.
@@ -20,6 +22,10 @@ CONDITIONAL = (f"{RESET_PARAMS}.", *(f"model.{name}." for name in MEMORIES))
 LAYER_TYPE = "model.recurrence.layer_type"
 # Keys that distinguish the memories, and the types of environments.
 EXCLUSIVE = frozenset({TYPE, LAYER_TYPE, *(f"model.{name}" for name in MEMORIES)})
+
+_KEYS = tuple(leaf_paths(Config))
+SECTIONS = frozenset(key for key in _KEYS if any(k.startswith(f"{key}.") for k in _KEYS))
+"""The dotted paths of a config's sections."""
 
 Flat = Mapping[str, Any]
 
@@ -109,6 +115,12 @@ def with_type(kind: str, base: Mapping[str, Any]) -> dict[str, Any]:
         key: params[key] if key in params and _same(was.get(key, _ABSENT), value) else value
         for key, value in now.items()
     }
+
+
+def takes_any_parameter(kind: object) -> bool:
+    """Returns whether an environment type has reset parameters that it does not know."""
+    known = isinstance(kind, str) and kind in registry.TYPES
+    return known and registry.environment_type(str(kind)).any_parameters
 
 
 class _Absent:

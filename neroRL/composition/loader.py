@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
@@ -13,6 +13,7 @@ from hydra._internal.config_repository import CachingConfigRepository, IConfigRe
 from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.default_element import ResultDefault
 from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -20,14 +21,16 @@ from neroRL.composition.choices import (
     CONDITIONAL,
     ENVIRONMENT,
     RESET_PARAMS,
+    SECTIONS,
     TYPE,
     chooses_kind,
     settled,
+    takes_any_parameter,
     telling,
     with_type,
 )
 from neroRL.composition.groups import ListingLoader
-from neroRL.composition.overrides import override_key, parse
+from neroRL.composition.overrides import parse
 from neroRL.errors import UsageError
 
 
@@ -39,11 +42,13 @@ class _Choosing:
         config_name: of the primary config.
         options: the chosen option of each group.
         kind: the chosen environment type, if one is.
+        overrides: all of them.
     """
 
     config_name: str
     options: Mapping[str, str] = field(default_factory=dict)
     kind: str | None = None
+    overrides: Sequence[Override] = ()
 
 
 class ChoosingLoader(ListingLoader):
@@ -91,7 +96,9 @@ class ChoosingLoader(ListingLoader):
             key = override.key_or_group
             if override.is_sweep_override() or override.is_delete() or not self._is_group(key):
                 continue
-            if not isinstance(override.value(), str | list):
+            value = override.value()
+            is_section = key in SECTIONS and isinstance(value, dict)
+            if not is_section and not isinstance(value, str | list):
                 known = ", ".join(self.get_group_options(key))
                 message = f"{key} is a group of configs; expected one of {known}"
                 raise UsageError(f"{override.input_line}: {message}")
@@ -99,16 +106,19 @@ class ChoosingLoader(ListingLoader):
     def _choices(self, config_name: str, overrides: Sequence[str]) -> _Choosing:
         options: dict[str, str] = {}
         kind = None
-        for override in map(parse, overrides):
+        parsed = [parse(text) for text in overrides]
+        for override in parsed:
             key = override.key_or_group
             if override.is_sweep_override() or override.is_delete() or override.package is not None:
                 continue
             value = override.value()
             if key == TYPE:
                 kind = str(value)
+            elif key == ENVIRONMENT and isinstance(value, dict):
+                kind = str(value["type"]) if "type" in value else kind
             elif isinstance(value, str) and not key.startswith("hydra") and self._is_group(key):
                 options[key] = value
-        return _Choosing(config_name, options, kind)
+        return _Choosing(config_name, options, kind, parsed)
 
     def _is_group(self, key: str) -> bool:
         return bool(self.get_group_options(key))
@@ -133,6 +143,7 @@ class ChoosingLoader(ListingLoader):
             params = with_type(choosing.kind, _plain(config))
             with open_dict(config):
                 config[ENVIRONMENT].reset_params = params
+        make_room(config, choosing.overrides, choosing.kind)
         return config
 
     def _without_choice(
@@ -151,9 +162,46 @@ class ChoosingLoader(ListingLoader):
         return _plain(composed), listed.overrides.known_choices.get(group)
 
 
-def _is_conditional(override: str) -> bool:
+def make_room(config: DictConfig, overrides: Iterable[Override], kind: str | None = None) -> None:
+    """Adds the reset parameters that overrides set, if the environment's type takes any.
+
+    Args:
+        config: a composed config, before the overrides change it.
+        overrides: of the config.
+        kind: the environment type that the overrides choose, if they choose one.
+    """
+    names = [
+        name
+        for override in overrides
+        if override.type is OverrideType.CHANGE
+        for name in _reset_params(override)
+    ]
+    if not names:
+        return
+    if kind is None:
+        kind = OmegaConf.select(config, TYPE, throw_on_resolution_failure=False)
+    params = OmegaConf.select(config, RESET_PARAMS)
+    if takes_any_parameter(kind) and isinstance(params, DictConfig):
+        with open_dict(config):
+            for name in names:
+                params.setdefault(name, None)
+
+
+def _reset_params(override: Override) -> list[str]:
+    """Returns the names of the reset parameters that an override sets."""
+    key, value = override.key_or_group, override.value()
+    if key == ENVIRONMENT and isinstance(value, dict):
+        key, value = RESET_PARAMS, value.get("reset_params")
+    if key == RESET_PARAMS and isinstance(value, dict):
+        return [str(name) for name in value]
+    name = key.removeprefix(f"{RESET_PARAMS}.")
+    return [name] if name != key and "." not in name else []
+
+
+def _is_conditional(text: str) -> bool:
     """Returns whether an override may apply to some jobs only, so that only jobs take it."""
-    return override_key(override).startswith(CONDITIONAL)
+    override = parse(text)
+    return override.key_or_group.startswith(CONDITIONAL) or bool(_reset_params(override))
 
 
 @contextlib.contextmanager

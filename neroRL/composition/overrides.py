@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.types import (
@@ -103,6 +103,21 @@ def parse(text: str) -> Override:
         _value=value,
         input_line=text,
     )
+
+
+def override_text(key: str, value: Any, groups: Collection[str]) -> str:
+    """Writes the override of a choice.
+
+    Args:
+        key: a dotted path, or the name of a config group.
+        value: of the key; a string is the name of a group's config, if the key is a group.
+        groups: names of the config groups.
+
+    Raises:
+        ValueError: Hydra's grammar cannot write the value.
+    """
+    is_name = key in groups and isinstance(value, str)
+    return f"{key}={value if is_name else value_text(value)}"
 
 
 def override_key(text: str) -> str:

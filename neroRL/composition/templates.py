@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf, StringNode
 from omegaconf.errors import OmegaConfBaseException
 
 from neroRL.composition.choices import TYPE
+from neroRL.composition.loader import make_room
 
 # What a job is told of its sweep, which hardly differs between jobs.
 _OF_THE_SWEEP = tuple(f"hydra.sweeper.job.{key}" for key in ("sweep", "shown_as_text", "keys"))
@@ -101,6 +102,7 @@ def _apply(overrides: list[Override], config: DictConfig) -> None:
     Raises:
         ConfigCompositionException: an override does not fit the config.
     """
+    make_room(config, overrides)
     try:
         ConfigLoaderImpl._apply_overrides_to_config(overrides, config)
     except OmegaConfBaseException as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +13,7 @@ from hydra.errors import ConfigCompositionException, HydraException
 from neroRL.composition.checking import COMMAND_LINE, plain
 from neroRL.composition.completion import complete
 from neroRL.composition.groups import ConfigGroups
-from neroRL.composition.overrides import Compose, override_key, value_text
+from neroRL.composition.overrides import Compose, override_key, override_text
 from neroRL.composition.sweeps import KeySweep
 from neroRL.config.documents import Document
 from neroRL.errors import ConfigError, Problem
@@ -104,9 +103,12 @@ def check_swept(axes: Sequence[Axis]) -> None:
 def _gives(axis: Axis, other: Axis, groups: Collection[str]) -> bool:
     """Returns whether a choice of an axis also sets the key of another axis below it."""
     inside = other.key.removeprefix(f"{axis.key}.")
-    if inside == other.key or axis.key in groups:
+    if inside == other.key:
         return False
-    return any(_reaches(choice.value, inside.split(".")) for choice in axis.choices)
+    given = [choice.value for choice in axis.choices]
+    if axis.key in groups:
+        given = [value for value in given if isinstance(value, Mapping)]
+    return any(_reaches(value, inside.split(".")) for value in given)
 
 
 def _reaches(value: Any, keys: Sequence[str]) -> bool:
@@ -142,14 +144,13 @@ def written(
     """
     groups = ConfigGroups(loader)
     known = KnownKeys(composed_values(compose, fixed), groups)
-    brought: dict[str, Any] = {}
+    brought: list[dict[str, Any]] = []
     for axis in others:
         if decides(axis.key, [choice.value for choice in axis.choices], groups):
-            for choice in axis.choices:
-                brought |= _brought(compose, [*fixed, choice.override])
+            brought += [_brought(compose, [*fixed, choice.override]) for choice in axis.choices]
     for document in documents:
         for path, choices, where in deciding_entries(document, known):
-            brought |= _brought_by_entry(path, choices, where, groups, fixed, compose)
+            brought += _brought_by_entry(path, choices, where, groups, fixed, compose)
     known = replace(known, further=brought)
     products = [Product()]
     for document in documents:
@@ -170,7 +171,7 @@ def permutation_of(number: int, values: Mapping[str, Any], groups: Collection[st
 
 
 def _choice(key: str, value: Any, groups: Collection[str]) -> Choice:
-    return Choice(key, value, f"{key}={value if key in groups else value_text(value)}")
+    return Choice(key, value, override_text(key, value, groups))
 
 
 def of_record(record: SweepRecord, groups: Collection[str]) -> list[Product]:
@@ -210,28 +211,27 @@ def _brought_by_entry(
     groups: Mapping[str, Sequence[str]],
     fixed: Sequence[str],
     compose: Compose,
-) -> dict[str, Any]:
-    """Returns every path that the choices of an entry add, and its value.
+) -> Iterator[dict[str, Any]]:
+    """Yields every path of a config with each of the choices of an entry, and its value.
 
     Raises:
         ConfigError: the base config has no place for a group.
     """
-    brought: dict[str, Any] = {}
-    if path not in groups:
-        for choice in choices:
-            with contextlib.suppress(ValueError):  # reading the entry reports the problem
-                brought |= _brought(compose, [*fixed, f"{path}={value_text(choice)}"])
-        return brought
-    known = [choice for choice in choices if choice in groups[path]]
-    for choice in known:
+    for choice in choices:
         try:
-            brought |= dict(
-                paths_and_values(composed_values(compose, [*fixed, f"{path}={choice}"]))
-            )
+            override = override_text(path, choice, groups)
+        except ValueError:
+            continue  # reading the entry reports the problem
+        if path not in groups or isinstance(choice, Mapping):
+            yield _brought(compose, [*fixed, override])
+            continue
+        if choice not in groups[path]:
+            continue
+        try:
+            yield dict(paths_and_values(composed_values(compose, [*fixed, override])))
         except ConfigCompositionException as error:
             message = f"cannot be chosen for this base config: {str(error).splitlines()[0]}"
             raise ConfigError([Problem(path, message, where)]) from None
-    return brought
 
 
 def value_notices(axes: Iterable[Axis], fixed: Sequence[str]) -> list[Problem]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from neroRL.composition.choices import RESET_PARAMS, TYPE, takes_any_parameter
 from neroRL.config.counterparts import counterpart_hint
 from neroRL.config.problems import leaf_paths
 from neroRL.config.schema import Config
@@ -16,6 +18,7 @@ from neroRL.sweep.places import paths_and_values
 ALIASES = {"num_workers": "sampler.n_workers"}
 # Sections in which a bare key is looked up; other sections need dotted paths.
 SEARCHED = ("sampler", "trainer", "model", "environment")
+_PARAMETER = re.compile(re.escape(RESET_PARAMS) + r"\.[A-Za-z_][\w-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -25,24 +28,32 @@ class KnownKeys:
     Attributes:
         config: a composed config, whose keys at any depth can be swept.
         groups: config groups, e.g. ``model/memory``, and the configs in each.
-        further: dotted paths that only some choices of the sweep add, and their values.
+        further: for choices of the sweep that may add keys, dotted paths and their values.
         paths: every dotted path that can be swept and its value.
     """
 
     config: Mapping[str, Any]
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    further: Mapping[str, Any] = field(default_factory=dict)
+    further: Sequence[Mapping[str, Any]] = ()
     paths: Mapping[str, Any] = field(init=False)
+    _takes_any: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        paths = {**self.further, **dict(paths_and_values(self.config))}
-        object.__setattr__(self, "paths", paths)
+        contents = [*self.further, dict(paths_and_values(self.config))]
+        object.__setattr__(self, "paths", {k: v for one in contents for k, v in one.items()})
+        kinds = [content.get(TYPE) for content in contents]
+        object.__setattr__(self, "_takes_any", any(map(takes_any_parameter, kinds)))
 
     @property
     def schedules(self) -> list[str]:
         """The sections of ``trainer`` that are schedules."""
         sections = self.config.get("trainer", {}).items()
         return [key for key, value in sections if _is_schedule(key, value)]
+
+    def has(self, path: str) -> bool:
+        """Returns whether a dotted path can be swept."""
+        is_parameter = _PARAMETER.fullmatch(path) is not None
+        return path in self.paths or (self._takes_any and is_parameter)
 
     def place_of(self, key: Any) -> str:
         """Returns the dotted path or the config group that a key names.
@@ -54,7 +65,7 @@ class KnownKeys:
             raise LookupError(f"a key must be a string, not {key!r}")
         if _is_refused(key):
             raise LookupError("cannot be swept in a tuning file")
-        if key in self.paths or key in self.groups:
+        if self.has(key) or key in self.groups:
             return key
         if key in ALIASES:
             return ALIASES[key]

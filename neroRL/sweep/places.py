@@ -15,22 +15,20 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from neroRL.composition.checking import COMMAND_LINE
-from neroRL.composition.choices import EXCLUSIVE, TYPE
+from neroRL.composition.choices import EXCLUSIVE, RESET_PARAMS, SECTIONS, TYPE, takes_any_parameter
 from neroRL.composition.completion import complete
 from neroRL.composition.overrides import Compose, override_key
-from neroRL.config.problems import leaf_paths
-from neroRL.config.schema import Config
 from neroRL.errors import ConfigError, Problem
 from neroRL.sweep.points import Axis, Permutation, Places
 
-_KEYS = tuple(leaf_paths(Config))
-_SECTIONS = frozenset(key for key in _KEYS if any(k.startswith(f"{key}.") for k in _KEYS))
+# Stands for all reset parameters, in the config of an environment that takes any.
+_ANY_PARAMETER = f"{RESET_PARAMS}.*"
 
 
 def decides(key: str, values: Collection[Any], groups: Collection[str]) -> bool:
     """Returns whether choices of a key decide which other keys a config has."""
     whole = any(value is None or isinstance(value, Mapping) for value in values)
-    return key in groups or key == TYPE or (key in _SECTIONS and whole)
+    return key in groups or key == TYPE or (key in SECTIONS and whole)
 
 
 def contradictions(
@@ -137,7 +135,9 @@ class Overrides:
             composed = self._compose([*self.deciding, *choices])
         except (HydraException, ConfigError):
             return frozenset()  # the checks report why
-        return frozenset(all_paths(composed))
+        kind = OmegaConf.select(composed, TYPE, throw_on_resolution_failure=False)
+        any_parameter = [_ANY_PARAMETER] if takes_any_parameter(kind) else []
+        return frozenset([*all_paths(composed), *any_parameter])
 
     def _decided(self, permutation: Permutation) -> tuple[str, ...]:
         return tuple(c.override for c in permutation.choices if c.key in self._keys)
@@ -160,6 +160,8 @@ class Overrides:
 
     def _is_absent(self, key: str, paths: frozenset[str]) -> bool:
         """Returns whether a key applies somewhere in the sweep, but not among these paths."""
+        if key not in self._known and key.startswith(f"{RESET_PARAMS}."):
+            key = _ANY_PARAMETER
         return bool(paths) and key not in paths and key in self._known
 
 
@@ -180,4 +182,4 @@ def paths_and_values(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[t
 
 
 def _may_decide(key: str, groups: Collection[str]) -> bool:
-    return key in groups or key == TYPE or key in _SECTIONS or key.startswith("hydra.")
+    return key in groups or key == TYPE or key in SECTIONS or key.startswith("hydra.")

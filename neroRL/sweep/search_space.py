@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from neroRL.composition.overrides import value_text
+from neroRL.composition.choices import SECTIONS
+from neroRL.composition.overrides import override_text
 from neroRL.config.documents import Document
 from neroRL.errors import ConfigError, Problem, did_you_mean
 from neroRL.sweep.known_keys import KnownKeys
@@ -251,18 +252,17 @@ class _Reader:
         problem = self._choice_problem(path, value)
         if problem:
             raise ValueError(problem)
-        text = value if path in self._known.groups else value_text(value)
-        return Choice(path, value, f"{path}={text}", where)
+        return Choice(path, value, override_text(path, value, self._known.groups), where)
 
     def _choice_problem(self, path: str, value: Any) -> str | None:
         if any(not math.isfinite(number) for number in _floats(value)):
             return f"{value} is not a finite number"
-        if path in self._known.groups:
+        base = self._known.paths.get(path)
+        if path in self._known.groups and not (path in SECTIONS and isinstance(value, Mapping)):
             names = self._known.groups[path]
             hint = did_you_mean(value, names) if isinstance(value, str) else ""
-            told = f"{value!r} is none of its configs: {', '.join(names)}{hint}"
-            return None if value in names else told
-        base = self._known.paths.get(path)
+            listed = f"none of its configs: {', '.join(names)}" if names else "no map of its keys"
+            return None if value in names else f"{value!r} is {listed}{hint}"
         if isinstance(base, list) and not isinstance(value, list | str):
             return f"{value!r} is no list; the key takes a list, so its choices are lists in a list"
         if isinstance(base, Mapping) and isinstance(value, list):
@@ -270,7 +270,7 @@ class _Reader:
             way = f"sweep {path}.explicit-seeds" if other else "give the base config a list there"
             return f"{value!r} cannot take the place of a map; {way}"
         if isinstance(base, Mapping) and isinstance(value, Mapping):
-            unknown = [key for key in value if key not in base]
+            unknown = [key for key in value if not self._known.has(f"{path}.{key}")]
             if unknown:
                 listed = ", ".join(map(str, base))
                 return f"the map in the base config has no {unknown[0]!r}; it has {listed}"

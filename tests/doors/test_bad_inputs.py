@@ -255,6 +255,10 @@ FLAG_CASES = {
         ["environment=3"],
         ["environment=3: environment is a group of configs; expected one of atari"],
     ),
+    "reset parameter of another type": (
+        ["environment.reset_params.view_size=3,5"],
+        ["unknown key; did you mean environment.reset_params.view-size"],
+    ),
     "no config of a group": (["tune=null"], ["tune=null: tune is a group of configs"]),
     "max jobs": (["hydra.sweeper.max_jobs=3"], ["48", "max_jobs allows 3"]),
     "unknown policy": (["hydra.sweeper.on_invalid=ignore"], ["on_invalid", "error or skip"]),

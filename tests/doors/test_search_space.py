@@ -125,6 +125,84 @@ def test_a_notice_counts_permutations_if_some_are_missing(sizes, count, door, ti
     assert f"has no place beside model/memory=none and is not set there{count}\n" in outcome.err
 
 
+SECTIONS = {
+    "model": "{num_hidden_units: 16},{num_hidden_units: 32,activation: gelu},{recurrence: {}}",
+    "environment": "{type: CartPole,reset_params: {mask-velocity: true}},"
+    "{type: Minigrid,name: MiniGrid-Empty-6x6-v0},minigrid_vec",
+}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_choices_of_sections_are_those_of_the_command_line(section, door, tiny, tmp_path):
+    choices = SECTIONS[section]
+    _space(tmp_path, f"hyperparameters: {{gamma: [0.9], {section}: [{choices}]}}")
+    heads, configs = _printed(door("ntune", [*ARGUMENTS, "--cfg", "job"]))
+    _space(tmp_path, "hyperparameters: {gamma: [0.9]}")
+    typed = f"{section}={choices}".replace(": ", ":")
+    assert _printed(door("ntune", [*ARGUMENTS, "--cfg", "job", typed])) == (heads, configs)
+    found = [config[section] for config in configs]
+    assert len(found) == 3
+    if section == "model":
+        assert [model["num_hidden_units"] for model in found[:2]] == [16, 32]
+        assert found[1]["activation"] == "gelu"
+        assert found[2]["recurrence"] is not None
+        assert found[0] == {**found[1], "num_hidden_units": 16, "activation": "relu"}
+    else:
+        assert [one["type"] for one in found] == ["CartPole", "Minigrid", "MinigridVec"]
+        assert found[0]["reset_params"] == {
+            "start-seed": 0,
+            "num-seeds": 100,
+            "mask-velocity": True,
+        }
+        assert found[1]["reset_params"]["view-size"] == 3
+
+
+def test_a_sweep_of_sections_is_continued(door, tiny, tmp_path):
+    _space(tmp_path, "hyperparameters: {model: [{num_hidden_units: 8}, {num_hidden_units: 16}]}")
+    assert door("ntune", ARGUMENTS).status == 0
+    again = door("ntune", ARGUMENTS)
+    assert again.status == 0
+    assert "2 of 2 jobs are done already" in again.err
+    for number, units in enumerate([8, 16]):
+        made = yaml.safe_load((tmp_path / f"out/run/{number}/0/.hydra/config.yaml").read_text())
+        assert made["model"]["num_hidden_units"] == units
+
+
+PARAMETER = "environment.reset_params.sutton_barto_reward"
+CARTPOLES = "[{type: Gymnasium, name: CartPole-v1}, {type: CartPole, name: CartPole-v1}]"
+
+
+def _parameters(configs):
+    return [
+        config["environment"]["reset_params"].get("sutton_barto_reward", "absent")
+        for config in configs
+    ]
+
+
+def test_a_type_that_takes_any_reset_parameter_takes_it_from_everywhere(door, tiny, tmp_path):
+    """Those of another type are not set."""
+    chosen = "environment.type=Gymnasium"
+    dry = [*ARGUMENTS, "--cfg", "job"]
+    _space(tmp_path, f"hyperparameters: {{{PARAMETER}: [false, true]}}")
+    assert _parameters(_printed(door("ntune", [*dry, chosen]))[1]) == [False, True]
+    _space(tmp_path, f"hyperparameters: {{environment: {CARTPOLES}, {PARAMETER}: [false, true]}}")
+    outcome = door("ntune", dry)
+    assert _parameters(_printed(outcome)[1]) == [False, True, "absent"]
+    assert "the grid has 3 permutations instead of 4" in outcome.err
+    _space(tmp_path, f"hyperparameters: {{environment: {CARTPOLES}}}")
+    for sweep, expected in (
+        (f"{PARAMETER}=false,true", [False, True, "absent"]),
+        (f"{PARAMETER}=true", [True, "absent"]),
+    ):
+        assert _parameters(_printed(door("ntune", [*dry, sweep]))[1]) == expected
+    _space(tmp_path, "hyperparameters: {environment.reset_params: [{sutton_barto_reward: true}]}")
+    assert _parameters(_printed(door("ntune", [*dry, chosen]))[1]) == [True]
+    arguments = ["--config=tiny.yaml", "--out=alone", chosen, f"{PARAMETER}=true"]
+    assert door("ntrain", arguments).status == 0
+    (file,) = (tmp_path / "alone").glob("**/.hydra/config.yaml")
+    assert _parameters([yaml.safe_load(file.read_text())]) == [True]
+
+
 def test_a_sweep_trains_what_the_dry_run_shows(door, tiny, tmp_path):
     _space(
         tmp_path,
@@ -384,6 +462,22 @@ ERRORS = {
     "a key twice in together": (
         "hyperparameters: {gamma: [0.9]}\ntogether: [{gamma: [0.9], epochs: [1]}]",
         ["space.yaml:2: trainer.gamma: is swept twice"],
+    ),
+    "a key in a choice of its section": (
+        "hyperparameters: {model: [{num_hidden_units: 8}], num_hidden_units: [8, 16]}",
+        ["space.yaml:1: model.num_hidden_units: is swept twice, also as model"],
+    ),
+    "an unknown key in a choice of a section": (
+        "hyperparameters: {model: [{num_hiden_units: 8}]}",
+        ["space.yaml:1", "the map in the base config has no 'num_hiden_units'"],
+    ),
+    "a choice of a section that is no map": (
+        "hyperparameters: {model: [gru]}",
+        ["space.yaml:1: hyperparameters.model: 'gru' is no map of its keys"],
+    ),
+    "a reset parameter of another type": (
+        "hyperparameters: {environment.reset_params.mask_velocity: [true]}",
+        ["space.yaml:1", "unknown key; did you mean environment.reset_params.mask-velocity"],
     ),
     "an unknown section": (
         "togethr: [{gamma: [0.9]}]",

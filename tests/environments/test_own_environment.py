@@ -76,3 +76,14 @@ def test_at_random_it_is_not(directory, monkeypatch):
 def test_it_is_tuned(directory):
     results = _run(directory, TUNE)
     assert [result["status"] for result in results] == ["completed"] * 8
+
+
+def test_arguments_of_the_constructor_are_tuned(directory):
+    (told,) = re.findall(r"`(environment\.reset_params\.speed=\S+)`", PAGE)
+    (written,) = re.findall(r"`(environment\.reset_params\.speed: .*?)`", PAGE)
+    (directory / "speeds.yaml").write_text(f"hyperparameters:\n  {written}\n")
+    short = "--config=reach.yaml seed=1 trainer.updates=1"
+    _run(directory, f"ntune {short} --tune=space.yaml --out=told {told}")
+    results = _run(directory, f"ntune {short} --tune=speeds.yaml --out=written")
+    speeds = [one["overrides"]["environment.reset_params.speed"] for one in results]
+    assert sorted(speeds) == [0.1] * 5 + [0.2] * 5
