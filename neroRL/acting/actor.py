@@ -42,6 +42,8 @@ class Actor:
 
     def begin(self, steps: int) -> None:
         """Prepares the memory and draws the noise for some steps with constant weights."""
+        # An update has changed initial states that are learned, or follow the last rollout's.
+        self.begin_episodes(self.starts)
         self.state.begin_rollout(steps)
         distribution = self.model.distribution
         self._noise = iter(

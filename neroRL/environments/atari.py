@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 
 import gymnasium
@@ -58,10 +57,6 @@ class Atari(EnvironmentType):
             grayscale_obs=config.grayscale,
         )
         return Game(processed, config.name, tells_lives=params[LIVES])
-
-    def played_whole(self, config: EnvironmentConfig) -> EnvironmentConfig:
-        """Returns a config whose lost lives end nothing; see the base class."""
-        return replace(config, reset_params={**config.reset_params, LIVES: False})
 
     def pictures(self, environment: SingleEnvironment, observation: Observation) -> dict[str, Any]:
         """Returns the screen beside the observation; see the base class."""

@@ -98,8 +98,8 @@ class EnvironmentType(ABC):
         Returns:
             An environment as :func:`~neroRL.environments.specification.specification_of` expects
             it. The info of an episode's last step may have ``success``, and further numbers by name
-            under ``statistics``. That of any step may have ``life_lost``: it then ends the episode
-            for the learner, which goes on.
+            under ``statistics``. That of any step may tell ``life_lost``: if true, it ends the
+            episode for the learner, which goes on; evaluations play it whole.
         """
 
     def make_batch(
@@ -116,10 +116,6 @@ class EnvironmentType(ABC):
             seeds: the episodes' seeds, for each environment.
         """
         return None
-
-    def played_whole(self, config: EnvironmentConfig) -> EnvironmentConfig:
-        """Returns the config with which given episodes are played, as in evaluations."""
-        return config
 
     def max_episode_steps(self, config: EnvironmentConfig) -> int | None:  # noqa: ARG002
         """Returns the length of the longest episode; None if only the environment may know it."""

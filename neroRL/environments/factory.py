@@ -51,6 +51,7 @@ def make_vector(
         seed: of the workers' generators: worker i's comes from ``SeedSequence([seed, i])``.
         worker_id: of the first environment; each takes the next one.
         episode_seeds: those that each worker plays in turn, instead of drawing from its generator.
+            Lost lives end nothing then.
         processes: that step the environments; 0 for this one. Those that step as arrays stay in
             this one, and those that need a process each have it anyway.
 
@@ -58,8 +59,6 @@ def make_vector(
         The environments, not started yet.
     """
     kind = registry.environment_type(config.type)
-    if episode_seeds is not None:
-        config = kind.played_whole(config)
     params = registry.reset_params(config)
     seeds = [
         EpisodeSeeds(
@@ -145,7 +144,7 @@ def wrapped(env: SingleEnvironment, config: EnvironmentConfig) -> SingleEnvironm
     kind = registry.environment_type(config.type)
     if config.frame_skip > 1 and not kind.skips_frames:
         env = FrameSkip(env, config.frame_skip)
-    env = EpisodeStatistics(env)
+    env = EpisodeStatistics(env, config.name)
     if kind.reward_scale != 1.0:
         env = RewardNormalization(env, kind.reward_scale)
     if config.last_action_to_obs:

@@ -70,7 +70,8 @@ class Part:
 
     def numbers(self, given: Any) -> np.ndarray:
         """Returns the part of an observation as numbers, float32 of shape (count,)."""
-        return self.array(given).astype(np.float32).reshape(-1)
+        with np.errstate(over="ignore"):  # numbers beyond float32 are refused as infinite
+            return self.array(given).astype(np.float32).reshape(-1)
 
     def broken(self, message: str) -> BrokenEnvironmentError:
         """Returns the error of an observation that is not of its space."""

@@ -22,7 +22,7 @@ from neroRL.environments.environment_type import (
 )
 from neroRL.environments.observations import NAME, SortedObservations, shown
 from neroRL.environments.pictures import rendered
-from neroRL.environments.specification import Observation, SingleEnvironment
+from neroRL.environments.specification import SUCCESS, Observation, SingleEnvironment
 from neroRL.errors import BrokenEnvironmentError, Problem
 
 # The extra, and the module that registers its ids, of a well-known namespace.
@@ -161,12 +161,14 @@ class RegisteredEnvironment(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]
             expected = "(observation, reward, terminated, truncated, info)"
             raise self._broken(f"step() gave {shown(given)}; expected {expected}")
         observed, reward, terminated, truncated, info = given
+        if not isinstance(info, Mapping):
+            raise self._broken(f"step() gave {shown(info)} as its info; expected a dict")
         observation, told = self._observations.sorted(observed), self._told(info)
         return observation, float(reward), bool(terminated), bool(truncated), told
 
     def _told(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the part of the environment's info that is kept."""
-        return {"success": info["success"]} if "success" in info else {}
+        return {SUCCESS: info[SUCCESS]} if SUCCESS in info else {}
 
     def _broken(self, message: str) -> BrokenEnvironmentError:
         return BrokenEnvironmentError(f"{self._name}: {message}")

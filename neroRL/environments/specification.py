@@ -15,6 +15,9 @@ VISUAL, VECTOR = "visual", "vector"
 LIFE_LOST = "life_lost"
 """In the info of a step: it ends the episode for the learner, though the episode goes on."""
 
+SUCCESS = "success"
+"""In the info of an episode's last step: whether it succeeded, or to which share."""
+
 Observation = dict[str, np.ndarray]
 SingleEnvironment = gymnasium.Env[Observation, np.ndarray]
 

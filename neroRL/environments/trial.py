@@ -167,8 +167,10 @@ class _Watched(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarra
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._check(observation, "step()")
-        if not np.isfinite(float(reward)):
-            raise BrokenEnvironmentError(f"{self._name}: step() gave a reward of {reward}")
+        with np.errstate(over="ignore"):
+            if not np.isfinite(np.float32(reward)):
+                message = f"step() gave a reward of {reward}, which is no number of float32"
+                raise BrokenEnvironmentError(f"{self._name}: {message}")
         return observation, float(reward), terminated, truncated, info
 
     def _check(self, observation: Observation, method: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from neroRL.acting.evaluator import evaluate
 from neroRL.acting.player import Episode
@@ -34,6 +35,7 @@ class Evaluations:
             _environment(config, normalization) if config.evaluation.evaluate else None
         )
         self.summaries: dict[str, Summary] = {}
+        self._update = 0  # after which the last evaluation was
         self._count, self._seconds = 0, 0.0
 
     @property
@@ -55,10 +57,11 @@ class Evaluations:
         if self._environment is None or not self._is_due(update):
             return {}
         self.summaries = self._play(self._environment, model, cancelled)
+        self._update = update
         return self.summaries
 
-    def at_a_stop(self, model: ActorCritic, update: int) -> dict[str, Summary]:
-        """Returns summaries of the policy where a training stops before its end.
+    def after(self, model: ActorCritic, update: int) -> dict[str, Summary]:
+        """Returns summaries of the policy after the last update that a training does for now.
 
         The training may go on, as if nothing had been played here.
 
@@ -67,9 +70,7 @@ class Evaluations:
         """
         if self._environment is None:
             return {}
-        if self._is_due(update):
-            return self.summaries
-        return self._play(self._environment, model)
+        return self.summaries if update == self._update else self._play(self._environment, model)
 
     def _is_due(self, update: int) -> bool:
         last = update == self._config.trainer.updates
@@ -88,14 +89,23 @@ class Evaluations:
         self._count += 1
         return episode_summaries([one.end for one in played])
 
-    def state_dict(self) -> dict[str, list[float]]:
-        """Returns the results of the last evaluation, as plain Python."""
-        return {name: list(summary) for name, summary in self.summaries.items()}
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the results of the last evaluation and what was played, as plain Python."""
+        return {
+            "update": self._update,
+            "played": self._played(),
+            "summaries": {name: list(summary) for name, summary in self.summaries.items()},
+        }
 
-    def load_state_dict(self, state: Mapping[str, Sequence[float]]) -> None:
-        """Restores the results of the last evaluation, unless evaluation is now off."""
-        if self._environment is not None:
-            self.summaries = {name: Summary(*value) for name, value in state.items()}
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores the results of the last evaluation, unless the config now plays others."""
+        if self._environment is not None and state.get("played") == self._played():
+            self._update = state["update"]
+            found = state["summaries"].items()
+            self.summaries = {name: Summary(*value) for name, value in found}
+
+    def _played(self) -> list[list[int]]:
+        return [[one.seed for one in lane] for lane in _lanes(self._config.evaluation)]
 
     def close(self) -> None:
         """Closes the environments."""

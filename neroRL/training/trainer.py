@@ -120,9 +120,10 @@ class Trainer:
         kept = None if checkpoint is None else checkpoints.load(checkpoint, checkpoints.META)
         with ExitStack() as opened:
             self._normalization = Normalization(config.environment, config.trainer.gamma)
-            self._processes = processes_of(config, cores_of(config), kept)
+            processes = processes_of(config, cores_of(config), kept)
             wanted = config.environment, config.sampler.n_workers, config.seed
-            made = make_vector(*wanted, worker_id=config.worker_id, processes=self._processes)
+            made = make_vector(*wanted, worker_id=config.worker_id, processes=processes)
+            self._processes = made.processes
             seen = normalized(made, self._normalization, learns=True)
             self.environment: VectorEnvironment = opened.enter_context(closing(seen))
             evaluations = Evaluations(config, self._normalization)
@@ -180,10 +181,11 @@ class Trainer:
                         interrupted.end()
             if self._update < config.trainer.updates:
                 return self._stopped(stop)
+            evaluated = self._evaluations.after(self.model, self._update)
         except Diverged as diverged:
             logger.error("%s", diverged)
             return self._result(DIVERGED, str(diverged), self._evaluations.summaries)
-        return self._result(COMPLETED, None, self._evaluations.summaries)
+        return self._result(COMPLETED, None, evaluated)
 
     def _go_on(
         self,
@@ -247,10 +249,9 @@ class Trainer:
         self._episodes.load_state_dict(content["episodes"])
         self._evaluations.load_state_dict(content["evaluated"])
         self._untold = content.get("untold")
-        self._update = content["update"]
-        self._env_steps = content["env_steps"]
-        self._training_seconds = content["training_seconds"]
-        self._wall_seconds = content["wall_seconds"]
+        self._update, self._env_steps = content["update"], content["env_steps"]
+        seconds = content["training_seconds"], content["wall_seconds"]
+        self._training_seconds, self._wall_seconds = seconds
         logger.info("continuing from %s after %d updates", path.name, self._update)
         updates = self._config.trainer.updates
         if self._update >= updates and self._untold is None:
@@ -305,7 +306,7 @@ class Trainer:
 
         It has no objective if it went past the stop in an earlier run.
         """
-        evaluated = self._evaluations.at_a_stop(self.model, self._update)
+        evaluated = self._evaluations.after(self.model, self._update)
         result = self._result(STOPPED, None, evaluated)
         objective = result.reward_mean if self._update == stop else None
         return dataclasses.replace(result, objective=objective)

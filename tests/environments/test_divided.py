@@ -231,6 +231,12 @@ def test_the_number_is_kept_bounded_and_no_part_of_the_job(monkeypatch):
     assert marks == {fingerprint({"environment": ACROBOT})}
 
 
+def test_environments_that_step_as_arrays_are_not_divided(tmp_path):
+    environment = {"type": "CartPole", "name": "CartPole-v1"}
+    result = train(_config(environment, 2, 1), tmp_path)
+    assert result.processes == 0
+
+
 def test_an_error_while_others_answer_does_not_delay_the_end():
     config = EnvironmentConfig(
         type="Gymnasium", name="Acrobot-v1", obs_stacks=1000

@@ -73,10 +73,17 @@ class Odd(gymnasium.Env):
 
     def step(self, action):
         observation = self._do("step")
-        reward = float("inf") if self._odd == "reward" else 0.0
+        reward = {"reward": float("inf"), "large reward": 1e39}.get(self._odd, 0.0)
+        info = {
+            "no info": None,
+            "success": {"success": "no"},
+            "many successes": {"success": np.ones(2)},
+            "too much success": {"success": 7.5},
+            "an array": {"success": np.array([True])},
+        }.get(self._odd, {})
         if self._odd == "gym":
             return observation, reward, False, {}
-        return observation, reward, False, False, {}
+        return observation, reward, False, False, info
 
 gymnasium.register("Odd-v0", Odd)
 '''
@@ -120,6 +127,11 @@ def _problems(config: EnvironmentConfig):
         ("nan", "reset", "what reset() observed has nan in it"),
         ("outside", "step", "observed has 2.0 in it; its space goes from -1.0 to 1.0"),
         ("reward", "step", "step() gave a reward of inf"),
+        ("large reward", "step", "a reward of 1e+39, which is no number of float32"),
+        ("no info", "step", "step() gave a NoneType as its info; expected a dict"),
+        ("success", "step", "the info's success is 'no'; expected true or false, or a share"),
+        ("many successes", "step", "the info's success is array([1., 1.])"),
+        ("too much success", "step", "the info's success is 7.5"),
     ],
 )
 def test_faults_of_an_environment_are_reported(odd, odd_thing, of, message):
@@ -131,7 +143,7 @@ def test_faults_of_an_environment_are_reported(odd, odd_thing, of, message):
         assert f"({odd / 'odd_environment.py'}:{LINE})" in problem.message
 
 
-@pytest.mark.parametrize("odd_thing", ["nothing", "print", "chdir", "float64"])
+@pytest.mark.parametrize("odd_thing", ["nothing", "print", "chdir", "float64", "an array"])
 def test_harmless_oddities_are_not_reported(odd, odd_thing, capfd):
     for of in ("made", "reset", "step"):
         assert _problems(_config(odd=odd_thing, of=of)) == []

@@ -126,7 +126,7 @@ class _Lives(gymnasium.Env):
 
     def step(self, action):
         self._steps += 1
-        info = {} if self._steps % 2 else {LIFE_LOST: True}
+        info = {LIFE_LOST: self._steps % 2 == 0}
         info |= {"episode_reward": 0.0, "episode_length": self._steps}
         return {"vector": np.zeros(1, np.float32)}, 0.0, False, self._steps == 4, info
 
@@ -139,6 +139,14 @@ def test_a_lost_life_terminates_also_where_the_time_limit_cuts():
     assert [bool(one.terminations[0]) for one in moved] == [False, True, False, True]
     assert [bool(one.truncations[0]) for one in moved] == [False, False, False, True]
     assert [len(one.episodes) for one in moved] == [0, 0, 0, 1]
+
+
+def test_a_lost_life_ends_nothing_in_a_given_episode():
+    env = SequentialEnvironment([_Lives()], [EpisodeSeeds(np.random.default_rng(0), 0, 50, [7])])
+    env.restart()
+    moved = [env.advance(np.zeros((1, 1), np.int64)) for _ in range(4)]
+    assert not any(one.terminations[0] for one in moved)
+    assert [bool(one.truncations[0]) for one in moved] == [False, False, False, True]
 
 
 def test_equal_observations_share_an_id():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gymnasium import spaces
 
-from neroRL.environments.specification import MixedSpace, image_space, vector_space
+from neroRL.environments.specification import LIFE_LOST, MixedSpace, image_space, vector_space
 from neroRL.environments.wrappers.appending import LastAction, LastReward
 from neroRL.environments.wrappers.episode_statistics import EpisodeStatistics
 from neroRL.environments.wrappers.frame_skip import FrameSkip
@@ -51,6 +51,24 @@ def test_frame_skip_sums_rewards_and_stops_at_the_end():
     assert [step[1] for step in steps] == [3.0, 7.0, 5.0]
     assert [step[2] for step in steps] == [False, False, True]
     assert steps[1][0]["vector"][0] == 4
+
+
+class Losing(Counting):
+    """Loses a life in the first and the fourth step."""
+
+    def step(self, action):
+        *rest, info = super().step(action)
+        return *rest, {**info, LIFE_LOST: self.count in (1, 4)}
+
+
+def test_a_life_that_is_lost_in_a_skipped_frame_is_lost():
+    env = FrameSkip(Losing(), 2)
+    env.reset()
+    told = [env.step(ACTION)[4] for _ in range(3)]
+    assert [one[LIFE_LOST] for one in told] == [True, True, False]
+    env = FrameSkip(Losing(), 3)
+    env.reset()
+    assert [env.step(ACTION)[4][LIFE_LOST] for _ in range(2)] == [True, True]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +176,7 @@ def test_stacking_fills_at_the_start_and_keeps_the_order():
 
 
 def test_rewards_are_scaled_for_learning_but_not_in_statistics():
-    env = RewardNormalization(EpisodeStatistics(Counting()), 5.0)
+    env = RewardNormalization(EpisodeStatistics(Counting(), "Counting"), 5.0)
     env.reset()
     steps = [env.step(ACTION) for _ in range(5)]
     assert [step[1] for step in steps] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])

@@ -276,6 +276,47 @@ def test_the_objective_is_that_of_the_last_evaluation_if_there_are_any(tmp_path)
     assert without.objective != evaluated.objective
 
 
+def test_a_finished_training_with_another_evaluation_is_evaluated_anew(tmp_path):
+    def config(**evaluation):
+        mapping = _mapping(updates=3)
+        mapping["evaluation"] = {"n_workers": 1, "interval": 2, "evaluate": True, **evaluation}
+        mapping["model"]["checkpoint_interval"] = 1
+        return build(mapping)
+
+    first = train(config(seeds=[7, 8]), tmp_path / "first")
+    expected = train(config(seeds=[9]), tmp_path / "expected")
+    assert first.objective != expected.objective
+    last = checkpoints.checkpoint_path(tmp_path / "first", "default", 3)
+    assert train(config(seeds=[9]), tmp_path / "a", checkpoint=last).objective == expected.objective
+    assert train(config(seeds=[7, 8]), tmp_path / "b", checkpoint=last).objective == first.objective
+    train(build(_mapping(updates=3)), tmp_path / "none")
+    last = checkpoints.checkpoint_path(tmp_path / "none", "default", 3)
+    assert train(config(seeds=[9]), tmp_path / "c", checkpoint=last).objective == expected.objective
+    # With fewer updates than the checkpoint has, the last evaluation was of earlier weights.
+    mapping = _mapping(updates=9)
+    mapping["evaluation"] = {"n_workers": 1, "interval": 2, "evaluate": True, "seeds": [9]}
+    mapping["model"]["checkpoint_interval"] = 3
+    train(build(mapping), tmp_path / "long")
+    third = checkpoints.checkpoint_path(tmp_path / "long", "default", 3)
+    assert train(config(seeds=[9]), tmp_path / "d", checkpoint=third).objective == (
+        expected.objective
+    )
+
+
+@pytest.mark.parametrize("initial", ["learned", "zero", "sample"])
+def test_an_episode_that_begins_with_a_rollout_has_the_latest_initial_state(tmp_path, initial):
+    """With unchanged weights, the policy of an update's only mini batch is that of the rollout."""
+    memory = {"recurrence": {"hidden_state_size": 8, "hidden_state_init": initial}}
+    ended = {**VEC, "reset_params": {"num-seeds": 5, "max-episode-steps": 8}}  # twice a rollout
+    schedule = {"initial": 0.03}
+    one = {"epochs": 1, "n_mini_batches": 1, "learning_rate_schedule": schedule}
+    kept = Kept()
+    train(build(_mapping(ended, memory, **one)), tmp_path, summaries=kept)
+    divergences = [values["other/kl_divergence"] for values in kept.seen.values()]
+    assert len(divergences) == 4
+    assert max(map(abs, divergences)) < 1e-8, divergences
+
+
 class Evaluated:
     """Keeps the evaluations of a training by update."""
 

@@ -38,6 +38,7 @@ class DividedEnvironment(SequentialEnvironment):
         processes: int,
     ) -> None:
         parts = np.array_split(np.arange(len(makers)), min(processes, len(makers)))
+        self.processes = len(parts)
         self._first = [int(part[0]) for part in parts]
         shares = [partial(_Share, [makers[worker] for worker in part]) for part in parts]
         self._processes, spaces = start_all(zip(self._first, shares, strict=True))

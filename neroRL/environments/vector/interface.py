@@ -29,7 +29,7 @@ class EpisodeEnd(NamedTuple):
         worker: number of the environment.
         reward: sum of the rewards as the environment gave them.
         length: number of steps.
-        success: 1.0 or 0.0 if the environment reports it, else None.
+        success: from 0.0 to 1.0 if the environment reports it, else None.
         others: further numbers that the environment reports, by name.
     """
 
@@ -45,7 +45,8 @@ class Transition(NamedTuple):
 
     Attributes:
         rewards: float32, shape (N,).
-        terminations: bool, shape (N,). A lost life terminates, too, but the episode goes on.
+        terminations: bool, shape (N,). A lost life terminates, too, where a policy learns, but the
+            episode goes on.
         truncations: bool, shape (N,).
         final_ids: ids of the ended episodes' last observations, shape (N,); -1 for the other
             environments. None if no episode ended.
@@ -81,6 +82,11 @@ class EpisodeSeeds:
         self._explicit = explicit
         self._played = 0
 
+    @property
+    def are_given(self) -> bool:
+        """Whether the episodes are given ones, as in evaluations, and not drawn to learn from."""
+        return self._explicit is not None
+
     def restart(self) -> None:
         """Starts again from the first explicit seed; drawn seeds continue."""
         self._played = 0
@@ -115,9 +121,11 @@ class VectorEnvironment(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]
         specification: shapes of observations and actions.
         table: the observations.
         ids: the table's ids of the current observations, shape (N,).
+        processes: among which the environments are divided; 0 if they are not.
     """
 
     table: NumberedObservations
+    processes = 0
 
     def __init__(self, environment: SingleEnvironment, num_envs: int) -> None:
         self.specification = specification_of(environment)

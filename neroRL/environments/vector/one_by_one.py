@@ -9,7 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from neroRL.environments.specification import LIFE_LOST, Observation, SingleEnvironment
+from neroRL.environments.specification import (
+    LIFE_LOST,
+    SUCCESS,
+    Observation,
+    SingleEnvironment,
+)
 from neroRL.environments.vector.interface import (
     MOST_DISTINCT,
     EpisodeEnd,
@@ -21,7 +26,7 @@ from neroRL.environments.vector.observation_table import ObservationTable
 from neroRL.errors import BrokenEnvironmentError
 
 # Numbers that every episode has.
-EPISODE_NUMBERS = frozenset({"reward", "length", "success"})
+EPISODE_NUMBERS = frozenset({"reward", "length", SUCCESS})
 
 Step = tuple[Observation, Any, bool, bool, Mapping[str, Any]]
 
@@ -88,7 +93,8 @@ class OneByOneEnvironment(VectorEnvironment):
         for worker, step in enumerate(self._step_all(actions)):
             observation, rewards[worker], terminated, truncated, info = step
             new_id = self._add(worker, observation)
-            over, lost = terminated or truncated, LIFE_LOST in info
+            over = terminated or truncated
+            lost = bool(info.get(LIFE_LOST, False)) and not self._seeds[worker].are_given
             if over or lost:
                 terminations[worker], truncations[worker] = terminated or lost, truncated
                 final_ids = np.full(self.num_envs, -1) if final_ids is None else final_ids
@@ -99,7 +105,8 @@ class OneByOneEnvironment(VectorEnvironment):
         self._returns += rewards
         if not np.isfinite(rewards).all():
             worker = int(np.flatnonzero(~np.isfinite(rewards))[0])
-            raise self._not_finite(worker, f"a reward of {rewards[worker]}")
+            beyond = " or beyond float32" if np.isinf(rewards[worker]) else ""
+            raise self._not_finite(worker, f"a reward of {rewards[worker]}{beyond}")
         self._start_episodes(ended)
         self._added += self.num_envs
         return Transition(rewards, terminations, truncations, final_ids, episodes)
@@ -159,7 +166,7 @@ class OneByOneEnvironment(VectorEnvironment):
         return int(new_id)
 
     def _episode_end(self, worker: int, info: Mapping[str, Any]) -> EpisodeEnd:
-        success, others = info.get("success"), info.get("statistics", {})
+        success, others = info.get(SUCCESS), info.get("statistics", {})
         taken = sorted(EPISODE_NUMBERS & others.keys())
         if taken:
             message = f"{self.name}: statistics cannot be called {', '.join(taken)}"
@@ -168,7 +175,7 @@ class OneByOneEnvironment(VectorEnvironment):
             worker,
             info["episode_reward"],
             info["episode_length"],
-            None if success is None else float(success),
+            success,
             others,
         )
 

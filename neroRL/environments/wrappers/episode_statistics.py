@@ -7,14 +7,37 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from neroRL.environments.specification import Observation
+from neroRL.environments.specification import SUCCESS, Observation, SingleEnvironment
+from neroRL.errors import BrokenEnvironmentError
+
+
+def _share(name: str, told: Any) -> float:
+    """Returns what an environment told of its success, as a share.
+
+    Raises:
+        BrokenEnvironmentError: it is none.
+    """
+    number = np.asarray(told)
+    if number.size == 1 and number.dtype.kind in "biuf" and 0.0 <= number.item() <= 1.0:
+        return float(number.item())
+    expected = "expected true or false, or a share from 0 to 1"
+    raise BrokenEnvironmentError(f"{name}: the info's success is {told!r}; {expected}")
 
 
 class EpisodeStatistics(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarray]):
-    """Adds ``episode_reward`` and ``episode_length`` to the info of an episode's last step."""
+    """Adds ``episode_reward`` and ``episode_length`` to the info of an episode's last step.
+
+    Args:
+        env: the environment.
+        name: its name, for messages.
+    """
 
     _reward = 0.0
     _length = 0
+
+    def __init__(self, env: SingleEnvironment, name: str) -> None:
+        super().__init__(env)
+        self._name = name
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -24,10 +47,16 @@ class EpisodeStatistics(gymnasium.Wrapper[Observation, np.ndarray, Observation, 
         return self.env.reset(seed=seed, options=options)
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Takes an action."""
+        """Takes an action.
+
+        Raises:
+            BrokenEnvironmentError: the environment tells a success that is none.
+        """
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._reward += float(reward)
         self._length += 1
+        if SUCCESS in info:
+            info = {**info, SUCCESS: _share(self._name, info[SUCCESS])}
         if terminated or truncated:
             ended = {"episode_reward": self._reward, "episode_length": self._length}
             info = {**info, **ended}
