@@ -224,3 +224,33 @@ def test_results_of_an_earlier_meaning_run_again(door, tiny, tmp_path, monkeypat
     assert "results of 1 job are of another config or version; these run again" in again.err
     assert list(result.parent.glob("checkpoints.0/*.pt"))
     assert json.loads(result.read_text())["fingerprint"] == before["fingerprint"]
+
+
+@pytest.mark.parametrize(("there", "here"), [("one", "zero"), ("mean", "one"), ("learned", "zero")])
+def test_loaded_weights_do_not_change_the_initial_state_that_the_config_names(
+    tmp_path, there, here
+):
+    def config(initial, **more):
+        recurrence = {"hidden_state_size": 4, "hidden_state_init": initial}
+        environment = {"type": "CartPole", "name": "CartPole-v1"}
+        return build(
+            {
+                "environment": environment,
+                "model": {"num_hidden_units": 8, "recurrence": recurrence, **more},
+                "sampler": {"n_workers": 2, "worker_steps": 16},
+                "trainer": {"updates": 1, "n_mini_batches": 2},
+                "seed": 1,
+                "threads": 1,
+            }
+        )
+
+    train(config(there), tmp_path / "there")
+    path = checkpoints.checkpoint_path(tmp_path / "there", "default", 1)
+    train(config(here, load_model=True, model_path=str(path)), tmp_path / "here")
+    saved = checkpoints.load(checkpoints.checkpoint_path(tmp_path / "here", "default", 1), CPU)
+    expected = torch.full((4,), {"zero": 0.0, "one": 1.0}[here])
+    assert torch.equal(saved["model"]["memory.initial"], expected)
+    assert torch.equal(saved["model"]["memory.spread"], torch.zeros(4))
+    # Episodes that had just begun have the state that the config names.
+    starts = torch.tensor(saved["memory"]["starts"])
+    assert torch.equal(saved["memory"]["states"][starts], expected.expand(int(starts.sum()), 4))

@@ -76,6 +76,15 @@ class RecurrentMemory(Memory):
     initial: Tensor
     spread: Tensor
 
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *rest: Any, **named: Any
+    ) -> None:
+        """Keeps initial states that the config names, whatever those of loaded weights were."""
+        if self._config.hidden_state_init in ("zero", "one"):
+            state_dict[f"{prefix}initial"] = self.initial
+            state_dict[f"{prefix}spread"] = self.spread
+        super()._load_from_state_dict(state_dict, prefix, *rest, **named)
+
     def recurrences(self) -> Iterable[nn.Module]:
         """Returns the layers of the states."""
         return self.recurrents
