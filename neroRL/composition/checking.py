@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,10 @@ from omegaconf.errors import (
 
 from neroRL.composition.completion import defaults
 from neroRL.composition.fitting import (
-    cautions_without_effect,
     misfits,
     position_cautions,
 )
+from neroRL.composition.idle import cautions_without_effect
 from neroRL.config import Config, build, cautions, cross_check, ports_needed
 from neroRL.config.checks import flat
 from neroRL.config.counterparts import counterpart_hint
@@ -207,12 +207,17 @@ class Origin:
             for where in [self.where(problem.path)]
         ]
 
-    def cautions(self, config: Config) -> list[Problem]:
-        """Finds settings that are most likely mistakes, and keys of older versions."""
+    def cautions(self, config: Config, swept: Collection[str] = ()) -> list[Problem]:
+        """Finds settings that are most likely mistakes, and keys of older versions.
+
+        Args:
+            config: its environment is checked.
+            swept: paths of keys whose values are choices of a sweep.
+        """
         found = [
             *cautions(config),
             *position_cautions(config),
-            *cautions_without_effect(config),
+            *cautions_without_effect(config, swept),
             *registry.cautions(config.environment),
         ]
         return self._old_keys + self.located(found)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from neroRL.config import Config
 from neroRL.config.convolutions import allowed_sizes, feature_map
-from neroRL.config.schema import ADDED_KEYS, WHOLE_EPISODE, EnvironmentConfig
-from neroRL.environments.specification import EnvironmentSpec, has_numbers
+from neroRL.config.schema import WHOLE_EPISODE, EnvironmentConfig
+from neroRL.environments.specification import EnvironmentSpec
 from neroRL.errors import Problem
 
 TRANSFORMER = "model.transformer"
@@ -42,29 +42,12 @@ def position_cautions(config: Config) -> list[Problem]:
     return found
 
 
-def cautions_without_effect(config: Config) -> list[Problem]:
-    """Finds keys that ask for what the environment's observations and actions do not have."""
-    asks_for_vectors = config.environment.normalize_vector_obs
-    asks_for_deviation = config.model.log_std_init != ADDED_KEYS["model.log_std_init"]
-    found = []
-    if asks_for_vectors or asks_for_deviation:
-        known = _specification(config.environment)
-        name = config.environment.name
-        if asks_for_vectors and known is not None and known.vector is None:
-            message = f"has no effect: {name} observes no vector"
-            found.append(Problem("environment.normalize_vector_obs", message))
-        if asks_for_deviation and known is not None and not has_numbers(known.actions):
-            message = f"has no effect: {name} has no continuous actions"
-            found.append(Problem("model.log_std_init", message))
-    return found
-
-
 def _check_image(config: Config) -> list[Problem]:
     width, height = config.environment.resize_vis_obs
     encoder = config.model.vis_encoder
     if feature_map(encoder, height, width) is not None:
         return []
-    found = _specification(config.environment)
+    found = specification_of(config.environment)
     if found is None or found.visual is None:  # a process tells when it starts
         return []
     message = f"{width} x {height} is too small for {encoder}; expected {allowed_sizes(encoder)}"
@@ -87,7 +70,8 @@ def _check_positions(config: Config) -> list[Problem]:
     return [Problem(LENGTH, message)]
 
 
-def _specification(environment: EnvironmentConfig) -> EnvironmentSpec | None:
+def specification_of(environment: EnvironmentConfig) -> EnvironmentSpec | None:
+    """Returns the shapes of a checked environment; None where a process would have to start."""
     from neroRL.environments.factory import specification  # few configs need it
 
     return specification(environment)

@@ -73,22 +73,11 @@ def cautions(config: Config) -> list[Problem]:
         if schedule.final is not None and schedule.final > schedule.initial:
             message = f"{schedule.final} is greater than initial = {schedule.initial}"
             found.append(Problem(f"trainer.{name}.final", f"{message}; the schedule rises"))
-    found += _memory_cautions(config)
+    if config.model.recurrence is not None:
+        found += _recurrence_cautions(config.model.recurrence, config.sampler.worker_steps)
     if config.evaluation.evaluate:
         found += _seed_overlap(config)
     return found
-
-
-def _memory_cautions(config: Config) -> list[Problem]:
-    recurrence, transformer = config.model.recurrence, config.model.transformer
-    if recurrence is not None:
-        return _recurrence_cautions(recurrence, config.sampler.worker_steps)
-    if transformer is None or not transformer.add_positional_encoding_to_query:
-        return []
-    if transformer.positional_encoding == "absolute":
-        return []
-    message = "has no effect: only positional_encoding = absolute has one for the query"
-    return [Problem("model.transformer.add_positional_encoding_to_query", message)]
 
 
 def _recurrence_cautions(recurrence: RecurrenceConfig, worker_steps: int) -> list[Problem]:

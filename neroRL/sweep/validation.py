@@ -113,7 +113,7 @@ class Validator:
         problems = self._inspect(config)
         if problems:
             return None, problems, []
-        return config, [], self._origin.cautions(config)
+        return config, [], self._origin.cautions(config, permutation.values.keys())
 
     def mapping(self, permutation: Permutation) -> Mapping[str, Any]:
         """Returns the resolved config of one permutation as plain Python.

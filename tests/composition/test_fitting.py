@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from neroRL.composition.checking import check
-from neroRL.composition.fitting import cautions_without_effect, misfits, position_cautions
+from neroRL.composition.fitting import misfits, position_cautions
 from neroRL.config.checks import build, cautions
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments import registry
@@ -132,13 +132,6 @@ def test_learned_positions_of_whole_episodes_need_their_length():
         check({"environment": ENDLESS, "model": {"transformer": wanted}})
 
 
-def test_a_query_without_sinusoids_is_warned_of():
-    changes = {"add_positional_encoding_to_query": True}
-    assert cautions(_config(CARTPOLE, changes)) == []
-    (caution,) = cautions(_config(CARTPOLE, {**changes, "positional_encoding": "learned"}))
-    assert "has no effect" in caution.message
-
-
 def test_an_initial_state_that_is_not_learned_is_warned_of():
     def told(**recurrence):
         config = build({"environment": CARTPOLE, "model": {"recurrence": recurrence}})
@@ -210,24 +203,3 @@ def test_checking_does_not_import_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "9 x 9 is too small" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("environment", "told"),
-    [
-        (
-            {"type": "Minigrid", "name": "MiniGrid-Empty-5x5-v0"},
-            ["environment.normalize_vector_obs", "model.log_std_init"],
-        ),
-        (CARTPOLE, ["model.log_std_init"]),
-        ({"type": "Gymnasium", "name": "Pendulum-v1"}, []),
-        ({"type": "Unity", "name": "./nowhere"}, []),
-    ],
-)
-def test_keys_without_effect_are_told(environment, told):
-    asked = {**environment, "normalize_vector_obs": True}
-    config = build({"environment": asked, "model": {"log_std_init": -1.0}})
-    found = cautions_without_effect(config)
-    assert [problem.path for problem in found] == told
-    assert all("has no effect" in problem.message for problem in found)
-    assert cautions_without_effect(build({"environment": environment})) == []

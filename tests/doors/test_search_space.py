@@ -633,3 +633,16 @@ def test_a_sweep_changed_five_times_and_killed_in_between_loses_nothing(tiny, tm
     assert len(trained) == 2 * 6
     assert {row["status"] for row in table(sweep)} == {"completed"}
     assert "dropped" not in table(sweep)[0]
+
+
+def test_choices_that_do_nothing_are_told_at_their_line(door, tiny, tmp_path):
+    (tmp_path / "space.yaml").write_text(
+        "hyperparameters:\n  gamma: [0.9, 0.99]\n  evaluation.interval: [5, 10]\n"
+        "  vis_encoder: [cnn, rescnn]\n"
+    )
+    outcome = door("ntune", ["--config=tiny.yaml", "--tune=space.yaml", "--cfg", "job"])
+    assert outcome.status == 0
+    told = [line for line in outcome.err.splitlines() if "no effect" in line]
+    assert len(told) == 2
+    assert "space.yaml:3: evaluation.interval: has no effect where evaluate is false" in told[0]
+    assert "space.yaml:4: model.vis_encoder: has no effect since CartPole-v1 obs" in told[1]
