@@ -25,7 +25,7 @@ from neroRL.errors import ConfigError, Interrupted, JobFailedError, TransientErr
 from neroRL.files import expanded, keep_beside, remove_leftovers
 from neroRL.identity import Identity, identity_of
 from neroRL.locks import waited_for
-from neroRL.records.checkpoint_files import DIRECTORY
+from neroRL.records.checkpoint_files import DIRECTORY, checkpoints_of, update_of
 from neroRL.records.job_progress import ProgressFile
 from neroRL.records.results import (
     COMPLETED,
@@ -91,8 +91,10 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
         if config.seed < 0:
             config.seed = _drawn_seed(identity.directory, checkpoint)
         mark = fingerprint({**mapping, "seed": config.seed})
-        done = read_result(identity.directory) if waited else None
-        if done is not None and done.status != FAILED and done.fingerprint == mark:
+        # A sweep hands a job out without its result, so one that is there now is another process's.
+        in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+        done = read_result(identity.directory) if waited or in_sweep else None
+        if done is not None and done.fingerprint == mark and _is_over(done, identity):
             logger.info("another process has done this job")
             return float("nan") if done.objective is None else done.objective
         return _run(config, mark, identity, checkpoint, manner)
@@ -104,7 +106,7 @@ def _run(
     began = time.perf_counter()
     is_single = HydraConfig.get().mode != RunMode.MULTIRUN  # a person watches it
     progress = (ShownProgress if is_single else ProgressFile)(identity.directory)
-    progress.begin(config.trainer.updates)
+    progress.begin(config.trainer.updates, *_done_before(config, identity.directory))
     try:
         with _own_ports(config) as placed:
             trained = _train(placed, mark, identity, checkpoint, progress, began, manner)
@@ -128,14 +130,33 @@ def _run(
         logger.exception("the job failed")
         with contextlib.suppress(OSError):  # on a full disk the error itself explains it
             failed = _failed(config.seed, identity, mark, error)
-            worked = time.perf_counter() - began
-            dataclasses.replace(failed, wall_seconds=worked).write(identity.directory)
+            dataclasses.replace(
+                failed,
+                updates=progress.last.update,
+                env_steps=progress.last.env_steps,
+                wall_seconds=time.perf_counter() - began,
+                planned_updates=config.trainer.updates,
+            ).write(identity.directory)
         progress.remove()
         if not isinstance(error, Exception):
             raise JobFailedError(f"the job raised {described(error)}") from error
         raise
     progress.remove()
     return float("nan") if result.objective is None else result.objective
+
+
+def _is_over(result: JobResult, identity: Identity) -> bool:
+    """Returns whether a result of the same config leaves the job nothing to do for now."""
+    if result.status == STOPPED:
+        return result.rung == identity.rung
+    return result.status != FAILED
+
+
+def _done_before(config: Config, directory: Path) -> tuple[int, int]:
+    """Returns the updates and environment steps up to a job's last checkpoint."""
+    updates = [config.trainer.resume_at, *filter(None, map(update_of, checkpoints_of(directory)))]
+    steps = config.sampler.n_workers * config.sampler.worker_steps
+    return updates[-1], (updates[-1] - updates[0]) * steps
 
 
 @contextlib.contextmanager

@@ -41,20 +41,31 @@ class ProgressFile:
 
     Args:
         directory: of the job.
+
+    Attributes:
+        last: the latest progress, written or not.
     """
 
     def __init__(self, directory: Path) -> None:
+        self.last = JobProgress(0, 0, 0, 0.0, None)
         self._path = directory / PROGRESS_FILE
         self._written = -math.inf
         self._began = time.time()
 
-    def begin(self, updates: int) -> None:
-        """Writes the file when the job begins; a killed job leaves it behind."""
-        self.write(JobProgress(0, updates, 0, 0.0, None))
+    def begin(self, updates: int, update: int = 0, env_steps: int = 0) -> None:
+        """Writes the file when the job begins; a killed job leaves it behind.
+
+        Args:
+            updates: to do.
+            update: updates done in earlier runs.
+            env_steps: environment steps done in them.
+        """
+        self.write(JobProgress(update, updates, env_steps, 0.0, None))
         self._written = -math.inf
 
     def write(self, progress: JobProgress) -> None:
         """Writes the progress of the job."""
+        self.last = progress
         now = time.monotonic()
         if now - self._written < SECONDS_BETWEEN:
             return

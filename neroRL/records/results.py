@@ -77,7 +77,7 @@ class JobResult:
         directory: the job's directory, relative to the sweep's.
         error: that ended a failed or diverged job.
         rung: of a race at which the job stopped: the share of its updates.
-        planned_updates: of the whole training of a job that stopped or diverged.
+        planned_updates: of the whole training of a job that did not complete.
         transient: whether the failure is not the config's fault, so that another try may help.
         evaluation_seconds: mean duration of an evaluation in the job's last run; None without any.
         threads: torch threads used; equal results need equal numbers.

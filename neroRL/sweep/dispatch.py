@@ -11,8 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from neroRL.files import keep_beside
 from neroRL.records.job_progress import PROGRESS_FILE, read_progress, seconds_worked
 from neroRL.records.results import (
+    COMPLETED,
     DIVERGED,
     FAILED,
     RESULT_FILE,
@@ -64,6 +66,9 @@ class Dispatch:
     def start_next(self) -> Job | None:
         """Hands out the next job, without the result and progress of its earlier tries.
 
+        The result of a training that was completed, of fewer updates or another config, is kept
+        beside.
+
         Returns:
             The job; None while there is none to start.
         """
@@ -75,8 +80,12 @@ class Dispatch:
         if share is not None:
             job = replace(job, overrides=(*job.overrides, f"hydra.sweeper.job.rung={share}"))
         self._untold.pop(number, None)
+        directory = self.directory(job)
+        earlier = read_result(directory)
+        if earlier is not None and earlier.status == COMPLETED:
+            keep_beside(directory / RESULT_FILE)
         for name in (RESULT_FILE, PROGRESS_FILE):
-            (self.directory(job) / name).unlink(missing_ok=True)
+            (directory / name).unlink(missing_ok=True)
         self._monitor.watch([job])
         return job
 
@@ -117,15 +126,19 @@ class Dispatch:
 
     def _failure(self, job: Job, error: str, seconds: float) -> JobResult:
         """Returns the result of a job that could not write it itself."""
+        told = read_progress(self.directory(job))
         return JobResult(
             permutation=job.permutation.number,
             repetition=job.repetition,
             seed=job.seed,
             status=FAILED,
             overrides=job.values,
+            updates=told.update if told is not None else 0,
+            env_steps=told.env_steps if told is not None else 0,
             wall_seconds=seconds,
             directory=job.directory,
             error=error,
+            planned_updates=told.updates if told is not None else None,
         )
 
     def _record(self, job: Job, failed: JobResult) -> None:

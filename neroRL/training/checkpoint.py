@@ -16,7 +16,7 @@ import torch
 from neroRL.config import Config, as_mapping
 from neroRL.config.checks import flat
 from neroRL.config.schema import ADDED_KEYS, REVISION
-from neroRL.errors import CheckpointError
+from neroRL.errors import CheckpointError, described
 from neroRL.files import replacing
 from neroRL.records.checkpoint_files import DIRECTORY, checkpoints_of
 
@@ -65,7 +65,10 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
-        torch.save({"format": FORMAT, "revision": REVISION, **content}, file)
+        try:
+            torch.save({"format": FORMAT, "revision": REVISION, **content}, file)
+        except RuntimeError as error:  # torch's writer hides the operating system's reason
+            raise OSError(f"{path} could not be written: {described(error)}") from error
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from neroRL.locks import held
 from neroRL.records.results import read_result
 from neroRL.records.sweep_record import read_record
 from neroRL.records.sweeps import read_sweep
+from neroRL.sweep.dispatch import Dispatch
 from tests.conftest import TINY
 from tests.doors.sweeps import (
     ARGUMENTS,
@@ -82,6 +83,28 @@ def test_only_a_complete_result_of_the_same_config_counts(door, finished, change
     for key in ("fingerprint", "format", "objective", "updates", "env_steps"):
         assert after[key] == before[key]
     assert (finished / "0/0/result.json").stat().st_mtime_ns == other
+
+
+def test_a_job_that_an_orphan_of_a_killed_sweep_ends_meanwhile_is_not_run_again(
+    door, finished, monkeypatch
+):
+    path = finished / "0/0/result.json"
+    orphans = path.read_bytes()
+    path.unlink()
+    handed_out = Dispatch.start_next
+
+    def start_next(self):
+        job = handed_out(self)
+        if job is not None:
+            path.write_bytes(orphans)
+        return job
+
+    monkeypatch.setattr(Dispatch, "start_next", start_next)
+    outcome = door("ntune", ARGUMENTS)
+    assert outcome.status == 0, outcome.err
+    assert path.read_bytes() == orphans
+    assert table(finished)[0]["wall_seconds"] == str(json.loads(orphans)["wall_seconds"])
+    assert "another process has done this job" in (finished / "0/0/train.log").read_text()
 
 
 def test_checkpoints_of_another_config_are_set_aside(door, finished):
