@@ -8,8 +8,9 @@ from collections.abc import Collection, Sequence
 
 from neroRL.records.results import JobResult
 from neroRL.records.sweep_record import SweepRecord
+from neroRL.records.sweeps import read_sweep
 from neroRL.reporting.cells import run_name
-from neroRL.reporting.race import saving
+from neroRL.reporting.race import saving, under_way
 from neroRL.reporting.ranking import Ranking, rank
 from neroRL.reporting.ranking_files import write_files
 from neroRL.reporting.summary import print_summary, print_written
@@ -39,11 +40,22 @@ def describe(plan: SweepPlan, record: SweepRecord, results: Collection[JobResult
     write_sweep_hparams(plan.directory, ledger.trained_axes(record), metrics)
 
 
-def conclude(plan: SweepPlan, jobs: JobPlan, results: Sequence[JobResult]) -> Ranking:
-    """Prints the outcome of a sweep, and writes its ranking, also for TensorBoard, and its best."""
+def conclude(
+    plan: SweepPlan, jobs: JobPlan, results: Sequence[JobResult], *, is_over: bool
+) -> Ranking:
+    """Prints the outcome of a sweep, and writes its ranking, also for TensorBoard, and its best.
+
+    Args:
+        plan: of the command.
+        jobs: of the sweep.
+        results: of the jobs that have ended.
+        is_over: whether no race is left to decide; until then, it has saved nothing.
+    """
     ranking = rank(results, len(jobs.valid))
     retries = plan.options.retry_failed
     race = saving(results, plan.base, len(jobs))
+    if not is_over:
+        race = under_way(read_sweep(plan.directory))
     print_summary(results, ranking, str(plan.directory), sys.stdout, retries=retries, race=race)
     written = write_files(plan.directory, ranking, jobs.space.keys, results)
     report = f"nreport {shlex.quote(str(plan.directory))}"

@@ -193,7 +193,7 @@ class Sweep:
         if race is not None and is_over:
             replace(record, race_is_over=True).write(self._directory)
         describe(self._plan, record, results)
-        ranking = conclude(self._plan, jobs, results)
+        ranking = conclude(self._plan, jobs, results, is_over=is_over)
         is_done = self._options.only is None and len(results) == total and is_over
         if self._options.confirm and is_done and ranking.best is not None:
             results += self._confirm(ranking, record, runner_of)

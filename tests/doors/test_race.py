@@ -139,6 +139,8 @@ def test_a_race_that_a_failure_ends_is_not_over(door, tmp_path):
     sweep = read_sweep(tmp_path / "out/run")
     assert [one.status for one in sweep.results] == ["stopped", "stopped", "failed"]
     assert sweep.has_jobs_left
+    assert "the race is not over; jobs at a rung: 2" in outcome.out
+    assert "saved" not in outcome.out
     assert not (tmp_path / "out/run/confirmation").exists()
 
 

@@ -114,6 +114,18 @@ def test_the_headline_is_the_confirmation_if_there_is_one(tmp_path):
     assert "too good by selection" not in text
 
 
+def test_a_permutation_that_has_the_only_result_has_not_won(tmp_path):
+    failed = [
+        JobResult(1, lap, 1, FAILED, {"a.b": 2}, directory=f"1/{lap}", error="no") for lap in (0, 1)
+    ]
+    values = np.array([[1.0, 2.0], [np.nan, np.nan]])
+    sweep = sweep_of(tmp_path, {"a.b": [1, 2]}, values, failed)
+    text = page_of(sweep, tmp_path / "report")
+    assert "<h1>Permutation 0 is the only one with a result</h1>" in text
+    assert "No other permutation has a result to compare with." in text
+    assert "too good by selection" not in text
+
+
 def _confirmed(sweep, values):
     """Returns the page of a sweep with a confirmation of all its permutations."""
     below = sweep.directory / "confirmation"
@@ -131,7 +143,7 @@ def test_the_page_names_the_seeds_of_a_confirmation_and_doubts_its_few_repetitio
     assert "trained again on seeds 1 to 2, which no tuning job had." in text
     assert ["seeds of the confirmation", "1 to 2"] in _tables(text)["checklist-table"]
     assert ["grid", "1 permutation, 6 repetitions"] in _tables(text)["checklist-table"]
-    assert "<h1>Permutation 0 won in the tuning</h1>" in text
+    assert "<h1>Permutation 0 is the only one with a result in the tuning</h1>" in text
     assert "On fresh seeds: Intervals of fewer than 5 repetitions are not to be trusted." in text
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neroRL.records.results import PLACE
+from neroRL.records.results import PLACE, STOPPED
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.analysis.observations import text_of
@@ -65,6 +65,7 @@ def headline(ranking: Ranking, confirmation: Ranking | None, left: int = 0) -> H
         f"{told.metric}: interquartile mean {number(standing.iqm)}"
         f"{interval if best.interval else ''}, over {runs}{' on fresh seeds' if confirmed else ''}."
     )
+    chosen = len(ranking.ranked) > 1 or any(row.jobs[STOPPED] for row in ranking.rows)
     lines = certainty(told, CONFIRMING if confirmed else REPEATING)
     if confirmed:
         lines = [
@@ -72,10 +73,12 @@ def headline(ranking: Ranking, confirmation: Ranking | None, left: int = 0) -> H
             *(f"On fresh seeds: {line}" for line in lines),
             "The sweep did not choose by these seeds, so the number is unbiased.",
         ]
-    else:
+    elif chosen:
         lines = [*lines, "The winner's own number is too good by selection; fresh seeds tell more."]
     others = len(ranking.tied) - 1
     tied = f"leads, tied with {others} other{'s' if others > 1 else ''}" if others else "won"
+    if not chosen:
+        tied = "is the only one with a result"
     title = f"Permutation {standing.permutation} {tied}"
     if confirmed and told.best is not None:
         title += " in the tuning"
