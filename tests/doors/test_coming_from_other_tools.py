@@ -160,6 +160,7 @@ def test_the_zoos_entry_is_the_config(door, files):
         assert (decay["final"], decay["power"]) == (0.0, 1.0)
 
 
+@pytest.mark.slow
 def test_the_config_is_one_that_trains(door, files):
     assert door("ntrain", ["--config=cartpole.yaml", "trainer.updates=1"]).status == 0
 

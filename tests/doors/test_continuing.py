@@ -277,6 +277,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(command, cut_off, t
     assert_same_trainings(tmp_path / "out/run", tmp_path / "undisturbed/run")
 
 
+@pytest.mark.slow
 def test_temporary_files_of_a_killed_writer_are_removed(command, cut_off):
     leftovers = [
         cut_off / ".result.json.abcd1234",

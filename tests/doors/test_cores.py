@@ -53,7 +53,7 @@ TUNE = ["tune", "--config=tiny.yaml", "--tune=space.yaml"]
 @pytest.mark.parametrize(
     ("door", "chosen", "spins"),
     [
-        (TRAIN, {}, str(BESIDE_OTHERS)),
+        pytest.param(TRAIN, {}, str(BESIDE_OTHERS), marks=pytest.mark.slow),
         pytest.param(TUNE, {}, str(BESIDE_OTHERS), marks=pytest.mark.slow),
         pytest.param(TRAIN, {"GOMP_SPINCOUNT": "77"}, "77", marks=pytest.mark.slow),
         pytest.param(TRAIN, {"OMP_WAIT_POLICY": "passive"}, "0", marks=pytest.mark.slow),

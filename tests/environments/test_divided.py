@@ -188,13 +188,14 @@ def slow(tmp_path, monkeypatch):
     return {"type": "Gymnasium", "name": "slow:Slow-v0"}
 
 
-def test_slow_environments_choose_processes_and_quick_ones_none(slow):
+def test_slow_environments_choose_processes_and_quick_ones_none(slow, monkeypatch):
     assert faster_processes(EnvironmentConfig(**slow), 4, 2) == 2
     assert faster_processes(EnvironmentConfig(**slow), 4, 1) == 0
-    quick = EnvironmentConfig(**slow, reset_params={"seconds": 0.0})
-    assert faster_processes(quick, 4, 2) == 0
     batched = EnvironmentConfig(type="CartPole", name="CartPole-v1")
     assert faster_processes(batched, 4, 2) == 0
+    # On a busy machine, a step may take long in any environment.
+    monkeypatch.setattr("neroRL.environments.dividing._seconds", lambda _: 4e-4)
+    assert faster_processes(EnvironmentConfig(**slow), 4, 2) == 0
 
 
 @pytest.mark.parametrize(("refusing", "where"), [(2, "in 2 processes"), (0, "here")])

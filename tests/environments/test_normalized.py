@@ -215,7 +215,11 @@ def _content(directory, update):
     return checkpoints.load(checkpoints.checkpoint_path(directory, "default", update), CPU)
 
 
-@pytest.mark.parametrize("environment", [CARTPOLE, PENDULUM, GRID], ids=lambda one: one["name"])
+@pytest.mark.parametrize(
+    "environment",
+    [CARTPOLE, pytest.param(PENDULUM, marks=pytest.mark.slow), GRID],
+    ids=lambda one: one["name"],
+)
 def test_resuming_equals_not_having_stopped(tmp_path, environment):
     """With an evaluation before the checkpoint, and one behind it."""
     config = build(_mapping(environment, **BOTH))

@@ -78,6 +78,7 @@ def test_it_is_tuned(directory):
     assert [result["status"] for result in results] == ["completed"] * 8
 
 
+@pytest.mark.slow
 def test_arguments_of_the_constructor_are_tuned(directory):
     (told,) = re.findall(r"`(environment\.reset_params\.speed=\S+)`", PAGE)
     (written,) = re.findall(r"`(environment\.reset_params\.speed: .*?)`", PAGE)

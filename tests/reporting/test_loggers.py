@@ -216,6 +216,7 @@ def test_a_logger_that_fails_is_a_warning(name, variables, command, monkeypatch,
     assert (job / "train.log").read_text().count(f"{name} gets nothing more of this job") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_without_loggers_nothing_of_them_is_imported(tmp_path):
     code = (
