@@ -25,6 +25,7 @@ from benchmarks import (
     learning,
     overhead,
     precision,
+    raced,
     racing,
     report,
     scaling,
@@ -41,6 +42,7 @@ BEGIN, END = "<!-- results -->", "<!-- /results -->"
 SECTIONS: dict[str, ModuleType] = {
     "W6": overhead,
     "W7": grid,
+    "raced": raced,
     "environments": environments,
     "ablation": ablation,
     "curves": curves,

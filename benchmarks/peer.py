@@ -84,7 +84,8 @@ def make(environment: dict[str, Any]) -> gymnasium.Env[Any, Any]:
         game = gymnasium.make(environment["name"], frameskip=1, disable_env_checker=True)
         return AtariWrapper(game, frame_skip=environment["frame_skip"])
     if not environment["type"].startswith("Minigrid"):
-        return gymnasium.make(environment["name"], disable_env_checker=True)
+        env = gymnasium.make(environment["name"], disable_env_checker=True)
+        return _masked(env) if environment.get("reset_params", {}).get("mask-velocity") else env
     view_size = environment["reset_params"]["view-size"]
     env = gymnasium.make(
         environment["name"], agent_view_size=view_size, max_episode_steps=MAX_EPISODE_STEPS
@@ -92,6 +93,13 @@ def make(environment: dict[str, Any]) -> gymnasium.Env[Any, Any]:
     if environment["type"] == "MinigridVec":
         return OneHot(env)
     return ImgObsWrapper(RGBImgPartialObsWrapper(env, tile_size=84 // view_size))
+
+
+def _masked(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    """Returns CartPole without velocities."""
+    seen = np.array([1, 0, 1, 0], np.float32)
+    space = env.observation_space
+    return gymnasium.wrappers.TransformObservation(env, lambda state: state * seen, space)
 
 
 def make_model(workload: Workload, workers: int, steps: int, **options: Any) -> PPO | RecurrentPPO:
@@ -118,18 +126,19 @@ def make_model(workload: Workload, workers: int, steps: int, **options: Any) -> 
     }
     features: dict[str, Any] = {"features_extractor_class": Features}
     if workload.recurrence is None:
-        sizes = {"units": workload.model.get("num_hidden_units", 512)}
+        encoder = {"units": workload.model.get("num_hidden_units", 512)}
         if len(environments.observation_space.shape) == 1:
             encoder_units = workload.model.get("num_vec_encoder_units", 128)
             has_encoder = workload.model.get("vec_encoder") != "none"
-            sizes["encoder_units"] = encoder_units if has_encoder else 0
-        features["features_extractor_kwargs"] = sizes
+            encoder["encoder_units"] = encoder_units if has_encoder else 0
+        features["features_extractor_kwargs"] = encoder
         features["log_std_init"] = workload.model.get("log_std_init", 0.0)
         features["net_arch"] = {"pi": [512], "vf": [512]}
         return PPO("MlpPolicy", environments, policy_kwargs=features, **common)
     size = workload.recurrence["hidden_state_size"]
     features["features_extractor_kwargs"] = {"units": size}
-    features["net_arch"] = {"pi": [512, 512], "vf": [512, 512]}
+    sizes = [workload.model.get("num_hidden_units", 512), 512]
+    features["net_arch"] = {"pi": sizes, "vf": sizes}
     memory = {"lstm_hidden_size": size, "shared_lstm": True, "enable_critic_lstm": False}
     policy = {**features, **memory}
     return RecurrentPPO("MlpLstmPolicy", environments, policy_kwargs=policy, **common)
