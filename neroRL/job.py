@@ -25,7 +25,7 @@ from neroRL.errors import ConfigError, Interrupted, JobFailedError, TransientErr
 from neroRL.files import expanded, keep_beside, remove_leftovers
 from neroRL.identity import Identity, identity_of
 from neroRL.locks import waited_for
-from neroRL.records.checkpoint_files import DIRECTORY, checkpoints_of, update_of
+from neroRL.records.checkpoint_files import DIRECTORY, update_of
 from neroRL.records.job_progress import ProgressFile
 from neroRL.records.results import (
     COMPLETED,
@@ -106,7 +106,7 @@ def _run(
     began = time.perf_counter()
     is_single = HydraConfig.get().mode != RunMode.MULTIRUN  # a person watches it
     progress = (ShownProgress if is_single else ProgressFile)(identity.directory)
-    progress.begin(config.trainer.updates, *_done_before(config, identity.directory))
+    progress.begin(config.trainer.updates)
     try:
         with _own_ports(config) as placed:
             trained = _train(placed, mark, identity, checkpoint, progress, began, manner)
@@ -152,11 +152,11 @@ def _is_over(result: JobResult, identity: Identity) -> bool:
     return result.status != FAILED
 
 
-def _done_before(config: Config, directory: Path) -> tuple[int, int]:
-    """Returns the updates and environment steps up to a job's last checkpoint."""
-    updates = [config.trainer.resume_at, *filter(None, map(update_of, checkpoints_of(directory)))]
-    steps = config.sampler.n_workers * config.sampler.worker_steps
-    return updates[-1], (updates[-1] - updates[0]) * steps
+def _done_before(config: Config, checkpoint: Path | None) -> tuple[int, int]:
+    """Returns the updates and environment steps up to the checkpoint from which a job goes on."""
+    first, update = config.trainer.resume_at, None if checkpoint is None else update_of(checkpoint)
+    update = first if update is None else update
+    return update, (update - first) * config.sampler.n_workers * config.sampler.worker_steps
 
 
 @contextlib.contextmanager
@@ -185,11 +185,13 @@ def _train(
     try:
         if identity.swept:
             summaries.hparams(cells(identity.swept, identity.shown_as_text), identity.trial)
+        checkpoint = checkpoint or _own_checkpoint(identity, config)
+        progress.begin(config.trainer.updates, *_done_before(config, checkpoint))
         with own_device(device_of(config)) as device:
             trained = train(
                 config,
                 identity.directory,
-                checkpoint=checkpoint or _own_checkpoint(identity, config),
+                checkpoint=checkpoint,
                 summaries=sinks,
                 on_update=progress.write,
                 device=device,

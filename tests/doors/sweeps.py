@@ -14,7 +14,7 @@ import torch
 
 PROJECT = Path(__file__).resolve().parents[2]
 ARGUMENTS = ["--config=tiny.yaml", "--tune=space.yaml", "--run-id=run", "--out=out"]
-# Environments that fail as their argument ``how`` says.
+# Environments that fail as their argument ``how`` says, unless they are healed.
 FAILING = """
 import ctypes, os, pathlib, signal, sys
 import gymnasium
@@ -22,13 +22,13 @@ from gymnasium.envs.classic_control import CartPoleEnv
 from neroRL.errors import TransientError
 
 class Failing(CartPoleEnv):
-    def __init__(self, how="", **rest):
+    def __init__(self, how="", at=5, **rest):
         super().__init__(**rest)
-        self._how, self._count = how, 0
+        self._how, self._at, self._count = how, at, 0
 
     def step(self, action):
         self._count += 1
-        if self._count == 5:
+        if self._count == self._at and not pathlib.Path("healed").exists():
             if self._how == "raise":
                 raise RuntimeError("the pole is made of glass")
             if self._how == "exit":

@@ -44,45 +44,11 @@ def test_killed_and_crashed_jobs_end_alone(command, failing, tmp_path):
         assert result["overrides"]["environment.reset_params.how"] in ("kill", "crash")
 
 
-# Fails in its third update.
-LATE = """
-import os, pathlib, signal
-import gymnasium
-from gymnasium.envs.classic_control import CartPoleEnv
-
-class Late(CartPoleEnv):
-    def __init__(self, how="", **rest):
-        super().__init__(**rest)
-        self._how, self._count = how, 0
-
-    def step(self, action):
-        self._count += 1
-        if self._count == 40 and not pathlib.Path("healed").exists():
-            if self._how == "raise":
-                raise RuntimeError("the pole is made of glass")
-            if self._how == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-        return super().step(action)
-
-gymnasium.register("Late-v0", Late)
-"""
-
-
-@pytest.fixture
-def late(tiny, tmp_path, monkeypatch):
-    """A sweep whose jobs fail in the third update, the first of them excepted."""
-    (tmp_path / "late_environment.py").write_text(LATE)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(PROJECT)]))
-    late = "type: Gymnasium\n  name: late_environment:Late-v0\n  reset_params: {how: ''}"
-    environment = "type: CartPole\n  name: CartPole-v1"
-    tiny.write_text(tiny.read_text().replace(environment, late))
-    space = "hyperparameters:\n  environment.reset_params.how: ['', raise, kill]\n"
-    (tmp_path / "space.yaml").write_text(space)
-    return tmp_path / "out/run"
-
-
-def test_a_longer_training_that_fails_keeps_what_was_finished(command, late, tmp_path):
+def test_a_longer_training_that_fails_keeps_what_was_finished(command, failing, tiny, tmp_path):
     """It tells how far it came, and the shorter result lies beside; healed, it goes on."""
+    tiny.write_text(tiny.read_text().replace("{how: ''}", "{how: '', at: 40}"))  # in update 3
+    failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', raise, kill]\n")
+    late = tmp_path / "out/run"
     assert command("tune", *ARGUMENTS).returncode == 0
     before = json.loads((late / "1/0/result.json").read_text())
     assert (before["status"], before["updates"]) == ("completed", 2)
