@@ -7,31 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import ConfigRepository
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.object_type import ObjectType
 
 # Directories of sweeps have hidden ones and event files deep below; groups are never that deep.
 MOST_LEVELS = 3
 MOST_GROUPS = 1000
-
-
-class ListingLoader(ConfigLoaderImpl):
-    """Hydra's loader, which lists groups without copying all of its sources, of 40 ms each time."""
-
-    def get_group_options(
-        self,
-        group_name: str,
-        results_filter: ObjectType | None = ObjectType.CONFIG,
-        config_name: str | None = None,
-        overrides: list[str] | None = None,
-    ) -> list[str]:
-        """Returns the options of a group; see Hydra's ``ConfigLoader.get_group_options``."""
-        if config_name is None and not overrides:
-            repository = ConfigRepository(self.config_search_path)
-            return repository.get_group_options(group_name, results_filter)
-        return super().get_group_options(group_name, results_filter, config_name, overrides)
 
 
 class ConfigGroups(Mapping[str, list[str]]):

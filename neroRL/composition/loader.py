@@ -9,8 +9,10 @@ from typing import Any
 from unittest import mock
 
 import hydra._internal.hydra as hydra_main
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
 from hydra._internal.defaults_list import create_defaults_list
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.default_element import ResultDefault
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override, OverrideType
@@ -29,8 +31,8 @@ from neroRL.composition.choices import (
     telling,
     with_type,
 )
-from neroRL.composition.groups import ListingLoader
 from neroRL.composition.overrides import parse
+from neroRL.composition.repository import ReadOnceRepository
 from neroRL.errors import UsageError
 
 
@@ -51,10 +53,13 @@ class _Choosing:
     overrides: Sequence[Override] = ()
 
 
-class ChoosingLoader(ListingLoader):
+class ChoosingLoader(ConfigLoaderImpl):
     """Hydra's loader, in which choices win; see :mod:`neroRL.composition.choices`."""
 
-    _choosing: _Choosing | None = None
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        super().__init__(config_search_path)
+        self.repository = ReadOnceRepository(config_search_path)
+        self._choosing: _Choosing | None = None
 
     def load_configuration(
         self,
@@ -158,7 +163,9 @@ class ChoosingLoader(ListingLoader):
             prepend_hydra=True,
             skip_missing=True,
         )
-        composed = super()._compose_config_from_defaults_list(listed.defaults, unread)
+        # The ``hydra`` node, by far the largest, is not asked for.
+        read = [one for one in listed.defaults if f"{one.package}.".split(".")[0] != "hydra"]
+        composed = super()._compose_config_from_defaults_list(read, unread)
         return _plain(composed), listed.overrides.known_choices.get(group)
 
 

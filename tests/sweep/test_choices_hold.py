@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from hydra.core.global_hydra import GlobalHydra
 
 from neroRL.composition.application import run
@@ -23,7 +24,8 @@ def built(composed) -> dict:
     """Builds a job's environment and network, and returns what they are."""
     config = check(plain(composed))
     environment = make_single(config.environment, 2)
-    model = ActorCritic(config.model, specification_of(environment))
+    with torch.device("meta"):  # draws no weights: only what is built is asked
+        model = ActorCritic(config.model, specification_of(environment))
     memory, hidden, heads = "none", None, None
     if isinstance(model.memory, RecurrentMemory):
         hidden = model.memory.recurrents[0].in_features
