@@ -64,8 +64,12 @@ def plain(config: DictConfig) -> dict[str, Any]:
     Raises:
         ConfigError: an interpolation does not resolve.
     """
-    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    _refuse_what_jobs_differ_in(own)
+    content: Any = as_written(config)
+    texts = {path: value for path, value in flat(content).items() if "${" in str(value)}
+    _refuse_what_jobs_differ_in(texts)
+    if not texts:
+        return dict(content)
+    own = OmegaConf.masked_copy(config, list(content))
     with known_to_hydra(config):
         try:
             try:
@@ -77,6 +81,16 @@ def plain(config: DictConfig) -> dict[str, Any]:
             raise ConfigError([Problem(str(error.full_key or ""), message)]) from None
     assert isinstance(content, dict)
     return {str(key): value for key, value in content.items()}
+
+
+def as_written(config: DictConfig) -> dict[str, Any]:
+    """Returns a composed config without its ``hydra`` node as plain Python, unresolved."""
+    # Ten times faster than OmegaConf's ``masked_copy``, and four times than with ``hydra``.
+    return {
+        str(key): OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        for key, value in config.items_ex(resolve=False)
+        if key != "hydra"
+    }
 
 
 @contextlib.contextmanager
@@ -92,21 +106,15 @@ def known_to_hydra(config: DictConfig) -> Iterator[None]:
         known.cfg = before
 
 
-def _refuse_what_jobs_differ_in(config: DictConfig) -> None:
+def _refuse_what_jobs_differ_in(texts: Mapping[str, Any]) -> None:
     """Refuses interpolations of values that only a running job of Hydra has."""
     found = [
         Problem(path, f"{written} is not known before the job runs; write a value, or a key's")
-        for path, text in flat(_as_written(config)).items()
+        for path, text in texts.items()
         for written in _OF_ONE_JOB.findall(str(text))
     ]
     if found:
         raise ConfigError(found)
-
-
-def _as_written(config: DictConfig) -> dict[str, Any]:
-    content = OmegaConf.to_container(config)
-    assert isinstance(content, dict)
-    return {str(key): value for key, value in content.items()}
 
 
 def _resolved(node: Any) -> Any:

@@ -19,6 +19,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from neroRL.composition.checking import as_written
 from neroRL.composition.choices import (
     CONDITIONAL,
     ENVIRONMENT,
@@ -60,6 +61,7 @@ class ChoosingLoader(ConfigLoaderImpl):
         super().__init__(config_search_path)
         self.repository = ReadOnceRepository(config_search_path)
         self._choosing: _Choosing | None = None
+        self._without: dict[tuple[str, ...], tuple[dict[str, Any], str | None]] = {}
 
     def load_configuration(
         self,
@@ -140,33 +142,41 @@ class ChoosingLoader(ConfigLoaderImpl):
         # A memory that is turned off stays off, whatever other choices set in it.
         for group, options in sorted(groups, key=lambda pair: chooses_kind(pair[1].values())):
             option = choosing.options[group]
-            others = [f"{key}={value}" for key, value in choosing.options.items() if key != group]
-            base, declared = self._without_choice(choosing.config_name, others, group, repo)
+            base, declared = self._without_choice(choosing, group, repo)
             if option in options:
                 _write(config, settled(options, option, base, declared), base)
         if choosing.kind is not None:
-            params = with_type(choosing.kind, _plain(config))
+            params = with_type(choosing.kind, as_written(config))
             with open_dict(config):
                 config[ENVIRONMENT].reset_params = params
         make_room(config, choosing.overrides, choosing.kind)
         return config
 
     def _without_choice(
-        self, config_name: str, others: Sequence[str], group: str, repo: IConfigRepository
+        self, choosing: _Choosing, group: str, repo: IConfigRepository
     ) -> tuple[dict[str, Any], str | None]:
-        """Returns the config without the choice of a group, and the option that it declares."""
-        unread = _unread(repo)
-        listed = create_defaults_list(
-            repo=unread,
-            config_name=config_name,
-            overrides_list=[parse(text) for text in others],
-            prepend_hydra=True,
-            skip_missing=True,
-        )
-        # The ``hydra`` node, by far the largest, is not asked for.
-        read = [one for one in listed.defaults if f"{one.package}.".split(".")[0] != "hydra"]
-        composed = super()._compose_config_from_defaults_list(read, unread)
-        return _plain(composed), listed.overrides.known_choices.get(group)
+        """Returns the config without the choice of a group, and the option that it declares.
+
+        The choices of other groups recur with each option of this one, so they are kept.
+        """
+        others = [f"{key}={value}" for key, value in choosing.options.items() if key != group]
+        sources = [f"{source.scheme()}://{source.path}" for source in repo.get_sources()]
+        key = (choosing.config_name, group, *others, *sources)
+        if key not in self._without:
+            unread = _unread(repo)
+            listed = create_defaults_list(
+                repo=unread,
+                config_name=choosing.config_name,
+                overrides_list=[parse(text) for text in others],
+                prepend_hydra=True,
+                skip_missing=True,
+            )
+            # The ``hydra`` node, by far the largest, is not asked for.
+            read = [one for one in listed.defaults if f"{one.package}.".split(".")[0] != "hydra"]
+            composed = super()._compose_config_from_defaults_list(read, unread)
+            declared = listed.overrides.known_choices.get(group)
+            self._without[key] = as_written(composed), declared
+        return self._without[key]
 
 
 def make_room(config: DictConfig, overrides: Iterable[Override], kind: str | None = None) -> None:
@@ -223,13 +233,6 @@ def _unread(repo: IConfigRepository) -> CachingConfigRepository:
     return CachingConfigRepository(
         repo.delegate if isinstance(repo, CachingConfigRepository) else repo
     )
-
-
-def _plain(config: DictConfig) -> dict[str, Any]:
-    keys = [str(key) for key in config if key != "hydra"]
-    content = OmegaConf.to_container(OmegaConf.masked_copy(config, keys))
-    assert isinstance(content, dict)
-    return {str(key): value for key, value in content.items()}
 
 
 def _contents(repo: IConfigRepository, group: str) -> dict[str, dict[str, Any]]:

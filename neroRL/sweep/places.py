@@ -14,7 +14,7 @@ from typing import Any
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from neroRL.composition.checking import COMMAND_LINE
+from neroRL.composition.checking import COMMAND_LINE, as_written
 from neroRL.composition.choices import EXCLUSIVE, RESET_PARAMS, SECTIONS, TYPE, takes_any_parameter
 from neroRL.composition.completion import complete
 from neroRL.composition.overrides import Compose, override_key
@@ -55,6 +55,15 @@ def contradictions(
     return found
 
 
+def deciding_overrides(fixed: Sequence[str], groups: Collection[str]) -> list[str]:
+    """Returns the shared overrides that decide which other keys exist."""
+
+    def may_decide(key: str) -> bool:
+        return key in groups or key == TYPE or key in SECTIONS or key.startswith("hydra.")
+
+    return [text for text in fixed if may_decide(override_key(text))]
+
+
 class Overrides:
     """The shared overrides of the command line, as far as they apply to each permutation.
 
@@ -63,9 +72,6 @@ class Overrides:
         fixed: overrides of the command line that all jobs share.
         grids: the axes of each grid of the sweep.
         groups: names of the config groups.
-
-    Attributes:
-        deciding: the shared overrides that decide which other keys exist.
     """
 
     def __init__(
@@ -78,7 +84,7 @@ class Overrides:
         self._compose = compose
         self._fixed = tuple(fixed)
         self._groups = groups
-        self.deciding = [text for text in fixed if _may_decide(override_key(text), groups)]
+        self._deciding = deciding_overrides(fixed, groups)
         self._base = self.paths([])
         self._paths: dict[tuple[str, ...], frozenset[str]] = {}
         found = [self._deciding_axes(axes) for axes in grids]
@@ -132,7 +138,7 @@ class Overrides:
     def paths(self, choices: Sequence[str]) -> frozenset[str]:
         """Returns the dotted paths of a config with some choices; none if it cannot be composed."""
         try:
-            composed = self._compose([*self.deciding, *choices])
+            composed = self._compose([*self._deciding, *choices])
         except (HydraException, ConfigError):
             return frozenset()  # the checks report why
         kind = OmegaConf.select(composed, TYPE, throw_on_resolution_failure=False)
@@ -155,7 +161,7 @@ class Overrides:
         return tuple(
             text
             for text in self._fixed
-            if text in self.deciding or not self._is_absent(override_key(text), paths)
+            if text in self._deciding or not self._is_absent(override_key(text), paths)
         )
 
     def _is_absent(self, key: str, paths: frozenset[str]) -> bool:
@@ -167,10 +173,7 @@ class Overrides:
 
 def all_paths(config: DictConfig) -> Iterator[str]:
     """Yields the dotted path of every key of a composed config, sections included."""
-    keys = [str(key) for key in config if key != "hydra"]
-    content = OmegaConf.to_container(OmegaConf.masked_copy(config, keys))
-    assert isinstance(content, dict)
-    yield from (path for path, _ in paths_and_values(complete(content)))  # type: ignore[arg-type]
+    yield from (path for path, _ in paths_and_values(complete(as_written(config))))
 
 
 def paths_and_values(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -179,7 +182,3 @@ def paths_and_values(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[t
         yield f"{prefix}{key}", value
         if isinstance(value, Mapping):
             yield from paths_and_values(value, f"{prefix}{key}.")
-
-
-def _may_decide(key: str, groups: Collection[str]) -> bool:
-    return key in groups or key == TYPE or key in SECTIONS or key.startswith("hydra.")

@@ -30,7 +30,7 @@ from neroRL.sweep import axes, objectives
 from neroRL.sweep.building import Design, Ground, SearchSpace
 from neroRL.sweep.jobs import SEED, JobPlan
 from neroRL.sweep.options import SweepOptions, check_layout
-from neroRL.sweep.places import Overrides, contradictions
+from neroRL.sweep.places import Overrides, contradictions, deciding_overrides
 from neroRL.sweep.points import Axis, Permutation, Product
 from neroRL.sweep.space import Space
 from neroRL.sweep.validation import Findings, Inspect, summary
@@ -244,7 +244,7 @@ def _products(
 ) -> list[Product]:
     """Returns the grids that the tuning file, the options and the command line write."""
     products = [Product(tuple((axis,) for axis in swept))]
-    deciding = ground.overrides(products).deciding
+    deciding = deciding_overrides(ground.fixed, ground.groups)
     check_sections(plain(ground.compose(deciding)), ground.origin)
     documents = [read_document(find_tuning_file(options.tune))] if options.tune else []
     if options.sections:

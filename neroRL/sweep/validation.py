@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from neroRL.composition.checking import (
     Origin,
+    as_written,
     composition_problem,
     plain,
     ports_of,
@@ -218,5 +219,4 @@ def _with_value(
 
 def _text(composed: DictConfig) -> str:
     """Returns the text of a composed config without its ``hydra`` node, unresolved."""
-    keys = [str(key) for key in composed if key != "hydra"]
-    return str(OmegaConf.to_container(OmegaConf.masked_copy(composed, keys), resolve=False))
+    return str(as_written(composed))
