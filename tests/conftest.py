@@ -16,6 +16,7 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from neroRL.train import main as train_main
+from tests.patience import PATIENCE
 
 PROJECT = Path(__file__).resolve().parent.parent
 # Tests started in the background ignore Ctrl-C, and so would every process that they start.
@@ -114,7 +115,7 @@ def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=PATIENCE,
             check=False,
         )
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tests.conftest import PROJECT
+from tests.patience import PATIENCE
 
 
 def copy_project(directory: Path) -> Path:
@@ -28,6 +29,6 @@ def run_in(project: Path, command: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, "PYTHONPATH": str(project)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )

@@ -6,8 +6,6 @@ import csv
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -71,14 +69,6 @@ def start(directory: Path, *arguments: str, **variables: str) -> subprocess.Pope
         text=True,
         start_new_session=True,
     )
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    """Waits until a condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def checkpoints(job: Path) -> list[int]:

@@ -19,9 +19,9 @@ from tests.doors.sweeps import (
     jobs_of,
     start,
     table,
-    wait_for,
     workers_of,
 )
+from tests.patience import PATIENCE, wait_for
 
 KILLS = 16
 # At most this many of the 240 checkpoints are saved between two kills. Otherwise a sweep on a
@@ -158,7 +158,7 @@ def test_workers_killed_at_random(command, chaotic):
         if workers:
             os.kill(generator.choice(workers), signal.SIGKILL)
             kills += 1
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     _undisturbed(command)
     witness.check_end(chaotic / "undisturbed/run")

@@ -32,8 +32,8 @@ from tests.doors.sweeps import (
     jobs_of,
     start,
     table,
-    wait_for,
 )
+from tests.patience import PATIENCE, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def _finished(tmp_path_factory):
     (directory / "tiny.yaml").write_text(TINY)
     (directory / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95]\n")
     process = start(directory, *ARGUMENTS)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     return directory
 

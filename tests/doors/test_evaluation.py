@@ -16,6 +16,7 @@ from neroRL.records.sweeps import read_sweep
 from tests.conftest import TINY
 from tests.doors.sweeps import ARGUMENTS, start, table
 from tests.evaluation.policies import tiny_policy
+from tests.patience import PATIENCE
 
 SEEDS = ["--start-seed=70", "--num-seeds=3", "--repetitions=2"]
 
@@ -39,7 +40,7 @@ def swept(tmp_path_factory):
     (directory / "space.yaml").write_text("hyperparameters:\n  gamma: [0.5, 0.99]\n")
     extra = ["--num-repetitions=2", "model.checkpoint_interval=1"]
     process = start(directory, *ARGUMENTS, *extra)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     return directory / "out/run"
 

@@ -21,8 +21,8 @@ from tests.doors.sweeps import (
     processes_of,
     start,
     table,
-    wait_for,
 )
+from tests.patience import PATIENCE, wait_for
 
 # submitit starts all jobs of a batch at once.
 LAUNCHERS = {
@@ -117,8 +117,7 @@ def test_failing_and_dying_jobs_end_alone(command, failing, tmp_path, launcher):
     assert rows[1]["error"] == "RuntimeError: the pole is made of glass"
     assert all(rows[number]["error"] for number in (2, 4, 8, 10))
     # With the environment repaired, a continued sweep runs only the failed jobs.
-    path = tmp_path / "failing_environment.py"
-    path.write_text(path.read_text().replace("self._count == 5", "False"))
+    (tmp_path / "healed").touch()
     before = _results(tmp_path)
     again = command("tune", *arguments)
     assert again.returncode == 0, again.stderr
@@ -278,7 +277,7 @@ def test_a_preempted_job_is_requeued_and_continues(tmp_path):
         preempted_at.append(checkpoints(job)[-1])
         os.kill(task, signal.SIGUSR2)
         wait_for(lambda gone=task: not Path(f"/proc/{gone}").exists())
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     log = (job / "train.log").read_text()
     assert log.count("interrupted: saving") == 2
@@ -297,7 +296,7 @@ def test_a_job_that_outlived_its_sweep_is_waited_for(tmp_path):
     process.wait()
     assert not (job / "result.json").exists()
     again = start(tmp_path, *ARGUMENTS)
-    output, _ = again.communicate(timeout=120)
+    output, _ = again.communicate(timeout=PATIENCE)
     assert again.returncode == 0, output
     log = (job / "train.log").read_text()
     assert "another process runs this job; waiting for its end" in log
@@ -312,7 +311,7 @@ def test_ctrl_c_under_joblib_leaves_a_sweep_to_continue(command, tmp_path):
     process = start(tmp_path, *ARGUMENTS, *LAUNCHERS["joblib"])
     wait_for(lambda: list(tmp_path.glob("out/run/*/0/checkpoints/run-*.pt")))
     os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, output
     wait_for(lambda: not processes_of(process.pid))
     again = command("tune", *ARGUMENTS, *LAUNCHERS["joblib"])

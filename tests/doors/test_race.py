@@ -26,9 +26,9 @@ from tests.doors.sweeps import (
     jobs_of,
     start,
     table,
-    wait_for,
 )
 from tests.doors.test_launchers import LAUNCHERS
+from tests.patience import PATIENCE, wait_for
 
 # A rate of 0 learns nothing, and one of 1 destroys the policy.
 SPACE = """
@@ -52,7 +52,7 @@ UPDATES = {"0.25": "2", "0.5": "4", "": "8"}
 def _run(directory: Path, *arguments: str, **variables: str) -> str:
     (directory / "space.yaml").write_text(SPACE)
     process = start(directory, *ARGUMENTS, *arguments, **variables)
-    output, _ = process.communicate(timeout=600)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     return output
 
@@ -237,7 +237,7 @@ def test_a_race_may_be_extended(tmp_path):
     wider = SPACE.replace("[0.9, 0.99]", "[0.9, 0.99, 0.999]")
     (tmp_path / "space.yaml").write_text(wider)
     process = start(tmp_path, *ARGUMENTS, *more, "hydra.sweeper.extend=true")
-    output, _ = process.communicate(timeout=600)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     assert len(table(tmp_path / "out/run")) == 27
 
@@ -252,7 +252,7 @@ def test_with_more_updates_a_race_goes_on_and_rungs_lie_elsewhere(tmp_path):
     for updates in (8, 16):
         more = [f"trainer.updates={updates}", "hydra.sweeper.extend=true"]
         process = start(tmp_path, *ARGUMENTS, *arguments, *more)
-        output, _ = process.communicate(timeout=600)
+        output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, output
     sweep = tmp_path / "out/run"
     at = {"0.1": 2, "0.25": 4, "0.5": 8, "": 16}

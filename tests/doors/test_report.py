@@ -15,6 +15,7 @@ from scipy import stats
 from neroRL import report
 from neroRL.config.documents import read_document
 from tests.doors.sweeps import ARGUMENTS, PROJECT, table
+from tests.patience import PATIENCE
 
 SPACE = """\
 hyperparameters:
@@ -40,7 +41,7 @@ def ended(tmp_path_factory):
     (directory / "tiny.yaml").write_text(TINY)
     (directory / "space.yaml").write_text(SPACE)
     process = start(directory, *ARGUMENTS, "--num-repetitions=5")
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     return directory, output
 

@@ -17,7 +17,8 @@ import pytest
 from neroRL.records.results import FAILED, STOPPED, JobResult
 from neroRL.records.rungs import note_rung, reached
 from neroRL.reporting.live import serving
-from tests.doors.sweeps import PROJECT, wait_for
+from tests.doors.sweeps import PROJECT
+from tests.patience import PATIENCE, wait_for
 from tests.reporting.landscapes import sweep_of
 
 
@@ -59,7 +60,7 @@ def test_watching_ends_with_the_sweep(running):
     process = _start(sweep, "--watch")
     wait_for(lambda: (sweep / "report/report.html").exists() and _rows(sweep) == 1)
     end()
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     assert _rows(sweep) == 2
     assert "1 of 2 jobs have ended" in output
@@ -114,7 +115,7 @@ def test_the_page_is_served_while_the_sweep_runs(running):
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"{address[1]}../sweep.yaml")
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
 
 

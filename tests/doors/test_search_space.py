@@ -15,8 +15,8 @@ from tests.doors.sweeps import (
     processes_of,
     start,
     table,
-    wait_for,
 )
+from tests.patience import PATIENCE, wait_for
 
 SPACE = """\
 hyperparameters:
@@ -618,9 +618,9 @@ def test_a_sweep_changed_five_times_and_killed_in_between_loses_nothing(tiny, tm
         )
         killed.kill()
         killed.wait()
-        wait_for(lambda killed=killed: not processes_of(killed.pid), seconds=30)
+        wait_for(lambda killed=killed: not processes_of(killed.pid))
         process = start(tmp_path, *command)
-        output, _ = process.communicate(timeout=300)
+        output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, output
         rows = table(sweep)
         for row in rows:

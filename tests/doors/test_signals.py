@@ -20,10 +20,10 @@ from tests.doors.sweeps import (
     processes_of,
     start,
     table,
-    wait_for,
     workers_of,
 )
 from tests.doors.test_launchers import LAUNCHERS, OTHERS
+from tests.patience import PATIENCE, wait_for
 
 # An environment that ends its process as ``how`` says, in the state ``when``. It does nothing in
 # the sweep's own process, which checks environments.
@@ -104,7 +104,7 @@ def ending(tiny, tmp_path, monkeypatch):
 def test_every_job_is_recorded_under_its_own_name(ending, tmp_path, when):
     ending(when=when)
     process = start(tmp_path, *ARGUMENTS, "hydra.sweeper.n_jobs=2")
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1, output
     rows = table(tmp_path / "out/run")
     assert [row["environment.reset_params.how"] for row in rows] == HOW
@@ -126,7 +126,7 @@ def test_a_job_ended_by_a_signal_is_tried_again_and_equals_an_undisturbed_one(
     how = ["SIGTERM", "SIGKILL", "SIGSEGV", "exit0", "exit3"]
     ending(how, when=when, once=True)
     process = start(tmp_path, *ARGUMENTS, "hydra.sweeper.n_jobs=2", "hydra.sweeper.max_retries=1")
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     assert len(list(tmp_path.glob("ended-*"))) == len(how)
     rows = table(tmp_path / "out/run")
@@ -202,7 +202,7 @@ def test_workers_that_end_as_they_start_lose_no_job(ending, tmp_path, how):
     ending(["", "", ""])
     (tmp_path / "sitecustomize.py").write_text(STILLBORN)
     process = start(tmp_path, *ARGUMENTS, "hydra.sweeper.n_jobs=1", STILLBORN=how)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert (tmp_path / "stillborn-1").exists()
     assert process.returncode == 0, output
     assert [row["status"] for row in table(tmp_path / "out/run")] == ["completed"] * 3
@@ -261,7 +261,7 @@ def test_an_idle_worker_that_ends_costs_no_job(tiny, tmp_path, number):
     (tmp_path / "go").touch()
     wait_for((tmp_path / "out/run/0/0/result.json").exists)
     os.kill(process.pid, signal.SIGCONT)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     assert [row["status"] for row in table(tmp_path / "out/run")] == ["completed"] * 2
 
@@ -304,7 +304,7 @@ if where and (where == "server") == any("forkserver" in text for text in sys.ori
 def test_ctrl_c_while_something_is_imported_is_no_error(tmp_path, moment):
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTING)
     process = start(tmp_path, *ARGUMENTS, INTERRUPT=moment)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, output
     assert "Traceback" not in output
     assert output.count("interrupted") == 1 + ("jobs save and end" in output), output
@@ -347,7 +347,7 @@ def test_ctrl_c_at_any_moment_is_no_error(long, tmp_path):
         assert process.stdout.readline()  # Python itself has started
         time.sleep(0.2 * number)
         os.killpg(process.pid, signal.SIGINT)
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 130, (number, output)
         assert "Traceback" not in output, (number, output)
         wait_for(lambda session=process.pid: not processes_of(session))
@@ -388,7 +388,7 @@ def test_a_failed_job_records_how_long_it_took(tiny, command, tmp_path, monkeypa
     space = "hyperparameters:\n  environment.reset_params.how: [raise, SIGTERM, SIGKILL]\n"
     (tmp_path / "space.yaml").write_text(space)
     process = start(tmp_path, *ARGUMENTS, *LAUNCHERS[launcher])
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1, output
     rows = table(tmp_path / "out/run")
     assert [row["status"] for row in rows] == ["failed"] * 3

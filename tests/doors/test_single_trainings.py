@@ -15,7 +15,8 @@ import torch
 import yaml
 from filelock import FileLock
 
-from tests.doors.sweeps import ARGUMENTS, PROJECT, assert_equal, checkpoints, wait_for
+from tests.doors.sweeps import ARGUMENTS, PROJECT, assert_equal, checkpoints
+from tests.patience import PATIENCE, wait_for
 
 NTRAIN = ["-c", "import sys; from neroRL.train import ntrain; sys.exit(ntrain())"]
 
@@ -41,7 +42,7 @@ def test_trainings_that_start_at_the_same_time(door, tiny, tmp_path):
     seeds = range(1, 5)
     started = [_start(tmp_path, f"--seed={seed}", "hydra.run.dir=out/${now:%Y}") for seed in seeds]
     for process in started:
-        output, _ = process.communicate(timeout=240)
+        output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, output
     jobs = sorted((tmp_path / "out").iterdir())
     year = jobs[0].name
@@ -102,7 +103,7 @@ def test_a_chosen_directory_has_one_training_at_a_time(door, long, tmp_path):
         assert yaml.safe_load(before)["seed"] == 1
     finally:
         first.send_signal(signal.SIGINT)
-        output, _ = first.communicate(timeout=60)
+        output, _ = first.communicate(timeout=PATIENCE)
     assert first.returncode == 130, output
     last = tmp_path / f"here/checkpoints/run-{checkpoints(tmp_path / 'here')[-1]}.pt"
     assert torch.load(last, weights_only=True)["config"]["seed"] == 1

@@ -24,9 +24,9 @@ from tests.doors.sweeps import (
     processes_of,
     start,
     table,
-    wait_for,
     workers_of,
 )
+from tests.patience import PATIENCE, wait_for
 
 
 @pytest.mark.usefixtures("failing")
@@ -85,7 +85,7 @@ def test_an_interrupted_sweep_continues_bit_for_bit(command, tmp_path, number):
     process = start(tmp_path, *ARGUMENTS)
     wait_for(lambda: list(tmp_path.glob("out/run/*/0/checkpoints/run-*.pt")))
     os.kill(process.pid, number)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, output
     assert "Traceback" not in output
     assert len(list(tmp_path.glob("out/run/*/0/result.json"))) < 4
@@ -102,7 +102,7 @@ def test_the_terminals_interrupt_reaches_all_processes_and_counts_once(tmp_path)
     process = start(tmp_path, *ARGUMENTS)
     wait_for(lambda: list(tmp_path.glob("out/run/*/0/checkpoints/run-*.pt")))
     os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, output
     wait_for(lambda: not processes_of(process.pid))
 
@@ -112,8 +112,8 @@ def test_workers_do_not_outlive_the_sweep(tmp_path):
     process = start(tmp_path, *ARGUMENTS)
     wait_for(lambda: list(tmp_path.glob("out/run/*/0/checkpoints/run-*.pt")))
     os.kill(process.pid, signal.SIGKILL)
-    process.wait(timeout=10)
-    wait_for(lambda: not processes_of(process.pid), seconds=20)
+    process.wait(timeout=PATIENCE)
+    wait_for(lambda: not processes_of(process.pid))
 
 
 @pytest.mark.usefixtures("long")
@@ -122,7 +122,7 @@ def test_a_killed_worker_is_tried_again(tmp_path):
     wait_for(lambda: list(tmp_path.glob("out/run/1/0/checkpoints/run-10.pt")))
     (worker,) = workers_of(process.pid)
     os.kill(worker, signal.SIGKILL)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
     assert [row["status"] for row in table(tmp_path / "out/run")] == ["completed"] * 4
     assert "continuing from run-" in (tmp_path / "out/run/1/0/train.log").read_text()
@@ -228,7 +228,7 @@ def test_a_thousand_jobs_a_tenth_of_which_fail(tmp_path):
         env={**os.environ, "PYTHONPATH": f"{tmp_path}:{PROJECT}"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 1, done.stderr
@@ -275,10 +275,10 @@ def test_a_second_interrupt_ends_at_once(tiny, tmp_path):
     assert process.poll() is None
     began = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, output
     assert "Traceback" not in output
-    assert time.monotonic() - began < 6.0
+    assert time.monotonic() - began < 10.0
     wait_for(lambda: not processes_of(process.pid))
 
 

@@ -26,6 +26,7 @@ from neroRL.training import checkpoint as checkpoints
 from neroRL.training import evaluations, rollout, trainer
 from tests.conftest import TINY
 from tests.environments.unity_peer import TOWER, Behaviour, living, records, write_peer
+from tests.patience import PATIENCE, wait_for
 
 pytestmark = pytest.mark.usefixtures("ports")
 
@@ -65,13 +66,6 @@ def _assert_no_port_is_shared(path: Path) -> None:
         assert port != other or end < other_begin or other_end < begin
 
 
-def _wait_until_ended(path: Path, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while living(path):
-        assert time.monotonic() < deadline, "processes are left"
-        time.sleep(0.05)
-
-
 def _start(tmp_path: Path, module: str, door: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", DOOR.format(module, door), *arguments],
@@ -81,13 +75,6 @@ def _start(tmp_path: Path, module: str, door: str, *arguments: str) -> subproces
         text=True,
         start_new_session=True,
     )
-
-
-def _wait_for(condition, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 def _spy(monkeypatch) -> list[np.ndarray]:
@@ -365,12 +352,12 @@ def test_no_process_outlives_a_sweep(tmp_path, peer, number, status):
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n")
     more = ["--worker-id=100", "trainer.updates=100000", "hydra.sweeper.n_jobs=2"]
     process = _start(tmp_path, "tune", "main", *ARGUMENTS, *more)
-    _wait_for(lambda: sum(len(_actions(events)) > 20 for events in records(peer)) == 4)
+    wait_for(lambda: sum(len(_actions(events)) > 20 for events in records(peer)) == 4)
     assert len(living(peer)) == 8
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == status, output
-    _wait_until_ended(peer)
+    wait_for(lambda: not living(peer))
     saved = list(tmp_path.glob("out/run/*/0/checkpoints/run-*.pt"))
     assert len(saved) == (0 if status == -9 else 2)
 
@@ -379,15 +366,15 @@ def test_no_process_outlives_a_sweep(tmp_path, peer, number, status):
 def test_a_second_interrupt_ends_a_job_that_hangs(tmp_path, peer):
     arguments = ["--config=unity.yaml", "hydra.run.dir=job", "--worker-id=100"]
     process = _start(tmp_path, "train", "ntrain", *arguments, "environment.reset_params.hang-at=3")
-    _wait_for(lambda: sum(len(_actions(events)) == 3 for events in records(peer)) == 2)
+    wait_for(lambda: sum(len(_actions(events)) == 3 for events in records(peer)) == 2)
     os.killpg(process.pid, signal.SIGINT)
     time.sleep(0.5)
     assert process.poll() is None
     time.sleep(1.0)
     os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, output
-    _wait_until_ended(peer)
+    wait_for(lambda: not living(peer))
 
 
 @pytest.mark.parametrize("kind", ["missing", "directory", "not executable"])

@@ -15,6 +15,7 @@ import pytest
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments.factory import make_single
 from tests.conftest import PROJECT
+from tests.patience import PATIENCE
 
 PAGE = (PROJECT / "docs/environments.md").read_text()
 FILES = dict(re.findall(r"^`(\S+)`\n\n```\w+\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
@@ -41,7 +42,7 @@ def _run(directory: Path, command: str) -> list[dict]:
         env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -24,6 +24,7 @@ from neroRL.environments.vector.interface import EpisodeSeeds
 from neroRL.environments.vector.parallel import ParallelEnvironment
 from neroRL.environments.vector.sequential import SequentialEnvironment
 from neroRL.errors import EnvironmentCrashError
+from tests.patience import wait_for
 
 CONFIG = EnvironmentConfig(
     type="MinigridVec",
@@ -92,13 +93,10 @@ def _is_alive(number: int) -> bool:
         return False
 
 
-def _assert_all_end(tmp_path: Path, seconds: float = 5.0) -> None:
+def _assert_all_end(tmp_path: Path) -> None:
     numbers = [int(n) for file in tmp_path.glob("[0-9]") for n in file.read_text().split()]
     assert numbers
-    deadline = time.monotonic() + seconds
-    while any(_is_alive(number) for number in numbers):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_for(lambda: not any(_is_alive(number) for number in numbers))
 
 
 def test_equals_stepping_one_after_the_other():

@@ -20,6 +20,7 @@ from neroRL.environments.specification import vector_space
 from neroRL.environments.trial import Trials, try_out
 from neroRL.errors import ConfigError
 from tests.conftest import PROJECT, TINY
+from tests.patience import PATIENCE
 
 MODULE = '''
 import os, pathlib, sys, time
@@ -331,7 +332,7 @@ def _tune(odd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         env={"PATH": "/usr/bin:/bin", "HOME": str(odd), "PYTHONPATH": f"{odd}:{PROJECT}"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=False,
     )  # fmt: skip
 

@@ -19,6 +19,7 @@ from neroRL.records.results import COMPLETED, fingerprint, load_result
 from neroRL.reporting.analysis.curves import read_scalars
 from neroRL.reporting.loggers.external import ExternalLogger
 from neroRL.reporting.loggers.interface import Description
+from tests.patience import PATIENCE
 
 PROJECT = Path(__file__).resolve().parents[2]
 SWEEP = ["--config=tiny.yaml", "--tune=space.yaml", "--run-id=run", "--out=out"]
@@ -59,7 +60,7 @@ def _records(path: Path):
 
 def _whole(path: Path):
     """The records of a run that has ended; another process of W&B's writes them a moment later."""
-    deadline = time.monotonic() + 60.0
+    deadline = time.monotonic() + PATIENCE
     while True:
         records = list(_records(path))
         if any(record.WhichOneof("record_type") == "exit" for record in records):

@@ -29,6 +29,7 @@ from neroRL.reporting.tensorboard import (
     write_interval,
     write_sweep_hparams,
 )
+from tests.patience import PATIENCE
 
 AXES = {"trainer.gamma": [0.9, 0.99], "model/memory": ["gru", "none"], "odd": [None, "1e3", 2]}
 POINTS = [
@@ -70,7 +71,7 @@ def _tensorboard(directory: Path, load_fast: str = "false"):
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ def server(sweep: Path):
 def _get(url: str, content: dict | None = None):
     data = json.dumps(content).encode() if content is not None else None
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         return json.load(answer)
 
 
