@@ -31,6 +31,13 @@ hyperparameters:
   epochs: [1, 2]
   max_grad_norm: [0.25, 0.5]
 """
+GROUPS = """
+hyperparameters:
+  environment: [cartpole, minigrid, minigrid_vec]
+  model/memory: [none, gru, lstm, transformer]
+  gamma: [0.9, 0.99]
+  epochs: [1, 2]
+"""
 DOOR = "import sys; from neroRL.{} import {} as door; sys.exit(door())"
 TRAIN, TUNE = DOOR.format("train", "ntrain"), DOOR.format("tune", "main")
 SWEEP = ["--config=base.yaml", "--tune=space.yaml", "--run-id=run", "--out=out"]
@@ -45,6 +52,11 @@ COMMANDS: dict[str, tuple[str, list[str], str | None]] = {
         "job/result.json",
     ),
     "the first update in a sweep of 48": (TUNE, SWEEP, "out/run/*/*/result.json"),
+    "the same of 3 environments and 4 memories": (
+        TUNE,
+        [*SWEEP[:1], "--tune=groups.yaml", *SWEEP[2:]],
+        "out/run/*/*/result.json",
+    ),
 }
 POLL_SECONDS = 0.005
 
@@ -62,6 +74,7 @@ def seconds(code: str, arguments: list[str], awaited: str | None, tree: Path = R
         place = Path(directory)
         (place / "base.yaml").write_text(BASE)
         (place / "space.yaml").write_text(SPACE)
+        (place / "groups.yaml").write_text(GROUPS)
         (place / "bad.yaml").write_text(SPACE.replace("gamma", "gama"))
         began = time.perf_counter()
         process = subprocess.Popen(

@@ -138,8 +138,8 @@ def _results(directory: Path) -> dict[str, tuple[int, dict]]:
 @pytest.mark.slow
 def test_all_launchers_give_the_same_results(command, tiny, tmp_path):
     (tmp_path / "space.yaml").write_text(
-        "hyperparameters:\n  updates: [8]\n  gamma: [0.5, 0.99]\n  epochs: [1, 4, 8]\n"
-        "learning_rate_schedule:\n  initial: [1.0e-3, 1.0e-2, 3.0e-2, 1.0e-1]\n"
+        "hyperparameters:\n  updates: [8]\n  gamma: [0.5, 0.99]\n  epochs: [1, 8]\n"
+        "learning_rate_schedule:\n  initial: [1.0e-3, 1.0e-2, 1.0e-1]\n"
     )
     results = {}
     for launcher, options in LAUNCHERS.items():
@@ -150,7 +150,7 @@ def test_all_launchers_give_the_same_results(command, tiny, tmp_path):
             json.loads(p.read_text()) for p in tmp_path.glob(f"{launcher}/run/*/*/result.json")
         ]
         results[launcher] = {result["directory"]: result for result in found}
-        assert len(results[launcher]) == 48
+        assert len(results[launcher]) == 24
     for launcher in OTHERS:
         for directory, result in results["basic"].items():
             other = results[launcher][directory]

