@@ -124,6 +124,18 @@ def test_checkpoints_of_another_config_are_set_aside(door, finished):
     assert json.loads((finished / "1/0/result.json").read_text())["objective"] == expected
 
 
+def test_a_job_that_fails_counts_no_update_of_another_configs_checkpoint(door, failing, tmp_path):
+    failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', raise]\n")
+    assert door("ntune", ARGUMENTS).status == 1
+    other, job = tmp_path / "out/run/0/0", tmp_path / "out/run/1/0"
+    (job / "checkpoints").mkdir(exist_ok=True)
+    shutil.copy(other / "checkpoints/run-2.pt", job / "checkpoints")
+    assert door("ntune", ARGUMENTS).status == 1
+    assert (job / "checkpoints.0/run-2.pt").exists()
+    failed = json.loads((job / "result.json").read_text())
+    assert (failed["status"], failed["updates"], failed["env_steps"]) == ("failed", 0, 0)
+
+
 def test_a_sweep_of_a_version_that_lacked_some_keys_continues(door, finished):
     """Its record has the config of its time; the keys that came later say what it did."""
     path = finished / "sweep.yaml"
