@@ -208,9 +208,7 @@ def test_ten_kills_change_nothing_and_without_the_race_all_is_as_if_there_had_be
 def _comes_further(process: subprocess.Popen[str], sweep: Path, steps: int) -> bool:
     """Waits until jobs have written some files more; false if the sweep ends before."""
     wanted = sum(map(_is_known, jobs_of(sweep))) + steps
-    wait_for(
-        lambda: process.poll() is not None or sum(map(_is_known, jobs_of(sweep))) > wanted, 300.0
-    )
+    wait_for(lambda: process.poll() is not None or sum(map(_is_known, jobs_of(sweep))) > wanted)
     return process.poll() is None
 
 
