@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: sweep test test-slow check lint types bench clean
+.PHONY: sweep test test-slow test-exhaustive check lint types bench clean
 
 # The main job: a real sweep on MiniGrid, 4 permutations, a few minutes.
 sweep: $(READY)
@@ -26,7 +26,11 @@ types: $(READY)
 
 # Learning and other tests of minutes.
 test-slow: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not exhaustive"
+
+# More draws of random sweeps than CI has time for.
+test-exhaustive: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m exhaustive
 
 # Against the peers; see benchmarks/README.md.
 bench: $(READY)
