@@ -40,21 +40,26 @@ hyperparameters:
 """
 DOOR = "import sys; from neroRL.{} import {} as door; sys.exit(door())"
 TRAIN, TUNE = DOOR.format("train", "ntrain"), DOOR.format("tune", "main")
-SWEEP = ["--config=base.yaml", "--tune=space.yaml", "--run-id=run", "--out=out"]
+
+
+def _sweep(space: str) -> list[str]:
+    return ["--config=base.yaml", f"--tune={space}", "--run-id=run", "--out=out"]
+
+
 # The code, its arguments, and the file that ends the measurement; None for the command's end.
 COMMANDS: dict[str, tuple[str, list[str], str | None]] = {
     "`import torch`": ("import torch", [], None),
     "`ntune --help`": (TUNE, ["--help"], None),
-    "the error of a bad tuning file": (TUNE, [*SWEEP[:1], "--tune=bad.yaml", *SWEEP[2:]], None),
+    "the error of a bad tuning file": (TUNE, _sweep("bad.yaml"), None),
     "the first update of a training": (
         TRAIN,
         ["--config=base.yaml", "hydra.run.dir=job"],
         "job/result.json",
     ),
-    "the first update in a sweep of 48": (TUNE, SWEEP, "out/run/*/*/result.json"),
+    "the first update in a sweep of 48": (TUNE, _sweep("space.yaml"), "out/run/*/*/result.json"),
     "the same of 3 environments and 4 memories": (
         TUNE,
-        [*SWEEP[:1], "--tune=groups.yaml", *SWEEP[2:]],
+        _sweep("groups.yaml"),
         "out/run/*/*/result.json",
     ),
 }

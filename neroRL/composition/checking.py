@@ -64,12 +64,12 @@ def plain(config: DictConfig) -> dict[str, Any]:
     Raises:
         ConfigError: an interpolation does not resolve.
     """
-    content: Any = as_written(config)
-    texts = {path: value for path, value in flat(content).items() if "${" in str(value)}
+    written = as_written(config)
+    texts = {path: value for path, value in flat(written).items() if "${" in str(value)}
     _refuse_what_jobs_differ_in(texts)
     if not texts:
-        return dict(content)
-    own = OmegaConf.masked_copy(config, list(content))
+        return written
+    own = OmegaConf.masked_copy(config, list(written))
     with known_to_hydra(config):
         try:
             try:

@@ -172,7 +172,7 @@ class ChoosingLoader(ConfigLoaderImpl):
                 skip_missing=True,
             )
             # The ``hydra`` node, by far the largest, is not asked for.
-            read = [one for one in listed.defaults if f"{one.package}.".split(".")[0] != "hydra"]
+            read = [one for one in listed.defaults if str(one.package).split(".")[0] != "hydra"]
             composed = super()._compose_config_from_defaults_list(read, unread)
             declared = listed.overrides.known_choices.get(group)
             self._without[key] = as_written(composed), declared

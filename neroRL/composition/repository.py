@@ -32,5 +32,5 @@ class ReadOnceRepository(ConfigRepository):
         return copied
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ReadOnceRepository:
-        """Returns a repository that a search path of its own leaves independent."""
+        """Returns a copy that shares what was read, until it takes a search path of its own."""
         return copy.copy(self)

@@ -12,8 +12,10 @@ from hydra.core.plugins import Plugins
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from neroRL.composition.alone import make_primary
+from neroRL.composition.loader import ChoosingLoader
 from neroRL.composition.repository import ReadOnceRepository
-from neroRL.composition.source import shipped_conf
+from neroRL.composition.source import PrimarySearchPath, shipped_conf
 
 
 def _search_path(directory, provider="main"):
@@ -77,3 +79,35 @@ def test_copies_share_what_was_read_until_they_take_a_search_path(directory):
 def test_configs_that_do_not_exist_are_none():
     repository = ReadOnceRepository(_search_path(shipped_conf()))
     assert [repository.load_config("model/nothing") for _ in range(2)] == [None, None]
+
+
+def _chosen(loader, overrides):
+    return OmegaConf.to_yaml(loader.load_configuration("sized", overrides, RunMode.RUN))
+
+
+def test_what_a_loader_keeps_changes_no_later_composition(tmp_path):
+    """Each choice of two groups that set the same key is what a new loader composes."""
+    (tmp_path / "model/size").mkdir(parents=True)
+    for name, units in (("small", 16), ("big", 24)):
+        text = f"# @package model\nrecurrence: {{hidden_state_size: {units}}}\n"
+        (tmp_path / f"model/size/{name}.yaml").write_text(text)
+    groups = "{model/size: small}, {override model/memory: gru}"
+    (tmp_path / "sized.yaml").write_text(f"defaults: [default, _self_, {groups}]\n")
+
+    def loader():
+        make_primary(tmp_path / "sized.yaml")
+        path = _search_path(tmp_path)
+        PrimarySearchPath().manipulate_search_path(path)
+        return ChoosingLoader(path)
+
+    choices = [
+        [f"model/size={size}", f"model/memory={memory}", f"environment={environment}"]
+        for size in ("small", "big")
+        for memory in ("none", "gru", "lstm")
+        for environment in ("cartpole", "minigrid")
+    ]
+    expected = [_chosen(loader(), overrides) for overrides in choices]
+    assert len(set(expected)) == len(choices)
+    one = loader()
+    assert [_chosen(one, overrides) for overrides in choices] == expected
+    assert [_chosen(one, overrides) for overrides in choices[::-1]] == expected[::-1]

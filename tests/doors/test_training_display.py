@@ -15,6 +15,7 @@ from neroRL.records.job_progress import PROGRESS_FILE, JobProgress
 from neroRL.reporting.progress import SECONDS_BETWEEN_LINES
 from neroRL.reporting.training_display import ShownProgress
 from tests.doors.sweeps import PROJECT
+from tests.patience import PATIENCE
 
 NTRAIN = ["-c", "import sys; from neroRL.train import ntrain; sys.exit(ntrain())"]
 
@@ -53,7 +54,7 @@ def test_a_terminal_has_a_bar(tiny, tmp_path):
             shown += part
     except OSError:  # the other end is closed
         pass
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE) == 0
     os.close(ours)
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
     lines = re.split(r"[\r\n]+", text)

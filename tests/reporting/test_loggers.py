@@ -7,7 +7,6 @@ import os
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from neroRL.records.results import COMPLETED, fingerprint, load_result
 from neroRL.reporting.analysis.curves import read_scalars
 from neroRL.reporting.loggers.external import ExternalLogger
 from neroRL.reporting.loggers.interface import Description
-from tests.patience import PATIENCE
+from tests.patience import wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
 SWEEP = ["--config=tiny.yaml", "--tune=space.yaml", "--run-id=run", "--out=out"]
@@ -60,13 +59,13 @@ def _records(path: Path):
 
 def _whole(path: Path):
     """The records of a run that has ended; another process of W&B's writes them a moment later."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
+
+    def whole():
         records = list(_records(path))
-        if any(record.WhichOneof("record_type") == "exit" for record in records):
-            return records
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+        is_over = any(record.WhichOneof("record_type") == "exit" for record in records)
+        return records if is_over else None
+
+    return wait_for(whole)
 
 
 def _offline_runs(job: Path):

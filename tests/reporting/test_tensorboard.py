@@ -29,7 +29,7 @@ from neroRL.reporting.tensorboard import (
     write_interval,
     write_sweep_hparams,
 )
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, wait_for
 
 AXES = {"trainer.gamma": [0.9, 0.99], "model/memory": ["gru", "none"], "odd": [None, "1e3", 2]}
 POINTS = [
@@ -88,15 +88,12 @@ def _get(url: str, content: dict | None = None):
 
 
 def _eventually(ask, complete):
-    for _ in range(60):
-        try:
+    def complete_answer():
+        with contextlib.suppress(urllib.error.URLError):  # not up yet, or not loaded yet
             answer = ask()
-            if complete(answer):
-                return answer
-        except urllib.error.URLError:  # not up yet, or not loaded yet
-            pass
-        time.sleep(0.5)
-    raise AssertionError(f"not complete: {ask()}")
+            return answer if complete(answer) else None
+
+    return wait_for(complete_answer)
 
 
 def _table(server: str, column: str = "", **column_parameters) -> dict[str, dict]:
