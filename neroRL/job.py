@@ -25,7 +25,7 @@ from neroRL.errors import ConfigError, Interrupted, JobFailedError, TransientErr
 from neroRL.files import expanded, keep_beside, remove_leftovers
 from neroRL.identity import Identity, identity_of
 from neroRL.locks import waited_for
-from neroRL.records.checkpoint_files import DIRECTORY, update_of
+from neroRL.records.checkpoint_files import DIRECTORY
 from neroRL.records.job_progress import ProgressFile
 from neroRL.records.results import (
     COMPLETED,
@@ -119,6 +119,7 @@ def _run(
             fingerprint=mark,
             rung=identity.rung if trained.status == STOPPED else None,
             planned_updates=None if trained.status == COMPLETED else config.trainer.updates,
+            resume_at=config.trainer.resume_at,
         )
         result.write(identity.directory)
         if result.status == STOPPED:
@@ -134,7 +135,7 @@ def _run(
                 failed,
                 updates=progress.last.update,
                 env_steps=progress.last.env_steps,
-                wall_seconds=time.perf_counter() - began,
+                wall_seconds=progress.seconds_before + time.perf_counter() - began,
                 planned_updates=config.trainer.updates,
             ).write(identity.directory)
         progress.remove()
@@ -152,11 +153,12 @@ def _is_over(result: JobResult, identity: Identity) -> bool:
     return result.status != FAILED
 
 
-def _done_before(config: Config, checkpoint: Path | None) -> tuple[int, int]:
-    """Returns the updates and environment steps up to the checkpoint from which a job goes on."""
-    first, update = config.trainer.resume_at, None if checkpoint is None else update_of(checkpoint)
-    update = first if update is None else update
-    return update, (update - first) * config.sampler.n_workers * config.sampler.worker_steps
+def _done_before(config: Config, checkpoint: Path | None) -> tuple[int, int, float]:
+    """Returns updates, environment steps and seconds up to the checkpoint a job goes on from."""
+    if checkpoint is None:
+        return config.trainer.resume_at, 0, 0.0
+    content = checkpoints.load(checkpoint, checkpoints.META)
+    return content["update"], content["env_steps"], content["wall_seconds"]
 
 
 @contextlib.contextmanager

@@ -44,22 +44,28 @@ class ProgressFile:
 
     Attributes:
         last: the latest progress, written or not.
+        seconds_before: duration of the job's earlier runs.
     """
 
     def __init__(self, directory: Path) -> None:
         self.last = JobProgress(0, 0, 0, 0.0, None)
+        self.seconds_before = 0.0
         self._path = directory / PROGRESS_FILE
         self._written = -math.inf
         self._began = time.time()
 
-    def begin(self, updates: int, update: int = 0, env_steps: int = 0) -> None:
+    def begin(
+        self, updates: int, update: int = 0, env_steps: int = 0, seconds: float = 0.0
+    ) -> None:
         """Writes the file when the job begins; a killed job leaves it behind.
 
         Args:
             updates: to do.
             update: updates done in earlier runs.
             env_steps: environment steps done in them.
+            seconds: duration of them.
         """
+        self.seconds_before = seconds
         self.write(JobProgress(update, updates, env_steps, 0.0, None))
         self._written = -math.inf
 
@@ -72,7 +78,8 @@ class ProgressFile:
         self._written = now
         temporary = self._path.with_suffix(".new")
         with contextlib.suppress(OSError):  # a missing display must not fail a training
-            content = {"began": self._began, **asdict(progress)}
+            # As if all runs of the job had been one.
+            content = {"began": self._began - self.seconds_before, **asdict(progress)}
             temporary.write_text(json.dumps(content), encoding="utf-8")
             os.replace(temporary, self._path)  # noqa: PTH105
 
@@ -103,7 +110,7 @@ def read_progress(directory: Path) -> JobProgress | None:
 
 
 def seconds_worked(directory: Path, until: float | None = None) -> float:
-    """Returns the seconds that a job worked whose process has ended.
+    """Returns the seconds that a job worked whose process has ended, over all of its runs.
 
     Args:
         directory: of the job.

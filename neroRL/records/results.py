@@ -78,6 +78,7 @@ class JobResult:
         error: that ended a failed or diverged job.
         rung: of a race at which the job stopped: the share of its updates.
         planned_updates: of the whole training of a job that did not complete.
+        resume_at: updates that counted as done before the training began, ``trainer.resume_at``.
         transient: whether the failure is not the config's fault, so that another try may help.
         evaluation_seconds: mean duration of an evaluation in the job's last run; None without any.
         threads: torch threads used; equal results need equal numbers.
@@ -108,6 +109,7 @@ class JobResult:
     error: str | None = None
     rung: float | None = None
     planned_updates: int | None = None
+    resume_at: int = 0
     transient: bool = False
     evaluation_seconds: float | None = None
     threads: int | None = None
@@ -120,6 +122,11 @@ class JobResult:
     def whole_updates(self) -> int:
         """The updates of the whole training, as far as the result tells."""
         return self.planned_updates or self.updates
+
+    @property
+    def own_updates(self) -> int:
+        """The updates that the training did itself."""
+        return max(self.updates - self.resume_at, 0)
 
     def number(self, name: str) -> float | None:
         """Returns a number of the result by the name of its column; None if there is none."""

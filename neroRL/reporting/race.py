@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -21,7 +20,7 @@ def updates_saved(result: JobResult) -> int:
 
 def steps_saved(stopped: Iterable[JobResult]) -> int:
     """Returns the environment steps that jobs did not do because a race stopped them."""
-    return sum(one.env_steps // max(one.updates, 1) * updates_saved(one) for one in stopped)
+    return sum(one.env_steps // max(one.own_updates, 1) * updates_saved(one) for one in stopped)
 
 
 def unworked(stopped: JobResult) -> float:
@@ -30,7 +29,7 @@ def unworked(stopped: JobResult) -> float:
     >>> unworked(JobResult(0, 0, seed=1, status="stopped", updates=5, planned_updates=20))
     0.75
     """
-    return updates_saved(stopped) / (stopped.planned_updates or 1)
+    return updates_saved(stopped) / max((stopped.planned_updates or 1) - stopped.resume_at, 1)
 
 
 def saving(results: Sequence[JobResult], base: Mapping[str, Any], jobs: int) -> str:
@@ -56,8 +55,9 @@ def _steps_planned(results: Iterable[JobResult], base: Mapping[str, Any], jobs: 
     """Returns the environment steps of a sweep whose jobs are all trained to their end."""
     steps: dict[int, int] = {}
     for one in results:
-        if one.status in (COMPLETED, STOPPED) and one.updates:
-            steps[one.permutation] = one.env_steps * one.whole_updates // one.updates
+        if one.status in (COMPLETED, STOPPED) and one.own_updates:
+            whole = one.whole_updates - one.resume_at
+            steps[one.permutation] = one.env_steps * whole // one.own_updates
         else:  # where no other job of its permutation tells, the config does
             steps.setdefault(one.permutation, _configured_steps(base, one.overrides))
     # Permutations of which nothing is known count like the others.
@@ -67,11 +67,13 @@ def _steps_planned(results: Iterable[JobResult], base: Mapping[str, Any], jobs: 
 
 def _configured_steps(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> int:
     """Returns the environment steps of a whole training by its config; 0 if that does not tell."""
-    keys = (("trainer", "updates"), ("sampler", "n_workers"), ("sampler", "worker_steps"))
-    return math.prod(
-        overrides.get(f"{section}.{key}", base.get(section, {}).get(key, 0))
-        for section, key in keys
-    )
+
+    def value(section: str, key: str) -> int:
+        found: int = overrides.get(f"{section}.{key}", base.get(section, {}).get(key, 0))
+        return found
+
+    updates = value("trainer", "updates") - value("trainer", "resume_at")
+    return updates * value("sampler", "n_workers") * value("sampler", "worker_steps")
 
 
 def under_way(sweep: RecordedSweep) -> str:

@@ -162,7 +162,8 @@ def lines(
     if plan.options.races and done:
         found.append("as a race at most these steps")
     elif plan.options.races:
-        least = rule_of(plan).least_share(len(positions))
+        begun = trainer["resume_at"] / trainer["updates"]
+        least = rule_of(plan).least_share(len(positions), begun)
         found.append(f"as a race between {least:.0%} of these steps and all of them")
     if speed is None:
         way = ": ntune --preview measures some updates" if plan.options.preview == "no" else ""

@@ -47,17 +47,21 @@ class Rule:
         share = math.ceil(round(self.keep * permutations, 6))
         return min(max(share, self.least), permutations)
 
-    def least_share(self, permutations: int) -> float:
+    def least_share(self, permutations: int, begun: float = 0.0) -> float:
         """Returns the share of all updates that is trained if only ranks let permutations go on.
+
+        Args:
+            permutations: at the start.
+            begun: share of the updates that count as done before the training begins.
 
         >>> f"{Rule((0.1, 0.5), keep=0.5, least=1, confidence=0.9).least_share(8):.1%}"
         '42.5%'
         """
-        alive, before, done = permutations, 0.0, 0.0
+        alive, before, done = permutations, begun, 0.0
         for rung in (*self.rungs, 1.0):
             done += alive * (rung - before)
             alive, before = self.count(alive), rung
-        return done / permutations
+        return done / permutations / (1.0 - begun)
 
 
 @dataclass(frozen=True)

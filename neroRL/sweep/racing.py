@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from neroRL.config.budget import UPDATES, updates_at
+from neroRL.config.budget import updates_at
 from neroRL.records.results import COMPLETED, STOPPED, JobResult
 from neroRL.records.rungs import Reached, note_rung, reached, read_rungs
 from neroRL.sweep.continuing import Standing, config_of, marks_of
@@ -19,12 +19,18 @@ from neroRL.sweep.race import UNKNOWN, Race, Rule
 def rule_of(plan: SweepPlan) -> Rule:
     """Returns the rule of a sweep's race, without rungs that few updates do not have."""
     options = plan.options
-    swept = {axis.key: axis.choices for axis in plan.space.axes}.get(UPDATES, ())
-    chosen = [choice.value for choice in swept if type(choice.value) is int]
-    updates = min(chosen or [plan.base["trainer"]["updates"]])
+    updates = min(_values_of(plan, "updates"))
+    first = max(_values_of(plan, "resume_at"))
     at = {updates_at(share, updates): share for share in reversed(options.race_rungs)}
-    rungs = tuple(share for update, share in sorted(at.items()) if update < updates)
+    rungs = tuple(share for update, share in sorted(at.items()) if first < update < updates)
     return Rule(rungs, options.race_keep, options.race_min_permutations, options.race_confidence)
+
+
+def _values_of(plan: SweepPlan, key: str) -> list[int]:
+    """Returns the numbers of updates that a key of the trainer has in a sweep."""
+    swept = {axis.key: axis.choices for axis in plan.space.axes}.get(f"trainer.{key}", ())
+    chosen = [choice.value for choice in swept if type(choice.value) is int]
+    return chosen or [plan.base["trainer"][key]]
 
 
 def warnings_of(plan: SweepPlan) -> list[str]:

@@ -307,10 +307,18 @@ class _Slow(CartPoleEnv):
     """An environment whose start moves the test's clock forward by 100 seconds."""
 
     wound = 0.0
+    is_glass = False
 
     def __init__(self, **rest):
         super().__init__(**rest)
+        self._count = 0
         _Slow.wound += 100.0
+
+    def step(self, action):
+        self._count += 1
+        if _Slow.is_glass and self._count == 5:
+            raise RuntimeError("the pole is made of glass")
+        return super().step(action)
 
 
 @pytest.fixture
@@ -323,7 +331,9 @@ def slow_starts(monkeypatch):
 
 
 @pytest.mark.usefixtures("slow_starts")
-def test_wall_seconds_begin_with_the_job_and_add_up_over_its_continuations(door, tiny, tmp_path):
+def test_wall_seconds_begin_with_the_job_and_add_up_over_its_continuations(
+    door, tiny, tmp_path, monkeypatch
+):
     text = tiny.read_text().replace("type: CartPole", "type: Gymnasium")
     tiny.write_text(text.replace("CartPole-v1", "Slow-v0"))
     walls = []
@@ -337,3 +347,8 @@ def test_wall_seconds_begin_with_the_job_and_add_up_over_its_continuations(door,
     # Of two environments each time; checks make some, too.
     assert walls[0] >= 200.0
     assert walls[1] >= walls[0] + 200.0
+    monkeypatch.setattr(_Slow, "is_glass", True)
+    assert door("ntrain", ["--config=tiny.yaml", "hydra.run.dir=job", "trainer.updates=6"]).status
+    failed = read_result(tmp_path / "job")
+    assert (failed.status, failed.updates, failed.env_steps) == ("failed", 4, 4 * 2 * 16)
+    assert failed.wall_seconds >= walls[1] + 200.0

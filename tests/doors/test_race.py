@@ -91,6 +91,23 @@ def test_a_race_stops_losers_and_tells_it_everywhere(tmp_path):
     assert not read_sweep(sweep).has_jobs_left
 
 
+@pytest.mark.usefixtures("tiny")
+def test_a_race_of_trainings_that_begin_late_has_no_rung_before(tmp_path):
+    """They train the last six of eight updates, and the first rung would be after the second."""
+    output = _run(tmp_path, *RACE, "trainer.resume_at=2")
+    assert "hydra.sweeper.race_rungs: too few updates for 0.25 of them; left out" in output
+    # One or two of six go on after two of six updates.
+    assert f"as a race between {(4 / 6) * (2 / 6) + 2 / 6:.0%} of these steps" in output
+    rows = table(tmp_path / "out/run")
+    stopped = [row for row in rows if row["rung"] == "0.5"]
+    assert {row["rung"] for row in rows} == {"", "0.5"}
+    steps = {int(row["env_steps"]) for row in stopped}
+    assert steps == {2 * 2 * 16}
+    saved, whole = len(stopped) * 4 * 2 * 16, 12 * 6 * 2 * 16
+    told = f"{saved:,} environment steps saved, {saved / whole:.0%} of the whole sweep"
+    assert told in output
+
+
 def _last_value(events: Path, tag: str) -> float:
     """Returns the value of a tag at its last update, from all event files of a job."""
     found = [

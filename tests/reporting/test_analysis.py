@@ -221,13 +221,14 @@ def test_costs_and_what_a_race_saved():
                   steps_per_second=10.0),
         JobResult(1, 0, 1, STOPPED, updates=25, env_steps=10, wall_seconds=1800.0,
                   steps_per_second=30.0, planned_updates=100),
-        JobResult(2, 0, 1, STOPPED, updates=50, wall_seconds=3600.0, planned_updates=60),
+        JobResult(2, 0, 1, STOPPED, updates=50, wall_seconds=3600.0, planned_updates=60,
+                  resume_at=25),
         JobResult(3, 0, 1, FAILED, error="ValueError: no\n\nsecond line", directory="3/0"),
     ]  # fmt: skip
     found = costs(told)
     assert (found.env_steps, found.hours, found.steps_per_second) == (60, 2.5, 20.0)
     assert found.updates_saved == 75 + 10
-    assert found.hours_saved == pytest.approx(75 / 25 * 0.5 + 10 / 50)
+    assert found.hours_saved == pytest.approx(75 / 25 * 0.5 + 10 / 25)
     assert [(one.job, one.status, one.reason) for one in endings(told)][2] == (
         "3/0", "failed", "ValueError: no …",
     )  # fmt: skip

@@ -49,14 +49,16 @@ def test_only_some_of_many_failed_jobs_are_listed(tmp_path):
     assert f"980 more failed; {tmp_path}/results.csv has the reasons" in told
 
 
-def test_what_a_race_saves_is_a_share_of_all_jobs_to_their_end(tmp_path, door):
+@pytest.mark.parametrize("first", [0, 40])
+def test_what_a_race_saves_is_a_share_of_all_jobs_to_their_end(tmp_path, door, first):
     """Of 3 jobs each with 100 updates of 10, 20 and 40 steps; one has no result."""
     ends = {
         (0, 0): (COMPLETED, 100), (1, 0): (STOPPED, 25), (2, 0): (FAILED, 0),
         (0, 1): (FAILED, 3), (1, 1): (STOPPED, 25), (2, 1): (DIVERGED, 3),
         (0, 2): (COMPLETED, 100), (2, 2): (FAILED, 7),
     }  # fmt: skip
-    base = {"trainer": {"updates": 100}, "sampler": {"n_workers": 2, "worker_steps": 1}}
+    trainer = {"updates": first + 100, "resume_at": first}
+    base = {"trainer": trainer, "sampler": {"n_workers": 2, "worker_steps": 1}}
     axes = {"sampler.worker_steps": [5, 10, 20]}
     for (permutation, repetition), (status, updates) in ends.items():
         size = axes["sampler.worker_steps"][permutation]
@@ -68,10 +70,11 @@ def test_what_a_race_saves_is_a_share_of_all_jobs_to_their_end(tmp_path, door):
             1,
             status,
             {"sampler.worker_steps": size},
-            updates=updates,
+            updates=first + updates,
             env_steps=updates * 2 * size,
             directory=job,
-            planned_updates=100 if status in (STOPPED, DIVERGED) else None,
+            planned_updates=first + 100 if status in (STOPPED, DIVERGED) else None,
+            resume_at=first,
         ).write(tmp_path / "run" / job)
     race = {"race": {"rungs": [0.25]}, "race_is_over": True}
     SweepRecord(base, axes, 1, None, 3, 3, jobs=9, **race).write(tmp_path / "run")

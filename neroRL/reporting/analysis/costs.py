@@ -43,7 +43,7 @@ def costs(results: Sequence[JobResult]) -> Costs:
     stopped = [result for result in results if result.status == STOPPED]
     saved = [updates_saved(result) for result in stopped]
     seconds = sum(
-        missing * one.wall_seconds / max(one.updates, 1)
+        missing * one.wall_seconds / max(one.own_updates, 1)
         for missing, one in zip(saved, stopped, strict=True)
     )
     return Costs(
