@@ -6,9 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
-from neroRL.composition.checking import plain
+from neroRL.composition.checking import as_written, plain
 from neroRL.composition.completion import complete
 from neroRL.composition.overrides import Compose, escaped, override_key
 from neroRL.config.documents import dump_yaml
@@ -30,10 +28,9 @@ def print_configs(jobs: Iterable[Job], compose: Compose, *, resolve: bool) -> No
     """
     for job in jobs:
         config = compose(job.overrides)
-        content = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         print("---")
         print(f"# job {job.number}: {_in_one_line(_shown(job))}")
-        print(dump_yaml(OmegaConf.to_container(content, resolve=resolve)), end="")
+        print(dump_yaml(plain(config) if resolve else as_written(config)), end="")
 
 
 def generate(jobs: Sequence[Job], compose: Compose, directory: Path) -> int:
