@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import time
 from pathlib import Path
@@ -16,15 +18,43 @@ BESIDE_OTHERS = 5_000
 STATISTICS = Path("/proc/stat")
 LOOKS, SECONDS_BETWEEN = 3, 0.003
 POLICY = "OMP_WAIT_POLICY"
+# Of version 2 of control groups, and of version 1.
+GROUPS, OWN_GROUP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+QUOTA_AND_PERIOD = (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"))
 
 _share: int | None = None
 
 
 def available_cores() -> int:
-    """Returns the number of cores that this process may use."""
+    """Returns the number of cores that this process may use.
+
+    A container may have all cores of its machine and only some of their time.
+    """
+    cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    return math.ceil(min(cores, *map(_time_of_cores, _control_groups())))
+
+
+def _control_groups() -> list[Path]:
+    """Returns the directories of the control group of this process and of those above it."""
+    own = "/"
+    with contextlib.suppress(OSError):
+        lines = OWN_GROUP.read_text(encoding="utf-8").splitlines()
+        own = next((line[3:] for line in lines if line.startswith("0::")), own)
+    group = GROUPS / own.strip("/")
+    return [group, *(above for above in group.parents if above.is_relative_to(GROUPS))]
+
+
+def _time_of_cores(group: Path) -> float:
+    """Returns how many cores a control group has the time of; infinity if that is not limited."""
+    for names in QUOTA_AND_PERIOD:
+        with contextlib.suppress(OSError, ValueError):  # not this version, or no limit
+            text = " ".join((group / name).read_text(encoding="utf-8") for name in names)
+            quota, period = map(int, text.split())
+            if quota > 0:
+                return quota / period
+    return math.inf
 
 
 def set_share(threads: int) -> None:

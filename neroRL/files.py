@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import re
@@ -17,6 +18,26 @@ from neroRL.errors import OutputError, UsageError, shortened
 LONGEST_PLACE_OF_SOCKETS = 70
 # The names of the temporary files of ``replacing``.
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
+# What the machine lacks or refuses, whatever a file holds.
+FAULTS_OF_THE_MACHINE = (
+    errno.EACCES,
+    errno.EAGAIN,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.ESTALE,
+)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+# Reading it sets it for a moment, for all threads of the process.
+_UMASK = _umask()
 
 
 @contextlib.contextmanager
@@ -35,7 +56,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101 - mkstemp makes it private
+        os.chmod(temporary, 0o666 & ~_UMASK)  # noqa: PTH101 - mkstemp makes it private
         os.replace(temporary, path)  # noqa: PTH105
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -196,9 +217,3 @@ def remove_leftovers(directory: Path) -> None:
     for path in directory.glob(".*"):
         if _TEMPORARY.fullmatch(path.name) and path.is_file():
             path.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -191,7 +191,7 @@ def equivalent_command(arguments: Sequence[str]) -> str:
 
 def _file(parser: Parser, name: str) -> Path:
     try:
-        return find_config(name).resolve()
+        return find_config(name)
     except UsageError as error:
         parser.error(f"argument --config: {error}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -271,12 +272,13 @@ def _drawn_seed(directory: Path, checkpoint: Path | None) -> int:
 
 
 def _from_where_it_started(mapping: Mapping[str, Any]) -> dict[str, Any]:
-    """Makes the config's paths absolute if Hydra has changed the working directory."""
+    """Makes paths absolute if Hydra has changed the working directory, also those of modules."""
     moved = {
         key: dict(value) if isinstance(value, dict) else value for key, value in mapping.items()
     }
     if HydraConfig.get().job.chdir:
         start = HydraConfig.get().runtime.cwd
+        sys.path.append(start)  # the environment's module may lie there
         model, environment = moved["model"], moved["environment"]
         if model["model_path"]:
             model["model_path"] = str(Path(start, expanded(model["model_path"])))

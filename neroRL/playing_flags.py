@@ -58,7 +58,7 @@ def config_file(flags: argparse.Namespace) -> Path | None:
     if flags.config is None:
         return None
     try:
-        return find_config(flags.config).resolve()
+        return find_config(flags.config)
     except UsageError as error:
         raise UsageError(f"--config: {error}") from None
 

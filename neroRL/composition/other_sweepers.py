@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from neroRL.composition.checking import known_to_hydra
 from neroRL.composition.overrides import parse
+from neroRL.config.checks import flat
 from neroRL.errors import OutputError, UsageError
 from neroRL.files import numbered_directories
 
@@ -49,7 +50,8 @@ def overrides_for_sweeper(primary: Path, overrides: Sequence[str], *, dry_run: b
         _check_is_new(directory)
     if sweeper.get("direction") != LESS:
         return []
-    if any(DIRECTION in text for text in overrides) or "direction:" in file:
+    written: Any = OmegaConf.to_container(OmegaConf.load(primary))
+    if DIRECTION in flat(written) or any(DIRECTION in text for text in overrides):
         message = f"{DIRECTION}={LESS} looks for the lowest objective; more is better in neroRL"
         print(f"warning: {message}", file=sys.stderr)
         return []

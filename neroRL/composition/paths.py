@@ -19,13 +19,16 @@ def find_config(name: str) -> Path:
         name: a path; one below ``./configs/`` that does not exist is looked up by the rest of its
             name in the shipped ``conf/``.
 
+    Returns:
+        Its absolute path. A link keeps its name: what it points to may have no suffix.
+
     Raises:
         UsageError: there is no such file, or its name is not that of a YAML file.
     """
     path = _find(name, shipped_conf())
     if path.suffix not in SUFFIXES:
         raise UsageError(f"{path} ({path.absolute()}) does not end with {' or '.join(SUFFIXES)}")
-    return path
+    return path.parent.resolve() / path.name
 
 
 def find_tuning_file(name: str) -> Path:

@@ -128,16 +128,18 @@ class _Constructor:
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        self._count = 0
+        self._seen: set[int] = set()
+        self._count = 0  # of values that an alias writes out once more
         self._open: set[int] = set()  # nodes being built: an alias to one of them is a cycle
 
     def construct(self, node: Node, keys: Keys) -> Any:
         self._document.lines.setdefault(keys, node.start_mark.line + 1)
-        self._count += 1
+        self._count += id(node) in self._seen
+        self._seen.add(id(node))
         if len(keys) > DEEPEST:
             raise self._refused(node, f"nested more than {DEEPEST} deep")
         if self._count > MOST_VALUES:  # aliases of aliases multiply
-            raise self._refused(node, f"more than {MOST_VALUES:,} values, aliases written out")
+            raise self._refused(node, f"aliases write out more than {MOST_VALUES:,} values")
         if isinstance(node, ScalarNode):
             return self._scalar(node)
         if id(node) in self._open:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -67,8 +68,10 @@ def difference_interval(ours: Ranked, theirs: Ranked, confidence: float) -> tupl
     from scipy import stats
 
     samples = [list(row.standing.objectives.values()) for row in (ours, theirs)]
-    test = stats.ttest_ind(*samples, equal_var=False)
-    low, high = test.confidence_interval(confidence)
+    with warnings.catch_warnings():  # scipy warns of equal values, whose interval is right
+        warnings.simplefilter("ignore", RuntimeWarning)
+        test = stats.ttest_ind(*samples, equal_var=False)
+        low, high = test.confidence_interval(confidence)
     return float(low), float(high)
 
 

@@ -56,13 +56,14 @@ def write_study(path: Path, sweep: RecordedSweep, metric: str) -> None:
     """
     check_study(path)
     import optuna
+    from sqlalchemy import URL
     from sqlalchemy.exc import SQLAlchemyError
 
     make_directory(path.parent)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         study = optuna.create_study(
-            storage=f"sqlite:///{path}",
+            storage=URL.create("sqlite", database=str(path)).render_as_string(),
             study_name=sweep.record.id or sweep.directory.resolve().name,
             direction="maximize",
         )

@@ -17,7 +17,7 @@ from neroRL.config import Config, as_mapping
 from neroRL.config.checks import flat
 from neroRL.config.schema import ADDED_KEYS, REVISION
 from neroRL.errors import CheckpointError, described
-from neroRL.files import replacing
+from neroRL.files import FAULTS_OF_THE_MACHINE, replacing
 from neroRL.records.checkpoint_files import DIRECTORY, checkpoints_of
 
 FORMAT = 1
@@ -81,6 +81,7 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     Raises:
         CheckpointError: it is missing, not whole, the original neroRL's, or holds more than
             tensors and plain values.
+        OSError, MemoryError: the machine cannot read it now, whatever it holds.
     """
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist")
@@ -94,7 +95,11 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
             message = f"{path} holds pickled objects; only checkpoints of weights are loaded"
             raise CheckpointError(message) from None
         raise CheckpointError(f"{path} cannot be read, it may be cut off") from None
+    except MemoryError:
+        raise
     except Exception as error:  # torch raises nearly anything for arbitrary bytes
+        if isinstance(error, OSError) and error.errno in FAULTS_OF_THE_MACHINE:
+            raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path} cannot be read, it may be cut off: {reason}") from None
     if isinstance(content, dict) and content.keys() >= KEYS_OF_THE_ORIGINAL:

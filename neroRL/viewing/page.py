@@ -65,8 +65,8 @@ def write_page(
         has_choices=bool(names),
         last=last.step,
         data=_json(data),
-        style=Markup((_HERE / "episode.css").read_text()),
-        script=Markup((_HERE / "episode.js").read_text()),
+        style=Markup((_HERE / "episode.css").read_text(encoding="utf-8")),
+        script=Markup((_HERE / "episode.js").read_text(encoding="utf-8")),
     )
     make_directory(path.parent)
     try:

@@ -7,6 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neroRL.config import documents
 from neroRL.config.documents import dump_yaml, parse_scalar, read_document
 from neroRL.errors import ConfigError
 
@@ -60,6 +61,17 @@ def test_anchors_merge(tmp_path):
     path = tmp_path / "file.yaml"
     path.write_text("base: &b {x: 1, y: 2}\nuse:\n  <<: *b\n  y: 3\n")
     assert read_document(path).data["use"] == {"x": 1, "y": 3}
+
+
+def test_only_what_aliases_repeat_is_limited(tmp_path, monkeypatch):
+    """A record of a sweep has as many values as the sweep; aliases of aliases multiply."""
+    monkeypatch.setattr(documents, "MOST_VALUES", 10)
+    path = tmp_path / "file.yaml"
+    path.write_text(f"a: {list(range(20))}\nb: &b [1, 2]\nc: [*b, *b, *b]\n")
+    assert read_document(path).data["c"] == [[1, 2]] * 3
+    path.write_text("b: &b [1, 2]\nc: [*b, *b, *b, *b]\n")
+    with pytest.raises(ConfigError, match="aliases write out more than 10 values"):
+        read_document(path)
 
 
 def test_an_alias_that_contains_itself_is_refused(tmp_path):

@@ -104,7 +104,7 @@ TUNE_CASES = {
     "aliases of aliases": (
         "a0: &a0 [0, 0]\n"
         + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9)),
-        ["tune.yaml:", "more than 1,000,000 values"],
+        ["tune.yaml:", "aliases write out more than 1,000,000 values"],
     ),
     "a number of many digits": (
         f"hyperparameters:\n  gamma: [{'1' * 5000}]\n",

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from benchmarks.busy import busy
+from neroRL import cores
 from neroRL.cores import ALONE, BESIDE_OTHERS, limit_spinning
 
 if sys.platform != "linux":
@@ -17,7 +18,7 @@ if sys.platform != "linux":
 
 
 @pytest.mark.parametrize(
-    ("running", "allowed", "cores", "beside_others"),
+    ("running", "allowed", "of_machine", "beside_others"),
     [
         ([1], 2, 2, False),
         ([2, 2, 2], 2, 2, True),
@@ -27,7 +28,7 @@ if sys.platform != "linux":
     ],
 )
 def test_threads_spin_briefly_where_others_need_cores(
-    tmp_path, monkeypatch, running, allowed, cores, beside_others
+    tmp_path, monkeypatch, running, allowed, of_machine, beside_others
 ):
     statistics, looks = tmp_path / "stat", iter(running)
 
@@ -37,13 +38,42 @@ def test_threads_spin_briefly_where_others_need_cores(
     look()
     monkeypatch.setattr("neroRL.cores.STATISTICS", statistics)
     monkeypatch.setattr("neroRL.cores.available_cores", lambda: allowed)
-    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.setattr("os.cpu_count", lambda: of_machine)
     monkeypatch.setattr("time.sleep", look)
     monkeypatch.setenv("GOMP_SPINCOUNT", "")  # so that it is as before at the end
     monkeypatch.delenv("GOMP_SPINCOUNT")
     limit_spinning()
     assert os.environ["GOMP_SPINCOUNT"] == str(BESIDE_OTHERS if beside_others else ALONE)
     assert next(looks, None) is None
+
+
+@pytest.mark.parametrize(
+    ("files", "own", "expected"),
+    [
+        ({}, None, 8),
+        ({"cpu.max": "max 100000\n"}, "0::/\n", 8),
+        ({"cpu.max": "250000 100000\n"}, "0::/\n", 3),
+        ({"cpu.max": "5000 100000\n"}, "0::/\n", 1),
+        ({"cpu.max": "9900000 100000\n"}, "0::/\n", 8),
+        ({"a/cpu.max": "200000 100000\n", "a/b/cpu.max": "max 100000\n"}, "0::/a/b\n", 2),
+        ({"a/cpu.max": "200000 100000\n"}, "0::/c\n", 8),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, "1:cpu:/\n", 8),
+        ({"cpu/cpu.cfs_quota_us": "400000\n", "cpu/cpu.cfs_period_us": "100000\n"}, "", 4),
+    ],
+)
+def test_a_container_has_as_many_cores_as_it_has_time_of(
+    tmp_path, monkeypatch, files, own, expected
+):
+    """As in the kernel's documentation of both versions of control groups."""
+    for name, text in files.items():
+        (tmp_path / "groups" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "groups" / name).write_text(text)
+    if own is not None:
+        (tmp_path / "own").write_text(own)
+    monkeypatch.setattr(cores, "GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(cores, "OWN_GROUP", tmp_path / "own")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert cores.available_cores() == expected
 
 
 TRAIN = ["train", "--config-path=.", "--config-name=tiny.yaml"]

@@ -15,6 +15,7 @@ import optuna
 import pytest
 import yaml
 
+from neroRL.composition.other_sweepers import overrides_for_sweeper
 from neroRL.errors import OutputError
 from neroRL.records.results import FAILED, JobResult
 from neroRL.records.sweeps import RecordedSweep, read_sweep
@@ -205,6 +206,21 @@ def test_a_direction_that_is_given_is_kept_and_warned_of(tmp_path, capfd):
     minimum = ["hydra.sweeper.direction=minimize", "hydra.sweeper.n_trials=0"]
     _train(tmp_path, *few, *minimum, "hydra.sweep.dir=out")
     assert "warning: hydra.sweeper.direction=minimize looks for" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ("# of the wind's direction: north\n", ["hydra.sweeper.direction=maximize"]),
+        ("hydra:\n  sweeper:\n    direction: minimize\n", []),
+    ],
+)
+def test_a_direction_is_one_that_the_config_has_not_one_that_it_mentions(
+    tmp_path, config, expected
+):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(f"defaults: [default, _self_]\n{TINY}{config}")
+    assert overrides_for_sweeper(path, ["hydra/sweeper=optuna"], dry_run=False) == expected
 
 
 def test_a_dry_run_of_another_sweeper_is_refused(tmp_path, capfd):

@@ -68,6 +68,14 @@ def test_a_base_config_may_end_with_yml(door, tiny, tmp_path):
     assert door("ntrain", ["--config=a.tiny.yml", "trainer.updates=1"]).status == 0
 
 
+def test_a_base_config_may_be_a_link_to_a_file_of_another_name(door, tiny, tmp_path):
+    """As tools make them that keep large files apart."""
+    tiny.rename(tmp_path / "4f2a")
+    (tmp_path / "link.yaml").symlink_to(tmp_path / "4f2a")
+    outcome = door("ntrain", ["--config=link.yaml", "trainer.updates=1"])
+    assert outcome.status == 0, outcome.err
+
+
 def test_seeds_can_be_swept(door, tiny, tmp_path):
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  seed: [7, 20]\n")
     assert door("ntune", [*ARGUMENTS, "--num-repetitions=2"]).status == 0

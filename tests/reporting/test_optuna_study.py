@@ -24,9 +24,10 @@ def test_optuna_reads_every_job(tmp_path, door):
         JobResult(7, 0, 0, STOPPED, {**rest, "c.sizes": [16]}, objective=1.0, directory="7/0"),
     ]
     sweep_of(directory, AXES, values, ended, id="run-1")
-    outcome = door("nreport", ["run", "--optuna=studies/run.db"])
+    outcome = door("nreport", ["run", "--optuna=studies/what?.db"])
     assert outcome.status == 0, outcome.err
-    storage = f"sqlite:///{tmp_path}/studies/run.db"
+    (tmp_path / "studies/what?.db").rename(tmp_path / "run.db")
+    storage = f"sqlite:///{tmp_path}/run.db"
     study = optuna.load_study(study_name="run-1", storage=storage)
     assert study.direction.name == "MAXIMIZE"
     states = [trial.state for trial in study.trials]

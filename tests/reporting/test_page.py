@@ -13,6 +13,7 @@ from matplotlib.image import imread
 from scipy import stats
 
 from neroRL.records.results import FAILED, STOPPED, JobResult
+from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import read_sweep
 from neroRL.reporting import figures
 from neroRL.reporting.analysis.analysis import analyse
@@ -20,7 +21,7 @@ from neroRL.reporting.page.winner import difference
 from neroRL.reporting.ranking import rank
 from neroRL.reporting.ranking_files import Written
 from neroRL.reporting.report_files import write_report
-from tests.reporting.landscapes import landscape, sweep_of
+from tests.reporting.landscapes import jobs, landscape, sweep_of
 
 EVIL = "</script><script>window.evil=1</script><b onclick='x'>\"&amp;${evil}$x_1$"
 
@@ -234,6 +235,26 @@ def test_one_permutation_that_a_race_stopped_is_not_several(tmp_path):
     for change in ({"race_is_over": False}, {"race": {}}):  # under way; or let go
         under_way = dataclasses.replace(raced, record=dataclasses.replace(record, **change))
         assert "early saved" not in page_of(under_way, tmp_path / "report")
+
+
+def test_axes_that_never_apply_together_make_no_pair(tmp_path):
+    """As those of two memories, of which a permutation has one."""
+    (tmp_path / "run").mkdir()
+    axes = {"m.kind": ["a", "b"], "m.size": [1, 2], "m.depth": [3, 4]}
+    points = [
+        {"m.kind": kind, **of_kind}
+        for kind, key in (("a", "m.size"), ("b", "m.depth"))
+        for of_kind in ({key: value} for value in axes[key])
+    ]
+    values = np.arange(8.0).reshape(4, 2)
+    for result in jobs(points, values):
+        (tmp_path / "run" / result.directory).mkdir(parents=True)
+        result.write(tmp_path / "run" / result.directory)
+    SweepRecord({"trainer": {"updates": 10}}, axes, 1, None, 2, 4, jobs=8).write(tmp_path / "run")
+    text = page_of(read_sweep(tmp_path / "run"), tmp_path / "report")
+    assert "Means by kind (rows) and size (columns)" in text
+    assert "Means by kind (rows) and depth (columns)" in text
+    assert "Means by size (rows) and depth" not in text
 
 
 @pytest.mark.parametrize("values", [np.full((2, 1), np.nan), np.array([[1.0], [1.0]])])

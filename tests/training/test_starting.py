@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -120,6 +121,18 @@ def test_weights_that_cannot_be_read_are_found_before_a_sweep(kind, door, tiny, 
         assert f"tiny.yaml:6: model.model_path: {path} {message}" in outcome.err
         assert "Traceback" not in outcome.err
         assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("fault", [MemoryError(), OSError(errno.EMFILE, "too many open files")])
+def test_a_fault_of_the_machine_is_no_damage_of_a_checkpoint(trained, monkeypatch, fault):
+    """A job that took it for one would begin anew."""
+
+    def fail(*_, **__):
+        raise fault
+
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(type(fault)):
+        checkpoints.load_latest(trained.parent.parent, CPU)
 
 
 def test_weights_that_do_not_fit_a_single_training(door, tiny, trained, tmp_path):

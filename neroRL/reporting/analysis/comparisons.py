@@ -29,14 +29,15 @@ class Pair:
 
 
 def pairs(observed: Observations, most: int) -> list[Pair]:
-    """Returns each pair of axes, in the order of the grid.
+    """Returns each pair of axes that some permutation has both of, in the order of the grid.
 
     Args:
         observed: permutations and what they reached.
         most: pairs of axes with more choices than this are left out.
     """
     small = [i for i, axis in enumerate(observed.axes) if len(axis.choices) <= most]
-    return [_pair(observed, one, two) for one, two in itertools.combinations(small, 2)]
+    found = [_pair(observed, one, two) for one, two in itertools.combinations(small, 2)]
+    return [pair for pair in found if pair.counts.any()]
 
 
 def _pair(observed: Observations, one: int, two: int) -> Pair:

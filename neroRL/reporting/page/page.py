@@ -67,8 +67,8 @@ def write_page(
         base=winner.base_config(record),
         charts=_json(_figures(shown)),
         palette=_json({"accent": ACCENT, "lines": PALETTE}),
-        style=Markup((_HERE / "page.css").read_text()),
-        script=Markup((_HERE / "page.js").read_text()),
+        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),
         plotly=Markup(get_plotlyjs()),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
