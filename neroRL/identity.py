@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from neroRL.composition.overrides import override_key
+from neroRL.composition.overrides import override_key, override_value
 from neroRL.records.sweep_record import trial_id
 
 
@@ -24,7 +24,7 @@ class Identity:
         shown_directory: relative to the sweep's.
         permutation: number of the grid point; 0 for a single training.
         repetition: from 0.
-        swept: the swept keys and their values.
+        swept: the swept keys and their values; of a choice that is a map, the map as it was given.
         shown_as_text: swept keys that are text in TensorBoard.
         trial: TensorBoard's name of the permutation, unique to the sweep.
         rung: share of the updates after which a race stops the job for now, if any.
@@ -66,9 +66,17 @@ def identity_of(composed: DictConfig) -> Identity:
 
 
 def _swept(composed: DictConfig, keys: list[str]) -> dict[str, Any]:
-    choices = HydraConfig.get().runtime.choices
+    hydra = HydraConfig.get()
+    choices, given = hydra.runtime.choices, {}
+    for text in hydra.overrides.task:
+        given[override_key(text)] = text
     swept = {}
     for key in keys:
-        value = choices.get(key) if key in choices else OmegaConf.select(composed, key)
+        # In the composed config, a map is merged into what it changes, and a group that it changes
+        # still has the name of what was chosen before.
+        if given.get(key, "").partition("=")[2].startswith("{"):
+            value = override_value(given[key])
+        else:
+            value = choices.get(key) if key in choices else OmegaConf.select(composed, key)
         swept[key] = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
     return swept

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from neroRL.config.budget import shorter
+from neroRL.errors import RecordError
+from neroRL.files import keep_beside
 from neroRL.records.results import (
     DIVERGED,
     FAILED,
     FORMAT,
+    RESULT_FILE,
     STOPPED,
     JobResult,
     fingerprint,
-    read_result,
+    load_result,
 )
 from neroRL.records.rungs import read_rungs
+from neroRL.reporting.summary import counted
 from neroRL.reporting.tensorboard import EVENT_FILES
 from neroRL.sweep.jobs import SEED, JobPlan
 from neroRL.sweep.plan import SweepPlan
@@ -31,14 +36,16 @@ class Standing:
         finished: the results of the finished jobs, by number. In a race, those that stopped at a
             rung are among them.
         pending: numbers of the jobs to run, ascending.
-        others: number of pending jobs that have a result of another config or version.
+        others: numbers of the jobs whose result is of another config or version, pending or not.
         longer: number of pending jobs that ended with fewer updates.
+        damaged: what is wrong with results that cannot be read.
     """
 
     finished: dict[int, JobResult] = field(default_factory=dict)
     pending: list[int] = field(default_factory=list)
-    others: int = 0
+    others: list[int] = field(default_factory=list)
     longer: int = 0
+    damaged: list[str] = field(default_factory=list)
 
     @property
     def total(self) -> int:
@@ -54,17 +61,24 @@ def standing(plan: SweepPlan, jobs: JobPlan, directory: Path, asked: int) -> Sta
         jobs: of the sweep, with the repetitions that only an earlier command asked for.
         directory: in which the jobs have theirs.
         asked: how many of the jobs, from the first, are asked for now.
+
+    Raises:
+        OSError: the machine cannot read a result now.
     """
     found = Standing()
     for number in range(len(jobs)):
-        result = read_result(directory / jobs.directory(number))
+        result = _read(directory / jobs.directory(number), found.damaged)
         permutation = jobs.valid[number % len(jobs.valid)]
         if number >= asked or not plan.is_asked_for(permutation):
-            if result is not None and _goes_on(plan, jobs, number, result):
+            if result is None:
+                continue
+            if _goes_on(plan, jobs, number, result):
                 found.longer += 1  # all jobs of a sweep have the same updates
                 found.pending.append(number)
-            elif result is not None:
+            elif _is_of_job(plan, jobs, number, result, directory):
                 found.finished[number] = result
+            else:
+                found.others.append(number)
         elif result is None or (result.status == FAILED and plan.options.retry_failed):
             found.pending.append(number)
         elif result.status == STOPPED and _is_part(plan, jobs, number, result, directory):
@@ -73,16 +87,48 @@ def standing(plan: SweepPlan, jobs: JobPlan, directory: Path, asked: int) -> Sta
                 found.finished[number] = result
             else:
                 found.pending.append(number)
-        elif result.status == FAILED or _is_of(plan, jobs, number, result):
+        elif _is_of_job(plan, jobs, number, result, directory):
             found.finished[number] = result
-        elif result.status == DIVERGED and _is_shorter(plan, jobs, number, result):
-            found.finished[number] = result  # with more updates it would diverge where it did
         else:
-            goes_on = _goes_on(plan, jobs, number, result)
-            found.longer += goes_on
-            found.others += not goes_on
             found.pending.append(number)
+            if _goes_on(plan, jobs, number, result):
+                found.longer += 1
+            else:
+                found.others.append(number)
     return found
+
+
+def _read(job: Path, damaged: list[str]) -> JobResult | None:
+    """Returns a job's result, if there is a whole one, and notes what is wrong with another."""
+    try:
+        return load_result(job)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except RecordError as error:
+        damaged.append(str(error))
+        return None
+
+
+def put_beside(jobs: JobPlan, found: Standing, directory: Path) -> None:
+    """Puts results beside that are not of the jobs that have them, so that none is counted.
+
+    Args:
+        jobs: of the sweep.
+        found: where they stand; it tells what is put beside.
+        directory: in which the jobs have theirs.
+    """
+    for message in found.damaged:
+        print(f"warning: {message}", file=sys.stderr)
+    for number in found.others:
+        keep_beside(directory / jobs.directory(number) / RESULT_FILE)
+    again = len(set(found.pending).intersection(found.others))
+    for count, told in (
+        (again, "these run again"),
+        (len(found.others) - again, "they are kept beside and do not count"),
+    ):
+        if count:
+            results = f"results of {counted(count, 'job')} are of another config or version"
+            print(f"warning: {results}; {told}", file=sys.stderr)
 
 
 def set_jobs_aside(sweep: Path, permutations: Iterable[int], repetitions: int) -> None:
@@ -106,6 +152,17 @@ def set_jobs_aside(sweep: Path, permutations: Iterable[int], repetitions: int) -
             job.rename(aside)
             for path in aside.rglob(EVENT_FILES):
                 path.rename(path.with_name(path.name.replace("tfevents", "events-before")))
+
+
+def _is_of_job(
+    plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult, directory: Path
+) -> bool:
+    """Returns whether a result is one of the training that the job is now."""
+    if result.status == STOPPED:
+        return _is_part(plan, jobs, number, result, directory)
+    if result.status == DIVERGED and _is_shorter(plan, jobs, number, result):
+        return True  # with more updates it would diverge where it did
+    return result.status == FAILED or _is_of(plan, jobs, number, result)
 
 
 def _is_of(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) -> bool:

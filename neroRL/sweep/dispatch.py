@@ -67,7 +67,7 @@ class Dispatch:
         """Hands out the next job, without the result and progress of its earlier tries.
 
         The result of a training that was completed, of fewer updates or another config, is kept
-        beside.
+        beside, and so is a file that cannot be read.
 
         Returns:
             The job; None while there is none to start.
@@ -82,7 +82,7 @@ class Dispatch:
         self._untold.pop(number, None)
         directory = self.directory(job)
         earlier = read_result(directory)
-        if earlier is not None and earlier.status == COMPLETED:
+        if earlier is None or earlier.status == COMPLETED:
             keep_beside(directory / RESULT_FILE)
         for name in (RESULT_FILE, PROGRESS_FILE):
             (directory / name).unlink(missing_ok=True)

@@ -28,7 +28,7 @@ from neroRL.reporting.ranking import Ranking, rank
 from neroRL.reporting.summary import counted, print_confirmation
 from neroRL.sweep import changing, confirmation, extension, ledger, preview, racing, writing
 from neroRL.sweep.conclusion import conclude, describe
-from neroRL.sweep.continuing import Standing, set_jobs_aside, standing
+from neroRL.sweep.continuing import Standing, put_beside, set_jobs_aside, standing
 from neroRL.sweep.dispatch import Dispatch, Runner
 from neroRL.sweep.jobs import Asked, JobPlan
 from neroRL.sweep.launching import LauncherRunner
@@ -174,12 +174,7 @@ class Sweep:
         if self._options.races:
             race = racing.take_up(self._plan, jobs, self._directory, found, asked)
         describe(self._plan, record, found.finished.values())
-        if found.others:
-            print(
-                f"warning: results of {counted(found.others, 'job')} are of another config or "
-                "version; these run again",
-                file=sys.stderr,
-            )
+        put_beside(jobs, found, self._directory)
         if found.longer:
             updates = self._plan.base["trainer"]["updates"]
             longer = counted(found.longer, "job")
@@ -210,8 +205,9 @@ class Sweep:
         several = "s" if len(confirmed.jobs.valid) > 1 else ""
         message = f"confirmation of permutation{several} {chosen} on seeds {seeds}"
         print(message, file=sys.stderr)
-        found = standing(self._plan, confirmed.jobs, confirmed.directory, len(confirmed.jobs))
         asked = len(confirmed.jobs)
+        found = standing(self._plan, confirmed.jobs, confirmed.directory, asked)
+        put_beside(confirmed.jobs, found, confirmed.directory)
         results = self._results(confirmed.jobs, found, confirmed.directory, runner_of, asked)
         again = rank(results, len(confirmed.jobs.valid))
         print_confirmation(again, ranking, confirmed.record.seeds, sys.stdout)

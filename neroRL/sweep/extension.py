@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from neroRL.files import write_text
-from neroRL.records.results import read_result
+from neroRL.records.results import JobResult, read_result
 from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, trial_id
 from neroRL.records.sweeps import RENUMBERING_FILE, directory_of
 from neroRL.reporting.cells import cells, keys_shown_as_text, run_name
@@ -89,14 +89,25 @@ def finish(sweep: Path) -> None:
 def _rewrite_results(permutation: Path, journal: Mapping[str, Any]) -> None:
     """Gives a moved permutation's results and TensorBoard runs its new number and keys."""
     number = int(permutation.name)
-    values = journal["values"][permutation.name]
-    trial, row = trial_id(journal["id"], number), cells(values, journal["shown_as_text"])
+    trial = trial_id(journal["id"], number)
     for job in _jobs_of(permutation):
-        change_trial(job / SUMMARIES, trial, run_name(values), row)
         result = read_result(job)
+        values = _resolved(journal["values"][permutation.name], result)
+        change_trial(
+            job / SUMMARIES, trial, run_name(values), cells(values, journal["shown_as_text"])
+        )
         if result is not None:
             directory = f"{directory_of(number)}/{job.name}"
             replace(result, permutation=number, directory=directory, overrides=values).write(job)
+
+
+def _resolved(values: Mapping[str, Any], result: JobResult | None) -> dict[str, Any]:
+    """Returns the swept values of a job, with what it trained for those that are interpolations."""
+    trained = {} if result is None else result.overrides
+    return {
+        key: trained.get(key, value) if isinstance(value, str) and "${" in value else value
+        for key, value in values.items()
+    }
 
 
 def _jobs_of(permutation: Path) -> Iterator[Path]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from neroRL.composition.overrides import override_key
 from neroRL.config.budget import UPDATES, without_budget
 from neroRL.config.checks import flat
 from neroRL.config.schema import ADDED_KEYS, MEMORIES
@@ -155,6 +156,8 @@ def refuse_other_sweep(
             replace(there, base=without_budget(there.base)),
             replace(now, base=without_budget(now.base)),
         )
+    if extend:
+        base |= _changed_conditionals(there, now)
     lines = [*_base_lines(base), *([] if extend else _space_difference(there, now))]
     if there.seed != now.seed:
         lines.append(f"seed: there {there.seed}, now {now.seed}")
@@ -181,6 +184,15 @@ def _base_difference(old: SweepRecord, new: SweepRecord) -> dict[str, tuple[Any,
         for key in dict.fromkeys([*was, *now])
         if was.get(key) != now.get(key) and key not in (*PLACE, SEED) and key not in unused
     }
+
+
+def _changed_conditionals(old: SweepRecord, new: SweepRecord) -> dict[str, tuple[str, str]]:
+    """Returns the values beside some choices that are others now; those of new choices may come."""
+    was, now = (
+        {override_key(text): text.partition("=")[2] for text in record.conditional}
+        for record in (old, new)
+    )
+    return {key: (was[key], now[key]) for key in was if now.get(key, was[key]) != was[key]}
 
 
 def _base_lines(changed: Mapping[str, tuple[Any, Any]]) -> list[str]:

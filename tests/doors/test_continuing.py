@@ -79,10 +79,29 @@ def test_only_a_complete_result_of_the_same_config_counts(door, finished, change
     assert "1 of 2 jobs are done already" in again.err
     told = "results of 1 job are of another config or version" in again.err
     assert told == (change in ("fingerprint", "format"))
+    assert ("result.json is damaged" in again.err) == (change in ("truncated", "empty"))
+    assert path.with_name("result.0.json").exists() == (change != "missing")
     after = json.loads(path.read_text())
     for key in ("fingerprint", "format", "objective", "updates", "env_steps"):
         assert after[key] == before[key]
     assert (finished / "0/0/result.json").stat().st_mtime_ns == other
+
+
+@pytest.mark.parametrize("fewer", ["--num-repetitions=1", "hydra.sweeper.only=[0]"])
+def test_results_of_another_config_are_not_counted_where_their_jobs_are_not_asked_for(
+    door, finished, fewer
+):
+    """As after an edit of a config group that the sweep chooses from."""
+    assert door("ntune", [*ARGUMENTS, "--num-repetitions=2"]).status == 0
+    _change(finished / "1/1", fingerprint="0123456789abcdef")
+    again = door("ntune", [*ARGUMENTS, "--num-repetitions=2", fewer])
+    assert again.status == 0, again.err
+    told = "results of 1 job are of another config or version; they are kept beside"
+    assert f"warning: {told}" in again.err
+    assert [row["directory"] for row in table(finished)] == ["0/0", "1/0", "0/1"]
+    assert {one.directory for one in read_sweep(finished).results} == {"0/0", "1/0", "0/1"}
+    kept = json.loads((finished / "1/1/result.0.json").read_text())
+    assert kept["fingerprint"] == "0123456789abcdef"
 
 
 def test_a_job_that_an_orphan_of_a_killed_sweep_ends_meanwhile_is_not_run_again(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import yaml
 from tests.doors.sweeps import (
     ARGUMENTS,
     assert_same_trainings,
+    last_checkpoint,
     processes_of,
     start,
     table,
@@ -155,6 +157,57 @@ def test_choices_of_sections_are_those_of_the_command_line(section, door, tiny, 
             "mask-velocity": True,
         }
         assert found[1]["reset_params"]["view-size"] == 3
+
+
+@pytest.mark.parametrize("base", ["tiny.yaml", "./configs/cartpole.yaml"])
+def test_rows_of_sections_say_what_was_trained(base, door, tiny, tmp_path):
+    """Also where the base config has chosen an environment's config, and after an extension."""
+    axes = {
+        "environment": [
+            {"type": "CartPole", "name": "CartPole-v1", "reset_params": {"mask-velocity": True}},
+            {"type": "MinigridVec", "name": "MiniGrid-Empty-5x5-v0"},
+            "minigrid_vec",
+        ],
+        "model": [{"num_hidden_units": 6}],
+        "trainer.gamma": [0.9, "${trainer.lamda}"],
+    }
+    _space(tmp_path, yaml.safe_dump({"hyperparameters": axes}))
+    small = ["trainer.updates=1", "sampler.worker_steps=16", "sampler.n_workers=2", "threads=1"]
+    command = [f"--config={base}", *ARGUMENTS[1:], *small, "seed=1"]
+    assert door("ntune", command).status == 0
+    sweep = tmp_path / "out/run"
+    _assert_rows_are_true(sweep, 6)
+    axes["trainer.gamma"].insert(0, 0.8)
+    axes["model"].append({"num_hidden_units": 7})
+    _space(tmp_path, yaml.safe_dump({"hyperparameters": axes}))
+    outcome = door("ntune", [*command, "hydra.sweeper.extend=true"])
+    assert outcome.status == 0, outcome.err
+    assert "6 of 18 jobs are done already" in outcome.err
+    _assert_rows_are_true(sweep, 18)
+    ranking = (sweep / "report/ranking.csv").read_text()
+    assert all(f",{choice}," in ranking for choice in ("0.8", "0.9", "0.95"))
+    assert "lamda" not in ranking
+
+
+def _assert_rows_are_true(sweep: Path, count: int) -> None:
+    rows = table(sweep)
+    assert len({(row["environment"], row["model"], row["trainer.gamma"]) for row in rows}) == count
+    assert len(rows) == count
+    ids = {"minigrid_vec": ("MinigridVec", None)}
+    for row in rows:
+        told = row["environment"]
+        trained = last_checkpoint(sweep / row["directory"])
+        config = trained["config"]
+        environment = {} if told in ids else json.loads(told)
+        kind, name = ids.get(told) or (environment["type"], environment["name"])
+        assert config["environment"]["type"] == kind
+        assert name in (None, config["environment"]["name"])
+        for key, value in environment.get("reset_params", {}).items():
+            assert config["environment"]["reset_params"][key] == value
+        assert json.loads(row["model"]) == {
+            "num_hidden_units": len(trained["model"]["hidden.0.bias"])
+        }
+        assert float(row["trainer.gamma"]) == config["trainer"]["gamma"]
 
 
 def test_a_sweep_of_sections_is_continued(door, tiny, tmp_path):
@@ -646,3 +699,19 @@ def test_choices_that_do_nothing_are_told_at_their_line(door, tiny, tmp_path):
     assert len(told) == 2
     assert "space.yaml:3: evaluation.interval: has no effect where evaluate is false" in told[0]
     assert "space.yaml:4: model.vis_encoder: has no effect since CartPole-v1 obs" in told[1]
+
+
+def test_a_value_beside_some_choices_may_not_change_as_a_sweep_is_extended(door, tiny, tmp_path):
+    """Those permutations would have other trainings than they say."""
+    tiny.write_text(tiny.read_text().replace("updates: 2", "updates: 1"))
+    _space(tmp_path, "hyperparameters:\n  model/memory: [none, gru]\n")
+    size = "model.recurrence.hidden_state_size"
+    assert door("ntune", [*ARGUMENTS, f"{size}=4"]).status == 0
+    _space(tmp_path, "hyperparameters:\n  model/memory: [none, gru, lstm]\n")
+    extend = "hydra.sweeper.extend=true"
+    refused = door("ntune", [*ARGUMENTS, extend, f"{size}=8"])
+    assert refused.status == 2
+    assert f"{size}: there 4, now 8" in refused.err
+    more = door("ntune", [*ARGUMENTS, extend, f"{size}=4"])
+    assert more.status == 0, more.err
+    assert "2 of 3 jobs are done already" in more.err
