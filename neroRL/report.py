@@ -21,7 +21,11 @@ from neroRL.reporting.optuna_study import check_study, write_study
 from neroRL.reporting.race import saving, under_way
 from neroRL.reporting.ranking import CONFIDENCE, rank
 from neroRL.reporting.ranking_files import REPORT, REPORT_FILE, write_files
-from neroRL.reporting.summary import print_confirmation, print_summary, print_written
+from neroRL.reporting.summary import (
+    print_recorded_confirmation,
+    print_summary,
+    print_written,
+)
 
 
 def main() -> int:
@@ -114,9 +118,7 @@ def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: floa
     except OSError as error:
         raise OutputError(f"the report cannot be written: {error}") from error
     print_written(written, ranking, str(page), sys.stdout)
-    if sweep.confirmation is not None and confirmed is not None:
-        again = sweep.confirmation
-        print_confirmation(confirmed, ranking, again.record.seeds, sys.stdout, again.jobs_left)
+    print_recorded_confirmation(sweep, ranking, sys.stdout)
     for problem in [*sweep.warnings(), *([written.warning] if written.warning else [])]:
         print(f"warning: {problem}", file=sys.stderr)
     return Reported(sweep, ranking, confirmed, written.config)

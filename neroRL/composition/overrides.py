@@ -28,7 +28,7 @@ _NUMBER = re.compile(_KEY + r"=(-?(?:0|[1-9]\d*)(\.\d+)?(e[-+]?\d+)?)", re.ASCII
 _DIRECTORY = re.compile(_KEY + r"=(\d+/\d+)", re.ASCII)
 # Backslashes before it are doubled, as they would escape it themselves.
 _INTERPOLATION = re.compile(r"(\\*)\$\{")
-_NEEDS_NO_QUOTES = re.compile(r"[a-zA-Z./][\w./-]*")
+_NEEDS_NO_QUOTES = re.compile(r"[a-zA-Z./][\w./-]*", re.ASCII)
 _RESERVED = {"null", "true", "false", "inf", "nan"}
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from neroRL.errors import CheckpointError, OutputError
 from neroRL.records.checkpoint_files import checkpoints_in, checkpoints_of, update_of
@@ -80,7 +81,7 @@ def of_sweep(directory: Path, permutation: int | None = None) -> Chosen:
     if permutation is None:
         best = rank(sweep.results, sweep.jobs_a_lap).best
         if best is None:
-            raise OutputError(f"{directory}: no job of the sweep has completed")
+            raise OutputError(f"{directory}: no job of the sweep has completed with an objective")
         permutation = best.standing.permutation
     jobs = _completed(sweep, permutation)
     job = max(jobs, key=lambda result: (_worth(result), -result.repetition))
@@ -163,7 +164,7 @@ def checkpoints_below(directory: Path) -> list[Chosen]:
     if not directory.is_dir():
         raise CheckpointError(f"{directory} ({directory.absolute()}) is no directory")
     if (directory / RECORD_FILE).is_file():
-        raise CheckpointError(f"{directory} is a sweep; give it as --sweep={directory}")
+        raise CheckpointError(f"{directory} is a sweep; give it as --sweep={quote(str(directory))}")
     paths = checkpoints_of(directory) or checkpoints_in(directory)
     if not paths:
         raise CheckpointError(f"{directory} ({directory.absolute()}) has no checkpoints")

@@ -19,9 +19,12 @@ from neroRL.records.results import (
     TABLE_FILE,
     JobResult,
 )
-from neroRL.reporting.ranking import TRUSTED_RUNS, Ranked, Ranking, confirmed_best
+from neroRL.records.sweeps import RecordedSweep
+from neroRL.reporting.ranking import TRUSTED_RUNS, Ranked, Ranking, confirmed_best, rank
 from neroRL.reporting.ranking_files import Written
 
+# Completes "Run …" where failed jobs are tried again by
+AGAIN = "the same command again"
 MOST_ROWS = 10
 MOST_FAILURES = 20
 # The options that add repetitions to a sweep, and to its confirmation.
@@ -34,7 +37,7 @@ def print_summary(
     sweep: str,
     stream: TextIO,
     *,
-    retries: bool = True,
+    again: str = AGAIN,
     sweeper: str = "",
     race: str = "",
 ) -> None:
@@ -45,7 +48,7 @@ def print_summary(
         ranking: of their permutations.
         sweep: the sweep's directory, as the user gave it.
         stream: to print to.
-        retries: whether the same command tries failed jobs again.
+        again: what to run to try failed jobs again.
         sweeper: the other sweeper of Hydra that ran them, if it was not neroRL's own.
         race: what a race has saved, or where its jobs stand if it is not over.
     """
@@ -63,6 +66,11 @@ def print_summary(
             console.print(line)
     elif counts[COMPLETED]:
         console.print("No episode ended in the completed jobs, so they have no objective.")
+    without = [one for one in results if one.status == COMPLETED and one.objective is None]
+    if ranked and without:
+        told = counted(len({one.permutation for one in without}), "permutation")
+        jobs = counted(len(without), "completed job")
+        console.print(f"No episode ended in {jobs} of {told}, so there is no objective.")
     failed = [result for result in results if result.status == FAILED]
     for result in failed[:MOST_FAILURES]:
         reason = in_one_line(result.error or "") or "no reason known"
@@ -72,8 +80,7 @@ def print_summary(
         where = "the report" if sweeper else f"{sweep}/{TABLE_FILE}"
         console.print(f"{more} more failed; {where} has the reasons")
     if failed and not sweeper:
-        way = "the same command again" if retries else "it with hydra.sweeper.retry_failed=true"
-        console.print(f"Run {way} to try the failed jobs again.")
+        console.print(f"Run {again} to try the failed jobs again.")
     if failed:
         _print_command_for_one(results, sweep, console)
     if Path(sweep, TABLE_FILE).is_file():  # a full disk may have kept it from being written
@@ -112,6 +119,14 @@ def print_confirmation(
             f"{best.standing.permutation}, the best of the sweep: it was not chosen by these "
             "results."
         )
+
+
+def print_recorded_confirmation(sweep: RecordedSweep, tuned: Ranking, stream: TextIO) -> None:
+    """Prints the confirmation of a sweep that has one; see :func:`print_confirmation`."""
+    again = sweep.confirmation
+    if again is not None:
+        confirmed = rank(again.results, again.jobs_a_lap, tuned.metric, tuned.confidence)
+        print_confirmation(confirmed, tuned, again.record.seeds, stream, again.jobs_left)
 
 
 def gaps_of_confirmation(confirmed: Ranking, left: int) -> list[str]:

@@ -113,7 +113,7 @@ class Ground:
         """
         overrides = self.overrides(products)
         union = union_of(products, overrides.places_of)
-        notices = union.notices()
+        notices = union.notices(distinct=distinct)
         always = [a for a in union.axes if all(a.key in grid.keys for grid in union.grids)]
         union = union.without_repeats() if distinct else union
         validator = Validator(

@@ -6,14 +6,14 @@ import shlex
 import sys
 from collections.abc import Collection, Sequence
 
-from neroRL.records.results import JobResult
+from neroRL.records.results import FAILED, JobResult
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import read_sweep
 from neroRL.reporting.cells import run_name
 from neroRL.reporting.race import saving, under_way
 from neroRL.reporting.ranking import Ranking, rank
 from neroRL.reporting.ranking_files import write_files
-from neroRL.reporting.summary import print_summary, print_written
+from neroRL.reporting.summary import AGAIN, print_summary, print_written
 from neroRL.reporting.tensorboard import (
     SUMMARIES,
     metric_tags,
@@ -52,11 +52,14 @@ def conclude(
         is_over: whether no race is left to decide; until then, it has saved nothing.
     """
     ranking = rank(results, len(jobs.valid))
-    retries = plan.options.retry_failed
+    again = AGAIN if plan.options.retry_failed else "it with hydra.sweeper.retry_failed=true"
+    failed = [result.permutation for result in results if result.status == FAILED]
+    if not all(map(plan.is_asked_for, failed)):
+        again = "it without hydra.sweeper.only"
     race = saving(results, plan.base, len(jobs))
     if not is_over:
         race = under_way(read_sweep(plan.directory))
-    print_summary(results, ranking, str(plan.directory), sys.stdout, retries=retries, race=race)
+    print_summary(results, ranking, str(plan.directory), sys.stdout, again=again, race=race)
     written = write_files(plan.directory, ranking, jobs.space.keys, results)
     report = f"nreport {shlex.quote(str(plan.directory))}"
     print_written(written, ranking, report, sys.stdout)

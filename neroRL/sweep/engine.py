@@ -25,7 +25,7 @@ from neroRL.records.sweep_record import SweepRecord, read_record
 from neroRL.records.sweeps import DROPPED, confirmation_of, dropped_results, read_sweep
 from neroRL.reporting.progress import make_display
 from neroRL.reporting.ranking import Ranking, rank
-from neroRL.reporting.summary import counted, print_confirmation
+from neroRL.reporting.summary import counted, print_confirmation, print_recorded_confirmation
 from neroRL.sweep import changing, confirmation, extension, ledger, preview, racing, writing
 from neroRL.sweep.conclusion import conclude, describe
 from neroRL.sweep.continuing import Standing, put_beside, set_jobs_aside, standing
@@ -192,6 +192,10 @@ class Sweep:
         is_done = self._options.only is None and len(results) == total and is_over
         if self._options.confirm and is_done and ranking.best is not None:
             results += self._confirm(ranking, record, runner_of)
+        elif self._options.confirm and is_done:
+            print("warning: no permutation has an objective to confirm", file=sys.stderr)
+        elif self._confirmation.is_dir() and is_over:
+            print_recorded_confirmation(read_sweep(self._directory), ranking, sys.stdout)
         if any(result.status == FAILED for result in results):
             raise SystemExit(Exit.FAILED)
 

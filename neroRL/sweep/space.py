@@ -109,11 +109,15 @@ class Union(Space):
             distinct.append(grid.without_repeats(distinct))
         return Union(distinct)
 
-    def notices(self) -> list[Problem]:
-        """Warns of keys that do not apply everywhere, and of choices that are listed repeatedly."""
-        return [*self._place_notices(), *self._repeat_notices()]
+    def notices(self, *, distinct: bool) -> list[Problem]:
+        """Warns of keys that do not apply everywhere, and of choices that are listed repeatedly.
 
-    def _repeat_notices(self) -> list[Problem]:
+        Args:
+            distinct: whether permutations that repeat another are dropped.
+        """
+        return [*self._place_notices(), *self._repeat_notices(distinct=distinct)]
+
+    def _repeat_notices(self, *, distinct: bool) -> list[Problem]:
         repeated = [
             (axis, choice)
             for axis in {id(axis): axis for grid in self.grids for axis in grid.axes}.values()
@@ -123,13 +127,14 @@ class Union(Space):
         if not repeated:
             return []
         repeats = self.size - self.without_repeats().size
+        told = " and are dropped" if distinct else "; drop them with hydra.sweeper.duplicates=drop"
         notices = []
         for axis, choice in repeated:
             count = sum(other.override == choice.override for other in axis.choices)
             times = "twice" if count == 2 else f"{count} times"
             message = (
                 f"{axis.name} lists {choice.value} {times}: {repeats} of {self.size} permutations "
-                "repeat another; drop them with hydra.sweeper.duplicates=drop"
+                f"repeat another{told}"
             )
             notices.append(Problem("", message, axis.where))
         return notices

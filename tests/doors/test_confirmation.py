@@ -58,6 +58,8 @@ def test_the_best_is_confirmed_on_other_seeds(door, tiny, tmp_path, launcher):
     assert f"for permutation {best}, the best of the sweep" in reported.out
     mean = sum(float(row["objective"]) for row in confirmed) / 2
     assert f"Report {mean:.4g} (" in reported.out
+    without = door("ntune", [*ARGUMENTS, "--num-repetitions=2"])
+    assert f"Report {mean:.4g} (" in without.out
     # While one of its jobs has not ended, it does not say so.
     last = sweep / "confirmation" / best / "1/result.json"
     last.unlink()

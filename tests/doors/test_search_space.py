@@ -701,6 +701,15 @@ def test_choices_that_do_nothing_are_told_at_their_line(door, tiny, tmp_path):
     assert "space.yaml:4: model.vis_encoder: has no effect since CartPole-v1 obs" in told[1]
 
 
+def test_failed_jobs_that_a_command_does_not_ask_for_are_tried_again_without_only(door, failing):
+    failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', raise]\n")
+    assert "Run the same command again to try" in door("ntune", ARGUMENTS).out
+    others = door("ntune", [*ARGUMENTS, "hydra.sweeper.only=[0]"])
+    assert "Run it without hydra.sweeper.only to try the failed jobs again." in others.out
+    failed = door("ntune", [*ARGUMENTS, "hydra.sweeper.only=[1]"])
+    assert "Run the same command again to try" in failed.out
+
+
 def test_a_value_beside_some_choices_may_not_change_as_a_sweep_is_extended(door, tiny, tmp_path):
     """Those permutations would have other trainings than they say."""
     tiny.write_text(tiny.read_text().replace("updates: 2", "updates: 1"))

@@ -68,6 +68,14 @@ def test_a_base_config_may_end_with_yml(door, tiny, tmp_path):
     assert door("ntrain", ["--config=a.tiny.yml", "trainer.updates=1"]).status == 0
 
 
+def test_flags_may_have_letters_of_any_script(door, tiny, tmp_path):
+    (tmp_path / "räum.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n")
+    command = ["--config=tiny.yaml", "--tune=räum.yaml", "--out=jürgen/out", "--run-id=größe"]
+    outcome = door("ntune", [*command, "trainer.updates=1"])
+    assert outcome.status == 0, outcome.err
+    assert (tmp_path / "jürgen/out/größe/1/0/result.json").is_file()
+
+
 def test_a_base_config_may_be_a_link_to_a_file_of_another_name(door, tiny, tmp_path):
     """As tools make them that keep large files apart."""
     tiny.rename(tmp_path / "4f2a")

@@ -40,7 +40,22 @@ def test_the_command_for_one_job_names_a_config_that_exists(tmp_path):
 
 def test_the_same_command_is_advised_only_if_it_tries_again(tmp_path):
     assert "Run the same command again" in _summary(tmp_path)
-    assert "hydra.sweeper.retry_failed=true" in _summary(tmp_path, retries=False)
+    assert "hydra.sweeper.retry_failed=true" in _summary(
+        tmp_path, again="it with hydra.sweeper.retry_failed=true"
+    )
+
+
+def test_permutations_without_an_objective_are_counted():
+    results = [
+        JobResult(number, 0, 5, COMPLETED, objective=objective, directory=f"{number}/0")
+        for number, objective in enumerate([1.0, None, 2.0, None])
+    ]
+    stream = StringIO()
+    print_summary(results, rank(results, 4), "out", stream)
+    told = "No episode ended in 2 completed jobs of 2 permutations, so there is no objective."
+    assert told in stream.getvalue()
+    print_summary(results[::2], rank(results[::2], 4), "out", stream := StringIO())
+    assert "No episode ended" not in stream.getvalue()
 
 
 def test_only_some_of_many_failed_jobs_are_listed(tmp_path):

@@ -44,11 +44,11 @@ def test_dropping_repeats_keeps_first_occurrences(choices):
 
 def test_repeats_are_reported_as_documented():
     grid = _grid([_axis("a", [1, 2] * 1), _axis("b", [5, 6, 6])])
-    (notice,) = grid.notices()
-    assert notice.message == (
-        "b lists 6 twice: 2 of 6 permutations repeat another; "
-        "drop them with hydra.sweeper.duplicates=drop"
-    )
+    (notice,) = grid.notices(distinct=False)
+    told = "b lists 6 twice: 2 of 6 permutations repeat another"
+    assert notice.message == f"{told}; drop them with hydra.sweeper.duplicates=drop"
+    (notice,) = grid.notices(distinct=True)
+    assert notice.message == f"{told} and are dropped"
 
 
 def test_a_huge_grid_costs_nothing_until_asked():
