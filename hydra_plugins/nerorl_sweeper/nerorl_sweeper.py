@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.plugins import Plugins
+from hydra.core.utils import env_override
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 if TYPE_CHECKING:
     from neroRL.config import Config
@@ -62,9 +65,17 @@ class NeroRLSweeper(Sweeper):
         options = options_from(self._options)
         primary = getattr(PrimarySearchPath, "primary", None)
         loader = self.hydra_context.config_loader
-        planned = plan(self.config, loader, options, arguments, _weight_problems, primary)
-        sweep = Sweep(planned, self.config, self.hydra_context)
-        sweep.run(self._launcher, self._task_function)
+        with env_override(_variables(self.config)):  # as Hydra does for each job
+            planned = plan(self.config, loader, options, arguments, _weight_problems, primary)
+            sweep = Sweep(planned, self.config, self.hydra_context)
+            sweep.run(self._launcher, self._task_function)
+
+
+def _variables(config: DictConfig) -> dict[str, str]:
+    """Returns the environment variables of all jobs; none if they differ between jobs."""
+    with contextlib.suppress(OmegaConfBaseException):
+        return dict(config.hydra.job.env_set)
+    return {}
 
 
 def _weight_problems(config: Config) -> list[Problem]:

@@ -15,9 +15,9 @@ from neroRL.composition.checking import plain
 from neroRL.composition.completion import complete
 from neroRL.composition.overrides import escaped
 from neroRL.config.documents import dump_yaml, read_document
-from neroRL.errors import ConfigError
+from neroRL.errors import ConfigError, Problem
 from neroRL.files import write_text
-from neroRL.records.results import STATUSES, JobResult, table_cell
+from neroRL.records.results import STATUSES, JobResult, fingerprint, table_cell
 from neroRL.reporting.ranking import OBJECTIVE, Ranked, Ranking
 
 REPORT, RANKING_FILE, BEST_FILE = "report", "ranking.csv", "best.yaml"
@@ -61,17 +61,19 @@ def write_files(
     table, path = (out or sweep / REPORT) / RANKING_FILE, (out or sweep) / BEST_FILE
     write_table(table, ranking, keys)
     config = warning = None
+    is_kept = ranking.best is not None and _is_of(path, ranking.best)
     if ranking.best is not None:
         try:
             config = best_config(sweep, ranking.best, results)
         except ConfigError as error:
-            warning = f"no {path}: {error}"
+            warning = f"{path} stays as it was: {error}" if is_kept else f"no {path}: {error}"
     if out is None and ranking.metric != OBJECTIVE:
         return Written(table, config=config)
     if ranking.best is not None and config is not None:
         write_best(path, ranking.best, config)
         return Written(table, path, config=config)
-    path.unlink(missing_ok=True)  # one of an earlier ranking may be of another permutation
+    if not is_kept:  # one of an earlier ranking may be of another permutation
+        path.unlink(missing_ok=True)
     return Written(table, None, warning)
 
 
@@ -122,8 +124,16 @@ def write_best(path: Path, best: Ranked, config: Mapping[str, Any]) -> None:
         best: the permutation.
         config: of it.
     """
-    head = f"# permutation {best.standing.permutation}: {best.standing.values()}\n"
-    write_text(path, head + dump_yaml(escaped(config)))
+    write_text(path, _head(best) + dump_yaml(escaped(config)))
+
+
+def _head(best: Ranked) -> str:
+    return f"# permutation {best.standing.permutation}: {best.standing.values()}\n"
+
+
+def _is_of(path: Path, best: Ranked) -> bool:
+    """Returns whether a config was written for this permutation."""
+    return path.is_file() and path.read_text(encoding="utf-8").startswith(_head(best))
 
 
 def best_config(sweep: Path, best: Ranked, results: Sequence[JobResult]) -> dict[str, Any]:
@@ -139,15 +149,21 @@ def best_config(sweep: Path, best: Ranked, results: Sequence[JobResult]) -> dict
         results: of the sweep.
 
     Raises:
-        ConfigError: the job's config is missing, damaged, or only makes sense inside the job.
+        ConfigError: the job's config is missing or damaged, or only makes sense inside the job, as
+            by its environment variables.
     """
     repetition = min(best.standing.objectives)
     job = best.standing.permutation, repetition
     (result,) = [one for one in results if (one.permutation, one.repetition) == job]
     source = sweep / result.directory / ".hydra/config.yaml"
-    content = read_document(source).data
+    document = read_document(source)
+    content, text = document.data, document.text
     try:
-        config = complete(plain(OmegaConf.create(content)))
+        trained = plain(OmegaConf.create(content))
+        if fingerprint({**trained, "seed": result.seed}) != result.fingerprint and "${" in text:
+            message = "its interpolations have other values here than they had in the job"
+            raise ConfigError([Problem("", message)])
+        config = complete(trained)
     except ConfigError as error:
         raise ConfigError(
             [replace(problem, where=str(source)) for problem in error.problems]

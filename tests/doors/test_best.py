@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 
+import yaml
 from scipy import stats
 
-from tests.doors.sweeps import ARGUMENTS, table
+from tests.doors.sweeps import ARGUMENTS, start, table
+from tests.patience import PATIENCE
 
 
 def _rows(out: str) -> list[list[str]]:
@@ -76,3 +80,43 @@ def test_a_permutation_does_not_win_by_a_failed_job(door, failing, tmp_path):
     assert shown[-1][2] > shown[0][2]
     (best,) = re.findall(r"best \S+ in permutation (\d+)", outcome.err)
     assert best == shown[0][0] == "0"
+
+
+def test_a_best_config_is_what_was_trained_or_is_left_as_it_was(door, tiny, tmp_path, monkeypatch):
+    """The report is made elsewhere than the jobs, with another environment."""
+    text = tiny.read_text().replace("n_workers: 2", "n_workers: ${oc.decode:${oc.env:WORKERS}}")
+    tiny.write_text(text)
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  trainer.gamma: [0.9, 0.99]\n")
+    process = start(tmp_path, *ARGUMENTS, "sampler.worker_steps=64", WORKERS="4")
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+    path = tmp_path / "out/run/best.yaml"
+    best = path.read_text()
+    assert yaml.safe_load(best)["sampler"]["n_workers"] == 4
+    monkeypatch.setenv("WORKERS", "8")
+    elsewhere = door("nreport", ["out/run"])
+    assert elsewhere.status == 0, elsewhere.err
+    assert "its interpolations have other values here than they had in the job" in elsewhere.err
+    assert path.read_text() == best
+    monkeypatch.delenv("WORKERS")
+    assert "Environment variable 'WORKERS' not found" in door("nreport", ["out/run"]).err
+    assert path.read_text() == best
+    path.write_text("# permutation 7: of an earlier ranking\n")
+    assert door("nreport", ["out/run"]).status == 0
+    assert not path.exists()
+
+
+def test_jobs_have_the_variables_that_their_config_sets(door, tiny, tmp_path, monkeypatch):
+    monkeypatch.delenv("WORKERS", raising=False)
+    text = tiny.read_text().replace("n_workers: 2", "n_workers: ${oc.decode:${oc.env:WORKERS,2}}")
+    tiny.write_text(text)
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  trainer.gamma: [0.9, 0.99]\n")
+    command = [*ARGUMENTS, "sampler.worker_steps=64", "+hydra.job.env_set.WORKERS=4"]
+    for _ in range(2):
+        outcome = door("ntune", command)
+        assert outcome.status == 0, outcome.err
+    assert "2 of 2 jobs are done already" in outcome.err
+    best = yaml.safe_load((tmp_path / "out/run/best.yaml").read_text())
+    result = json.loads((tmp_path / "out/run/0/0/result.json").read_text())
+    assert (best["sampler"]["n_workers"], result["env_steps"]) == (4, 2 * 4 * 64)
+    assert "WORKERS" not in os.environ

@@ -278,6 +278,11 @@ def test_without_a_known_best_an_earlier_best_config_is_removed(nreport, sweep):
     shutil.rmtree(sweep / best / "0/.hydra")
     status, out, err = nreport(sweep)
     assert status == 0
+    assert f"warning: {sweep / 'best.yaml'} stays as it was: " in err
+    assert "best:    " not in out
+    kept = (sweep / "best.yaml").read_text()
+    (sweep / "best.yaml").write_text(kept.replace("permutation", "permutation 1000", 1))
+    status, _, err = nreport(sweep)
+    assert status == 0
     assert f"warning: no {sweep / 'best.yaml'}: " in err
     assert not (sweep / "best.yaml").exists()
-    assert "best:    " not in out
