@@ -188,7 +188,10 @@ def _train(
     try:
         if identity.swept:
             summaries.hparams(cells(identity.swept, identity.shown_as_text), identity.trial)
-        checkpoint = checkpoint or _own_checkpoint(identity, config)
+        if checkpoint is None:
+            checkpoint = _own_checkpoint(identity, config)
+        else:
+            checkpoint = checkpoints.as_a_branch(identity.directory, checkpoint)
         progress.begin(config.trainer.updates, *_done_before(config, checkpoint))
         with own_device(device_of(config)) as device:
             trained = train(

@@ -237,7 +237,9 @@ def _had_updates(sweep: RecordedSweep, result: JobResult, updates: int) -> bool:
         trainer = read_document(job / CONFIG).data["trainer"]
     except (ConfigError, KeyError):  # the job tells nothing
         return False
-    return isinstance(trainer, Mapping) and trainer.get("updates") == updates
+    written = trainer.get("updates") if isinstance(trainer, Mapping) else None
+    # What an interpolation was in the job, its result tells.
+    return written == updates or "${" in str(written)
 
 
 def directory_of(permutation: int) -> str:

@@ -17,8 +17,9 @@ from neroRL.config import Config, as_mapping
 from neroRL.config.checks import flat
 from neroRL.config.schema import ADDED_KEYS, REVISION
 from neroRL.errors import CheckpointError, described
-from neroRL.files import FAULTS_OF_THE_MACHINE, replacing
-from neroRL.records.checkpoint_files import DIRECTORY, checkpoints_of
+from neroRL.files import FAULTS_OF_THE_MACHINE, keep_beside, replacing
+from neroRL.records.checkpoint_files import DIRECTORY, checkpoints_of, update_of
+from neroRL.records.results import RESULT_FILE
 
 FORMAT = 1
 KEYS_OF_THE_ORIGINAL = {"update", "hxs", "cxs", "model"}
@@ -148,6 +149,28 @@ def load_latest(directory: Path, device: torch.device) -> tuple[Path, dict[str, 
         except CheckpointError as error:
             logger.warning("%s; trying the checkpoint before it", error)
     return None
+
+
+def as_a_branch(directory: Path, checkpoint: Path) -> Path:
+    """Puts beside what a directory has of after a checkpoint that a training goes on from.
+
+    Args:
+        directory: of the job.
+        checkpoint: to go on from, in this directory or elsewhere.
+
+    Returns:
+        The checkpoint, which may lie elsewhere now.
+    """
+    later = [update_of(path) for path in checkpoints_of(directory)]
+    if max(filter(None, later), default=0) <= (update_of(checkpoint) or 0):
+        return checkpoint
+    own = directory / DIRECTORY
+    is_own = checkpoint.parent.resolve() == own.resolve()
+    aside = keep_beside(own)
+    keep_beside(directory / RESULT_FILE)
+    assert aside is not None
+    logger.warning("checkpoints of after %s are kept in %s", checkpoint.name, aside)
+    return aside / checkpoint.name if is_own else checkpoint
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, str]:

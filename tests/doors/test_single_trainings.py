@@ -154,3 +154,24 @@ def test_a_failed_training_is_reported_in_one_line(door, failing, tmp_path):
     assert outcome.err.splitlines()[-1] == f"{told}in {log.relative_to(tmp_path)}"
     assert "Traceback" not in outcome.err + outcome.out
     assert "Traceback" in log.read_text()
+
+
+def test_a_branch_keeps_what_the_training_had_after_it(door, tiny, tmp_path):
+    command = ["--config=tiny.yaml", "--run-id=run", "hydra.run.dir=job"]
+    often = "model.checkpoint_interval=1"
+    assert door("ntrain", [*command, often, "trainer.updates=4"]).status == 0
+    job = tmp_path / "job"
+    before = {path.name: path.read_bytes() for path in (job / "checkpoints").iterdir()}
+    result = (job / "result.json").read_bytes()
+    branch = ["--checkpoint=job/checkpoints/run-2.pt", "--num-updates=1", "trainer.gamma=0.5"]
+    outcome = door("ntrain", [*branch, often, *command[1:]])
+    assert outcome.status == 0, outcome.err
+    assert "checkpoints of after run-2.pt are kept in" in outcome.err + outcome.out
+    assert {path.name: path.read_bytes() for path in (job / "checkpoints.0").iterdir()} == before
+    assert (job / "result.0.json").read_bytes() == result
+    assert checkpoints(job) == [3]
+    # The branch goes on as a training does: nothing is put beside again.
+    outcome = door("ntrain", ["--checkpoint=job/checkpoints/run-3.pt", "--num-updates=1", *command])
+    assert outcome.status == 0, outcome.err
+    assert checkpoints(job)[-1] == 4
+    assert not (job / "checkpoints.1").exists()

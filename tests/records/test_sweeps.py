@@ -217,6 +217,8 @@ def test_results_of_shorter_trainings_do_not_count_beside_longer_ones(tmp_path):
         assert len(with_updates(axes, conditional).results) == 3
     for axes in ({"model/memory": ["gru"]}, {"seed": [1, 2]}, {"environment": ["unity"]}):
         assert len(with_updates(axes).results) == 2
+    _with_config(job, "${oc.decode:${oc.env:UPDATES}}")  # which may be another elsewhere
+    assert len(read_sweep(tmp_path).results) == 2
     # Nothing but the job's own config tells that it was trained with fewer.
     _with_config(job, 40)
     assert len(read_sweep(tmp_path).results) == 3
@@ -224,7 +226,7 @@ def test_results_of_shorter_trainings_do_not_count_beside_longer_ones(tmp_path):
     assert len(read_sweep(tmp_path).results) == 3
 
 
-def _with_config(job: Path, updates: int) -> Path:
+def _with_config(job: Path, updates: int | str) -> Path:
     (job / ".hydra").mkdir(exist_ok=True)
     (job / ".hydra/config.yaml").write_text(dump_yaml({"trainer": {"updates": updates}}))
     return job
