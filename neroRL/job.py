@@ -281,7 +281,8 @@ def _from_where_it_started(mapping: Mapping[str, Any]) -> dict[str, Any]:
     }
     if HydraConfig.get().job.chdir:
         start = HydraConfig.get().runtime.cwd
-        sys.path.append(start)  # the environment's module may lie there
+        if start not in sys.path:
+            sys.path.append(start)  # the environment's module may lie there
         model, environment = moved["model"], moved["environment"]
         if model["model_path"]:
             model["model_path"] = str(Path(start, expanded(model["model_path"])))

@@ -10,6 +10,7 @@ from typing import Any
 import hydra
 from omegaconf import OmegaConf
 
+from neroRL.composition.alone import HYDRA_VERSION
 from neroRL.composition.checking import known_to_hydra
 from neroRL.composition.overrides import parse
 from neroRL.config.checks import flat
@@ -69,7 +70,7 @@ def _composed(primary: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], 
         if text.lstrip("+~").startswith(("hydra", "run_id="))
         and not parse(text).is_sweep_override()
     ]
-    with hydra.initialize_config_dir(str(primary.parent), version_base="1.3"):
+    with hydra.initialize_config_dir(str(primary.parent), version_base=HYDRA_VERSION):
         composed = hydra.compose(primary.stem, told, return_hydra_config=True)
     with known_to_hydra(composed):
         content = OmegaConf.to_container(composed.hydra.sweeper, enum_to_str=True)

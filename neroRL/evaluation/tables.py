@@ -16,10 +16,10 @@ from neroRL.acting.evaluator import Played
 from neroRL.errors import OutputError
 from neroRL.files import keep_beside, make_directory, reason_of, write_text
 from neroRL.records.results import table_cell
+from neroRL.training.statistics import MEASURED
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
-MEASURED = ("reward", "length", "success")
 
 
 @dataclass(frozen=True)

@@ -145,17 +145,13 @@ class PlainDisplay:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._last_line = time.monotonic()
-        self._finished = 0
-        self._total = 0
 
     def start(self, total: int) -> None:
         """Prints the number of jobs."""
-        self._total = total
         self._print(f"sweep of {total} jobs")
 
     def update(self, status: SweepStatus) -> None:
         """Prints the state of the sweep if nothing was printed for a while."""
-        self._finished = status.done
         if time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._print(status_line(status))
 

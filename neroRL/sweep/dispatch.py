@@ -58,11 +58,6 @@ class Dispatch:
         """Returns whether running jobs should save and end."""
         return self._schedule.stopping
 
-    @property
-    def done(self) -> bool:
-        """Returns whether no job is running or left to run."""
-        return self._schedule.done
-
     def start_next(self) -> Job | None:
         """Hands out the next job, without the result and progress of its earlier tries.
 

@@ -104,11 +104,6 @@ def _drawn_seeds(swept: Sequence[Any], earlier: SweepRecord | None) -> list[int]
     return drawn + [drawn_seed() for _ in range(count - len(drawn))]
 
 
-def difference(old: SweepRecord, new: SweepRecord) -> list[str]:
-    """Lists what makes two sweeps different ones, a line each; empty for the same sweep."""
-    return [*_base_lines(_base_difference(old, new)), *_space_difference(old, new)]
-
-
 def _space_difference(old: SweepRecord, new: SweepRecord) -> list[str]:
     lines = []
     for key in dict.fromkeys([*old.axes, *new.axes]):

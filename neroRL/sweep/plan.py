@@ -49,7 +49,6 @@ class SweepPlan:
         base: the resolved base config.
         searched: the permutations.
         ground: what permutations are composed on.
-        loader: composes jobs.
     """
 
     directory: Path
@@ -58,7 +57,6 @@ class SweepPlan:
     base: Mapping[str, Any]
     searched: SearchSpace
     ground: Ground
-    loader: ConfigLoader
 
     @property
     def space(self) -> Space:
@@ -235,7 +233,6 @@ def plan(
         base=base,
         searched=searched,
         ground=ground,
-        loader=loader,
     )
 
 

@@ -93,7 +93,6 @@ class TransitionTable:
     def __init__(self, env: gymnasium.Env[Any, Any], actions: int) -> None:
         unwrapped: Any = env.unwrapped
         self._env = unwrapped
-        self._actions = actions
         self.next_states = np.full((FIRST_STATES, actions), UNKNOWN, np.int32)
         self.outcomes = np.zeros((FIRST_STATES, actions), np.uint8)
         self.view_ids = np.zeros(FIRST_STATES, np.int64)
