@@ -189,14 +189,16 @@ def keep_beside(path: Path) -> Path | None:
     """Renames a file or directory that is about to be replaced, so that nothing is lost.
 
     Returns:
-        Its new name, ``<stem>.0<suffix>`` or the next free number; None if there is nothing there.
+        Its new name, see :func:`free_name`; None if there is nothing there.
     """
-    if not path.exists():
-        return None
+    return path.rename(free_name(path)) if path.exists() else None
+
+
+def free_name(path: Path) -> Path:
+    """Returns ``<stem>.0<suffix>``, or the next number that nothing has yet."""
     number = 0
     while (free := path.with_name(f"{path.stem}.{number}{path.suffix}")).exists():
         number += 1
-    path.rename(free)
     return free
 
 

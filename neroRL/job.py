@@ -191,7 +191,7 @@ def _train(
         if checkpoint is None:
             checkpoint = _own_checkpoint(identity, config)
         else:
-            checkpoint = checkpoints.as_a_branch(identity.directory, checkpoint)
+            checkpoints.put_later_beside(identity.directory, checkpoint)
         progress.begin(config.trainer.updates, *_done_before(config, checkpoint))
         with own_device(device_of(config)) as device:
             trained = train(

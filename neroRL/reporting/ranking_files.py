@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from neroRL.reporting.ranking import OBJECTIVE, Ranked, Ranking
 
 REPORT, RANKING_FILE, BEST_FILE = "report", "ranking.csv", "best.yaml"
 REPORT_FILE = "report.html"
+# The beginning of an interpolation whose value does not follow from the config alone.
+_RESOLVER = re.compile(r"\$\{[\w.]+:")
 
 
 class Written(NamedTuple):
@@ -133,7 +136,7 @@ def _head(best: Ranked) -> str:
 
 def _is_of(path: Path, best: Ranked) -> bool:
     """Returns whether a config was written for this permutation."""
-    return path.is_file() and path.read_text(encoding="utf-8").startswith(_head(best))
+    return path.is_file() and path.read_bytes().startswith(_head(best).encode())
 
 
 def best_config(sweep: Path, best: Ranked, results: Sequence[JobResult]) -> dict[str, Any]:
@@ -160,8 +163,9 @@ def best_config(sweep: Path, best: Ranked, results: Sequence[JobResult]) -> dict
     content, text = document.data, document.text
     try:
         trained = plain(OmegaConf.create(content))
-        if fingerprint({**trained, "seed": result.seed}) != result.fingerprint and "${" in text:
-            message = "its interpolations have other values here than they had in the job"
+        told = fingerprint({**trained, "seed": result.seed}) == result.fingerprint
+        if not told and _RESOLVER.search(text):
+            message = "its resolvers may have other values here than they had in the job"
             raise ConfigError([Problem("", message)])
         config = complete(trained)
     except ConfigError as error:

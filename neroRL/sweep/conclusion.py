@@ -52,10 +52,10 @@ def conclude(
         is_over: whether no race is left to decide; until then, it has saved nothing.
     """
     ranking = rank(results, len(jobs.valid))
-    again = AGAIN if plan.options.retry_failed else "it with hydra.sweeper.retry_failed=true"
     failed = [result.permutation for result in results if result.status == FAILED]
-    if not all(map(plan.is_asked_for, failed)):
-        again = "it without hydra.sweeper.only"
+    ways = [] if all(map(plan.is_asked_for, failed)) else ["without hydra.sweeper.only"]
+    ways += [] if plan.options.retry_failed else ["with hydra.sweeper.retry_failed=true"]
+    again = f"it {' and '.join(ways)}" if ways else AGAIN
     race = saving(results, plan.base, len(jobs))
     if not is_over:
         race = under_way(read_sweep(plan.directory))

@@ -195,7 +195,10 @@ class Sweep:
         elif self._options.confirm and is_done:
             print("warning: no permutation has an objective to confirm", file=sys.stderr)
         elif self._confirmation.is_dir() and is_over:
-            print_recorded_confirmation(read_sweep(self._directory), ranking, sys.stdout)
+            try:
+                print_recorded_confirmation(read_sweep(self._directory), ranking, sys.stdout)
+            except NeroRLError as error:
+                print(f"warning: {error}", file=sys.stderr)
         if any(result.status == FAILED for result in results):
             raise SystemExit(Exit.FAILED)
 

@@ -151,17 +151,18 @@ def refuse_other_sweep(
             replace(there, base=without_budget(there.base)),
             replace(now, base=without_budget(now.base)),
         )
-    if extend:
-        base |= _changed_conditionals(there, now)
-    lines = [*_base_lines(base), *([] if extend else _space_difference(there, now))]
+    conditional = _changed_conditionals(there, now) if extend else {}
+    lines = [*_base_lines(base | conditional), *([] if extend else _space_difference(there, now))]
     if there.seed != now.seed:
         lines.append(f"seed: there {there.seed}, now {now.seed}")
     if lines:
         ways = ["use another --run-id or --out", "remove it"]
+        if not conditional:
+            ways += _ways_to_extend(there, now, base)
         listed = "\n  ".join(lines)
         raise OutputError(
             f"{directory} holds a different sweep; nothing was changed. "
-            f"You can {'; or '.join([*ways, *_ways_to_extend(there, now, base)])}.\n  {listed}"
+            f"You can {'; or '.join(ways)}.\n  {listed}"
         )
 
 

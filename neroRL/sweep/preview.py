@@ -17,7 +17,7 @@ from neroRL.reporting.summary import counted
 from neroRL.sweep.continuing import config_of, marks_of
 from neroRL.sweep.jobs import JobPlan
 from neroRL.sweep.plan import SweepPlan
-from neroRL.sweep.racing import rule_of
+from neroRL.sweep.racing import least_share
 
 # Updates of the trainings that are measured: the first is slower than the others.
 UPDATES = 3
@@ -162,8 +162,7 @@ def lines(
     if plan.options.races and done:
         found.append("as a race at most these steps")
     elif plan.options.races:
-        begun = trainer["resume_at"] / trainer["updates"]
-        least = rule_of(plan).least_share(len(positions), begun)
+        least = least_share(plan, len(positions))
         found.append(f"as a race between {least:.0%} of these steps and all of them")
     if speed is None:
         way = ": ntune --preview measures some updates" if plan.options.preview == "no" else ""

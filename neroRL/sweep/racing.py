@@ -19,11 +19,21 @@ from neroRL.sweep.race import UNKNOWN, Race, Rule
 def rule_of(plan: SweepPlan) -> Rule:
     """Returns the rule of a sweep's race, without rungs that few updates do not have."""
     options = plan.options
-    updates = min(_values_of(plan, "updates"))
-    first = max(_values_of(plan, "resume_at"))
+    first, updates = _bounds(plan)
     at = {updates_at(share, updates): share for share in reversed(options.race_rungs)}
     rungs = tuple(share for update, share in sorted(at.items()) if first < update < updates)
     return Rule(rungs, options.race_keep, options.race_min_permutations, options.race_confidence)
+
+
+def least_share(plan: SweepPlan, permutations: int) -> float:
+    """Returns the share of all environment steps that a race takes if only ranks decide."""
+    first, updates = _bounds(plan)
+    return rule_of(plan).least_share(permutations, first / updates) if first < updates else 1.0
+
+
+def _bounds(plan: SweepPlan) -> tuple[int, int]:
+    """Returns the updates after which the trainings of a sweep have begun, and have not ended."""
+    return max(_values_of(plan, "resume_at")), min(_values_of(plan, "updates"))
 
 
 def _values_of(plan: SweepPlan, key: str) -> list[int]:
@@ -35,11 +45,16 @@ def _values_of(plan: SweepPlan, key: str) -> list[int]:
 
 def warnings_of(plan: SweepPlan) -> list[str]:
     """Returns what a user should know before a race starts."""
-    rule, found = rule_of(plan), []
-    missing = [share for share in plan.options.race_rungs if share not in rule.rungs]
-    if missing:
-        told = ", ".join(f"{share:g}" for share in missing)
-        found.append(f"hydra.sweeper.race_rungs: too few updates for {told} of them; left out")
+    (first, updates), rungs, found = _bounds(plan), rule_of(plan).rungs, []
+    missing = [share for share in plan.options.race_rungs if share not in rungs]
+    before = [share for share in missing if updates_at(share, updates) <= first]
+    for shares, reason in (
+        ([share for share in missing if share not in before], "too few updates for"),
+        (before, f"trainings begin after {first} updates, no earlier than"),
+    ):
+        if shares:
+            told = ", ".join(f"{share:g}" for share in shares)
+            found.append(f"hydra.sweeper.race_rungs: {reason} {told} of them; left out")
     if plan.options.num_repetitions == 1:
         found.append(
             "hydra.sweeper.race: with one repetition nothing can be tested, so rank alone decides "

@@ -17,7 +17,7 @@ from neroRL.config import Config, as_mapping
 from neroRL.config.checks import flat
 from neroRL.config.schema import ADDED_KEYS, REVISION
 from neroRL.errors import CheckpointError, described
-from neroRL.files import FAULTS_OF_THE_MACHINE, keep_beside, replacing
+from neroRL.files import FAULTS_OF_THE_MACHINE, free_name, keep_beside, replacing
 from neroRL.records.checkpoint_files import DIRECTORY, checkpoints_of, update_of
 from neroRL.records.results import RESULT_FILE
 
@@ -82,7 +82,7 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     Raises:
         CheckpointError: it is missing, not whole, the original neroRL's, or holds more than
             tensors and plain values.
-        OSError, MemoryError: the machine cannot read it now, whatever it holds.
+        MemoryError: the machine has no memory for it now.
     """
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist")
@@ -99,10 +99,8 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
     except MemoryError:
         raise
     except Exception as error:  # torch raises nearly anything for arbitrary bytes
-        if isinstance(error, OSError) and error.errno in FAULTS_OF_THE_MACHINE:
-            raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} cannot be read, it may be cut off: {reason}") from None
+        raise CheckpointError(f"{path} cannot be read, it may be cut off: {reason}") from error
     if isinstance(content, dict) and content.keys() >= KEYS_OF_THE_ORIGINAL:
         raise CheckpointError(_of_the_original(path))
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -142,35 +140,37 @@ def load_latest(directory: Path, device: torch.device) -> tuple[Path, dict[str, 
     """Reads the last whole checkpoint of a job; None if there is none.
 
     It reports a checkpoint that cannot be read, and tries the one before.
+
+    Raises:
+        OSError, MemoryError: the machine cannot read it now, whatever it holds.
     """
     for path in reversed(checkpoints_of(directory)):
         try:
             return path, load(path, device)
         except CheckpointError as error:
+            cause = error.__cause__
+            if isinstance(cause, OSError) and cause.errno in FAULTS_OF_THE_MACHINE:
+                raise cause from None
             logger.warning("%s; trying the checkpoint before it", error)
     return None
 
 
-def as_a_branch(directory: Path, checkpoint: Path) -> Path:
+def put_later_beside(directory: Path, checkpoint: Path) -> None:
     """Puts beside what a directory has of after a checkpoint that a training goes on from.
 
     Args:
         directory: of the job.
         checkpoint: to go on from, in this directory or elsewhere.
-
-    Returns:
-        The checkpoint, which may lie elsewhere now.
     """
-    later = [update_of(path) for path in checkpoints_of(directory)]
-    if max(filter(None, later), default=0) <= (update_of(checkpoint) or 0):
-        return checkpoint
-    own = directory / DIRECTORY
-    is_own = checkpoint.parent.resolve() == own.resolve()
-    aside = keep_beside(own)
-    keep_beside(directory / RESULT_FILE)
-    assert aside is not None
-    logger.warning("checkpoints of after %s are kept in %s", checkpoint.name, aside)
-    return aside / checkpoint.name if is_own else checkpoint
+    update = load(checkpoint, META)["update"]
+    later = [path for path in checkpoints_of(directory) if (update_of(path) or 0) > update]
+    if later:
+        aside = free_name(directory / DIRECTORY)
+        aside.mkdir()
+        for path in later:
+            path.rename(aside / path.name)
+        keep_beside(directory / RESULT_FILE)
+        logger.warning("checkpoints of after update %d are kept in %s", update, aside)
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, str]:

@@ -60,6 +60,12 @@ def test_the_best_is_confirmed_on_other_seeds(door, tiny, tmp_path, launcher):
     assert f"Report {mean:.4g} (" in reported.out
     without = door("ntune", [*ARGUMENTS, "--num-repetitions=2"])
     assert f"Report {mean:.4g} (" in without.out
+    record = (sweep / "confirmation/sweep.yaml").read_text()
+    (sweep / "confirmation/sweep.yaml").write_text("{")
+    damaged = door("ntune", [*ARGUMENTS, "--num-repetitions=2"])
+    assert damaged.status == 0
+    assert "warning: out/run/confirmation/sweep.yaml" in damaged.err
+    (sweep / "confirmation/sweep.yaml").write_text(record)
     # While one of its jobs has not ended, it does not say so.
     last = sweep / "confirmation" / best / "1/result.json"
     last.unlink()

@@ -95,7 +95,8 @@ def test_a_race_stops_losers_and_tells_it_everywhere(tmp_path):
 def test_a_race_of_trainings_that_begin_late_has_no_rung_before(tmp_path):
     """They train the last six of eight updates, and the first rung would be after the second."""
     output = _run(tmp_path, *RACE, "trainer.resume_at=2")
-    assert "hydra.sweeper.race_rungs: too few updates for 0.25 of them; left out" in output
+    told = "hydra.sweeper.race_rungs: trainings begin after 2 updates, no earlier than 0.25 of them"
+    assert told in output
     # One or two of six go on after two of six updates.
     assert f"as a race between {(4 / 6) * (2 / 6) + 2 / 6:.0%} of these steps" in output
     rows = table(tmp_path / "out/run")
@@ -106,6 +107,16 @@ def test_a_race_of_trainings_that_begin_late_has_no_rung_before(tmp_path):
     saved, whole = len(stopped) * 4 * 2 * 16, 12 * 6 * 2 * 16
     told = f"{saved:,} environment steps saved, {saved / whole:.0%} of the whole sweep"
     assert told in output
+
+
+@pytest.mark.parametrize("swept", ["trainer.updates=40,60", "trainer.resume_at=0,20"])
+def test_the_least_of_a_race_is_that_of_its_shortest_training(door, tiny, swept):
+    begin = ["trainer.resume_at=20"] if "updates" in swept else ["trainer.updates=40"]
+    race = ["hydra.sweeper.race=true", "hydra.sweeper.race_rungs=[0.75]", "--cfg=job"]
+    outcome = door("train", ["--config-path=.", "--config-name=tiny", "-m", swept, *begin, *race])
+    assert outcome.status == 0, outcome.err
+    # Both of two permutations go on by rank.
+    assert "# as a race between 100% of these steps and all of them" in outcome.out
 
 
 def _last_value(events: Path, tag: str) -> float:

@@ -706,6 +706,9 @@ def test_failed_jobs_that_a_command_does_not_ask_for_are_tried_again_without_onl
     assert "Run the same command again to try" in door("ntune", ARGUMENTS).out
     others = door("ntune", [*ARGUMENTS, "hydra.sweeper.only=[0]"])
     assert "Run it without hydra.sweeper.only to try the failed jobs again." in others.out
+    retry = "hydra.sweeper.retry_failed"
+    others = door("ntune", [*ARGUMENTS, "hydra.sweeper.only=[0]", f"{retry}=false"])
+    assert f"Run it without hydra.sweeper.only and with {retry}=true to try" in others.out
     failed = door("ntune", [*ARGUMENTS, "hydra.sweeper.only=[1]"])
     assert "Run the same command again to try" in failed.out
 
@@ -721,6 +724,7 @@ def test_a_value_beside_some_choices_may_not_change_as_a_sweep_is_extended(door,
     refused = door("ntune", [*ARGUMENTS, extend, f"{size}=8"])
     assert refused.status == 2
     assert f"{size}: there 4, now 8" in refused.err
+    assert "You can use another --run-id or --out; or remove it.\n" in refused.err
     more = door("ntune", [*ARGUMENTS, extend, f"{size}=4"])
     assert more.status == 0, more.err
     assert "2 of 3 jobs are done already" in more.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,12 +167,14 @@ def test_a_branch_keeps_what_the_training_had_after_it(door, tiny, tmp_path):
     branch = ["--checkpoint=job/checkpoints/run-2.pt", "--num-updates=1", "trainer.gamma=0.5"]
     outcome = door("ntrain", [*branch, often, *command[1:]])
     assert outcome.status == 0, outcome.err
-    assert "checkpoints of after run-2.pt are kept in" in outcome.err + outcome.out
-    assert {path.name: path.read_bytes() for path in (job / "checkpoints.0").iterdir()} == before
+    assert "checkpoints of after update 2 are kept in" in outcome.err + outcome.out
+    kept = {path.name: path.read_bytes() for path in (job / "checkpoints.0").iterdir()}
+    assert kept == {name: before[name] for name in ("run-3.pt", "run-4.pt")}
     assert (job / "result.0.json").read_bytes() == result
-    assert checkpoints(job) == [3]
+    assert checkpoints(job) == [1, 2, 3]
     # The branch goes on as a training does: nothing is put beside again.
-    outcome = door("ntrain", ["--checkpoint=job/checkpoints/run-3.pt", "--num-updates=1", *command])
+    shutil.copy(job / "checkpoints/run-3.pt", tmp_path / "best.pt")
+    outcome = door("ntrain", ["--checkpoint=best.pt", "--num-updates=1", *command])
     assert outcome.status == 0, outcome.err
     assert checkpoints(job)[-1] == 4
     assert not (job / "checkpoints.1").exists()
