@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -662,13 +663,7 @@ def test_a_sweep_changed_five_times_and_killed_in_between_loses_nothing(tiny, tm
         command = [*ARGUMENTS, f"--num-repetitions={laps}", "hydra.sweeper.extend=true"]
         killed = start(tmp_path, *command)
         before = len(list(sweep.glob("*/*/result.json")))
-        wait_for(
-            lambda before=before, killed=killed: (
-                killed.poll() is not None
-                or len(list(sweep.glob("*/*/result.json"))) > before
-                or list(sweep.glob(".extension*"))
-            )
-        )
+        wait_for(lambda before=before, killed=killed: _has_begun(sweep, before, killed))
         killed.kill()
         killed.wait()
         wait_for(lambda killed=killed: not processes_of(killed.pid))
@@ -686,6 +681,15 @@ def test_a_sweep_changed_five_times_and_killed_in_between_loses_nothing(tiny, tm
     assert len(trained) == 2 * 6
     assert {row["status"] for row in table(sweep)} == {"completed"}
     assert "dropped" not in table(sweep)[0]
+
+
+def _has_begun(sweep: Path, before: int, process: subprocess.Popen[str]) -> bool:
+    """Whether a sweep has more results than before, or is being extended."""
+    try:
+        results = len(list(sweep.glob("*/*/result.json")))
+    except FileNotFoundError:  # a directory moves just now
+        return True
+    return process.poll() is not None or results > before or any(sweep.glob(".extension*"))
 
 
 def test_choices_that_do_nothing_are_told_at_their_line(door, tiny, tmp_path):
