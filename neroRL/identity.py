@@ -67,9 +67,8 @@ def identity_of(composed: DictConfig) -> Identity:
 
 def _swept(composed: DictConfig, keys: list[str]) -> dict[str, Any]:
     hydra = HydraConfig.get()
-    choices, given = hydra.runtime.choices, {}
-    for text in hydra.overrides.task:
-        given[override_key(text)] = text
+    choices = hydra.runtime.choices
+    given = {override_key(text): text for text in hydra.overrides.task}
     swept = {}
     for key in keys:
         # In the composed config, a map is merged into what it changes, and a group that it changes

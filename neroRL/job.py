@@ -188,11 +188,12 @@ def _train(
     try:
         if identity.swept:
             summaries.hparams(cells(identity.swept, identity.shown_as_text), identity.trial)
-        if checkpoint is None:
-            checkpoint = _own_checkpoint(identity, config)
-        else:
-            checkpoints.put_later_beside(identity.directory, checkpoint)
-        progress.begin(config.trainer.updates, *_done_before(config, checkpoint))
+        is_own = checkpoint is None
+        checkpoint = checkpoint or _own_checkpoint(identity, config)
+        update, env_steps, seconds = _done_before(config, checkpoint)
+        if not is_own:
+            checkpoints.put_later_beside(identity.directory, update)
+        progress.begin(config.trainer.updates, update, env_steps, seconds)
         with own_device(device_of(config)) as device:
             trained = train(
                 config,

@@ -25,6 +25,7 @@ from neroRL.reporting.summary import (
     print_recorded_confirmation,
     print_summary,
     print_written,
+    rank_confirmation,
 )
 
 
@@ -100,10 +101,7 @@ def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: floa
     _check_metric(metric, sweep.results)
     check_place(out or directory)
     ranking = rank(sweep.results, sweep.jobs_a_lap, metric, confidence)
-    confirmed = None
-    if sweep.confirmation is not None:
-        again = sweep.confirmation
-        confirmed = rank(again.results, again.jobs_a_lap, metric, confidence)
+    confirmed = rank_confirmation(sweep, ranking)
     if sweep.sweeper:  # it does not tell how many jobs it will have
         jobs = f"{len(sweep.results)} jobs of Hydra's sweeper {sweep.sweeper}"
     else:
@@ -118,7 +116,7 @@ def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: floa
     except OSError as error:
         raise OutputError(f"the report cannot be written: {error}") from error
     print_written(written, ranking, str(page), sys.stdout)
-    print_recorded_confirmation(sweep, ranking, sys.stdout)
+    print_recorded_confirmation(sweep, confirmed, ranking, sys.stdout)
     for problem in [*sweep.warnings(), *([written.warning] if written.warning else [])]:
         print(f"warning: {problem}", file=sys.stderr)
     return Reported(sweep, ranking, confirmed, written.config)

@@ -160,11 +160,10 @@ def best_config(sweep: Path, best: Ranked, results: Sequence[JobResult]) -> dict
     (result,) = [one for one in results if (one.permutation, one.repetition) == job]
     source = sweep / result.directory / ".hydra/config.yaml"
     document = read_document(source)
-    content, text = document.data, document.text
     try:
-        trained = plain(OmegaConf.create(content))
+        trained = plain(OmegaConf.create(document.data))
         told = fingerprint({**trained, "seed": result.seed}) == result.fingerprint
-        if not told and _RESOLVER.search(text):
+        if not told and _RESOLVER.search(document.text):
             message = "its resolvers may have other values here than they had in the job"
             raise ConfigError([Problem("", message)])
         config = complete(trained)

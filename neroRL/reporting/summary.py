@@ -121,11 +121,20 @@ def print_confirmation(
         )
 
 
-def print_recorded_confirmation(sweep: RecordedSweep, tuned: Ranking, stream: TextIO) -> None:
-    """Prints the confirmation of a sweep that has one; see :func:`print_confirmation`."""
+def rank_confirmation(sweep: RecordedSweep, tuned: Ranking) -> Ranking | None:
+    """Ranks the confirmation of a sweep as its tuning was ranked; None if it has none."""
     again = sweep.confirmation
-    if again is not None:
-        confirmed = rank(again.results, again.jobs_a_lap, tuned.metric, tuned.confidence)
+    if again is None:
+        return None
+    return rank(again.results, again.jobs_a_lap, tuned.metric, tuned.confidence)
+
+
+def print_recorded_confirmation(
+    sweep: RecordedSweep, confirmed: Ranking | None, tuned: Ranking, stream: TextIO
+) -> None:
+    """Prints the confirmation that a sweep has, if any; see :func:`print_confirmation`."""
+    if sweep.confirmation is not None and confirmed is not None:
+        again = sweep.confirmation
         print_confirmation(confirmed, tuned, again.record.seeds, stream, again.jobs_left)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
+from neroRL.errors import NeroRLError
 from neroRL.records.results import FAILED, JobResult
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import read_sweep
@@ -13,7 +15,13 @@ from neroRL.reporting.cells import run_name
 from neroRL.reporting.race import saving, under_way
 from neroRL.reporting.ranking import Ranking, rank
 from neroRL.reporting.ranking_files import write_files
-from neroRL.reporting.summary import AGAIN, print_summary, print_written
+from neroRL.reporting.summary import (
+    AGAIN,
+    print_recorded_confirmation,
+    print_summary,
+    print_written,
+    rank_confirmation,
+)
 from neroRL.reporting.tensorboard import (
     SUMMARIES,
     metric_tags,
@@ -67,6 +75,21 @@ def conclude(
         print(f"warning: {written.warning}", file=sys.stderr)
     _write_intervals(plan, ranking, results)
     return ranking
+
+
+def show_confirmation(directory: Path, tuned: Ranking) -> None:
+    """Prints the confirmation that an earlier command has made.
+
+    Args:
+        directory: of the sweep.
+        tuned: the ranking of the sweep by now.
+    """
+    try:
+        sweep = read_sweep(directory)
+        confirmed = rank_confirmation(sweep, tuned)
+        print_recorded_confirmation(sweep, confirmed, tuned, sys.stdout)
+    except NeroRLError as error:
+        print(f"warning: {error}", file=sys.stderr)
 
 
 def _write_intervals(plan: SweepPlan, ranking: Ranking, results: Sequence[JobResult]) -> None:

@@ -25,9 +25,9 @@ from neroRL.records.sweep_record import SweepRecord, read_record
 from neroRL.records.sweeps import DROPPED, confirmation_of, dropped_results, read_sweep
 from neroRL.reporting.progress import make_display
 from neroRL.reporting.ranking import Ranking, rank
-from neroRL.reporting.summary import counted, print_confirmation, print_recorded_confirmation
+from neroRL.reporting.summary import counted, print_confirmation
 from neroRL.sweep import changing, confirmation, extension, ledger, preview, racing, writing
-from neroRL.sweep.conclusion import conclude, describe
+from neroRL.sweep.conclusion import conclude, describe, show_confirmation
 from neroRL.sweep.continuing import Standing, put_beside, set_jobs_aside, standing
 from neroRL.sweep.dispatch import Dispatch, Runner
 from neroRL.sweep.jobs import Asked, JobPlan
@@ -195,10 +195,7 @@ class Sweep:
         elif self._options.confirm and is_done:
             print("warning: no permutation has an objective to confirm", file=sys.stderr)
         elif self._confirmation.is_dir() and is_over:
-            try:
-                print_recorded_confirmation(read_sweep(self._directory), ranking, sys.stdout)
-            except NeroRLError as error:
-                print(f"warning: {error}", file=sys.stderr)
+            show_confirmation(self._directory, ranking)
         if any(result.status == FAILED for result in results):
             raise SystemExit(Exit.FAILED)
 

@@ -155,14 +155,13 @@ def load_latest(directory: Path, device: torch.device) -> tuple[Path, dict[str, 
     return None
 
 
-def put_later_beside(directory: Path, checkpoint: Path) -> None:
-    """Puts beside what a directory has of after a checkpoint that a training goes on from.
+def put_later_beside(directory: Path, update: int) -> None:
+    """Puts beside what a directory has of after an update that a training goes on from.
 
     Args:
         directory: of the job.
-        checkpoint: to go on from, in this directory or elsewhere.
+        update: of the checkpoint to go on from, which may lie elsewhere.
     """
-    update = load(checkpoint, META)["update"]
     later = [path for path in checkpoints_of(directory) if (update_of(path) or 0) > update]
     if later:
         aside = free_name(directory / DIRECTORY)
