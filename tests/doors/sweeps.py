@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
+import yaml
+
+from tests.conftest import Outcome
 
 PROJECT = Path(__file__).resolve().parents[2]
 ARGUMENTS = ["--config=tiny.yaml", "--tune=space.yaml", "--run-id=run", "--out=out"]
@@ -55,6 +60,18 @@ def table(sweep: Path) -> list[dict[str, str]]:
     """Returns the rows of ``results.csv``."""
     with (sweep / "results.csv").open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def write_space(directory: Path, text: str) -> None:
+    """Writes the tuning file that ``ARGUMENTS`` names."""
+    (directory / "space.yaml").write_text(text)
+
+
+def printed(outcome: Outcome) -> tuple[list[str], list[Any]]:
+    """Returns the heads of the jobs that a dry run prints, and their configs."""
+    assert outcome.status == 0, outcome.err
+    heads = re.findall(r"^# job \d+: (.*)$", outcome.out, flags=re.MULTILINE)
+    return heads, list(yaml.safe_load_all(outcome.out))
 
 
 def start(directory: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:

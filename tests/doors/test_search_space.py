@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 from pathlib import Path
@@ -14,10 +13,11 @@ import yaml
 from tests.doors.sweeps import (
     ARGUMENTS,
     assert_same_trainings,
-    last_checkpoint,
+    printed,
     processes_of,
     start,
     table,
+    write_space,
 )
 from tests.patience import PATIENCE, wait_for
 
@@ -38,20 +38,9 @@ grids:
 COUNT = (3 * 2 * 2 - 2) * 3
 
 
-def _space(directory: Path, text: str) -> None:
-    (directory / "space.yaml").write_text(text)
-
-
-def _printed(outcome):
-    """The heads of the jobs that a dry run prints, and their configs."""
-    assert outcome.status == 0, outcome.err
-    heads = re.findall(r"^# job \d+: (.*)$", outcome.out, flags=re.MULTILINE)
-    return heads, list(yaml.safe_load_all(outcome.out))
-
-
 def test_a_dry_run_shows_what_a_file_means(door, tiny, tmp_path):
-    _space(tmp_path, SPACE)
-    _, configs = _printed(door("ntune", [*ARGUMENTS, "--cfg", "job"]))
+    write_space(tmp_path, SPACE)
+    _, configs = printed(door("ntune", [*ARGUMENTS, "--cfg", "job"]))
     assert len(configs) == COUNT
     for config in configs:
         model, workers = config["model"], config["sampler"]["n_workers"]
@@ -64,8 +53,8 @@ def test_a_dry_run_shows_what_a_file_means(door, tiny, tmp_path):
 
 
 def test_generated_configs_are_those_of_the_dry_run(door, tiny, tmp_path):
-    _space(tmp_path, SPACE)
-    heads, configs = _printed(door("ntune", [*ARGUMENTS, "--cfg", "job", "--resolve"]))
+    write_space(tmp_path, SPACE)
+    heads, configs = printed(door("ntune", [*ARGUMENTS, "--cfg", "job", "--resolve"]))
     assert door("ntune", [*ARGUMENTS, "--generate-only"]).status == 0
     for number, config in enumerate(configs):
         written = yaml.safe_load((tmp_path / f"out/configs/{number}.yaml").read_text())
@@ -76,14 +65,14 @@ def test_generated_configs_are_those_of_the_dry_run(door, tiny, tmp_path):
 
 
 def test_the_command_line_means_the_same_as_the_file(door, tiny, tmp_path):
-    _space(
+    write_space(
         tmp_path,
         "together: [{n_workers: [2, 4], n_mini_batches: [2, 4]}]\n"
         "exclude: [{n_workers: 4, activation: gelu}]\n"
         "grids: [{hyperparameters: {activation: [relu]}},\n"
         "        {hyperparameters: {activation: [gelu], gamma: [0.9, 0.99]}}]\n",
     )
-    of_file, _ = _printed(door("ntune", [*ARGUMENTS, "--cfg", "job"]))
+    of_file, _ = printed(door("ntune", [*ARGUMENTS, "--cfg", "job"]))
     options = [
         "hydra.sweeper.together=[{n_workers:[2,4],n_mini_batches:[2,4]}]",
         "hydra.sweeper.exclude=[{n_workers:4,activation:gelu}]",
@@ -91,14 +80,14 @@ def test_the_command_line_means_the_same_as_the_file(door, tiny, tmp_path):
         "{hyperparameters:{activation:[gelu],gamma:[0.9,0.99]}}]",
     ]
     own = ["-m", f"--config-path={tmp_path}", "--config-name=tiny.yaml", "--cfg", "job"]
-    of_options, _ = _printed(door("train", [*own, *options]))
+    of_options, _ = printed(door("train", [*own, *options]))
     mine = [text.replace("run_id=run worker_id=2 ", "") for text in of_file]
     assert mine == of_options
     assert len(mine) == 2 + 2
 
 
 def test_a_schedule_can_be_named_as_a_whole(door, tiny, tmp_path):
-    _space(
+    write_space(
         tmp_path,
         "hyperparameters:\n"
         "  learning_rate_schedule: [{initial: 1.0e-3}, {initial: 1.0e-4}]\n"
@@ -108,7 +97,7 @@ def test_a_schedule_can_be_named_as_a_whole(door, tiny, tmp_path):
         "exclude:\n"
         "  - {learning_rate_schedule: {initial: 1.0e-3}, beta_schedule: {initial: 0.1}}\n",
     )
-    _, configs = _printed(door("ntune", [*ARGUMENTS, "--cfg", "job"]))
+    _, configs = printed(door("ntune", [*ARGUMENTS, "--cfg", "job"]))
     assert [
         (trainer["learning_rate_schedule"]["initial"], trainer["beta_schedule"]["initial"])
         for trainer in (config["trainer"] for config in configs)
@@ -120,106 +109,12 @@ def test_a_schedule_can_be_named_as_a_whole(door, tiny, tmp_path):
     [("[8]", ""), ("[8, 16]", "; the grid has 5 permutations instead of 6")],
 )
 def test_a_notice_counts_permutations_if_some_are_missing(sizes, count, door, tiny, tmp_path):
-    _space(
+    write_space(
         tmp_path,
         f"hyperparameters: {{model/memory: [none, gru, lstm], hidden_state_size: {sizes}}}",
     )
     outcome = door("ntune", [*ARGUMENTS, "--cfg", "job"])
     assert f"has no place beside model/memory=none and is not set there{count}\n" in outcome.err
-
-
-SECTIONS = {
-    "model": "{num_hidden_units: 16},{num_hidden_units: 32,activation: gelu},{recurrence: {}}",
-    "environment": "{type: CartPole,reset_params: {mask-velocity: true}},"
-    "{type: Minigrid,name: MiniGrid-Empty-6x6-v0},minigrid_vec",
-}
-
-
-@pytest.mark.parametrize("section", SECTIONS)
-def test_choices_of_sections_are_those_of_the_command_line(section, door, tiny, tmp_path):
-    choices = SECTIONS[section]
-    _space(tmp_path, f"hyperparameters: {{gamma: [0.9], {section}: [{choices}]}}")
-    heads, configs = _printed(door("ntune", [*ARGUMENTS, "--cfg", "job"]))
-    _space(tmp_path, "hyperparameters: {gamma: [0.9]}")
-    typed = f"{section}={choices}".replace(": ", ":")
-    assert _printed(door("ntune", [*ARGUMENTS, "--cfg", "job", typed])) == (heads, configs)
-    found = [config[section] for config in configs]
-    assert len(found) == 3
-    if section == "model":
-        assert [model["num_hidden_units"] for model in found[:2]] == [16, 32]
-        assert found[1]["activation"] == "gelu"
-        assert found[2]["recurrence"] is not None
-        assert found[0] == {**found[1], "num_hidden_units": 16, "activation": "relu"}
-    else:
-        assert [one["type"] for one in found] == ["CartPole", "Minigrid", "MinigridVec"]
-        assert found[0]["reset_params"] == {
-            "start-seed": 0,
-            "num-seeds": 100,
-            "mask-velocity": True,
-        }
-        assert found[1]["reset_params"]["view-size"] == 3
-
-
-@pytest.mark.parametrize("base", ["tiny.yaml", "./configs/cartpole.yaml"])
-def test_rows_of_sections_say_what_was_trained(base, door, tiny, tmp_path):
-    """Also where the base config has chosen an environment's config, and after an extension."""
-    axes = {
-        "environment": [
-            {"type": "CartPole", "name": "CartPole-v1", "reset_params": {"mask-velocity": True}},
-            {"type": "MinigridVec", "name": "MiniGrid-Empty-5x5-v0"},
-            "minigrid_vec",
-        ],
-        "model": [{"num_hidden_units": 6}],
-        "trainer.gamma": [0.9, "${trainer.lamda}"],
-    }
-    _space(tmp_path, yaml.safe_dump({"hyperparameters": axes}))
-    small = ["trainer.updates=1", "sampler.worker_steps=16", "sampler.n_workers=2", "threads=1"]
-    command = [f"--config={base}", *ARGUMENTS[1:], *small, "seed=1"]
-    assert door("ntune", command).status == 0
-    sweep = tmp_path / "out/run"
-    _assert_rows_are_true(sweep, 6)
-    axes["trainer.gamma"].insert(0, 0.8)
-    axes["model"].append({"num_hidden_units": 7})
-    _space(tmp_path, yaml.safe_dump({"hyperparameters": axes}))
-    outcome = door("ntune", [*command, "hydra.sweeper.extend=true"])
-    assert outcome.status == 0, outcome.err
-    assert "6 of 18 jobs are done already" in outcome.err
-    _assert_rows_are_true(sweep, 18)
-    ranking = (sweep / "report/ranking.csv").read_text()
-    assert all(f",{choice}," in ranking for choice in ("0.8", "0.9", "0.95"))
-    assert "lamda" not in ranking
-
-
-def _assert_rows_are_true(sweep: Path, count: int) -> None:
-    rows = table(sweep)
-    assert len({(row["environment"], row["model"], row["trainer.gamma"]) for row in rows}) == count
-    assert len(rows) == count
-    ids = {"minigrid_vec": ("MinigridVec", None)}
-    for row in rows:
-        told = row["environment"]
-        trained = last_checkpoint(sweep / row["directory"])
-        config = trained["config"]
-        environment = {} if told in ids else json.loads(told)
-        kind, name = ids.get(told) or (environment["type"], environment["name"])
-        assert config["environment"]["type"] == kind
-        assert name in (None, config["environment"]["name"])
-        for key, value in environment.get("reset_params", {}).items():
-            assert config["environment"]["reset_params"][key] == value
-        assert json.loads(row["model"]) == {
-            "num_hidden_units": len(trained["model"]["hidden.0.bias"])
-        }
-        assert float(row["trainer.gamma"]) == config["trainer"]["gamma"]
-
-
-def test_a_sweep_of_sections_is_continued(door, tiny, tmp_path):
-    _space(tmp_path, "hyperparameters: {model: [{num_hidden_units: 8}, {num_hidden_units: 16}]}")
-    assert door("ntune", ARGUMENTS).status == 0
-    again = door("ntune", ARGUMENTS)
-    assert again.status == 0
-    assert "2 of 2 jobs are done already" in again.err
-    for number, units in enumerate([8, 16]):
-        made = yaml.safe_load((tmp_path / f"out/run/{number}/0/.hydra/config.yaml").read_text())
-        assert made["model"]["num_hidden_units"] == units
 
 
 PARAMETER = "environment.reset_params.sutton_barto_reward"
@@ -237,20 +132,24 @@ def test_a_type_that_takes_any_reset_parameter_takes_it_from_everywhere(door, ti
     """Those of another type are not set."""
     chosen = "environment.type=Gymnasium"
     dry = [*ARGUMENTS, "--cfg", "job"]
-    _space(tmp_path, f"hyperparameters: {{{PARAMETER}: [false, true]}}")
-    assert _parameters(_printed(door("ntune", [*dry, chosen]))[1]) == [False, True]
-    _space(tmp_path, f"hyperparameters: {{environment: {CARTPOLES}, {PARAMETER}: [false, true]}}")
+    write_space(tmp_path, f"hyperparameters: {{{PARAMETER}: [false, true]}}")
+    assert _parameters(printed(door("ntune", [*dry, chosen]))[1]) == [False, True]
+    write_space(
+        tmp_path, f"hyperparameters: {{environment: {CARTPOLES}, {PARAMETER}: [false, true]}}"
+    )
     outcome = door("ntune", dry)
-    assert _parameters(_printed(outcome)[1]) == [False, True, "absent"]
+    assert _parameters(printed(outcome)[1]) == [False, True, "absent"]
     assert "the grid has 3 permutations instead of 4" in outcome.err
-    _space(tmp_path, f"hyperparameters: {{environment: {CARTPOLES}}}")
+    write_space(tmp_path, f"hyperparameters: {{environment: {CARTPOLES}}}")
     for sweep, expected in (
         (f"{PARAMETER}=false,true", [False, True, "absent"]),
         (f"{PARAMETER}=true", [True, "absent"]),
     ):
-        assert _parameters(_printed(door("ntune", [*dry, sweep]))[1]) == expected
-    _space(tmp_path, "hyperparameters: {environment.reset_params: [{sutton_barto_reward: true}]}")
-    assert _parameters(_printed(door("ntune", [*dry, chosen]))[1]) == [True]
+        assert _parameters(printed(door("ntune", [*dry, sweep]))[1]) == expected
+    write_space(
+        tmp_path, "hyperparameters: {environment.reset_params: [{sutton_barto_reward: true}]}"
+    )
+    assert _parameters(printed(door("ntune", [*dry, chosen]))[1]) == [True]
     arguments = ["--config=tiny.yaml", "--out=alone", chosen, f"{PARAMETER}=true"]
     assert door("ntrain", arguments).status == 0
     (file,) = (tmp_path / "alone").glob("**/.hydra/config.yaml")
@@ -258,13 +157,13 @@ def test_a_type_that_takes_any_reset_parameter_takes_it_from_everywhere(door, ti
 
 
 def test_a_sweep_trains_what_the_dry_run_shows(door, tiny, tmp_path):
-    _space(
+    write_space(
         tmp_path,
         "hyperparameters:\n  model/memory: [gru, none]\n  hidden_state_size: [8, 16]\n"
         "together: [{n_workers: [2, 4], n_mini_batches: [2, 4]}]\n"
         "exclude: [{model/memory: none, n_workers: 4}]\n",
     )
-    _, configs = _printed(door("ntune", [*ARGUMENTS, "--cfg", "job"]))
+    _, configs = printed(door("ntune", [*ARGUMENTS, "--cfg", "job"]))
     assert door("ntune", ARGUMENTS).status == 0
     rows = table(tmp_path / "out/run")
     assert len(rows) == len(configs) == 5
@@ -283,7 +182,7 @@ def test_a_sweep_trains_what_the_dry_run_shows(door, tiny, tmp_path):
 
 
 def test_one_factor_at_a_time(door, tiny, tmp_path):
-    _space(
+    write_space(
         tmp_path,
         "hyperparameters:\n  model/memory: [none, gru]\n  hidden_state_size: [128, 64]\n"
         "  gamma: [0.99, 0.5]\n",
@@ -292,8 +191,8 @@ def test_one_factor_at_a_time(door, tiny, tmp_path):
 
     def shown(*overrides):
         outcome = door("ntune", [*dry, *overrides])
-        sizes = (config["model"]["recurrence"] for config in _printed(outcome)[1])
-        gammas = [config["trainer"]["gamma"] for config in _printed(outcome)[1]]
+        sizes = (config["model"]["recurrence"] for config in printed(outcome)[1])
+        gammas = [config["trainer"]["gamma"] for config in printed(outcome)[1]]
         units = [memory and memory["hidden_state_size"] for memory in sizes]
         return list(zip(units, gammas, strict=True)), outcome.err
 
@@ -309,12 +208,12 @@ def test_one_factor_at_a_time(door, tiny, tmp_path):
 def test_a_value_on_the_command_line_counts_where_not_every_permutation_sweeps_it(
     door, tiny, tmp_path
 ):
-    _space(
+    write_space(
         tmp_path,
         "grids:\n- hyperparameters: {gamma: [0.9]}\n- hyperparameters: {epochs: [1], gamma: [0.8]}",
     )
     outcome = door("ntune", [*ARGUMENTS, "--cfg", "job", "trainer.epochs=3", "trainer.gamma=0.5"])
-    _, configs = _printed(outcome)
+    _, configs = printed(outcome)
     assert [(c["trainer"]["gamma"], c["trainer"]["epochs"]) for c in configs] == [
         (0.9, 3), (0.8, 1),
     ]  # fmt: skip
@@ -324,13 +223,13 @@ def test_a_value_on_the_command_line_counts_where_not_every_permutation_sweeps_i
     assert "trainer.epochs: is swept here" not in outcome.err
     alone = door("ntune", [*ARGUMENTS, "--cfg", "job", "hydra.sweeper.design=one_at_a_time",
                            "trainer.gamma=0.5"])  # fmt: skip
-    _, configs = _printed(alone)
+    _, configs = printed(alone)
     assert [config["trainer"]["gamma"] for config in configs] == [0.5, 0.9, 0.5, 0.8]
     assert "has no effect" not in alone.err
 
 
 def test_rows_of_one_factor_at_a_time_have_all_values(door, tiny, tmp_path):
-    _space(tmp_path, "hyperparameters:\n  gamma: [0.99, 0.5]\n  epochs: [1]\n")
+    write_space(tmp_path, "hyperparameters:\n  gamma: [0.99, 0.5]\n  epochs: [1]\n")
     assert door("ntune", [*ARGUMENTS, "hydra.sweeper.design=one_at_a_time"]).status == 0
     rows = table(tmp_path / "out/run")
     base = yaml.safe_load((tmp_path / "out/run/sweep.yaml").read_text())["base_config"]["trainer"]
@@ -348,7 +247,7 @@ def test_rows_of_one_factor_at_a_time_have_all_values(door, tiny, tmp_path):
 
 
 def test_only_some_permutations_train_and_train_again(door, tiny, tmp_path):
-    _space(tmp_path, "hyperparameters:\n  gamma: [0.9, 0.95, 0.99]\n")
+    write_space(tmp_path, "hyperparameters:\n  gamma: [0.9, 0.95, 0.99]\n")
     some = door("ntune", [*ARGUMENTS, "hydra.sweeper.only=[2,0]"])
     assert some.status == 0, some.err
     assert [row["permutation"] for row in table(tmp_path / "out/run")] == ["0", "2"]
@@ -369,13 +268,13 @@ def test_only_some_permutations_train_and_train_again(door, tiny, tmp_path):
 
 
 def test_choices_that_go_stay_on_disk_and_may_come_back(door, tiny, tmp_path):
-    _space(tmp_path, "hyperparameters:\n  gamma: [0.9, 0.99]\n  epochs: [1, 2]\n")
+    write_space(tmp_path, "hyperparameters:\n  gamma: [0.9, 0.99]\n  epochs: [1, 2]\n")
     assert door("ntune", ARGUMENTS).status == 0
     before = {
         (row["trainer.gamma"], row["trainer.epochs"]): row["wall_seconds"]
         for row in table(tmp_path / "out/run")
     }
-    _space(tmp_path, "hyperparameters:\n  epochs: [2, 1]\n  gamma: [0.99, 0.95]\n")
+    write_space(tmp_path, "hyperparameters:\n  epochs: [2, 1]\n  gamma: [0.99, 0.95]\n")
     assert door("ntune", ARGUMENTS).status == 2
     fewer = door("ntune", [*ARGUMENTS, "hydra.sweeper.extend=true"])
     assert fewer.status == 0, fewer.err
@@ -392,7 +291,7 @@ def test_choices_that_go_stay_on_disk_and_may_come_back(door, tiny, tmp_path):
         known = before.get((row["trainer.gamma"], row["trainer.epochs"]))
         assert known in (None, row["wall_seconds"])
         assert (tmp_path / "out/run" / row["directory"] / "result.json").is_file()
-    _space(tmp_path, "hyperparameters:\n  gamma: [0.9, 0.95, 0.99]\n  epochs: [1, 2]\n")
+    write_space(tmp_path, "hyperparameters:\n  gamma: [0.9, 0.95, 0.99]\n  epochs: [1, 2]\n")
     back = door("ntune", [*ARGUMENTS, "hydra.sweeper.extend=true"])
     assert "6 of 6 jobs are done already" in back.err, back.err
     rows = table(tmp_path / "out/run")
@@ -405,7 +304,7 @@ def test_choices_that_go_stay_on_disk_and_may_come_back(door, tiny, tmp_path):
 @pytest.mark.slow
 def test_a_finished_sweep_trains_on(door, tiny, tmp_path):
     """Its weights equal those of a sweep that had as many updates from the start."""
-    _space(tmp_path, "hyperparameters:\n  gamma: [0.9, 0.99]\n")
+    write_space(tmp_path, "hyperparameters:\n  gamma: [0.9, 0.99]\n")
     schedule = ["trainer.beta_schedule.final=1e-5", "trainer.beta_schedule.max_decay_steps=3"]
     assert door("ntune", [*ARGUMENTS, *schedule]).status == 0
     longer = [*ARGUMENTS, *schedule, "trainer.updates=4"]
@@ -432,7 +331,7 @@ def test_a_finished_sweep_trains_on(door, tiny, tmp_path):
 
 
 def test_more_updates_are_refused_where_a_schedule_would_have_been_another(door, tiny, tmp_path):
-    _space(tmp_path, "hyperparameters:\n  gamma: [0.9]\n")
+    write_space(tmp_path, "hyperparameters:\n  gamma: [0.9]\n")
     decaying = [*ARGUMENTS, "trainer.beta_schedule.final=1e-5"]
     assert door("ntune", decaying).status == 0
     longer = [*decaying, "trainer.updates=4", "hydra.sweeper.extend=true"]
@@ -447,7 +346,7 @@ def test_more_updates_are_refused_where_a_schedule_would_have_been_another(door,
 
 def test_a_base_config_that_some_permutations_use_must_not_change(door, tiny, tmp_path):
     """The second grid alone sweeps the key; permutations of the first have the base config's."""
-    _space(
+    write_space(
         tmp_path,
         "grids:\n- hyperparameters: {gamma: [0.9]}\n"
         "- hyperparameters: {gamma: [0.99], epochs: [1]}",
@@ -543,7 +442,7 @@ ERRORS = {
 @pytest.mark.parametrize("case", ERRORS)
 def test_bad_search_spaces(case, door, tiny, tmp_path):
     text, told = ERRORS[case]
-    _space(tmp_path, text)
+    write_space(tmp_path, text)
     outcome = door("ntune", ARGUMENTS)
     assert outcome.status == 2
     assert "Traceback" not in outcome.err
@@ -564,7 +463,7 @@ def test_bad_search_spaces(case, door, tiny, tmp_path):
     ],
 )
 def test_bad_options(options, told, door, tiny, tmp_path):
-    _space(tmp_path, "hyperparameters: {gamma: [0.9, 0.99]}")
+    write_space(tmp_path, "hyperparameters: {gamma: [0.9, 0.99]}")
     outcome = door("ntune", [*ARGUMENTS, *options])
     assert outcome.status == 2
     assert told in outcome.err
@@ -572,16 +471,16 @@ def test_bad_options(options, told, door, tiny, tmp_path):
 
 
 def test_a_sample_larger_than_the_space_takes_all_and_says_so(door, tiny, tmp_path):
-    _space(tmp_path, "hyperparameters: {gamma: [0.9, 0.99]}")
+    write_space(tmp_path, "hyperparameters: {gamma: [0.9, 0.99]}")
     outcome = door("ntune", [*ARGUMENTS, "--cfg", "job", "hydra.sweeper.sample=5"])
-    heads, _ = _printed(outcome)
+    heads, _ = printed(outcome)
     assert len(heads) == 2
     assert "5 are asked for, and the search space has 2; all of them train" in outcome.err
 
 
 def test_a_preview_measures_and_leaves_nothing(door, tiny, tmp_path):
     """Its counts are those of the jobs; the speed is that of this machine."""
-    _space(tmp_path, "hyperparameters: {worker_steps: [16, 32], gamma: [0.9, 0.99]}")
+    write_space(tmp_path, "hyperparameters: {worker_steps: [16, 32], gamma: [0.9, 0.99]}")
     common = [*ARGUMENTS, "--num-repetitions=3", "trainer.updates=5"]
     outcome = door("ntune", [*common, "--preview"])
     assert outcome.status == 0, outcome.err
@@ -597,7 +496,7 @@ def test_a_preview_measures_and_leaves_nothing(door, tiny, tmp_path):
 
 def test_a_preview_measures_on_this_machine_whatever_launches_the_jobs(door, tiny, tmp_path):
     """The nodes of a cluster may not see the directory of the measurement."""
-    _space(tmp_path, "hyperparameters: {gamma: [0.9, 0.99]}")
+    write_space(tmp_path, "hyperparameters: {gamma: [0.9, 0.99]}")
     outcome = door("ntune", [*ARGUMENTS, "--preview", "hydra/launcher=joblib"])
     assert outcome.status == 0, outcome.err
     assert "2 permutations, 2 jobs, 128 environment steps" in outcome.out
@@ -606,7 +505,7 @@ def test_a_preview_measures_on_this_machine_whatever_launches_the_jobs(door, tin
 
 
 def test_a_preview_measures_trainings_that_count_from_a_later_update(door, tiny, tmp_path):
-    _space(tmp_path, "hyperparameters: {gamma: [0.9, 0.99]}")
+    write_space(tmp_path, "hyperparameters: {gamma: [0.9, 0.99]}")
     outcome = door("ntune", [*ARGUMENTS, "--preview", "trainer.resume_at=6", "trainer.updates=8"])
     assert outcome.status == 0, outcome.err
     assert "2 permutations, 2 jobs, 128 environment steps" in outcome.out
@@ -614,7 +513,7 @@ def test_a_preview_measures_trainings_that_count_from_a_later_update(door, tiny,
 
 
 def test_of_jobs_that_go_on_only_the_rest_is_told(door, tiny, tmp_path):
-    _space(tmp_path, "hyperparameters: {gamma: [0.9, 0.99]}")
+    write_space(tmp_path, "hyperparameters: {gamma: [0.9, 0.99]}")
     common = [*ARGUMENTS, "model.checkpoint_interval=1"]
     assert door("ntune", common).status == 0
     (tmp_path / "out/run/1/0/result.json").unlink()
@@ -628,7 +527,7 @@ def test_of_jobs_that_go_on_only_the_rest_is_told(door, tiny, tmp_path):
 
 
 def test_the_cost_is_estimated_from_jobs_that_are_done(door, tiny, tmp_path):
-    _space(tmp_path, "hyperparameters: {gamma: [0.9]}")
+    write_space(tmp_path, "hyperparameters: {gamma: [0.9]}")
     assert door("ntune", ARGUMENTS).status == 0
     more = door("ntune", [*ARGUMENTS, "--num-repetitions=2"])
     assert "1 permutation, 1 job, 64 environment steps" in more.err
@@ -639,7 +538,7 @@ def test_the_cost_is_estimated_from_jobs_that_are_done(door, tiny, tmp_path):
 
 
 def test_only_some_of_the_cost_is_that_of_the_jobs_asked_for(door, tiny, tmp_path):
-    _space(tmp_path, "hyperparameters: {worker_steps: [16, 32, 64]}")
+    write_space(tmp_path, "hyperparameters: {worker_steps: [16, 32, 64]}")
     dry = door("ntune", [*ARGUMENTS, "--cfg", "job", "hydra.sweeper.only=[0,2]"])
     assert f"# 2 permutations, 2 jobs, {(16 + 64) * 2 * 2} environment steps" in dry.out
 
@@ -659,7 +558,7 @@ def test_a_sweep_changed_five_times_and_killed_in_between_loses_nothing(tiny, tm
     sweep = tmp_path / "out/run"
     trained: dict[tuple[str, ...], str] = {}
     for text, laps in changes:
-        _space(tmp_path, text)
+        write_space(tmp_path, text)
         command = [*ARGUMENTS, f"--num-repetitions={laps}", "hydra.sweeper.extend=true"]
         killed = start(tmp_path, *command)
         before = len(list(sweep.glob("*/*/result.json")))
@@ -720,10 +619,10 @@ def test_failed_jobs_that_a_command_does_not_ask_for_are_tried_again_without_onl
 def test_a_value_beside_some_choices_may_not_change_as_a_sweep_is_extended(door, tiny, tmp_path):
     """Those permutations would have other trainings than they say."""
     tiny.write_text(tiny.read_text().replace("updates: 2", "updates: 1"))
-    _space(tmp_path, "hyperparameters:\n  model/memory: [none, gru]\n")
+    write_space(tmp_path, "hyperparameters:\n  model/memory: [none, gru]\n")
     size = "model.recurrence.hidden_state_size"
     assert door("ntune", [*ARGUMENTS, f"{size}=4"]).status == 0
-    _space(tmp_path, "hyperparameters:\n  model/memory: [none, gru, lstm]\n")
+    write_space(tmp_path, "hyperparameters:\n  model/memory: [none, gru, lstm]\n")
     extend = "hydra.sweeper.extend=true"
     refused = door("ntune", [*ARGUMENTS, extend, f"{size}=8"])
     assert refused.status == 2
