@@ -67,8 +67,9 @@ class NeroRLSweeper(Sweeper):
         loader = self.hydra_context.config_loader
         with env_override(_variables(self.config)):  # as Hydra does for each job
             planned = plan(self.config, loader, options, arguments, _weight_problems, primary)
-            sweep = Sweep(planned, self.config, self.hydra_context)
-            sweep.run(self._launcher, self._task_function)
+            Sweep(
+                planned, self.config, self.hydra_context, self._launcher, self._task_function
+            ).run()
 
 
 def _variables(config: DictConfig) -> dict[str, str]:

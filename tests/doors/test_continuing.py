@@ -247,7 +247,7 @@ def test_a_sweep_that_another_command_has_changed_is_left_alone(door, tiny, tmp_
         with held(directory, what):
             yield
 
-    monkeypatch.setattr("neroRL.sweep.engine.held", late)
+    monkeypatch.setattr("neroRL.sweep.opening.held", late)
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.8, 0.9]\n")
     refused = door("ntune", [*ARGUMENTS, "hydra.sweeper.extend=true"])
     assert refused.status == 2

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neroRL.sweep import engine
+from neroRL.sweep import execution
 from neroRL.sweep import schedule as module
 from neroRL.sweep.schedule import FREE_STARTS, End, Schedule
 
@@ -184,8 +184,8 @@ class _LastFirst(Schedule):
     ids=["pool", "launcher"],
 )
 def test_another_rule_changes_the_order_under_every_runner(door, tiny, monkeypatch, runner):
-    """Only the engine names the rule; neither runner changes."""
-    monkeypatch.setattr(engine, "Schedule", _LastFirst)
+    """Only the execution names the rule; neither runner changes."""
+    monkeypatch.setattr(execution, "Schedule", _LastFirst)
     (tiny.parent / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95, 0.99]\n")
     arguments = ["--config=tiny.yaml", "--tune=space.yaml", "trainer.updates=1"]
     outcome = door("ntune", [*arguments, *runner])

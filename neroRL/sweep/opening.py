@@ -1,0 +1,106 @@
+"""Takes up a sweep in its directory: makes the changes that a command asks for, and records it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from omegaconf import DictConfig, OmegaConf
+
+from neroRL.errors import ConfigError, OutputError, Problem
+from neroRL.files import make_directory, remove_leftovers
+from neroRL.locks import held
+from neroRL.records.sweep_record import SweepRecord, read_record
+from neroRL.records.sweeps import DROPPED, confirmation_of
+from neroRL.reporting.summary import counted
+from neroRL.sweep import changing, confirmation, extension, ledger
+from neroRL.sweep.continuing import set_jobs_aside
+from neroRL.sweep.extension import Move
+from neroRL.sweep.jobs import JobPlan
+from neroRL.sweep.plan import SweepPlan
+
+
+@contextlib.contextmanager
+def opened(plan: SweepPlan, config: DictConfig) -> Iterator[tuple[SweepRecord, JobPlan]]:
+    """Makes a sweep's directory, or takes up what it holds; no other command may meanwhile.
+
+    Args:
+        plan: of the sweep.
+        config: Hydra's composed master config, which is kept there.
+
+    Yields:
+        The record of the sweep, and its jobs.
+
+    Raises:
+        OutputError: the directory holds something else, or another sweep; nothing was changed.
+        ConfigError: the options cannot work with what the directory holds; nothing was changed.
+    """
+    directory = plan.directory
+    ledger.check_directory(directory)
+    confirmation.check(plan)
+    _finish_change(plan)
+    earlier = read_record(directory)
+    record = ledger.record_of(plan, earlier)
+    moves = _moves(plan, earlier, record)
+    if moves:
+        record = replace(record, dropped={one.new: one.values for one in moves if one.new < 0})
+    jobs = plan.jobs_of(record)
+    make_directory(directory)
+    with held(directory, "sweep"):
+        if read_record(directory) != earlier:
+            message = "another command has changed the sweep meanwhile; run this one again"
+            raise OutputError(f"{directory}: {message}")
+        remove_leftovers(directory)
+        if earlier is not None and moves and not ledger.is_same_space(earlier, record):
+            _renumber(plan, moves, record)
+        record.write(directory)
+        OmegaConf.save(config, directory / "multirun.yaml")
+        if plan.options.rerun:
+            set_jobs_aside(directory, plan.options.only or (), plan.options.num_repetitions)
+        yield record, jobs
+
+
+def _finish_change(plan: SweepPlan) -> None:
+    """Finishes a change of the sweep that was interrupted."""
+    places = [confirmation_of(plan.directory), plan.directory]
+    if any(map(extension.is_unfinished, places)):
+        with held(plan.directory, "sweep"):
+            for place in places:
+                extension.finish(place)
+
+
+def _moves(plan: SweepPlan, earlier: SweepRecord | None, record: SweepRecord) -> list[Move]:
+    """Returns the new places of what was trained, if the sweep changes.
+
+    Raises:
+        OutputError: it is another sweep, or cannot be changed this way.
+        ConfigError: some permutations alone cannot get more updates.
+    """
+    if earlier is None:
+        return []
+    extend, longer = plan.options.extend, ledger.is_longer(earlier, record)
+    ledger.refuse_other_sweep(plan.directory, earlier, record, extend=extend)
+    if not extend or (ledger.is_same_space(earlier, record) and not longer):
+        return []
+    if longer and plan.options.only is not None:
+        message = "would leave the other permutations with fewer updates; leave it out"
+        raise ConfigError([Problem("hydra.sweeper.only", message)])
+    return changing.moves(plan, earlier, record, longer=longer)
+
+
+def _renumber(plan: SweepPlan, moves: Sequence[Move], record: SweepRecord) -> None:
+    """Moves what was trained to its new places.
+
+    The sweep itself comes after its confirmation: until then, the next run begins this anew.
+    """
+    confirmed_in = confirmation_of(plan.directory)
+    confirmed = read_record(confirmed_in)
+    if confirmed is not None and not ledger.is_same_space(confirmed, record):
+        extension.renumber(confirmed_in, moves, confirmation.extended(confirmed, record))
+    extension.renumber(plan.directory, moves, record)
+    gone = sum(move.new < 0 <= move.old for move in moves)
+    if gone:
+        told = f"{counted(gone, 'permutation')}, kept in {DROPPED}/"
+        print(f"no part of the sweep any more: {told}", file=sys.stderr)
