@@ -66,11 +66,11 @@ def _status(door: Callable[[], int]) -> int:
             limit_spinning()
             return door()
     except TransientError as error:  # a fault of the machine during a training
-        return _told(described(error), Exit.FAILED)
+        return _reported(described(error), Exit.FAILED)
     except NeroRLError as error:
-        return _interrupted() if _is_of_interrupt(error) else _told(str(error), Exit.BAD_INPUT)
+        return _interrupted() if _is_of_interrupt(error) else _reported(str(error), Exit.BAD_INPUT)
     except FailedError as error:
-        return _told("; ".join([str(error), *_remedy(error.__cause__)]), Exit.FAILED)
+        return _reported("; ".join([str(error), *_remedy(error.__cause__)]), Exit.FAILED)
     except KeyboardInterrupt:
         return _interrupted()
     except SystemExit as end:
@@ -81,7 +81,11 @@ def _status(door: Callable[[], int]) -> int:
     except BrokenPipeError:  # the reader has closed the pipe
         return Exit.WELL
     except Exception as error:
-        return _interrupted() if _is_of_interrupt(error) else _told(_unforeseen(error), Exit.FAILED)
+        return (
+            _interrupted()
+            if _is_of_interrupt(error)
+            else _reported(_unforeseen(error), Exit.FAILED)
+        )
 
 
 def _is_of_interrupt(error: BaseException | None) -> bool:
@@ -99,7 +103,7 @@ def _interrupted() -> int:
     return Exit.INTERRUPTED
 
 
-def _told(text: str, status: int) -> int:
+def _reported(text: str, status: int) -> int:
     print(f"error: {text}", file=sys.stderr)
     return status
 

@@ -80,14 +80,14 @@ def _ntrain() -> int:
     if checkpoint is None:
         assert flags.config is not None
         return run(flags.arguments(flags.config, flags.num_updates), train_so, check)
-    with _told_by(checkpoint) as (config_file, done):
+    with _config_of(checkpoint) as (config_file, done):
         updates = None if flags.num_updates is None else done + flags.num_updates
         arguments = flags.arguments(flags.config or config_file, updates)
         return run(arguments, train_so, check)
 
 
 @contextlib.contextmanager
-def _told_by(checkpoint: Path) -> Iterator[tuple[Path, int]]:
+def _config_of(checkpoint: Path) -> Iterator[tuple[Path, int]]:
     """Yields a file with a checkpoint's config, and the number of updates that it has done."""
     from neroRL.composition.overrides import escaped
     from neroRL.config.documents import dump_yaml

@@ -94,7 +94,7 @@ class Game(RegisteredEnvironment):
         self._lives = unwrapped.ale.lives()
         return started
 
-    def _told(self, info: Mapping[str, Any]) -> dict[str, Any]:
+    def _kept(self, info: Mapping[str, Any]) -> dict[str, Any]:
         lost = info["lives"] < self._lives
         self._lives = info["lives"]
         return {LIFE_LOST: True} if lost and self._tells_lives else {}

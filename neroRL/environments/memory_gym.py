@@ -114,7 +114,7 @@ class MemoryGymEnvironment(RegisteredEnvironment):
         """Starts an episode."""
         return super().reset(seed=seed, options=dict(self._options))
 
-    def _told(self, info: Mapping[str, Any]) -> dict[str, Any]:
+    def _kept(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """Success, and the environment's own numbers of an episode: commands completed, fails, …"""
         success = {"success": float(info["success"])} if "success" in info else {}
         others = {

@@ -163,10 +163,10 @@ class RegisteredEnvironment(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]
         observed, reward, terminated, truncated, info = given
         if not isinstance(info, Mapping):
             raise self._broken(f"step() gave {shown(info)} as its info; expected a dict")
-        observation, told = self._observations.sorted(observed), self._told(info)
+        observation, told = self._observations.sorted(observed), self._kept(info)
         return observation, float(reward), bool(terminated), bool(truncated), told
 
-    def _told(self, info: Mapping[str, Any]) -> dict[str, Any]:
+    def _kept(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the part of the environment's info that is kept."""
         return {SUCCESS: info[SUCCESS]} if SUCCESS in info else {}
 

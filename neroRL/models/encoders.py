@@ -30,7 +30,7 @@ from neroRL.models.initialisation import GAIN, orthogonal_, xavier_
 from neroRL.models.receptive_fields import (
     Fields,
     FieldTable,
-    Window,
+    Kernel,
     field_table,
     forward_fields,
 )
@@ -135,7 +135,7 @@ class Encoder(nn.Module):
         for key, array in observations.items():
             fields = None
             if key == VISUAL and self._layers and device.type == "cpu":
-                fields = field_table(array, self._windows())
+                fields = field_table(array, self._kernels())
             tables[key] = on_device(array, device) if fields is None else fields
         return tables
 
@@ -152,10 +152,10 @@ class Encoder(nn.Module):
         )
         return encoded
 
-    def _windows(self) -> list[Window]:
+    def _kernels(self) -> list[Kernel]:
         """Returns the window of each convolution."""
         return [
-            Window(layer.kernel_size[0], layer.stride[0], layer.weight.numel())
+            Kernel(layer.kernel_size[0], layer.stride[0], layer.weight.numel())
             for layer, _ in self._layers
         ]
 

@@ -28,7 +28,7 @@ MOST_IMAGES = 1024
 MOST_WORK = 0.5
 
 
-class Window(NamedTuple):
+class Kernel(NamedTuple):
     """The part of an image that a convolution without padding sees at a time.
 
     Attributes:
@@ -62,18 +62,18 @@ class FieldTable:
 
     Args:
         images: uint8 of shape (R, height, width, channels).
-        windows: of the layers, the first one first.
+        kernels: of the layers, the first one first.
     """
 
-    def __init__(self, images: np.ndarray, windows: Sequence[Window]) -> None:
+    def __init__(self, images: np.ndarray, kernels: Sequence[Kernel]) -> None:
         below = images
         self._layers: list[np.ndarray] = []
         self.work, self.work_of_all = 0, 0
-        for window in windows:
-            distinct, numbers = distinct_windows(below, window.size, window.stride)
+        for kernel in kernels:
+            distinct, numbers = distinct_windows(below, kernel.size, kernel.stride)
             self._layers.append(distinct)
-            self.work += len(distinct) * window.work
-            self.work_of_all += numbers.size * window.work
+            self.work += len(distinct) * kernel.work
+            self.work_of_all += numbers.size * kernel.work
             below = numbers[..., None].astype(np.int32)
         self._images = below.reshape(len(images), -1)
 
@@ -92,13 +92,13 @@ class FieldTable:
         return Fields(patches, tuple(reversed(layers)), torch.from_numpy(images))
 
 
-def field_table(images: np.ndarray, windows: Sequence[Window]) -> FieldTable | None:
+def field_table(images: np.ndarray, kernels: Sequence[Kernel]) -> FieldTable | None:
     """Returns the fields of images that share enough patches; None if that does not pay."""
     if images.dtype != np.uint8 or len(images) > MOST_IMAGES:
         return None
-    if len(images) > SAMPLE and not _pays(FieldTable(images[:SAMPLE], windows)):
+    if len(images) > SAMPLE and not _pays(FieldTable(images[:SAMPLE], kernels)):
         return None
-    table = FieldTable(images, windows)
+    table = FieldTable(images, kernels)
     return table if _pays(table) else None
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from neroRL.config.roles import PLACE
 from neroRL.config.schema import ADDED_KEYS, REVISION
 from neroRL.errors import RecordError
 from neroRL.files import write_text
@@ -29,8 +30,6 @@ FAILED: Final = "failed"
 DIVERGED: Final = "diverged"
 STOPPED: Final = "stopped"
 STATUSES: tuple[Status, ...] = (COMPLETED, FAILED, DIVERGED, STOPPED)
-# Config keys of where a job runs and reports to, which do not affect what it trains.
-PLACE = ("run_id", "worker_id", "device", "threads", "loggers", "environment.processes")
 _BEFORE = ("permutation", "repetition", "seed", "status")
 _MEASURED = (
     "objective",

@@ -186,9 +186,9 @@ def versions() -> dict[str, str]:
 
 def hardware() -> dict[str, str]:
     """Returns the processor, its cores and the GPUs of this machine, as far as files tell."""
-    processor = _told(Path("/proc/cpuinfo"), "model name")
+    processor = _values_in(Path("/proc/cpuinfo"), "model name")
     cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
-    gpus = [model for card in cards for model in _told(card, "Model")[:1]]
+    gpus = [model for card in cards for model in _values_in(card, "Model")[:1]]
     return {
         "cpu": processor[0] if processor else platform.processor() or platform.machine(),
         "cores": str(available_cores()),
@@ -196,7 +196,7 @@ def hardware() -> dict[str, str]:
     }
 
 
-def _told(path: Path, name: str) -> list[str]:
+def _values_in(path: Path, name: str) -> list[str]:
     """The values of a name in a file of ``name : value`` lines; none where it cannot be read."""
     try:
         lines = [line.partition(":") for line in path.read_text().splitlines()]

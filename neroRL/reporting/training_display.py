@@ -46,7 +46,7 @@ class ShownProgress(ProgressFile):
         super().write(progress)
         if progress.update and self._first is None:  # a continued training has done some before
             self._first, self._started = progress.update, self._clock()
-        told = self._told(progress)
+        told = self._line(progress)
         if self._bar is not None:
             self._bar.update(
                 self._task, total=progress.updates, completed=progress.update, told=told
@@ -68,7 +68,7 @@ class ShownProgress(ProgressFile):
         if result is not None and result.status != "failed":
             print("\n".join(ending(result, self._directory)), flush=True)
 
-    def _told(self, progress: JobProgress) -> str:
+    def _line(self, progress: JobProgress) -> str:
         if self._first is None:
             return "starting"
         parts = [f"{progress.steps_per_second:,.0f} steps/s"]

@@ -29,7 +29,7 @@ from neroRL.sweep.plan import SweepPlan
 
 
 @dataclass
-class Standing:
+class Inventory:
     """The finished and the pending jobs at the start of a sweep.
 
     Attributes:
@@ -53,7 +53,7 @@ class Standing:
         return len(self.finished) + len(self.pending)
 
 
-def standing(plan: SweepPlan, jobs: JobPlan, directory: Path, asked: int) -> Standing:
+def inventory(plan: SweepPlan, jobs: JobPlan, directory: Path, asked: int) -> Inventory:
     """Reads the results of a sweep's jobs.
 
     Args:
@@ -65,7 +65,7 @@ def standing(plan: SweepPlan, jobs: JobPlan, directory: Path, asked: int) -> Sta
     Raises:
         OSError: the machine cannot read a result now.
     """
-    found = Standing()
+    found = Inventory()
     for number in range(len(jobs)):
         result = _read(directory / jobs.directory(number), found.damaged)
         permutation = jobs.valid[number % len(jobs.valid)]
@@ -109,7 +109,7 @@ def _read(job: Path, damaged: list[str]) -> JobResult | None:
         return None
 
 
-def put_beside(jobs: JobPlan, found: Standing, directory: Path) -> None:
+def put_beside(jobs: JobPlan, found: Inventory, directory: Path) -> None:
     """Puts results beside that are not of the jobs that have them, so that none is counted.
 
     Args:

@@ -23,7 +23,7 @@ from neroRL.reporting.ranking import Ranking, rank
 from neroRL.reporting.summary import counted, print_confirmation
 from neroRL.sweep import confirmation, ledger, preview, racing, writing
 from neroRL.sweep.conclusion import conclude, describe, show_confirmation
-from neroRL.sweep.continuing import put_beside, standing
+from neroRL.sweep.continuing import inventory, put_beside
 from neroRL.sweep.execution import Execution
 from neroRL.sweep.jobs import Asked, JobPlan
 from neroRL.sweep.opening import opened
@@ -112,7 +112,7 @@ class Sweep:
         """Trains the jobs that the command asks for, and concludes."""
         plan, options = self._plan, self._options
         asked = len(jobs.valid) * options.num_repetitions
-        found = standing(plan, jobs, self._directory, asked)
+        found = inventory(plan, jobs, self._directory, asked)
         total = found.total
         race = None
         if options.races:
@@ -151,7 +151,7 @@ class Sweep:
         several = "s" if len(jobs.valid) > 1 else ""
         message = f"confirmation of permutation{several} {chosen} on seeds {seeds}"
         print(message, file=sys.stderr)
-        found = standing(self._plan, jobs, directory, len(jobs))
+        found = inventory(self._plan, jobs, directory, len(jobs))
         put_beside(jobs, found, directory)
         results = self._execution.train(jobs, found, directory, len(jobs))
         print_confirmation(rank(results, len(jobs.valid)), ranking, seeds, sys.stdout)

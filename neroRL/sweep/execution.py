@@ -15,7 +15,7 @@ from neroRL.cores import available_cores
 from neroRL.records.results import JobResult
 from neroRL.records.sweeps import dropped_results
 from neroRL.reporting.progress import make_display
-from neroRL.sweep.continuing import Standing
+from neroRL.sweep.continuing import Inventory
 from neroRL.sweep.dispatch import Dispatch, Runner
 from neroRL.sweep.jobs import JobPlan
 from neroRL.sweep.launching import LauncherRunner
@@ -51,7 +51,7 @@ class Execution:
     def train(
         self,
         jobs: JobPlan,
-        found: Standing,
+        found: Inventory,
         directory: Path,
         asked: int,
         race: Race | None = None,
@@ -85,14 +85,14 @@ class Execution:
             directory: in which they have theirs.
             asked: number of jobs beside which each would have as many threads.
         """
-        found = Standing(pending=list(numbers))
+        found = Inventory(pending=list(numbers))
         return self._train(self._pool(len(numbers), asked), jobs, found, directory)
 
     def _train(
         self,
         runner: Runner,
         jobs: JobPlan,
-        found: Standing,
+        found: Inventory,
         directory: Path,
         race: Race | None = None,
         total: int | None = None,

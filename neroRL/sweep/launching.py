@@ -35,7 +35,7 @@ MOST_FRUITLESS = 3
 
 
 @dataclass(frozen=True)
-class Told:
+class Report:
     """The outcome of a job as its launcher reports it.
 
     Attributes:
@@ -87,7 +87,7 @@ class LauncherRunner:
     def _batch(self, dispatch: Dispatch) -> list[Job]:
         return list(itertools.islice(iter(dispatch.start_next, None), self._size))
 
-    def _launch(self, batch: Sequence[Job]) -> list[Told]:
+    def _launch(self, batch: Sequence[Job]) -> list[Report]:
         """Launches a batch and returns the launcher's report on each job."""
         overrides = [list(job.overrides) for job in batch]
         with _deaths_as_returns(self._launcher), _signals_noted() as noted:
@@ -99,9 +99,9 @@ class LauncherRunner:
                 if noted:
                     raise
                 # Without a signal to this process, an interrupt also comes from a job's process.
-                return [Told(End.LOST, end_with(error)[1])] * len(batch)
-        told = [_told(returned) for returned in returns]
-        return [*told, *[Told(End.FINISHED)] * (len(batch) - len(told))]
+                return [Report(End.LOST, end_with(error)[1])] * len(batch)
+        told = [_report_of(returned) for returned in returns]
+        return [*told, *[Report(End.FINISHED)] * (len(batch) - len(told))]
 
 
 def _end_processes_of_earlier_sweeps(launcher: Launcher) -> None:
@@ -138,14 +138,14 @@ def _signals_noted() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _told(returned: JobReturn) -> Told:
+def _report_of(returned: JobReturn) -> Report:
     if returned.status != JobStatus.FAILED:
-        return Told(End.FINISHED)
+        return Report(End.FINISHED)
     error = returned._return_value
     if isinstance(error, _Death):
-        return Told(End.DIED, str(error))
+        return Report(End.DIED, str(error))
     end, text = end_with(error)
-    return Told(End.TRANSIENT if end is End.INTERRUPTED else end, text)
+    return Report(End.TRANSIENT if end is End.INTERRUPTED else end, text)
 
 
 class _Death(Exception):

@@ -11,10 +11,10 @@ from typing import Any
 from neroRL.composition.overrides import override_key
 from neroRL.config.budget import UPDATES, without_budget
 from neroRL.config.checks import flat
+from neroRL.config.roles import PLACE
 from neroRL.config.schema import ADDED_KEYS, MEMORIES
 from neroRL.errors import OutputError
 from neroRL.files import check_place_of_jobs
-from neroRL.records.results import PLACE
 from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, command_line, hardware, versions
 from neroRL.seeds import drawn_seed
 from neroRL.sweep import racing

@@ -10,7 +10,7 @@ from typing import Any
 from neroRL.config.budget import updates_at
 from neroRL.records.results import COMPLETED, STOPPED, JobResult
 from neroRL.records.rungs import Reached, note_rung, reached, read_rungs
-from neroRL.sweep.continuing import Standing, config_of, marks_of
+from neroRL.sweep.continuing import Inventory, config_of, marks_of
 from neroRL.sweep.jobs import JobPlan
 from neroRL.sweep.plan import SweepPlan
 from neroRL.sweep.race import UNKNOWN, Race, Rule
@@ -63,7 +63,7 @@ def warnings_of(plan: SweepPlan) -> list[str]:
     return found
 
 
-def take_up(plan: SweepPlan, jobs: JobPlan, directory: Path, found: Standing, asked: int) -> Race:
+def take_up(plan: SweepPlan, jobs: JobPlan, directory: Path, found: Inventory, asked: int) -> Race:
     """Returns the race of a sweep, and leaves as pending the jobs that run next in it.
 
     Args:

@@ -240,7 +240,7 @@ class _Reader:
             try:
                 found.append(self._choice(path, value, where))
             except ValueError as error:
-                self.problems.append(Problem(_told(location), str(error), where))
+                self.problems.append(Problem(_path_of(location), str(error), where))
         return tuple(found)
 
     def _choice(self, path: str, value: Any, where: str) -> Choice:
@@ -288,10 +288,10 @@ class _Reader:
 
     def _report(self, location: _Location, message: str) -> None:
         where = self._document.where(location)
-        self.problems.append(Problem(_told(location), message, where))
+        self.problems.append(Problem(_path_of(location), message, where))
 
 
-def _told(location: _Location) -> str:
+def _path_of(location: _Location) -> str:
     """Returns the keys of a location, without the positions in lists."""
     return ".".join(str(key) for key in location if type(key) is not int)
 

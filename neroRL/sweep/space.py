@@ -165,7 +165,7 @@ class Union(Space):
         return list(dict.fromkeys(notices))
 
 
-class Chosen(Space):
+class Subset(Space):
     """Some permutations of another space, in its order.
 
     Args:
@@ -227,7 +227,7 @@ def sampled(space: Space, count: int, seed: int) -> Space:
         other = draw.randrange(position, space.size)
         numbers.append(moved.get(other, other))
         moved[other] = moved.get(position, position)
-    return Chosen(space, sorted(numbers))
+    return Subset(space, sorted(numbers))
 
 
 def _agrees(permutation: Permutation, values: Mapping[str, Any]) -> bool:

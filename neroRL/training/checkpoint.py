@@ -15,6 +15,7 @@ import torch
 
 from neroRL.config import Config, as_mapping
 from neroRL.config.checks import flat
+from neroRL.config.roles import WITHOUT_EFFECT, is_fixed
 from neroRL.config.schema import ADDED_KEYS, REVISION
 from neroRL.errors import CheckpointError, described
 from neroRL.files import FAULTS_OF_THE_MACHINE, free_name, keep_beside, replacing
@@ -28,26 +29,8 @@ PICKLES_OF_OLD_FILES = 4
 # A device of shapes without numbers: tensors on it cost neither memory nor time.
 META = torch.device("meta")
 
-# Config keys that must not change when a training resumes, and exceptions below them.
-_FIXED_SECTIONS = ("environment.", "model.", "sampler.")
-_FREE_KEYS = (
-    "environment.processes",
-    "model.load_model",
-    "model.model_path",
-    "model.checkpoint_interval",
-)
+# Sections whose changes are told when a training goes on.
 _TOLD = ("trainer.", "evaluation.", "seed")
-# Config keys that do not affect the training: names, where it runs, and what it records.
-_WITHOUT_EFFECT = (
-    "run_id",
-    "worker_id",
-    "device",
-    "threads",
-    "loggers",
-    "environment.processes",
-    "model.checkpoint_interval",
-    "trainer.gradient_norms",
-)
 
 logger = logging.getLogger("neroRL.training")
 
@@ -175,7 +158,7 @@ def put_later_beside(directory: Path, update: int) -> None:
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, str]:
     """Returns the keys in which two trainings differ, each with a line of both values."""
     changed = _changed(there, here)
-    return {key: line for key, line in changed.items() if key not in _WITHOUT_EFFECT}
+    return {key: line for key, line in changed.items() if key not in WITHOUT_EFFECT}
 
 
 def _changed(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, str]:
@@ -206,7 +189,7 @@ def check_config(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) 
         CheckpointError: other keys differ; it lists them.
     """
     changed = _changed(there, here)
-    refused = [key for key in changed if key.startswith(_FIXED_SECTIONS) and key not in _FREE_KEYS]
+    refused = [key for key in changed if is_fixed(key)]
     if refused:
         listed = "\n  ".join(changed[key] for key in refused)
         raise CheckpointError(f"{path} belongs to another training:\n  {listed}")

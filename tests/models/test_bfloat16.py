@@ -18,7 +18,7 @@ from neroRL.models.bfloat16 import (
     lower,
     product,
 )
-from neroRL.models.receptive_fields import Window, field_table, forward_fields
+from neroRL.models.receptive_fields import Kernel, field_table, forward_fields
 from neroRL.training.optimizer import FusedAdamW
 
 ROUNDING = 2.0**-8  # of one number: half of the distance between neighbours, relative
@@ -109,7 +109,7 @@ def test_distinct_fields_give_what_the_convolutions_give():
     tiles = torch.randint(0, 256, (2, 4, 4, 3), dtype=torch.uint8)
     images = tiles[torch.randint(0, 2, (40, 7, 7))].permute(0, 1, 3, 2, 4, 5)
     images = images.reshape(40, 28, 28, 3)
-    table = field_table(images.numpy(), [Window(8, 4, 1), Window(4, 2, 1)])
+    table = field_table(images.numpy(), [Kernel(8, 4, 1), Kernel(4, 2, 1)])
     assert table is not None
     found = forward_fields(layers, table[torch.arange(40)])
     plain = nn.Sequential(*(module for pair in layers for module in pair), nn.Flatten())

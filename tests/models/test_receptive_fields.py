@@ -88,7 +88,7 @@ def test_only_the_fields_of_the_given_rows_are_computed():
     table = encoder.table({VISUAL: _tiled(200)}, CPU)[VISUAL]
     assert isinstance(table, FieldTable)
     one, all_of_them = table[torch.tensor([3])], table[torch.arange(200)]
-    alone = FieldTable(_tiled(200)[3:4], encoder._windows())
+    alone = FieldTable(_tiled(200)[3:4], encoder._kernels())
     assert len(one.patches) == len(alone[torch.tensor([0])].patches) < len(all_of_them.patches)
     assert [len(layer) for layer in one.layers] == [
         len(layer) for layer in alone[torch.tensor([0])].layers
@@ -96,7 +96,7 @@ def test_only_the_fields_of_the_given_rows_are_computed():
 
 
 def test_images_that_share_little_or_are_not_bytes_are_convolved_whole():
-    windows = _encoder("cnn")._windows()
+    windows = _encoder("cnn")._kernels()
     generator = np.random.default_rng(0)
     noise = generator.integers(256, size=(64, 84, 84, 3)).astype(np.uint8)
     assert field_table(noise, windows) is None

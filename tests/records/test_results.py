@@ -8,9 +8,10 @@ import json
 import pytest
 
 from neroRL.config.checks import as_mapping, build
+from neroRL.config.roles import PLACE
 from neroRL.config.schema import ADDED_KEYS
 from neroRL.errors import RecordError
-from neroRL.records.results import PLACE, JobResult, fingerprint, load_result, read_result
+from neroRL.records.results import JobResult, fingerprint, load_result, read_result
 from neroRL.training.checkpoint import differences
 
 BEFORE_ADDED_KEYS = "12d6fc81d4c53889"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neroRL.reporting.analysis.observations import ABSENT, Axis, Levels, Observations, Values
+from neroRL.reporting.analysis.observations import ABSENT, Levels, Observations, Values, VariedAxis
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Pair:
         counts: how many permutations those are.
     """
 
-    first: Axis
-    second: Axis
+    first: VariedAxis
+    second: VariedAxis
     means: Values
     counts: Levels
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neroRL.reporting.analysis.observations import ABSENT, Axis, Levels, Observations, Values
+from neroRL.reporting.analysis.observations import ABSENT, Levels, Observations, Values, VariedAxis
 
 NDArrayBool = NDArray[np.bool_]
 # What rounding makes of a difference of zero is less than this share of the values.
@@ -50,7 +50,7 @@ class Marginal:
         full: whether every block has every choice.
     """
 
-    axis: Axis
+    axis: VariedAxis
     effects: Sequence[Effect]
     full: bool
 

@@ -25,7 +25,7 @@ Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Axis:
+class VariedAxis:
     """One axis that varies.
 
     Attributes:
@@ -51,7 +51,7 @@ class Observations:
         values: of the metric, of shape (permutations, repetitions); NaN where there is none.
     """
 
-    axes: Sequence[Axis]
+    axes: Sequence[VariedAxis]
     permutations: Levels
     levels: Levels
     values: Values
@@ -99,7 +99,7 @@ def observe(
             columns.append(((key,), names, np.array(levels, np.int64)))
     columns = _joined(columns) if joins else columns
     short = short_names([keys for keys, _, _ in columns])
-    found = [Axis(keys, name, c) for (keys, c, _), name in zip(columns, short, strict=True)]
+    found = [VariedAxis(keys, name, c) for (keys, c, _), name in zip(columns, short, strict=True)]
     levels_of_all = [levels for _, _, levels in columns]
     return Observations(
         axes=found,

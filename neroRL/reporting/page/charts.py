@@ -62,7 +62,7 @@ def ranking_chart(analysis: Analysis) -> Chart:
             mode="markers",
             marker={"size": 10, "color": colour},
             name=name,
-            text=[label(_told(analysis, i), 120) for i in places],
+            text=[label(_label(analysis, i), 120) for i in places],
             hovertemplate="%{text}<br>%{x:.4g}<extra></extra>",
         )
     wide = [label(analysis.observed.brief(i), LONGEST_ROW_LABEL) for i in range(len(shown))]
@@ -85,7 +85,7 @@ def ranking_chart(analysis: Analysis) -> Chart:
     return Chart("ranking-chart", summary, description(figure), ranking_table(analysis))
 
 
-def _told(analysis: Analysis, row: int) -> str:
+def _label(analysis: Analysis, row: int) -> str:
     return f"{analysis.observed.permutations[row]}: {analysis.observed.describe(row)}"
 
 
@@ -213,7 +213,7 @@ def improvement_chart(analysis: Analysis) -> Chart:
         y=list(range(len(chances))),
         mode="markers",
         marker={"size": 10, "color": ACCENT},
-        text=[label(_told(analysis, row), 120) for row in rows],
+        text=[label(_label(analysis, row), 120) for row in rows],
         hovertemplate="%{text}<br>%{x:.0%}<extra></extra>",
     )
     figure.add_vline(x=0.5, line={"color": MUTED, "dash": "dot", "width": 1})
@@ -273,7 +273,7 @@ def scatter_chart(
             "color": [SECOND if i == 0 else ACCENT for _, i in points],
             "opacity": 0.85,
         },
-        text=[label(_told(analysis, i), 120) for _, i in points],
+        text=[label(_label(analysis, i), 120) for _, i in points],
         hovertemplate="%{text}<br>%{x:.4g}, %{y:.4g}<extra></extra>",
     )
     figure.update_layout(height=380, showlegend=False, xaxis_title=title, yaxis_title=label(metric))

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neroRL.records.results import PLACE, STOPPED
+from neroRL.config.roles import PLACE
+from neroRL.records.results import STOPPED
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.analysis.observations import text_of
