@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from neroRL.composition.checking import check, plain
 from neroRL.config import Config, as_mapping, ports_needed
 from neroRL.config.budget import updates_at, without_budget
+from neroRL.config.weights import weights_digest
 from neroRL.devices import own_device
 from neroRL.environments import registry
 from neroRL.environments.unity.ports import leased_worker_ids
@@ -91,7 +92,8 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
             raise
         if config.seed < 0:
             config.seed = _drawn_seed(identity.directory, checkpoint)
-        mark = fingerprint({**mapping, "seed": config.seed})
+        weights = weights_digest(config.model.load_model, config.model.model_path)
+        mark = fingerprint({**mapping, "seed": config.seed}, weights)
         # A sweep hands a job out without its result, so one that is there now is another process's.
         in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         done = read_result(identity.directory) if waited or in_sweep else None
@@ -253,6 +255,9 @@ def _own_checkpoint(identity: Identity, config: Config) -> Path | None:
         differing["revision"] = f"it {problem}"
     if not identity.swept:
         differing.pop("trainer.updates", None)
+    weights = weights_digest(config.model.load_model, config.model.model_path)
+    if content.get("weights") not in (None, weights):
+        differing["weights"] = f"{config.model.model_path} holds other weights now"
     if differing:
         aside = keep_beside(identity.directory / DIRECTORY)
         listed = "\n  ".join(differing.values())

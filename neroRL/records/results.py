@@ -83,7 +83,8 @@ class JobResult:
         threads: torch threads used; equal results need equal numbers.
         processes: that stepped the environments; 0 for the training's own.
         precision: of matrix products; what ``auto`` chose.
-        fingerprint: of the config the job trained.
+        weights: digest of the weights that the training began with, ``model.load_model``.
+        fingerprint: of the config and weights that the job trained.
         format: version of this format.
     """
 
@@ -114,6 +115,7 @@ class JobResult:
     threads: int | None = None
     processes: int | None = None
     precision: str | None = None
+    weights: str | None = None
     fingerprint: str = ""
     format: int = FORMAT
 
@@ -142,13 +144,18 @@ _ADAPTER = TypeAdapter(JobResult)
 _NO_VALUE = object()
 
 
-def fingerprint(config: Mapping[str, Any]) -> str:
-    """Returns a digest of a job's resolved config and the version of its keys' meaning.
+def fingerprint(config: Mapping[str, Any], weights: str | None = None) -> str:
+    """Returns a digest of what a job trains, and of the version of its config's meaning.
 
     Keys that only say where the job runs and reports to are left out, and so are added keys with
     the values that earlier versions trained with.
+
+    Args:
+        config: complete and resolved.
+        weights: digest of the weights that the training begins with, if it loads any.
     """
-    text = json.dumps([FORMAT, REVISION, _as_before(config)], sort_keys=True, default=str)
+    trained = [FORMAT, REVISION, _as_before(config), *([weights] if weights else [])]
+    text = json.dumps(trained, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

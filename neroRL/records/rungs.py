@@ -26,7 +26,7 @@ class Reached:
         planned: number of updates of the whole training.
         objective: there; None if no episode had ended.
         env_steps: that it had done.
-        fingerprint: of the config the job trained.
+        fingerprint: of the config and weights that the job trained.
     """
 
     updates: int

@@ -162,7 +162,8 @@ def best_config(sweep: Path, best: Ranked, results: Sequence[JobResult]) -> dict
     document = read_document(source)
     try:
         trained = plain(OmegaConf.create(document.data))
-        told = fingerprint({**trained, "seed": result.seed}) == result.fingerprint
+        mark = fingerprint({**trained, "seed": result.seed}, result.weights)
+        told = mark == result.fingerprint
         if not told and _RESOLVER.search(document.text):
             message = "its resolvers may have other values here than they had in the job"
             raise ConfigError([Problem("", message)])

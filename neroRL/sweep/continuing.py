@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neroRL.config.budget import shorter
+from neroRL.config.weights import weights_digest
 from neroRL.errors import RecordError
 from neroRL.files import keep_beside
 from neroRL.records.results import (
@@ -167,9 +168,7 @@ def _is_of_job(
 
 def _is_of(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) -> bool:
     """Returns whether a result belongs to the config that the job has now."""
-    return result.format == FORMAT and result.fingerprint == fingerprint(
-        config_of(plan, jobs, number)
-    )
+    return result.format == FORMAT and result.fingerprint in marks_of(config_of(plan, jobs, number))
 
 
 def _is_part(
@@ -178,18 +177,22 @@ def _is_part(
     """Returns whether a stopped job is the beginning of the training that it is now."""
     config = config_of(plan, jobs, number)
     planned = [one.planned for one in read_rungs(directory / jobs.directory(number))]
-    marks = marks_of(config, planned[-1]) if planned else {fingerprint(config)}
-    return result.format == FORMAT and result.fingerprint in marks
+    configs = [config, *(shorter(config, planned[-1]) if planned else [])]
+    return result.format == FORMAT and result.fingerprint in marks_of(*configs)
 
 
-def marks_of(config: Mapping[str, Any], planned: int) -> set[str]:
-    """Returns the fingerprints of a training, and of the same one with fewer updates.
+def marks_of(*configs: Mapping[str, Any]) -> set[str]:
+    """Returns the fingerprints of trainings; earlier versions left the weights out.
 
     Args:
-        config: complete and resolved.
-        planned: number of updates of the shorter one.
+        configs: complete and resolved.
     """
-    return {fingerprint(one) for one in (config, *shorter(config, planned))}
+    marks = set()
+    for config in configs:
+        model = config["model"]
+        weights = weights_digest(model["load_model"], model["model_path"])
+        marks |= {fingerprint(config), fingerprint(config, weights)}
+    return marks
 
 
 def _goes_on(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) -> bool:
@@ -203,7 +206,7 @@ def _is_shorter(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) 
     planned = result.whole_updates
     if planned >= config["trainer"]["updates"]:
         return False
-    marks = [fingerprint(one) for one in shorter(config, planned)]
+    marks = marks_of(*shorter(config, planned))
     return result.format == FORMAT and result.fingerprint in marks
 
 

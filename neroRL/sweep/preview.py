@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from neroRL.composition.overrides import escaped, value_text
+from neroRL.config.budget import shorter
 from neroRL.records.checkpoint_files import checkpoints_of, update_of
 from neroRL.records.results import COMPLETED, FAILED, FORMAT, JobResult, read_result
 from neroRL.reporting.progress import duration
@@ -120,7 +121,8 @@ def _is_of_another(plan: SweepPlan, jobs: JobPlan, number: int, job: Path) -> bo
     result = read_result(job)
     if result is None or result.status == FAILED:
         return False
-    marks = marks_of(config_of(plan, jobs, number), result.whole_updates)
+    config = config_of(plan, jobs, number)
+    marks = marks_of(config, *shorter(config, result.whole_updates))
     return result.format != FORMAT or result.fingerprint not in marks
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from neroRL.config.budget import updates_at
+from neroRL.config.budget import shorter, updates_at
 from neroRL.records.results import COMPLETED, STOPPED, JobResult
 from neroRL.records.rungs import Reached, note_rung, reached, read_rungs
 from neroRL.sweep.continuing import Inventory, config_of, marks_of
@@ -127,7 +127,10 @@ def _mended(
 
 def _known(noted: Sequence[Reached], rule: Rule, config: Mapping[str, Any]) -> list[float]:
     """Returns a job's objectives at the rungs that it has reached."""
-    marks = {planned: marks_of(config, planned) for planned in {one.planned for one in noted}}
+    marks = {
+        planned: marks_of(config, *shorter(config, planned))
+        for planned in {one.planned for one in noted}
+    }
     valid = {one.updates: one.objective for one in noted if one.fingerprint in marks[one.planned]}
     known = []
     for share in rule.rungs:

@@ -1,19 +1,25 @@
-"""Checks the files that a training starts from, before anything is created."""
+"""The files that a training starts from: checked before anything is created, and loaded."""
 
 from __future__ import annotations
 
 import functools
+import logging
 from pathlib import Path
 
 import torch
 
 from neroRL.config import Config
+from neroRL.config.schema import ModelConfig
+from neroRL.config.weights import weights_digest
 from neroRL.environments.factory import specification
+from neroRL.environments.vector.moments import Normalization
 from neroRL.errors import CheckpointError, ConfigError, Problem
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.training import checkpoint as checkpoints
 
 CPU = torch.device("cpu")
+
+logger = logging.getLogger("neroRL.training")
 
 
 def check_files(config: Config, checkpoint: Path | None) -> None:
@@ -53,6 +59,31 @@ def weight_problems(config: Config) -> list[Problem]:
     except CheckpointError as error:
         return [Problem("model.model_path", str(error))]
     return []
+
+
+def begin(
+    config: ModelConfig, model: ActorCritic, normalization: Normalization, device: torch.device
+) -> str | None:
+    """Loads the weights of ``load_model``, and the statistics that belong to them.
+
+    Args:
+        config: names their file.
+        model: gets the weights.
+        normalization: gets the statistics.
+        device: of the model.
+
+    Returns:
+        The digest of the file, by which a later run tells whether it is another one.
+
+    Raises:
+        CheckpointError: the file cannot be read, or does not fit the model.
+    """
+    path = config.weights_file
+    digest = weights_digest(config.load_model, config.model_path)
+    content = checkpoints.start_from(model, path, device)
+    for line in normalization.load_state_dict(content.get("normalization", {})):
+        logger.warning("%s %s", path, line)
+    return digest
 
 
 def _model(config: Config) -> ActorCritic | None:

@@ -35,6 +35,7 @@ from neroRL.training.placement import cores_of, device_of, placed_model, process
 from neroRL.training.precision import use_precision
 from neroRL.training.rollout import collect
 from neroRL.training.schedules import hyperparameters
+from neroRL.training.starting import begin
 from neroRL.training.statistics import (
     RecentEpisodes,
     Summary,
@@ -143,11 +144,9 @@ class Trainer:
         self._untold: dict[str, float] | None = None
         self._env_steps = 0
         self._training_seconds, self._wall_seconds = 0.0, 0.0  # the latter of earlier runs alone
-        if config.model.load_model:
-            path = config.model.weights_file
-            content = checkpoints.start_from(self.model, path, self.device)
-            for line in self._normalization.load_state_dict(content.get("normalization", {})):
-                logger.warning("%s %s", path, line)
+        self._weights = kept.get("weights") if kept else None
+        if kept is None and config.model.load_model:
+            self._weights = begin(config.model, self.model, self._normalization, self.device)
         # Its first states are those of the weights that the training starts with.
         self.actor = Actor(self.model, self.environment.num_envs, self._generators.policy)
         if self._manner.compiled:
@@ -229,6 +228,7 @@ class Trainer:
             "threads": torch.get_num_threads(),
             "processes": self._processes,
             "precision": self._precision,
+            "weights": self._weights,
         }
         checkpoints.save(path, content)
         logger.info("saved %s", path.name)
@@ -306,8 +306,7 @@ class Trainer:
 
         It has no objective if it went past the stop in an earlier run.
         """
-        evaluated = self._evaluations.after(self.model, self._update)
-        result = self._result(STOPPED, None, evaluated)
+        result = self._result(STOPPED, None, self._evaluations.after(self.model, self._update))
         objective = result.reward_mean if self._update == stop else None
         return dataclasses.replace(result, objective=objective)
 
@@ -316,5 +315,6 @@ class Trainer:
     ) -> JobResult:
         summaries = evaluated or self._episodes.summaries()
         seconds = self._training_seconds, self._wall(), self._evaluations.seconds
-        work = Work(self._update, self._env_steps, *seconds, self._processes, self._precision)
+        how = self._processes, self._precision, self._weights
+        work = Work(self._update, self._env_steps, *seconds, *how)
         return as_result(status, self._config.seed, summaries, work, error)

@@ -239,6 +239,51 @@ def test_results_of_an_earlier_meaning_run_again(door, tiny, tmp_path, monkeypat
     assert json.loads(result.read_text())["fingerprint"] == before["fingerprint"]
 
 
+@pytest.mark.parametrize("cut_off", [False, True])
+def test_other_weights_in_the_same_file_are_another_training(
+    door, tiny, trained, tmp_path, cut_off
+):
+    """Whether the job has a result or only a checkpoint; what it had stays beside."""
+    weights = tmp_path / "start.pt"
+    weights.write_bytes(trained.read_bytes())
+    (tmp_path / "tune.yaml").write_text("hyperparameters:\n  lamda: [0.9]\n")
+    still = ["model.load_model=true", f"model.model_path={weights}", "trainer.updates=1"]
+    still.append("trainer.learning_rate_schedule.initial=0")
+    command = ["--config=tiny.yaml", "--tune=tune.yaml", "--out=out", *still]
+    assert door("ntune", command).status == 0
+    (result,) = (tmp_path / "out").glob("**/result.json")
+    assert "1 of 1 jobs are done already" in door("ntune", command).err
+
+    content = torch.load(weights)
+    content["model"] = {key: tensor + 1.0 for key, tensor in content["model"].items()}
+    torch.save(content, weights)
+    if cut_off:
+        result.unlink()
+    again = door("ntune", command)
+    assert again.status == 0
+    told = "results of 1 job are of another config or version; these run again"
+    assert (told in again.err) == (not cut_off)
+    assert result.with_name("result.0.json").exists() == (not cut_off)
+    (saved,) = result.parent.glob("checkpoints/*.pt")
+    model = checkpoints.load(saved, CPU)["model"]
+    assert all(torch.equal(model[key], content["model"][key]) for key in model)
+    assert list(result.parent.glob("checkpoints.0/*.pt"))
+
+
+def test_results_without_a_digest_of_their_weights_are_kept(door, tiny, trained, tmp_path):
+    (tmp_path / "tune.yaml").write_text("hyperparameters:\n  lamda: [0.9]\n")
+    loads = ["model.load_model=true", f"model.model_path={trained}"]
+    command = ["--config=tiny.yaml", "--tune=tune.yaml", "--out=out", *loads]
+    assert door("ntune", command).status == 0
+    (path,) = (tmp_path / "out").glob("**/result.json")
+    content = json.loads(path.read_text())
+    assert content.pop("weights")
+    mapping = yaml.safe_load((path.parent / ".hydra/config.yaml").read_text())
+    assert content["fingerprint"] != results.fingerprint(mapping)
+    path.write_text(json.dumps({**content, "fingerprint": results.fingerprint(mapping)}))
+    assert "1 of 1 jobs are done already" in door("ntune", command).err
+
+
 @pytest.mark.parametrize(("there", "here"), [("one", "zero"), ("mean", "one"), ("learned", "zero")])
 def test_loaded_weights_do_not_change_the_initial_state_that_the_config_names(
     tmp_path, there, here
