@@ -85,6 +85,7 @@ def _chosen(loader, overrides):
     return OmegaConf.to_yaml(loader.load_configuration("sized", overrides, RunMode.RUN))
 
 
+@pytest.mark.slow
 def test_what_a_loader_keeps_changes_no_later_composition(tmp_path):
     """Each choice of two groups that set the same key is what a new loader composes."""
     (tmp_path / "model/size").mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hydra import compose, initialize_config_dir
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ def test_the_raw_content_of_a_config_is_what_omegaconf_gives():
     assert _raw(config) == OmegaConf.to_container(config)
 
 
+@pytest.mark.slow
 @given(st.lists(MAPPINGS, min_size=1, max_size=4))
 def test_sections_written_one_by_one_are_the_whole(mappings):
     for mapping in mappings:  # each uses the cache that the one before has left

@@ -6,6 +6,7 @@ import json
 import os
 import re
 
+import pytest
 import yaml
 from scipy import stats
 
@@ -82,6 +83,7 @@ def test_a_permutation_does_not_win_by_a_failed_job(door, failing, tmp_path):
     assert best == shown[0][0] == "0"
 
 
+@pytest.mark.slow
 def test_a_best_config_is_what_was_trained_or_is_left_as_it_was(door, tiny, tmp_path, monkeypatch):
     """The report is made elsewhere than the jobs, with another environment."""
     text = tiny.read_text().replace("n_workers: 2", "n_workers: ${oc.decode:${oc.env:WORKERS}}")

@@ -91,6 +91,7 @@ def test_a_race_stops_losers_and_tells_it_everywhere(tmp_path):
     assert not read_sweep(sweep).has_jobs_left
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_a_race_of_trainings_that_begin_late_has_no_rung_before(tmp_path):
     """They train the last six of eight updates, and the first rung would be after the second."""
@@ -131,6 +132,7 @@ def _last_value(events: Path, tag: str) -> float:
     return max(found)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_axes_are_compared_at_the_first_rung_and_only_where_all_stood_there(tmp_path):
     _run(tmp_path, *RACE)

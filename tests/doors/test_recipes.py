@@ -29,6 +29,7 @@ def mine(tiny, tmp_path):
     (tmp_path / "mine.yaml").write_text(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heading", BEFORE)
 def test_a_recipe_has_as_many_permutations_as_it_says(heading, door, mine, tmp_path):
     section = BEFORE[heading]

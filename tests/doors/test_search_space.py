@@ -52,6 +52,7 @@ def test_a_dry_run_shows_what_a_file_means(door, tiny, tmp_path):
     assert len(seen) == COUNT
 
 
+@pytest.mark.slow
 def test_generated_configs_are_those_of_the_dry_run(door, tiny, tmp_path):
     write_space(tmp_path, SPACE)
     heads, configs = printed(door("ntune", [*ARGUMENTS, "--cfg", "job", "--resolve"]))
@@ -267,6 +268,7 @@ def test_only_some_permutations_train_and_train_again(door, tiny, tmp_path):
     assert [row["permutation"] for row in table(tmp_path / "out/run")] == ["0", "1", "2"]
 
 
+@pytest.mark.slow
 def test_choices_that_go_stay_on_disk_and_may_come_back(door, tiny, tmp_path):
     write_space(tmp_path, "hyperparameters:\n  gamma: [0.9, 0.99]\n  epochs: [1, 2]\n")
     assert door("ntune", ARGUMENTS).status == 0
@@ -604,6 +606,7 @@ def test_choices_that_do_nothing_are_told_at_their_line(door, tiny, tmp_path):
     assert "space.yaml:4: model.vis_encoder: has no effect since CartPole-v1 obs" in told[1]
 
 
+@pytest.mark.slow
 def test_failed_jobs_that_a_command_does_not_ask_for_are_tried_again_without_only(door, failing):
     failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', raise]\n")
     assert "Run the same command again to try" in door("ntune", ARGUMENTS).out
@@ -616,6 +619,7 @@ def test_failed_jobs_that_a_command_does_not_ask_for_are_tried_again_without_onl
     assert "Run the same command again to try" in failed.out
 
 
+@pytest.mark.slow
 def test_a_value_beside_some_choices_may_not_change_as_a_sweep_is_extended(door, tiny, tmp_path):
     """Those permutations would have other trainings than they say."""
     tiny.write_text(tiny.read_text().replace("updates: 2", "updates: 1"))

@@ -42,6 +42,7 @@ def test_choices_of_sections_are_those_of_the_command_line(section, door, tiny, 
         assert found[1]["reset_params"]["view-size"] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", ["tiny.yaml", "./configs/cartpole.yaml"])
 def test_rows_of_sections_say_what_was_trained(base, door, tiny, tmp_path):
     """Also where the base config has chosen an environment's config, and after an extension."""

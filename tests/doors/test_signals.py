@@ -97,10 +97,8 @@ def ending(tiny, tmp_path, monkeypatch):
     return write
 
 
-@pytest.mark.parametrize(
-    "when",
-    ["training", *(pytest.param(name, marks=pytest.mark.slow) for name in ("starting", "saving"))],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["training", "starting", "saving"])
 def test_every_job_is_recorded_under_its_own_name(ending, tmp_path, when):
     ending(when=when)
     process = start(tmp_path, *ARGUMENTS, "hydra.sweeper.n_jobs=2")
@@ -119,7 +117,8 @@ def test_every_job_is_recorded_under_its_own_name(ending, tmp_path, when):
     wait_for(lambda: not processes_of(process.pid))
 
 
-@pytest.mark.parametrize("when", ["training", pytest.param("saving", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["training", "saving"])
 def test_a_job_ended_by_a_signal_is_tried_again_and_equals_an_undisturbed_one(
     ending, command, tmp_path, when
 ):
@@ -234,16 +233,8 @@ gymnasium.register("Waiting-v0", Waiting)
 """
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGTERM,
-        *(
-            pytest.param(other, marks=pytest.mark.slow)
-            for other in (signal.SIGINT, signal.SIGKILL, signal.SIGSEGV)
-        ),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL, signal.SIGSEGV])
 def test_an_idle_worker_that_ends_costs_no_job(tiny, tmp_path, number):
     (tmp_path / "waiting_environment.py").write_text(WAITING)
     environment = "type: CartPole\n  name: CartPole-v1"
@@ -286,6 +277,7 @@ if where and (where == "server") == any("forkserver" in text for text in sys.ori
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("long")
 @pytest.mark.parametrize(
     "moment",

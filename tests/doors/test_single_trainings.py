@@ -113,6 +113,7 @@ def test_a_chosen_directory_has_one_training_at_a_time(door, long, tmp_path):
     assert not (tmp_path / "here/.lock-holder").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("same", [True, False])
 def test_a_job_that_another_process_trains_is_taken_over_if_its_config_is_equal(
     door, tiny, tmp_path, same

@@ -56,6 +56,7 @@ def test_a_dry_run_ends_with_its_reader(run):
     assert b"error" not in done.stderr.lower()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", ["by their readers", "from the start"])
 def test_a_sweep_outlives_its_output(run, tmp_path, closed):
     if closed == "from the start":
@@ -137,6 +138,7 @@ def test_a_deleted_working_directory(tmp_path):
     assert done.stderr.startswith("error: the working directory does not exist any more")
 
 
+@pytest.mark.slow
 def test_without_assertions_everything_is_the_same(run):
     sweep = ["--cfg=job", *ARGUMENTS, "trainer.epochs=sort(range(1,4),reverse=true)"]
     sweep += ["evaluation.seeds={start-seed:7}"]
@@ -181,6 +183,7 @@ def test_home_is_understood_in_every_path(door, command, tiny, tmp_path, monkeyp
     assert not (tmp_path / "~").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [[], ["--generate-only"]], ids=["sweep", "generate"])
 def test_no_temporary_directory(tiny, tmp_path, more):
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")

@@ -29,6 +29,7 @@ from tests.doors.sweeps import (
 from tests.patience import PATIENCE, wait_for
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("failing")
 def test_killed_and_crashed_jobs_end_alone(command, failing, tmp_path):
     failing.write_text(failing.read_text().replace("raise, exit", "kill, crash"))
@@ -44,6 +45,7 @@ def test_killed_and_crashed_jobs_end_alone(command, failing, tmp_path):
         assert result["overrides"]["environment.reset_params.how"] in ("kill", "crash")
 
 
+@pytest.mark.slow
 def test_a_longer_training_that_fails_keeps_what_was_finished(command, failing, tiny, tmp_path):
     """It tells how far it came, and the shorter result lies beside; healed, it goes on."""
     tiny.write_text(tiny.read_text().replace("{how: ''}", "{how: '', at: 40}"))  # in update 3
@@ -97,6 +99,7 @@ def test_an_interrupted_sweep_continues_bit_for_bit(command, tmp_path, number):
     assert_same_trainings(tmp_path / "out/run", tmp_path / "undisturbed/run")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("long")
 def test_the_terminals_interrupt_reaches_all_processes_and_counts_once(tmp_path):
     process = start(tmp_path, *ARGUMENTS)
@@ -107,6 +110,7 @@ def test_the_terminals_interrupt_reaches_all_processes_and_counts_once(tmp_path)
     wait_for(lambda: not processes_of(process.pid))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("long")
 def test_workers_do_not_outlive_the_sweep(tmp_path):
     process = start(tmp_path, *ARGUMENTS)
@@ -261,6 +265,7 @@ gymnasium.register("Slow-v0", Slow)
 """
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_ends_at_once(tiny, tmp_path):
     """The sweep does not wait for an update of 16 seconds."""
     (tmp_path / "slow_environment.py").write_text(SLOW_STEPS)

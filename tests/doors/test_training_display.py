@@ -11,6 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from neroRL.records.job_progress import PROGRESS_FILE, JobProgress
 from neroRL.reporting.progress import SECONDS_BETWEEN_LINES
 from neroRL.reporting.training_display import ShownProgress
@@ -36,6 +38,7 @@ def test_a_training_ends_by_saying_where_its_files_are(door, tiny, tmp_path):
     assert door(evaluated[0], [*evaluated[1:], "--num-seeds=1"]).status == 0
 
 
+@pytest.mark.slow
 def test_a_terminal_has_a_bar(tiny, tmp_path):
     """With updates, speed, reward; and log lines above it, each by itself."""
     ours, theirs = pty.openpty()

@@ -42,11 +42,12 @@ def _ports(tmp_path: Path) -> set[int]:
     return {events[0]["port"] for events in records(tmp_path / "peer/peer")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "behaviour"),
     [
         (UNITY, Behaviour(branches=[3, 2])),
-        pytest.param(UNITY, Behaviour(branches=[], continuous=2), marks=pytest.mark.slow),
+        (UNITY, Behaviour(branches=[], continuous=2)),
         (UNITY, Behaviour(branches=[3, 2], continuous=2)),
         (OBSTACLE_TOWER, TOWER),
     ],

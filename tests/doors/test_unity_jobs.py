@@ -283,6 +283,7 @@ def one_update(tmp_path, peer):
     path.write_text(path.read_text().replace("updates: 2", "updates: 1"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_update")
 def test_a_sweep_of_workers_two_jobs_at_a_time(door, tmp_path, peer, monkeypatch):
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  sampler.n_workers: [2, 4]\n")

@@ -149,6 +149,7 @@ def test_seeds_of_more_than_64_bits_are_refused(door, tiny, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_every_repetition_is_generated_and_shown(door, tiny, tmp_path):
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.99]\n")
     command = [*ARGUMENTS, "--num-repetitions=3"]
@@ -245,6 +246,7 @@ def test_a_value_takes_the_place_of_a_sweep_in_the_config(door, tiny, tmp_path):
     assert "is swept twice, also as gamma (space.yaml:2)" in outcome.err
 
 
+@pytest.mark.slow
 def test_values_that_the_sweep_fills(door, tiny, tmp_path):
     """The base config has ``???`` and an interpolation of it."""
     text = tiny.read_text().replace("worker_steps: 16", "worker_steps: ???")
@@ -302,6 +304,7 @@ def test_hydra_values_that_differ_between_jobs_are_refused(door, tiny, tmp_path,
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_jobs_may_change_the_directory(door, tiny, tmp_path):
     """Paths in the command line and the config are relative to where the command was started."""
     first = ["--config=tiny.yaml", "--run-id=run", "hydra.run.dir=first"]

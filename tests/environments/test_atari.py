@@ -88,6 +88,7 @@ def test_whole_games_are_evaluated():
     assert end == _play(BREAKOUT)[0]  # reward and length do not tell the two apart
 
 
+@pytest.mark.slow
 @needs_ale
 def test_a_game_is_restored_after_a_lost_life():
     env, other = (make_vector(BREAKOUT, 2, seed=seed) for seed in (0, 1))

@@ -25,6 +25,7 @@ from neroRL.training.trainer import train
 MINIGRID_IDS = sorted(
     name for name in gymnasium.registry if name.startswith("MiniGrid-") and "WFC" not in name
 )
+VIEW_SIZES = (3, 5, 7)
 SOME_IDS = [
     "MiniGrid-Empty-Random-6x6-v0",
     "MiniGrid-DoorKey-6x6-v0",
@@ -94,8 +95,16 @@ def test_some_minigrid_ids(name, type_):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("view_size", [3, 5, 7])
-@pytest.mark.parametrize("name", MINIGRID_IDS)
+@pytest.mark.parametrize(
+    ("name", "view_size"),
+    [
+        (name, view_size)
+        if view_size == VIEW_SIZES[number % len(VIEW_SIZES)]
+        else pytest.param(name, view_size, marks=pytest.mark.exhaustive)
+        for number, name in enumerate(MINIGRID_IDS)
+        for view_size in VIEW_SIZES
+    ],
+)
 def test_every_minigrid_id(name, view_size):
     params = {"view-size": view_size, "num-seeds": 200, "max-episode-steps": 80}
     _assert_equal(EnvironmentConfig(type="MinigridVec", name=name, reset_params=params), 500)

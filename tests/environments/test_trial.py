@@ -355,6 +355,7 @@ def test_a_dry_run_is_valid_yaml_even_if_the_environment_prints(odd):
     assert (odd / "made.txt").read_text().split() == ["1", "2"]
 
 
+@pytest.mark.slow
 def test_a_sweep_keeps_its_directory_even_if_the_environment_changes_it(odd):
     """Later jobs of the same worker process write to the sweep's directory, too."""
     (odd / "space.yaml").write_text(

@@ -37,6 +37,7 @@ def test_training_alone_and_eight_workers_give_the_same_numbers(tmp_path, memory
         assert (info["episode_reward"], info["episode_length"]) == (end.reward, end.length)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory", ["none", "gru"])
 @pytest.mark.parametrize("name", ["Pendulum-v1", "CartPole-v1"])
 def test_vectors_are_normalised_as_they_were_in_the_training(tmp_path, name, memory):

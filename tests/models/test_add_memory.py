@@ -124,6 +124,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_added_memory_is_chosen_tuned_and_trained(project):
     """Sweeps over one of its keys, with its own default for the other, and over no memory."""
     done = run_in(

@@ -108,6 +108,7 @@ def _same(curve, told) -> bool:
     return bool(curve) and rounded == curve
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("space")
 def test_a_preview_leaves_nothing_with_the_loggers(command, tmp_path):
     pytest.importorskip("mlflow")

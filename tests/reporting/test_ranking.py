@@ -147,6 +147,7 @@ def test_the_true_best_is_tied_with_the_best(means, repetitions):
     assert inside >= 0.95 * 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repetitions", [3, 5])
 @pytest.mark.parametrize(
     "spread",
@@ -163,6 +164,7 @@ def test_the_true_best_is_tied_if_permutations_differ_in_noise(spread, repetitio
     assert inside >= 0.95 * 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("means", "repetitions", "most"),
     [

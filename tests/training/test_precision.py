@@ -63,7 +63,10 @@ def _differ(one, other):
     ]
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    "task",
+    ["gru", *(pytest.param(task, marks=pytest.mark.slow) for task in TASKS if task != "gru")],
+)
 def test_trains_in_bfloat16_the_same_each_time_and_after_a_resume(task, tmp_path):
     with mock.patch.object(
         LinearInBfloat16, "rounded", autospec=True, side_effect=LinearInBfloat16.rounded
