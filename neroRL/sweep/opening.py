@@ -47,6 +47,7 @@ def opened(plan: SweepPlan, config: DictConfig) -> Iterator[tuple[SweepRecord, J
     if moves:
         record = replace(record, dropped={one.new: one.values for one in moves if one.new < 0})
     jobs = plan.jobs_of(record)
+    _tell_of_repetitions(plan, earlier)
     make_directory(directory)
     with held(directory, "sweep"):
         if read_record(directory) != earlier:
@@ -69,6 +70,17 @@ def _finish_change(plan: SweepPlan) -> None:
         with held(plan.directory, "sweep"):
             for place in places:
                 extension.finish(place)
+
+
+def _tell_of_repetitions(plan: SweepPlan, earlier: SweepRecord | None) -> None:
+    """Warns that further repetitions of some permutations do not count alone."""
+    before, asked = earlier.repetitions if earlier else 1, plan.options.num_repetitions
+    if asked > before and not all(map(plan.is_asked_for, plan.findings.valid)):
+        print(
+            f"warning: repetitions from {before} on count in the ranking once all permutations "
+            "have trained them; hydra.sweeper.confirm repeats the best alone, on fresh seeds",
+            file=sys.stderr,
+        )
 
 
 def _moves(plan: SweepPlan, earlier: SweepRecord | None, record: SweepRecord) -> list[Move]:

@@ -104,6 +104,17 @@ def test_results_of_another_config_are_not_counted_where_their_jobs_are_not_aske
     assert kept["fingerprint"] == "0123456789abcdef"
 
 
+def test_repetitions_of_some_permutations_alone_are_told_not_to_count(door, finished):
+    only = [*ARGUMENTS, "hydra.sweeper.only=[0]"]
+    told = "warning: repetitions from 1 on count in the ranking once all permutations have trained"
+    assert told not in door("ntune", only).err
+    outcome = door("ntune", [*only, "--num-repetitions=2"])
+    assert told in outcome.err
+    assert "1 result of later repetitions does not count yet" in outcome.out
+    assert told not in door("ntune", [*only, "--num-repetitions=2"]).err  # they have trained
+    assert told not in door("ntune", [*ARGUMENTS, "--num-repetitions=2"]).err
+
+
 def test_a_job_that_an_orphan_of_a_killed_sweep_ends_meanwhile_is_not_run_again(
     door, finished, monkeypatch
 ):
