@@ -179,7 +179,7 @@ class Trainer:
                     if interrupted.requested and not last:
                         interrupted.end()
             if self._update < config.trainer.updates:
-                return self._stopped(stop)
+                return self._stopped(stop, summaries)
             evaluated = self._evaluations.after(self.model, self._update)
         except Diverged as diverged:
             logger.error("%s", diverged)
@@ -290,23 +290,22 @@ class Trainer:
         }
 
     def _progress(self, scalars: Mapping[str, float]) -> JobProgress:
-        return JobProgress(
-            self._update,
-            self._config.trainer.updates,
-            self._env_steps,
-            self._env_steps / self._training_seconds,
-            scalars.get("episode/reward_mean"),
-        )
+        done, planned = self._update, self._config.trainer.updates
+        speed, reward = self._env_steps / self._training_seconds, scalars.get("episode/reward_mean")
+        return JobProgress(done, planned, self._env_steps, speed, reward)
 
     def _wall(self) -> float:
         return self._wall_seconds + time.perf_counter() - self._began
 
-    def _stopped(self, stop: int) -> JobResult:
-        """Returns the result of a training that stops before its last update.
+    def _stopped(self, stop: int, summaries: SummarySink | None) -> JobResult:
+        """Evaluates, tells and returns the result of a training that stops before its last update.
 
         It has no objective if it went past the stop in an earlier run.
         """
-        result = self._result(STOPPED, None, self._evaluations.after(self.model, self._update))
+        evaluated = self._evaluations.after(self.model, self._update)
+        if summaries is not None and evaluated is not self._evaluations.summaries:
+            summaries.scalars(self._update, self._env_steps, as_scalars("evaluation", evaluated))
+        result = self._result(STOPPED, None, evaluated)
         objective = result.reward_mean if self._update == stop else None
         return dataclasses.replace(result, objective=objective)
 

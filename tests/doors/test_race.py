@@ -312,6 +312,9 @@ def test_with_evaluation_a_rung_compares_evaluations_and_training_stays_the_same
     at_first = [row for row in stopped if row["rung"] == "0.25"]
     assert at_first
     assert {row["directory"]: row["objective"] for row in at_first}.items() <= shown.items()
+    for row in stopped:  # TensorBoard shows what the race compared, also between evaluations
+        job = tmp_path / "out/run" / row["directory"]
+        assert _last_value(job, "evaluation/reward_mean") == pytest.approx(float(row["objective"]))
     _run(tmp_path, *RACE, *evaluated, "hydra.sweeper.race=false")
     assert_same_trainings(tmp_path / "out/run", tmp_path / "never/run")
 
