@@ -50,31 +50,32 @@ def numbers_of(played: Played) -> dict[str, float | None]:
 def estimates(episodes: Sequence[Played]) -> dict[str, Estimate]:
     """Estimates the mean of each number over seeds that were not played.
 
-    The interval is a bootstrap percentile interval (Efron 1979) over the means of seeds, since
-    episodes of one seed are alike.
+    The interval is a bootstrap percentile interval (Efron 1979) over seeds, since episodes of one
+    seed are alike. A resample's number is that of all its episodes, for some of which an
+    environment may not tell it.
 
     Args:
-        episodes: at least one; as many of each seed.
+        episodes: at least one.
     """
     of_seeds: dict[str, dict[int, list[float]]] = {}
     for played in episodes:
         for name, value in numbers_of(played).items():
             if value is not None:
                 of_seeds.setdefault(name, {}).setdefault(played.episode.seed, []).append(value)
-    return {
-        name: _estimate(np.array([np.mean(values) for values in seeds.values()]))
-        for name, seeds in of_seeds.items()
-    }
+    return {name: _estimate(list(seeds.values())) for name, seeds in of_seeds.items()}
 
 
-def _estimate(means: np.ndarray) -> Estimate:
-    if len(means) < 2:
-        return Estimate(float(means.mean()), None, None)
+def _estimate(of_seeds: Sequence[Sequence[float]]) -> Estimate:
+    mean = float(np.mean(np.concatenate(of_seeds)))
+    if len(of_seeds) < 2:
+        return Estimate(mean, None, None)
     found = stats.bootstrap(
-        (means,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE,
-        method="percentile", rng=np.random.default_rng(0),
+        ([sum(values) for values in of_seeds], [len(values) for values in of_seeds]),
+        lambda sums, counts, axis: sums.sum(axis) / counts.sum(axis), paired=True,
+        n_resamples=RESAMPLES, confidence_level=CONFIDENCE, method="percentile",
+        rng=np.random.default_rng(0),
     ).confidence_interval  # fmt: skip
-    return Estimate(float(means.mean()), float(found.low), float(found.high))
+    return Estimate(mean, float(found.low), float(found.high))
 
 
 def summary_lines(found: Mapping[str, Estimate]) -> list[str]:

@@ -41,6 +41,20 @@ def test_estimates():
     assert estimates(_episodes([[1.0, 3.0]]))["reward"].low is None
 
 
+def test_a_number_that_some_episodes_do_not_tell_is_the_mean_of_those_that_do():
+    """As a training's ``success_mean`` of the same episodes."""
+    told = [[1.0, 1.0, 1.0], [0.0, None, None], [None] * 3]
+    episodes = [
+        Played(Episode(seed, repetition), EpisodeEnd(0, 1.0, 5, success))
+        for seed, row in enumerate(told)
+        for repetition, success in enumerate(row)
+    ]
+    found = estimates(episodes)["success"]
+    assert found.mean == 0.75
+    # A resample of two seeds is the first twice, the second twice, or both.
+    assert (found.low, found.high) == (0.0, 1.0)
+
+
 def test_a_table_has_a_row_for_each_episode():
     rows = [({"seed": one.episode.seed}, one) for one in _episodes([[1.0], [0.5]])]
     text = "seed,reward,length,success,floor\n100,1.0,5,,2\n101,0.5,5,,2\n"
