@@ -19,6 +19,7 @@ from neroRL.records.results import (
     TABLE_FILE,
     JobResult,
 )
+from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.ranking import TRUSTED_RUNS, Ranked, Ranking, confirmed_best, rank
 from neroRL.reporting.ranking_files import Written
@@ -29,6 +30,7 @@ MOST_ROWS = 10
 MOST_FAILURES = 20
 # The options that add repetitions to a sweep, and to its confirmation.
 REPEATING, CONFIRMING = "--num-repetitions", "hydra.sweeper.confirm_repetitions"
+SAME_EPISODES = "Its evaluations played the same episodes as the tuning's; neval plays others."
 
 
 def print_summary(
@@ -89,14 +91,14 @@ def print_summary(
 
 
 def print_confirmation(
-    confirmed: Ranking, tuned: Ranking, seeds: str, stream: TextIO, left: int = 0
+    confirmed: Ranking, tuned: Ranking, record: SweepRecord, stream: TextIO, left: int = 0
 ) -> None:
     """Prints how the best permutations did on seeds that no tuning job had.
 
     Args:
         confirmed: the ranking of these permutations on those seeds.
         tuned: the ranking that they were chosen by.
-        seeds: as text.
+        record: of the confirmation.
         stream: to print to.
         left: number of its jobs that have not ended.
     """
@@ -107,7 +109,7 @@ def print_confirmation(
     if not ranked:
         console.print("Confirmation: no job has completed.")
         return
-    console.print(f"Confirmation, on seeds {seeds}, which no tuning job had:")
+    console.print(f"Confirmation, on seeds {record.seeds}, which no tuning job had:")
     console.print(_table(ranked[:MOST_ROWS], confirmed), soft_wrap=False)
     for line in certainty(confirmed, option=CONFIRMING):
         console.print(line)
@@ -119,6 +121,8 @@ def print_confirmation(
             f"{best.standing.permutation}, the best of the sweep: it was not chosen by these "
             "results."
         )
+        if record.evaluates:
+            console.print(SAME_EPISODES)
 
 
 def rank_confirmation(sweep: RecordedSweep, tuned: Ranking) -> Ranking | None:
@@ -135,7 +139,7 @@ def print_recorded_confirmation(
     """Prints the confirmation that a sweep has, if any; see :func:`print_confirmation`."""
     if sweep.confirmation is not None and confirmed is not None:
         again = sweep.confirmation
-        print_confirmation(confirmed, tuned, again.record.seeds, stream, again.jobs_left)
+        print_confirmation(confirmed, tuned, again.record, stream, again.jobs_left)
 
 
 def gaps_of_confirmation(confirmed: Ranking, left: int) -> list[str]:

@@ -53,7 +53,7 @@ def write_page(
     )
     text = environment.get_template("page.html.j2").render(
         name=analysis.sweep.directory.resolve().name,
-        headline=winner.headline(analysis.ranking, confirmation, left),
+        headline=winner.headline(analysis.ranking, confirmation, left, evaluates=record.evaluates),
         values=analysis.ranking.best.standing.values() if analysis.ranking.best else "",
         facts=_facts(analysis),
         sections=shown,

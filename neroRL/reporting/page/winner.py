@@ -19,6 +19,7 @@ from neroRL.reporting.ranking import Ranking, confirmed_best
 from neroRL.reporting.summary import (
     CONFIRMING,
     REPEATING,
+    SAME_EPISODES,
     certainty,
     counted,
     unfinished_confirmation,
@@ -44,7 +45,9 @@ class Headline:
     lines: list[str]
 
 
-def headline(ranking: Ranking, confirmation: Ranking | None, left: int = 0) -> Headline:
+def headline(
+    ranking: Ranking, confirmation: Ranking | None, left: int = 0, *, evaluates: bool = False
+) -> Headline:
     """Returns the answer of a sweep: the permutation that the tuning jobs name the best.
 
     Its number is that of the confirmation, where there is one.
@@ -53,6 +56,7 @@ def headline(ranking: Ranking, confirmation: Ranking | None, left: int = 0) -> H
         ranking: of the tuning jobs.
         confirmation: of the best permutations on fresh seeds.
         left: number of its jobs that have not ended.
+        evaluates: whether objectives are those of evaluations.
     """
     if ranking.best is None:
         return Headline("No permutation is ranked yet.", "No completed job has a result.", [])
@@ -72,7 +76,9 @@ def headline(ranking: Ranking, confirmation: Ranking | None, left: int = 0) -> H
         lines = [
             *([unfinished_confirmation(left)] if left else []),
             *(f"On fresh seeds: {line}" for line in lines),
-            "The sweep did not choose by these seeds, so the number is unbiased.",
+            "The sweep did not choose by these seeds, so the number is unbiased."
+            if not evaluates
+            else f"The sweep did not choose by these seeds. {SAME_EPISODES}",
         ]
     elif chosen:
         lines = [*lines, "The winner's own number is too good by selection; fresh seeds tell more."]
