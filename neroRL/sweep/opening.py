@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
 from neroRL.errors import ConfigError, OutputError, Problem
 from neroRL.files import make_directory, remove_leftovers
-from neroRL.locks import held
+from neroRL.locks import LOCK_FILE, held
 from neroRL.records.sweep_record import SweepRecord, read_record
-from neroRL.records.sweeps import DROPPED, confirmation_of
+from neroRL.records.sweeps import DROPPED, confirmation_of, directory_of
 from neroRL.reporting.summary import counted
 from neroRL.sweep import changing, confirmation, extension, ledger
 from neroRL.sweep.continuing import set_jobs_aside
@@ -53,13 +54,17 @@ def opened(plan: SweepPlan, config: DictConfig) -> Iterator[tuple[SweepRecord, J
         if read_record(directory) != earlier:
             message = "another command has changed the sweep meanwhile; run this one again"
             raise OutputError(f"{directory}: {message}")
+        if earlier is None or ledger.is_same_space(earlier, record):
+            moves = []  # everything stays where it is
+        again = plan.options.only or () if plan.options.rerun else ()
+        _refuse_running(directory, [*(move.old for move in moves), *again])
+        _refuse_running(confirmation_of(directory), [move.old for move in moves])
         remove_leftovers(directory)
-        if earlier is not None and moves and not ledger.is_same_space(earlier, record):
+        if moves:
             _renumber(plan, moves, record)
         record.write(directory)
         OmegaConf.save(config, directory / "multirun.yaml")
-        if plan.options.rerun:
-            set_jobs_aside(directory, plan.options.only or (), plan.options.num_repetitions)
+        set_jobs_aside(directory, again, plan.options.num_repetitions)
         yield record, jobs
 
 
@@ -100,6 +105,18 @@ def _moves(plan: SweepPlan, earlier: SweepRecord | None, record: SweepRecord) ->
         message = "would leave the other permutations with fewer updates; leave it out"
         raise ConfigError([Problem("hydra.sweeper.only", message)])
     return changing.moves(plan, earlier, record, longer=longer)
+
+
+def _refuse_running(sweep: Path, permutations: Iterable[int]) -> None:
+    """Refuses to move jobs that still run: those of a launcher may outlive their command.
+
+    Raises:
+        OutputError: another process trains one; it names that process.
+    """
+    for permutation in permutations:
+        for lock in (sweep / directory_of(permutation)).glob(f"*/{LOCK_FILE}"):
+            with held(lock.parent, "training"):
+                pass
 
 
 def _renumber(plan: SweepPlan, moves: Sequence[Move], record: SweepRecord) -> None:

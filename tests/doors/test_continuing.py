@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +29,7 @@ from neroRL.sweep.dispatch import Dispatch
 from tests.conftest import TINY
 from tests.doors.sweeps import (
     ARGUMENTS,
+    PROJECT,
     assert_same_trainings,
     checkpoints,
     jobs_of,
@@ -102,6 +105,41 @@ def test_results_of_another_config_are_not_counted_where_their_jobs_are_not_aske
     assert {one.directory for one in read_sweep(finished).results} == {"0/0", "1/0", "0/1"}
     kept = json.loads((finished / "1/1/result.0.json").read_text())
     assert kept["fingerprint"] == "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("choices", "options"),
+    [
+        ("[0.5, 0.9, 0.95]", ["hydra.sweeper.extend=true"]),
+        ("[0.9, 0.95]", ["hydra.sweeper.only=[1]", "hydra.sweeper.rerun=true"]),
+    ],
+)
+def test_jobs_that_still_run_are_not_moved(door, finished, tmp_path, choices, options):
+    """As one of a cluster that outlived its command: it writes to the directory that it has."""
+    (tmp_path / "space.yaml").write_text(f"hyperparameters:\n  gamma: {choices}\n")
+
+    def files() -> dict[Path, int]:
+        found = (path for path in finished.rglob("*") if path.is_file())
+        return {path: path.stat().st_mtime_ns for path in found if ".lock" not in path.name}
+
+    before = files()
+    holding = (
+        "import pathlib, sys; from neroRL.locks import held\n"
+        "with held(pathlib.Path(sys.argv[1]), 'training'): print(flush=True); sys.stdin.read()"
+    )
+    orphan = subprocess.Popen(
+        [sys.executable, "-c", holding, str(finished / "1/0")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+    )
+    orphan.stdout.readline()
+    refused = door("ntune", [*ARGUMENTS, *options])
+    assert refused.status == 2
+    assert f"1/0 is in use by another training: process {orphan.pid} on " in refused.err
+    assert files() == before
+    orphan.communicate()
+    assert door("ntune", [*ARGUMENTS, *options]).status == 0
 
 
 def test_repetitions_of_some_permutations_alone_are_told_not_to_count(door, finished):
