@@ -113,6 +113,22 @@ def _check_charts(page, report, charts):
     assert outside == [report.as_uri()]
 
 
+def test_the_page_of_one_permutation_has_its_charts(browsers, tmp_path):
+    """As that of any sweep after its first job: there is nothing to filter."""
+    (tmp_path / "run").mkdir()
+    sweep = sweep_of(tmp_path / "run", {"trainer.gamma": [0.9]}, np.array([[1.0, 2.0]]))
+    for result in sweep.results:
+        summaries = Summaries(sweep.directory / result.directory / SUMMARIES, "run")
+        for update in range(5):
+            summaries.scalars(update, 10 * update, {"episode/reward_mean": float(update)})
+        summaries.close()
+    page_of(sweep, tmp_path / "report")
+    with _opened(browsers, tmp_path / "report/report.html", tmp_path / "profile") as page:
+        _check_charts(
+            page, tmp_path / "report/report.html", {"ranking-chart", "curves-chart", "cost-chart"}
+        )
+
+
 def test_filters_choose_curves_with_the_keyboard_alone(page):
     assert _shown(page) == [0, 1, 2, 3]
     page.focus("select[data-axis='0']")

@@ -23,6 +23,7 @@ from neroRL.reporting.page.parts import (
     label,
     left_out,
     number,
+    short_line,
     span,
 )
 
@@ -173,7 +174,7 @@ def parallel_chart(analysis: Analysis) -> Chart:
         ticks = list(range(ABSENT if absent else 0, len(axis.choices)))
         if len(ticks) > 2 * MOST_EFFECTS:
             ticks = ticks[:: len(ticks) // MOST_EFFECTS]
-        texts = ["–" if i == ABSENT else label(axis.choices[i], LONGEST_TICK) for i in ticks]
+        texts = ["–" if i == ABSENT else short_line(axis.choices[i], LONGEST_TICK) for i in ticks]
         dimensions.append(
             {
                 "label": label(axis.name, 22),

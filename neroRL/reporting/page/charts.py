@@ -86,7 +86,8 @@ def ranking_chart(analysis: Analysis) -> Chart:
 
 
 def _label(analysis: Analysis, row: int) -> str:
-    return f"{analysis.observed.permutations[row]}: {analysis.observed.describe(row)}"
+    permutation, values = analysis.observed.permutations[row], analysis.observed.describe(row)
+    return f"{permutation}: {values}" if values else f"{permutation}"
 
 
 def ranking_table(analysis: Analysis) -> Table:

@@ -84,7 +84,8 @@
     layout.legend = { orientation: "h", x: 0, y: -0.22, yanchor: "top", traceorder: "reversed",
       font: { size: 12 } };
     if (layout.height) layout.height += 22 * Math.min(places.size, COLOURED);
-    document.getElementById("shown").textContent = `${places.size} of ${total} curves shown`;
+    const shown = document.getElementById("shown"); // a single permutation has no filters
+    if (shown) shown.textContent = `${places.size} of ${total} curves shown`;
   }
 
   function brush(data) {

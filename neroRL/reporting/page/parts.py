@@ -95,9 +95,13 @@ def span(interval: tuple[float, float] | None) -> str:
 
 def label(text: str, longest: int = LONGEST_LABEL) -> str:
     """Returns a user's text for plotly, which takes some tags in it for markup."""
+    return html.escape(short_line(text, longest), quote=False)
+
+
+def short_line(text: str, longest: int) -> str:
+    """Returns a user's text in one line; ticks of parallel coordinates show it as it is."""
     line = " ".join(text.split())
-    short = line if len(line) <= longest else f"{line[: longest - 1]}…"
-    return html.escape(short, quote=False)
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def left_out(shown: int, total: int, what: str, where: str = "ranking.csv") -> str:
