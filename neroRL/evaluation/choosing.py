@@ -13,6 +13,7 @@ from neroRL.records.checkpoint_files import checkpoints_in, checkpoints_of, upda
 from neroRL.records.results import COMPLETED, JobResult, read_result
 from neroRL.records.sweep_record import RECORD_FILE
 from neroRL.records.sweeps import RecordedSweep, read_sweep
+from neroRL.reporting.cells import text_of_value
 from neroRL.reporting.ranking import rank
 from neroRL.reporting.summary import counted
 from neroRL.training import checkpoint as checkpoints
@@ -85,7 +86,7 @@ def of_sweep(directory: Path, permutation: int | None = None) -> Chosen:
         permutation = best.standing.permutation
     jobs = _completed(sweep, permutation)
     job = max(jobs, key=lambda result: (_worth(result), -result.repetition))
-    described = ", ".join(f"{key}={value}" for key, value in job.overrides.items())
+    described = ", ".join(f"{key}={text_of_value(value)}" for key, value in job.overrides.items())
     notes.append(f"permutation {permutation} ({described}), repetition {job.repetition}")
     found = _last_whole(checkpoints_below(sweep.directory / job.directory))
     return Chosen(found.path, permutation, job.repetition, found.update, tuple(notes))

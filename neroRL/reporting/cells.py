@@ -56,11 +56,11 @@ def cells(values: Mapping[str, Any], shown_as_text: Sequence[str]) -> dict[str, 
 def cell(value: Any, *, as_text: bool) -> Cell:
     """Returns one cell; as text, distinct values have distinct texts."""
     if as_text or _kind(value) is None:
-        return _text(value)
+        return text_of_value(value)
     return value if isinstance(value, bool | str) else float(value)
 
 
-def _text(value: Any) -> str:
+def text_of_value(value: Any) -> str:
     """Returns the YAML text of a value; strings that look like something else are quoted."""
     if isinstance(value, str):
         plain = parse_scalar(value) == value and not value.startswith(("'", "[", "{"))
@@ -85,7 +85,7 @@ def run_name(values: Mapping[str, Any]) -> str:
     short = {key: re.split(r"[./]", key, maxsplit=1)[-1] for key in values}
     names = list(short.values())
     parts = [
-        _safe(f"{short[key] if names.count(short[key]) == 1 else key}", _text(value))
+        _safe(f"{short[key] if names.count(short[key]) == 1 else key}", text_of_value(value))
         for key, value in values.items()
     ]
     kept = len(parts)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neroRL.records.results import COMPLETED, JobResult
+from neroRL.reporting.cells import text_of_value
 
 CUT = 0.25
 
@@ -45,10 +46,7 @@ class Standing:
 
     def values(self) -> str:
         """Returns the swept keys and their values, in one line."""
-        text = " ".join(
-            f"{key}={repr(value) if value == '' else value}"
-            for key, value in self.overrides.items()
-        )
+        text = " ".join(f"{key}={text_of_value(value)}" for key, value in self.overrides.items())
         return text.replace("\n", "\\n").replace("\r", "\\r")
 
 
