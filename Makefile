@@ -28,7 +28,7 @@ types: $(READY)
 test-slow: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not exhaustive"
 
-# More draws of random sweeps than CI has time for.
+# More random sweeps, and more views of each MiniGrid id, than CI has time for.
 test-exhaustive: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m exhaustive
 

@@ -23,7 +23,7 @@ from neroRL.config.weights import weights_digest
 from neroRL.devices import own_device
 from neroRL.environments import registry
 from neroRL.environments.unity.ports import leased_worker_ids
-from neroRL.errors import ConfigError, Interrupted, JobFailedError, TransientError, described
+from neroRL.errors import Interrupted, JobFailedError, NeroRLError, TransientError, described
 from neroRL.files import expanded, keep_beside, remove_leftovers
 from neroRL.identity import Identity, identity_of
 from neroRL.locks import waited_for
@@ -84,7 +84,8 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
             remove_leftovers(directory)
         try:
             config = check(_from_where_it_started(mapping))
-        except ConfigError as error:  # other sweepers than neroRL's do not check before they start
+            weights = weights_digest(config.model.load_model, config.model.model_path)
+        except NeroRLError as error:  # other sweepers than neroRL's do not check before they start
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 seed = mapping["seed"] if type(mapping.get("seed")) is int else -1
                 refused = _failed(seed, identity, fingerprint(mapping), error)
@@ -92,7 +93,6 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
             raise
         if config.seed < 0:
             config.seed = _drawn_seed(identity.directory, checkpoint)
-        weights = weights_digest(config.model.load_model, config.model.model_path)
         mark = fingerprint({**mapping, "seed": config.seed}, weights)
         # A sweep hands a job out without its result, so one that is there now is another process's.
         in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
@@ -100,11 +100,16 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
         if done is not None and done.fingerprint == mark and _is_over(done, identity):
             logger.info("another process has done this job")
             return float("nan") if done.objective is None else done.objective
-        return _run(config, mark, identity, checkpoint, manner)
+        return _run(config, weights, mark, identity, checkpoint, manner)
 
 
 def _run(
-    config: Config, mark: str, identity: Identity, checkpoint: Path | None, manner: Manner
+    config: Config,
+    weights: str | None,
+    mark: str,
+    identity: Identity,
+    checkpoint: Path | None,
+    manner: Manner,
 ) -> float:
     began = time.perf_counter()
     is_single = HydraConfig.get().mode != RunMode.MULTIRUN  # a person watches it
@@ -119,6 +124,7 @@ def _run(
             repetition=identity.repetition,
             overrides=identity.swept,
             directory=identity.shown_directory,
+            weights=weights,
             fingerprint=mark,
             rung=identity.rung if trained.status == STOPPED else None,
             planned_updates=None if trained.status == COMPLETED else config.trainer.updates,
@@ -255,8 +261,9 @@ def _own_checkpoint(identity: Identity, config: Config) -> Path | None:
         differing["revision"] = f"it {problem}"
     if not identity.swept:
         differing.pop("trainer.updates", None)
-    weights = weights_digest(config.model.load_model, config.model.model_path)
-    if content.get("weights") not in (None, weights):
+    model = config.model
+    weights = weights_digest(model.load_model, model.model_path)
+    if model.load_model and content.get("weights") not in (None, weights):
         differing["weights"] = f"{config.model.model_path} holds other weights now"
     if differing:
         aside = keep_beside(identity.directory / DIRECTORY)

@@ -6,7 +6,8 @@ import functools
 import hashlib
 from pathlib import Path
 
-from neroRL.files import expanded
+from neroRL.errors import CheckpointError
+from neroRL.files import expanded, reason_of
 
 
 def weights_digest(load_model: bool, model_path: str) -> str | None:
@@ -17,14 +18,17 @@ def weights_digest(load_model: bool, model_path: str) -> str | None:
         model_path: their file.
 
     Raises:
-        OSError: it cannot be read.
+        CheckpointError: it cannot be read.
         UsageError: it starts with ``~``, and no home directory is known.
     """
     if not load_model:
         return None
     path = expanded(model_path).absolute()
-    status = path.stat()
-    return _digest(path, status.st_mtime_ns, status.st_size)
+    try:
+        status = path.stat()
+        return _digest(path, status.st_mtime_ns, status.st_size)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {reason_of(error)}") from error
 
 
 @functools.lru_cache(maxsize=64)

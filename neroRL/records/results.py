@@ -129,6 +129,11 @@ class JobResult:
         """The updates that the training did itself."""
         return max(self.updates - self.resume_at, 0)
 
+    @property
+    def evaluated(self) -> bool:
+        """Whether the objective is that of an evaluation, as far as the result tells."""
+        return self.evaluation_seconds is not None
+
     def number(self, name: str) -> float | None:
         """Returns a number of the result by the name of its column; None if there is none."""
         value: float | None = getattr(self, name) if name in NUMBERS else self.statistics.get(name)

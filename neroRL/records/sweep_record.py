@@ -82,12 +82,6 @@ class SweepRecord:
         return str(self.seed) if self.repetitions == 1 else f"{self.seed} to {last}"
 
     @property
-    def evaluates(self) -> bool:
-        """Returns whether some trainings evaluate, so that evaluations are their objectives."""
-        swept = self.axes.get("evaluation.evaluate", ())
-        return any(swept) or bool(self.base.get("evaluation", {}).get("evaluate"))
-
-    @property
     def updates(self) -> int | None:
         """The updates of all trainings; None where choices may set other ones than the config.
 

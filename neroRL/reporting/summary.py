@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -19,7 +19,6 @@ from neroRL.records.results import (
     TABLE_FILE,
     JobResult,
 )
-from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.ranking import TRUSTED_RUNS, Ranked, Ranking, confirmed_best, rank
 from neroRL.reporting.ranking_files import Written
@@ -91,14 +90,20 @@ def print_summary(
 
 
 def print_confirmation(
-    confirmed: Ranking, tuned: Ranking, record: SweepRecord, stream: TextIO, left: int = 0
+    confirmed: Ranking,
+    tuned: Ranking,
+    seeds: str,
+    results: Collection[JobResult],
+    stream: TextIO,
+    left: int = 0,
 ) -> None:
     """Prints how the best permutations did on seeds that no tuning job had.
 
     Args:
         confirmed: the ranking of these permutations on those seeds.
         tuned: the ranking that they were chosen by.
-        record: of the confirmation.
+        seeds: as text.
+        results: of the confirmation.
         stream: to print to.
         left: number of its jobs that have not ended.
     """
@@ -109,7 +114,7 @@ def print_confirmation(
     if not ranked:
         console.print("Confirmation: no job has completed.")
         return
-    console.print(f"Confirmation, on seeds {record.seeds}, which no tuning job had:")
+    console.print(f"Confirmation, on seeds {seeds}, which no tuning job had:")
     console.print(_table(ranked[:MOST_ROWS], confirmed), soft_wrap=False)
     for line in certainty(confirmed, option=CONFIRMING):
         console.print(line)
@@ -121,8 +126,19 @@ def print_confirmation(
             f"{best.standing.permutation}, the best of the sweep: it was not chosen by these "
             "results."
         )
-        if record.evaluates:
+        if is_evaluated(best, results):
             console.print(SAME_EPISODES)
+
+
+def is_evaluated(best: Ranked, results: Collection[JobResult]) -> bool:
+    """Returns whether evaluations gave the objectives of a permutation.
+
+    Args:
+        best: the permutation.
+        results: of the sweep that ranks it.
+    """
+    number = best.standing.permutation
+    return any(one.evaluated for one in results if one.permutation == number)
 
 
 def rank_confirmation(sweep: RecordedSweep, tuned: Ranking) -> Ranking | None:
@@ -139,7 +155,8 @@ def print_recorded_confirmation(
     """Prints the confirmation that a sweep has, if any; see :func:`print_confirmation`."""
     if sweep.confirmation is not None and confirmed is not None:
         again = sweep.confirmation
-        print_confirmation(confirmed, tuned, again.record, stream, again.jobs_left)
+        seeds, left = again.record.seeds, again.jobs_left
+        print_confirmation(confirmed, tuned, seeds, again.results, stream, left)
 
 
 def gaps_of_confirmation(confirmed: Ranking, left: int) -> list[str]:

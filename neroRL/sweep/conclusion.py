@@ -35,10 +35,12 @@ from neroRL.sweep.plan import SweepPlan
 
 def describe(plan: SweepPlan, record: SweepRecord, results: Collection[JobResult]) -> None:
     """Writes the columns of TensorBoard's table of the sweep, as far as results show them."""
+    swept = {axis.key: axis.choices for axis in plan.space.axes}.get("evaluation.evaluate", ())
+    evaluates = any(choice.value for choice in swept) or plan.base["evaluation"]["evaluate"]
     success = any(result.success_mean is not None for result in results)
     races = plan.options.races or any(result.rung is not None for result in results)
     metrics = metric_tags(
-        evaluates=record.evaluates,
+        evaluates=bool(evaluates) or any(one.evaluated for one in results),
         tells_success=success,
         repeats=record.repetitions > 1,
         races=races,

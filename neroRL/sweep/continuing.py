@@ -186,12 +186,15 @@ def marks_of(*configs: Mapping[str, Any]) -> set[str]:
 
     Args:
         configs: complete and resolved.
+
+    Raises:
+        CheckpointError: weights that they begin with cannot be read.
     """
     marks = set()
     for config in configs:
         model = config["model"]
         weights = weights_digest(model["load_model"], model["model_path"])
-        marks |= {fingerprint(config), fingerprint(config, weights)}
+        marks |= {fingerprint(config, known) for known in {None, weights}}
     return marks
 
 

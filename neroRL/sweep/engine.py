@@ -146,15 +146,16 @@ class Sweep:
     def _confirm(self, ranking: Ranking, record: SweepRecord) -> list[JobResult]:
         """Trains the best permutations again, and returns the results."""
         confirmed = confirmation.prepare(self._plan, record, ranking)
-        jobs, directory, seen = confirmed.jobs, confirmed.directory, confirmed.record
+        jobs, directory, seeds = confirmed.jobs, confirmed.directory, confirmed.record.seeds
         chosen = ", ".join(map(str, jobs.valid))
         several = "s" if len(jobs.valid) > 1 else ""
-        message = f"confirmation of permutation{several} {chosen} on seeds {seen.seeds}"
+        message = f"confirmation of permutation{several} {chosen} on seeds {seeds}"
         print(message, file=sys.stderr)
         found = inventory(self._plan, jobs, directory, len(jobs))
         put_beside(jobs, found, directory)
         results = self._execution.train(jobs, found, directory, len(jobs))
-        print_confirmation(rank(results, len(jobs.valid)), ranking, seen, sys.stdout)
+        again = rank(results, len(jobs.valid))
+        print_confirmation(again, ranking, seeds, results, sys.stdout)
         return results
 
     def _measured_speed(self) -> preview.Speed | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,11 +67,13 @@ class Execution:
             race: in which the jobs take part, if any.
             total: number of jobs that the command is for, if that is more than ``found`` has.
         """
-        runner: Runner = (
-            self._pool(len(found.pending), asked)
-            if self.plan.here
-            else LauncherRunner(self.launcher, self.plan.options.max_batch_size)
-        )
+        options = self.plan.options
+
+        def runner() -> Runner:
+            if self.plan.here:
+                return self._pool(len(found.pending), asked)
+            return LauncherRunner(self.launcher, options.max_batch_size)
+
         return self._train(runner, jobs, found, directory, race, total)
 
     def train_here(
@@ -86,11 +88,11 @@ class Execution:
             asked: number of jobs beside which each would have as many threads.
         """
         found = Inventory(pending=list(numbers))
-        return self._train(self._pool(len(numbers), asked), jobs, found, directory)
+        return self._train(lambda: self._pool(len(numbers), asked), jobs, found, directory)
 
     def _train(
         self,
-        runner: Runner,
+        runner: Callable[[], Runner],
         jobs: JobPlan,
         found: Inventory,
         directory: Path,
@@ -119,7 +121,7 @@ class Execution:
                     fail_fast=self.plan.options.fail_fast,
                     race=race,
                 )
-                runner.run(Dispatch(schedule, jobs, directory, monitor))
+                runner().run(Dispatch(schedule, jobs, directory, monitor))
         finally:
             monitor.stop()
         return monitor.results()

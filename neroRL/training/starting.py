@@ -10,7 +10,6 @@ import torch
 
 from neroRL.config import Config
 from neroRL.config.schema import ModelConfig
-from neroRL.config.weights import weights_digest
 from neroRL.environments.factory import specification
 from neroRL.environments.vector.moments import Normalization
 from neroRL.errors import CheckpointError, ConfigError, Problem
@@ -63,7 +62,7 @@ def weight_problems(config: Config) -> list[Problem]:
 
 def begin(
     config: ModelConfig, model: ActorCritic, normalization: Normalization, device: torch.device
-) -> str | None:
+) -> None:
     """Loads the weights of ``load_model``, and the statistics that belong to them.
 
     Args:
@@ -72,18 +71,13 @@ def begin(
         normalization: gets the statistics.
         device: of the model.
 
-    Returns:
-        The digest of the file, by which a later run tells whether it is another one.
-
     Raises:
         CheckpointError: the file cannot be read, or does not fit the model.
     """
     path = config.weights_file
-    digest = weights_digest(config.load_model, config.model_path)
     content = checkpoints.start_from(model, path, device)
     for line in normalization.load_state_dict(content.get("normalization", {})):
         logger.warning("%s %s", path, line)
-    return digest
 
 
 def _model(config: Config) -> ActorCritic | None:

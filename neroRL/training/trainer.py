@@ -16,6 +16,7 @@ import torch
 from neroRL.acting.actor import Actor
 from neroRL.acting.evaluator import Cancelled
 from neroRL.config import Config, as_mapping
+from neroRL.config.weights import weights_digest
 from neroRL.environments.factory import make_vector
 from neroRL.environments.vector.interface import VectorEnvironment
 from neroRL.environments.vector.moments import Normalization
@@ -144,9 +145,9 @@ class Trainer:
         self._untold: dict[str, float] | None = None
         self._env_steps = 0
         self._training_seconds, self._wall_seconds = 0.0, 0.0  # the latter of earlier runs alone
-        self._weights = kept.get("weights") if kept else None
+        self._weights = weights_digest(config.model.load_model, config.model.model_path)
         if kept is None and config.model.load_model:
-            self._weights = begin(config.model, self.model, self._normalization, self.device)
+            begin(config.model, self.model, self._normalization, self.device)
         # Its first states are those of the weights that the training starts with.
         self.actor = Actor(self.model, self.environment.num_envs, self._generators.policy)
         if self._manner.compiled:
@@ -303,7 +304,7 @@ class Trainer:
         It has no objective if it went past the stop in an earlier run.
         """
         evaluated = self._evaluations.after(self.model, self._update)
-        if summaries is not None and evaluated is not self._evaluations.summaries:
+        if summaries is not None and evaluated and evaluated is not self._evaluations.summaries:
             summaries.scalars(self._update, self._env_steps, as_scalars("evaluation", evaluated))
         result = self._result(STOPPED, None, evaluated)
         objective = result.reward_mean if self._update == stop else None
@@ -314,6 +315,5 @@ class Trainer:
     ) -> JobResult:
         summaries = evaluated or self._episodes.summaries()
         seconds = self._training_seconds, self._wall(), self._evaluations.seconds
-        how = self._processes, self._precision, self._weights
-        work = Work(self._update, self._env_steps, *seconds, *how)
+        work = Work(self._update, self._env_steps, *seconds, self._processes, self._precision)
         return as_result(status, self._config.seed, summaries, work, error)

@@ -1,6 +1,5 @@
 """Tests that the advice in a sweep's summary can be followed."""
 
-from dataclasses import replace
 from io import StringIO
 
 import numpy as np
@@ -17,7 +16,7 @@ from neroRL.reporting.summary import (
     print_confirmation,
     print_summary,
 )
-from tests.reporting.landscapes import ranking_of
+from tests.reporting.landscapes import jobs, ranking_of
 
 
 def _summary(sweep, count=3, **options) -> str:
@@ -28,10 +27,6 @@ def _summary(sweep, count=3, **options) -> str:
     stream = StringIO()
     print_summary(results, rank(results, count), str(sweep), stream, **options)
     return stream.getvalue()
-
-
-def _seeds(first, count) -> SweepRecord:
-    return SweepRecord({}, {}, first, None, repetitions=count, permutations=1, jobs=count)
 
 
 def test_the_command_for_one_job_names_a_config_that_exists(tmp_path):
@@ -156,7 +151,7 @@ def test_the_winner_is_compared_with_those_that_have_a_result(ends, told):
     assert told in headline(ranking, None).lines
     assert f"On fresh seeds: {told}" in headline(ranking, ranking).lines
     stream = StringIO()
-    print_confirmation(ranking, ranking, _seeds(7, 5), stream)
+    print_confirmation(ranking, ranking, "7 to 11", [], stream)
     assert told in stream.getvalue()
 
 
@@ -176,22 +171,22 @@ def test_results_that_do_not_count_yet_are_told():
     assert told.replace("3", "5", 1) in headline(ranking, None).lines
 
 
-@pytest.mark.parametrize("evaluates", [False, True])
-def test_a_confirmation_that_evaluates_says_that_it_played_the_same_episodes(evaluates):
+@pytest.mark.parametrize("seconds", [None, 0.5])
+def test_a_confirmation_that_evaluates_says_that_it_played_the_same_episodes(seconds):
     confirmed = ranking_of([{"a.b": 1}], np.array([[1.0, 1.5]]))
     stream = StringIO()
-    base = {"evaluation": {"evaluate": evaluates}}
-    print_confirmation(confirmed, confirmed, replace(_seeds(7, 2), base=base), stream)
-    assert (SAME_EPISODES in stream.getvalue()) == evaluates
-    told = headline(confirmed, confirmed, evaluates=evaluates)
-    assert (SAME_EPISODES in told.lines[-1]) == evaluates
-    assert ("unbiased" in told.lines[-1]) != evaluates
+    results = jobs([{"a.b": 1}], np.array([[1.0, 1.5]]), evaluation_seconds=seconds)
+    print_confirmation(confirmed, confirmed, "7 to 8", results, stream)
+    assert (SAME_EPISODES in stream.getvalue()) == bool(seconds)
+    told = headline(confirmed, confirmed, results=results)
+    assert (SAME_EPISODES in told.lines[-1]) == bool(seconds)
+    assert ("unbiased" in told.lines[-1]) != bool(seconds)
 
 
 def test_a_confirmation_of_one_permutation_says_that_it_has_few_repetitions():
     confirmed = ranking_of([{"a.b": 1}], np.array([[1.0, 1.5]]))
     stream = StringIO()
-    print_confirmation(confirmed, confirmed, _seeds(7, 2), stream)
+    print_confirmation(confirmed, confirmed, "7 to 8", [], stream)
     assert FEW in stream.getvalue()
 
 
@@ -200,7 +195,7 @@ def test_a_single_repetition_is_told_the_option_that_adds_more_to_what_it_is_of(
     (told,) = certainty(single)
     assert told.endswith("ntune adds seeds with --num-repetitions=5.")
     stream = StringIO()
-    print_confirmation(single, single, _seeds(7, 1), stream)
+    print_confirmation(single, single, "7", [], stream)
     assert "ntune adds seeds with hydra.sweeper.confirm_repetitions=5." in stream.getvalue()
     assert "--num-repetitions" not in stream.getvalue()
     told = headline(single, single)

@@ -16,6 +16,7 @@ import yaml
 
 from neroRL.config import schema
 from neroRL.config.checks import build
+from neroRL.config.weights import weights_digest
 from neroRL.errors import CheckpointError
 from neroRL.records import results
 from neroRL.training import checkpoint as checkpoints
@@ -268,6 +269,26 @@ def test_other_weights_in_the_same_file_are_another_training(
     model = checkpoints.load(saved, CPU)["model"]
     assert all(torch.equal(model[key], content["model"][key]) for key in model)
     assert list(result.parent.glob("checkpoints.0/*.pt"))
+
+
+def test_a_training_that_loads_no_weights_any_more_goes_on(door, trained, tmp_path):
+    """The weights that it once began with are gone."""
+    weights = tmp_path / "start.pt"
+    weights.write_bytes(trained.read_bytes())
+    command = ["--config=tiny.yaml", f"model.model_path={weights}", "hydra.run.dir=job"]
+    assert door("ntrain", [*command, "model.load_model=true"]).status == 0
+    weights.unlink()
+    on = [*command, "trainer.updates=4", "--checkpoint=job/checkpoints/default-2.pt"]
+    assert door("ntrain", [*on, "model.load_model=false"]).status == 0
+    assert door("ntrain", [*command, "model.load_model=false", "trainer.updates=5"]).status == 0
+    assert "continuing from default-4.pt" in (tmp_path / "job/train.log").read_text()
+    assert not (tmp_path / "job/checkpoints.0").exists()
+
+
+def test_weights_that_cannot_be_read_have_no_digest(tmp_path):
+    with pytest.raises(CheckpointError, match=r"a.pt cannot be read: No such file or directory"):
+        weights_digest(True, str(tmp_path / "a.pt"))
+    assert weights_digest(False, str(tmp_path / "a.pt")) is None
 
 
 def test_results_without_a_digest_of_their_weights_are_kept(door, tiny, trained, tmp_path):

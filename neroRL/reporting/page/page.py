@@ -53,7 +53,9 @@ def write_page(
     )
     text = environment.get_template("page.html.j2").render(
         name=analysis.sweep.directory.resolve().name,
-        headline=winner.headline(analysis.ranking, confirmation, left, evaluates=record.evaluates),
+        headline=winner.headline(
+            analysis.ranking, confirmation, left, again.results if again is not None else ()
+        ),
         values=analysis.ranking.best.standing.values() if analysis.ranking.best else "",
         facts=_facts(analysis),
         sections=shown,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from neroRL.config.roles import PLACE
-from neroRL.records.results import STOPPED
+from neroRL.records.results import STOPPED, JobResult
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.analysis.observations import text_of
@@ -22,6 +22,7 @@ from neroRL.reporting.summary import (
     SAME_EPISODES,
     certainty,
     counted,
+    is_evaluated,
     unfinished_confirmation,
 )
 
@@ -46,7 +47,10 @@ class Headline:
 
 
 def headline(
-    ranking: Ranking, confirmation: Ranking | None, left: int = 0, *, evaluates: bool = False
+    ranking: Ranking,
+    confirmation: Ranking | None,
+    left: int = 0,
+    results: Collection[JobResult] = (),
 ) -> Headline:
     """Returns the answer of a sweep: the permutation that the tuning jobs name the best.
 
@@ -56,7 +60,7 @@ def headline(
         ranking: of the tuning jobs.
         confirmation: of the best permutations on fresh seeds.
         left: number of its jobs that have not ended.
-        evaluates: whether objectives are those of evaluations.
+        results: of the confirmation.
     """
     if ranking.best is None:
         return Headline("No permutation is ranked yet.", "No completed job has a result.", [])
@@ -76,9 +80,9 @@ def headline(
         lines = [
             *([unfinished_confirmation(left)] if left else []),
             *(f"On fresh seeds: {line}" for line in lines),
-            "The sweep did not choose by these seeds, so the number is unbiased."
-            if not evaluates
-            else f"The sweep did not choose by these seeds. {SAME_EPISODES}",
+            f"The sweep did not choose by these seeds. {SAME_EPISODES}"
+            if is_evaluated(confirmed, results)
+            else "The sweep did not choose by these seeds, so the number is unbiased.",
         ]
     elif chosen:
         lines = [*lines, "The winner's own number is too good by selection; fresh seeds tell more."]
