@@ -26,6 +26,7 @@ from neroRL.sweep.conclusion import conclude, describe, show_confirmation
 from neroRL.sweep.continuing import inventory, put_beside
 from neroRL.sweep.execution import Execution
 from neroRL.sweep.jobs import Asked, JobPlan
+from neroRL.sweep.launching import check_place
 from neroRL.sweep.opening import opened
 from neroRL.sweep.plan import SweepPlan
 from neroRL.sweep.server import prepare
@@ -53,7 +54,7 @@ class Sweep:
         self._plan = plan
         self._options = plan.options
         self._directory = plan.directory
-        self._config = config
+        self._config, self._launcher = config, launcher
         self._execution = Execution(plan, config, context, launcher, task)
 
     def run(self) -> None:
@@ -91,6 +92,8 @@ class Sweep:
             raise ConfigError([Problem("hydra.sweeper.only", message)])
         if plan.trains and plan.here:
             plan.check_device()
+        elif plan.trains:
+            check_place(self._launcher, self._directory)
 
     def _show_configs(self) -> None:
         """Prints or writes the configs of the jobs."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 from unittest import mock
@@ -20,7 +22,7 @@ from unittest import mock
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
-from neroRL.errors import Interrupted
+from neroRL.errors import Interrupted, OutputError
 from neroRL.sweep.dispatch import Dispatch
 from neroRL.sweep.jobs import Job
 from neroRL.sweep.schedule import End
@@ -102,6 +104,17 @@ class LauncherRunner:
                 return [Report(End.LOST, end_with(error)[1])] * len(batch)
         told = [_report_of(returned) for returned in returns]
         return [*told, *[Report(End.FINISHED)] * (len(batch) - len(told))]
+
+
+def check_place(launcher: Launcher, directory: Path) -> None:
+    """Checks that a launcher can write below a directory.
+
+    Raises:
+        OutputError: submitit would replace a part of its name, such as ``%j`` by the job's id.
+    """
+    if _is_of("submitit", launcher) and re.search(r"%[A-Za-z]", str(directory.absolute())):
+        message = "submitit cannot run below a name in which a letter follows %"
+        raise OutputError(f"{directory.absolute()}: {message}")
 
 
 def _end_processes_of_earlier_sweeps(launcher: Launcher) -> None:

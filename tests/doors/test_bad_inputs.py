@@ -568,3 +568,10 @@ def test_output_directory_that_cannot_be_used(kind, door, tiny, tmp_path):
     assert [path.name for path in tmp_path.glob("out/**/*")] == (
         [] if kind == "file" else ["default", "notes.txt"]
     )
+
+
+def test_a_name_that_submitit_would_change_is_refused(door, tiny, tmp_path):
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
+    tuned = ["--config=tiny.yaml", "--tune=space.yaml", "--out=100%j"]
+    outcome = door("ntune", [*tuned, "hydra/launcher=submitit_local"])
+    _refused(outcome, tmp_path / "100%j", ["100%j/default: submitit cannot run below a name"])
