@@ -44,6 +44,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choices", CASES)
 def test_an_option_changes_the_keys_that_it_names(choices, door, tmp_path):
     for name, text in FILES.items():

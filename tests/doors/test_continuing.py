@@ -192,6 +192,7 @@ def test_checkpoints_of_another_config_are_set_aside(door, finished):
     assert json.loads((finished / "1/0/result.json").read_text())["objective"] == expected
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_counts_no_update_of_another_configs_checkpoint(door, failing, tmp_path):
     failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', raise]\n")
     assert door("ntune", ARGUMENTS).status == 1

@@ -76,6 +76,7 @@ def test_neval_with_the_most_probable_actions_says_so(door, trained, tmp_path):
     assert [row["reward"] for row in rows[:3]] == [row["reward"] for row in rows[3:]]
 
 
+@pytest.mark.slow
 def test_neval_of_a_sweep_plays_its_best_permutation(door, sweep, tmp_path):
     objectives = {}
     for row in table(sweep):

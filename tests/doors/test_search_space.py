@@ -514,6 +514,7 @@ def test_a_preview_measures_trainings_that_count_from_a_later_update(door, tiny,
     assert "by 3 updates of 2 permutations" in outcome.out
 
 
+@pytest.mark.slow
 def test_of_jobs_that_go_on_only_the_rest_is_told(door, tiny, tmp_path):
     write_space(tmp_path, "hyperparameters: {gamma: [0.9, 0.99]}")
     common = [*ARGUMENTS, "model.checkpoint_interval=1"]

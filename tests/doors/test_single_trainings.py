@@ -90,6 +90,7 @@ def test_generated_configs_in_the_same_second(door, tiny, tmp_path, monkeypatch)
     assert gammas == [0.9, 0.95, 0.99]
 
 
+@pytest.mark.slow
 def test_a_chosen_directory_has_one_training_at_a_time(door, long, tmp_path):
     first = _start(tmp_path, "--seed=1", "hydra.run.dir=here", "trainer.updates=100000")
     try:

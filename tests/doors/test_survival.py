@@ -71,6 +71,7 @@ def test_a_longer_training_that_fails_keeps_what_was_finished(command, failing, 
     assert_same_trainings(late, tmp_path / "whole/run")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("failing")
 def test_fail_fast_stops_the_sweep(command, failing, tmp_path):
     failing.write_text("hyperparameters:\n  environment.reset_params.how: [raise, '', '', '']\n")
@@ -79,10 +80,9 @@ def test_fail_fast_stops_the_sweep(command, failing, tmp_path):
     assert [row["status"] for row in table(tmp_path / "out/run")] == ["failed"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("long")
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_sweep_continues_bit_for_bit(command, tmp_path, number):
     process = start(tmp_path, *ARGUMENTS)
     wait_for(lambda: list(tmp_path.glob("out/run/*/0/checkpoints/run-*.pt")))

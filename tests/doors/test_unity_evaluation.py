@@ -81,6 +81,7 @@ def test_policies_are_evaluated_and_watched_on_free_ports(door, tmp_path, enviro
     assert {len(event["action"]) for event in taken} == {len(behaviour.branches)}
 
 
+@pytest.mark.slow
 def test_a_config_may_name_another_build(door, tmp_path):
     """The checkpoint's own is gone, as on another machine; what does not fit is refused."""
     job = _trained(door, tmp_path, UNITY, Behaviour(branches=[3, 2]))

@@ -341,12 +341,13 @@ def test_a_crash_in_a_single_training_counts_as_a_failure_and_not_as_bad_input(
     assert living(peer) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status"),
     [
         (signal.SIGKILL, -9),
-        pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow),
-        pytest.param(signal.SIGTERM, 130, marks=pytest.mark.slow),
+        (signal.SIGINT, 130),
+        (signal.SIGTERM, 130),
     ],
 )
 def test_no_process_outlives_a_sweep(tmp_path, peer, number, status):

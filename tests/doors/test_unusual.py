@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from neroRL.reporting.cells import text_of_value
 from tests.doors.sweeps import ARGUMENTS
 
 # None of these may become markup of the summary, an interpolation, or a second line of an entry.
@@ -37,7 +38,8 @@ def test_texts_arrive_and_are_shown_unchanged(door, tmp_path):
         path = sweep / f"{number}/0/checkpoints/run-1.pt"
         assert torch.load(path, weights_only=True)["config"]["model"]["model_path"] == text
     best = sorted(rows, key=lambda row: -float(row["objective"]))[0]
-    assert f"model.model_path={best['model.model_path'].splitlines()[0]}" in outcome.out
+    shown = text_of_value(best["model.model_path"]).splitlines()[0]
+    assert f"model.model_path={shown}" in outcome.out
     assert "tensorboard --logdir 'it'\"'\"'s out/run'" in outcome.out
 
 

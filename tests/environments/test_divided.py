@@ -155,6 +155,7 @@ def test_errors_of_a_process_arrive_as_causes_and_no_process_is_left(how, error,
     _assert_all_end(tmp_path)
 
 
+@pytest.mark.slow
 def test_no_process_outlives_a_killed_training(tmp_path):
     code = f"""
 import numpy as np, time

@@ -56,6 +56,7 @@ def test_it_is_learned_from_a_directory_that_python_does_not_know(directory):
     assert result["success_mean"] >= 0.9
 
 
+@pytest.mark.slow
 def test_it_is_found_from_the_directory_of_its_job(directory):
     (result,) = _run(directory, f"{TRAIN} trainer.updates=1 hydra.job.chdir=true")
     assert (result["status"], result["updates"]) == ("completed", 1)

@@ -144,6 +144,7 @@ def test_faults_of_an_environment_are_reported(odd, odd_thing, of, message):
         assert f"({odd / 'odd_environment.py'}:{LINE})" in problem.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd_thing", ["nothing", "print", "chdir", "float64", "an array"])
 def test_harmless_oddities_are_not_reported(odd, odd_thing, capfd):
     for of in ("made", "reset", "step"):

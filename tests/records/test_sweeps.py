@@ -57,6 +57,7 @@ def _jobs(directory: Path) -> list[tuple[int, int]]:
     return [(r.permutation, r.repetition) for r in read_sweep(directory).results]
 
 
+@pytest.mark.slow
 def test_a_real_sweep_is_read_as_it_was_run(command, tiny, tmp_path):
     (tmp_path / "space.yaml").write_text(SPACE)
     done = command("tune", *ARGUMENTS, "--num-repetitions=2", "trainer.lamda=0.8")

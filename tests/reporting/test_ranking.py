@@ -41,6 +41,7 @@ def _sweep(random: np.random.Generator, means, repetitions: int) -> np.ndarray:
     return np.asarray(means)[:, None] + seeds + random.normal(size=(len(means), repetitions)) / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 3, 4, 5, 8, 13, 40])
 def test_intervals_are_those_of_a_naive_loop(size):
     samples = np.random.default_rng(size).normal(size=(3, size))
@@ -135,6 +136,7 @@ def test_ties_of_differences_without_spread():
     assert ties(table, 0.05) == [True, False, True, True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repetitions", [3, 5, 10])
 @pytest.mark.parametrize("means", [np.zeros(12), np.linspace(0, 2, 12), [1.0, 1.0, *[0.0] * 10]])
 def test_the_true_best_is_tied_with_the_best(means, repetitions):

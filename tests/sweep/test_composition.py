@@ -101,6 +101,7 @@ def test_jobs_equal_an_independent_product(door, tmp_path, tuning_file):
     assert len(jobs) == math.prod(len(choices) for _, choices in axes)
 
 
+@pytest.mark.slow
 def test_jobs_equal_hydras_own_composition(door, tmp_path):
     (tmp_path / "tune.yaml").write_text(
         "hyperparameters:\n"

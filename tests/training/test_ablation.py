@@ -31,6 +31,7 @@ def _weights(directory: Path, technique: str, **trainer: object) -> dict[str, to
     return checkpoints.load(path, torch.device("cpu"))["model"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("technique", [name for name in TECHNIQUES if name != ALL_ON])
 @pytest.mark.parametrize("clip_value_loss", [True, False])
 def test_a_training_without_a_technique_learns_the_same(tmp_path, technique, clip_value_loss):

@@ -108,6 +108,7 @@ def test_a_training_without_a_layer_that_is_large_enough_is_one_in_float32(
     assert read_subject(path).precision == "float32"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pays", [True, False])
 def test_auto_records_what_it_measured_and_a_continued_training_keeps_it(
     pays, tmp_path, monkeypatch
