@@ -264,7 +264,7 @@ def _own_checkpoint(identity: Identity, config: Config) -> Path | None:
     model = config.model
     weights = weights_digest(model.load_model, model.model_path)
     if model.load_model and content.get("weights") not in (None, weights):
-        differing["weights"] = f"{config.model.model_path} holds other weights now"
+        differing["weights"] = f"{model.model_path} holds other weights now"
     if differing:
         aside = keep_beside(identity.directory / DIRECTORY)
         listed = "\n  ".join(differing.values())

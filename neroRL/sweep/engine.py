@@ -23,7 +23,7 @@ from neroRL.reporting.ranking import Ranking, rank
 from neroRL.reporting.summary import counted, print_confirmation
 from neroRL.sweep import confirmation, ledger, preview, racing, writing
 from neroRL.sweep.conclusion import conclude, describe, show_confirmation
-from neroRL.sweep.continuing import inventory, put_beside
+from neroRL.sweep.continuing import Inventory, inventory, put_beside
 from neroRL.sweep.execution import Execution
 from neroRL.sweep.jobs import Asked, JobPlan
 from neroRL.sweep.launching import check_place
@@ -54,7 +54,7 @@ class Sweep:
         self._plan = plan
         self._options = plan.options
         self._directory = plan.directory
-        self._config, self._launcher = config, launcher
+        self._config = config
         self._execution = Execution(plan, config, context, launcher, task)
 
     def run(self) -> None:
@@ -93,7 +93,7 @@ class Sweep:
         if plan.trains and plan.here:
             plan.check_device()
         elif plan.trains:
-            check_place(self._launcher, self._directory)
+            check_place(self._execution.launcher, self._directory)
 
     def _show_configs(self) -> None:
         """Prints or writes the configs of the jobs."""
@@ -174,7 +174,8 @@ class Sweep:
             jobs = plan.jobs_of(record, chosen, preview.overrides(directory))
             # They have as many threads as the jobs of the sweep will have.
             asked = len(plan.numbers())
-            results = self._execution.train_here(jobs, range(len(jobs)), directory, asked)
+            found = Inventory(pending=list(range(len(jobs))))
+            results = self._execution.train(jobs, found, directory, asked, here=True)
             return preview.measured(results, directory, plan.base, source)
 
     def _print_cost(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from neroRL.sweep.schedule import Schedule
 
 @dataclass(frozen=True)
 class Execution:
-    """Where and how the jobs of a command train.
+    """Trains the jobs of a command, where its plan says.
 
     Attributes:
         plan: of the command.
@@ -56,6 +55,8 @@ class Execution:
         asked: int,
         race: Race | None = None,
         total: int | None = None,
+        *,
+        here: bool | None = None,
     ) -> list[JobResult]:
         """Trains the jobs that are left, and returns the results of all.
 
@@ -66,39 +67,8 @@ class Execution:
             asked: number of jobs that the sweep has for now, whether the command is for all or not.
             race: in which the jobs take part, if any.
             total: number of jobs that the command is for, if that is more than ``found`` has.
+            here: whether they train in processes of this machine; None for as the plan says.
         """
-        options = self.plan.options
-
-        def runner() -> Runner:
-            if self.plan.here:
-                return self._pool(len(found.pending), asked)
-            return LauncherRunner(self.launcher, options.max_batch_size)
-
-        return self._train(runner, jobs, found, directory, race, total)
-
-    def train_here(
-        self, jobs: JobPlan, numbers: Sequence[int], directory: Path, asked: int
-    ) -> list[JobResult]:
-        """Trains jobs in processes of this machine, whatever launcher the sweep has.
-
-        Args:
-            jobs: of which some train.
-            numbers: of these.
-            directory: in which they have theirs.
-            asked: number of jobs beside which each would have as many threads.
-        """
-        found = Inventory(pending=list(numbers))
-        return self._train(lambda: self._pool(len(numbers), asked), jobs, found, directory)
-
-    def _train(
-        self,
-        runner: Callable[[], Runner],
-        jobs: JobPlan,
-        found: Inventory,
-        directory: Path,
-        race: Race | None = None,
-        total: int | None = None,
-    ) -> list[JobResult]:
         total = found.total if total is None else total
         if found.finished:
             print(f"{len(found.finished)} of {total} jobs are done already", file=sys.stderr)
@@ -121,12 +91,18 @@ class Execution:
                     fail_fast=self.plan.options.fail_fast,
                     race=race,
                 )
-                runner().run(Dispatch(schedule, jobs, directory, monitor))
+                here = self.plan.here if here is None else here
+                runner = self._pool(len(found.pending), asked) if here else self._launched()
+                runner.run(Dispatch(schedule, jobs, directory, monitor))
         finally:
             monitor.stop()
         return monitor.results()
 
-    def _pool(self, jobs: int, asked: int) -> WorkerPool:
+    def _launched(self) -> Runner:
+        """Returns a launcher, which decides itself how many jobs run at a time."""
+        return LauncherRunner(self.launcher, self.plan.options.max_batch_size)
+
+    def _pool(self, jobs: int, asked: int) -> Runner:
         """Returns worker processes for some jobs.
 
         Their threads do not depend on how many jobs are left: last bits may differ with them.
