@@ -28,6 +28,7 @@ class Identity:
         shown_as_text: swept keys that are text in TensorBoard.
         trial: TensorBoard's name of the permutation, unique to the sweep.
         rung: share of the updates after which a race stops the job for now, if any.
+        edition: of the sweep that a launcher was given the job of, if it was.
     """
 
     directory: Path
@@ -38,6 +39,7 @@ class Identity:
     shown_as_text: Sequence[str] = ()
     trial: str = ""
     rung: float | None = None
+    edition: int | None = None
 
 
 def identity_of(composed: DictConfig) -> Identity:
@@ -46,7 +48,6 @@ def identity_of(composed: DictConfig) -> Identity:
     directory = Path(hydra.runtime.output_dir)
     if hydra.mode != RunMode.MULTIRUN:
         return Identity(directory, ".", 0, 0, {})
-    shown = str(hydra.sweep.subdir)
     node = hydra.sweeper.get("job")
     known: Any = {} if node is None else OmegaConf.to_container(node)  # quicker than node by node
     permutation, repetition = known.get("permutation", -1), known.get("repetition", 0)
@@ -55,13 +56,21 @@ def identity_of(composed: DictConfig) -> Identity:
         if "seed" in swept:  # the choice plus the repetition
             swept["seed"] -= repetition
         trial = trial_id(known["sweep"], permutation)
-        texts = known["shown_as_text"]
         return Identity(
-            directory, shown, permutation, repetition, swept, texts, trial, known["rung"]
+            directory,
+            f"{permutation}/{repetition}",
+            permutation,
+            repetition,
+            swept,
+            known["shown_as_text"],
+            trial,
+            known["rung"],
+            known["edition"],
         )
     keys = [override_key(text) for text in hydra.overrides.task]
     number = int(hydra.job.num)
     trial = trial_id(str(hydra.sweep.dir), number)
+    shown = str(hydra.sweep.subdir)
     return Identity(directory, shown, number, 0, _swept(composed, keys), trial=trial)
 
 

@@ -11,23 +11,24 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from neroRL.composition.checking import check, plain
 from neroRL.config import Config, as_mapping, ports_needed
-from neroRL.config.budget import updates_at, without_budget
+from neroRL.config.budget import updates_at
 from neroRL.config.weights import weights_digest
 from neroRL.devices import own_device
 from neroRL.environments import registry
 from neroRL.environments.unity.ports import leased_worker_ids
 from neroRL.errors import Interrupted, JobFailedError, NeroRLError, TransientError, described
-from neroRL.files import expanded, keep_beside, remove_leftovers
+from neroRL.files import expanded, remove_leftovers
 from neroRL.identity import Identity, identity_of
+from neroRL.job_checkpoints import done_before, own_checkpoint, seed_to_continue
 from neroRL.locks import waited_for
 from neroRL.records.checkpoint_files import DIRECTORY
+from neroRL.records.editions import check_edition
 from neroRL.records.job_progress import ProgressFile
 from neroRL.records.results import (
     COMPLETED,
@@ -44,7 +45,6 @@ from neroRL.reporting.loggers.external import ExternalLogger, Sinks
 from neroRL.reporting.loggers.interface import Description
 from neroRL.reporting.tensorboard import RUNG, SUMMARIES, Summaries
 from neroRL.reporting.training_display import ShownProgress
-from neroRL.seeds import drawn_seed
 from neroRL.streams import keep_tracebacks_off_the_console
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.interrupt import Requeued, interruptible
@@ -53,8 +53,6 @@ from neroRL.training.placement import device_of
 from neroRL.training.trainer import train
 
 logger = logging.getLogger("neroRL.job")
-
-CPU = torch.device("cpu")
 
 
 def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner = PLAIN) -> float:
@@ -70,6 +68,7 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
 
     Raises:
         JobFailedError: the job called ``sys.exit``, or raised ``KeyboardInterrupt``.
+        OutputError: its sweep was changed since a launcher was given the job.
         Interrupted: a signal asked the job to end; a checkpoint is saved if it has begun.
         Requeued: the launcher takes the job off its node and starts it again.
         Exception: any other error of the training, recorded as the job's result.
@@ -80,6 +79,8 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
         keep_tracebacks_off_the_console()
     # An environment may change the working directory, in which the next job of this process starts.
     with contextlib.chdir("."), waited_for(identity.directory) as waited, interruptible():
+        if identity.edition is not None:
+            check_edition(identity.directory.parents[1], identity.edition)
         for directory in (identity.directory, identity.directory / DIRECTORY):
             remove_leftovers(directory)
         try:
@@ -92,7 +93,7 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
                 refused.write(identity.directory)
             raise
         if config.seed < 0:
-            config.seed = _drawn_seed(identity.directory, checkpoint)
+            config.seed = seed_to_continue(identity.directory, checkpoint)
         mark = fingerprint({**mapping, "seed": config.seed}, weights)
         # A sweep hands a job out without its result, so one that is there now is another process's.
         in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
@@ -158,16 +159,8 @@ def _run(
 def _is_over(result: JobResult, identity: Identity) -> bool:
     """Returns whether a result of the same config leaves the job nothing to do for now."""
     if result.status == STOPPED:
-        return result.rung == identity.rung
+        return identity.rung is not None and (result.rung or 0.0) >= identity.rung
     return result.status != FAILED
-
-
-def _done_before(config: Config, checkpoint: Path | None) -> tuple[int, int, float]:
-    """Returns updates, environment steps and seconds up to the checkpoint a job goes on from."""
-    if checkpoint is None:
-        return config.trainer.resume_at, 0, 0.0
-    content = checkpoints.load(checkpoint, checkpoints.META)
-    return content["update"], content["env_steps"], content["wall_seconds"]
 
 
 @contextlib.contextmanager
@@ -197,8 +190,8 @@ def _train(
         if identity.swept:
             summaries.hparams(cells(identity.swept, identity.shown_as_text), identity.trial)
         is_own = checkpoint is None
-        checkpoint = checkpoint or _own_checkpoint(identity, config)
-        update, env_steps, seconds = _done_before(config, checkpoint)
+        checkpoint = checkpoint or own_checkpoint(identity, config)
+        update, env_steps, seconds = done_before(config, checkpoint)
         if not is_own:
             checkpoints.put_later_beside(identity.directory, update)
         progress.begin(config.trainer.updates, update, env_steps, seconds)
@@ -240,51 +233,6 @@ def _described(identity: Identity, config: Config) -> Description:
     place = {"permutation": identity.permutation, "repetition": identity.repetition}
     name = f"{run_name(identity.swept)}/{identity.repetition}"
     return Description(group, name, as_mapping(config), place, identity.directory)
-
-
-def _own_checkpoint(identity: Identity, config: Config) -> Path | None:
-    """Returns the last whole checkpoint of an interrupted job.
-
-    Checkpoints of another config are set aside. A training may continue with more updates; that of
-    a sweep only if its schedules are the same.
-    """
-    found = checkpoints.load_latest(identity.directory, CPU)
-    if found is None:
-        return None
-    path, content = found
-    there, here = content["config"], as_mapping(config)
-    if identity.swept and there["trainer"]["updates"] < config.trainer.updates:
-        there, here = without_budget(there), without_budget(here)
-    differing = checkpoints.differences(there, here)
-    problem = checkpoints.revision_problem(content)
-    if problem is not None:
-        differing["revision"] = f"it {problem}"
-    if not identity.swept:
-        differing.pop("trainer.updates", None)
-    model = config.model
-    weights = weights_digest(model.load_model, model.model_path)
-    if model.load_model and content.get("weights") not in (None, weights):
-        differing["weights"] = f"{model.model_path} holds other weights now"
-    if differing:
-        aside = keep_beside(identity.directory / DIRECTORY)
-        listed = "\n  ".join(differing.values())
-        logger.warning(
-            "%s is of another config or version, moved to %s:\n  %s", path, aside, listed
-        )
-        return None
-    return path
-
-
-def _drawn_seed(directory: Path, checkpoint: Path | None) -> int:
-    """Returns the seed of the checkpoint to continue from, else a new one."""
-    if checkpoint is not None:
-        return int(checkpoints.load(checkpoint, CPU)["config"]["seed"])
-    found = checkpoints.load_latest(directory, CPU)
-    if found is not None:
-        return int(found[1]["config"]["seed"])
-    seed = drawn_seed()
-    logger.info("drew the seed %d", seed)
-    return seed
 
 
 def _from_where_it_started(mapping: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ class JobIdentity:
     """The sweep's id."""
     rung: float | None = None
     """Share of its updates after which a race stops the job for now; 1 for the last."""
+    edition: int | None = None
+    """The edition of the sweep that a launcher was given the job of."""
 
 
 @dataclass

@@ -53,6 +53,7 @@ class SweepRecord:
         race_is_over: whether its last decision was made.
         dropped: the swept values of permutations that were trained and are no part of the sweep any
             more, by their numbers -1, -2, ….
+        edition: how often the sweep was changed: other permutations, other numbers, more updates.
     """
 
     base: Mapping[str, Any]
@@ -74,6 +75,7 @@ class SweepRecord:
     race: Mapping[str, Any] = field(default_factory=dict)
     race_is_over: bool = False
     dropped: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    edition: int = 0
 
     @property
     def seeds(self) -> str:
@@ -104,6 +106,7 @@ class SweepRecord:
         content = {
             "format": FORMAT,
             "id": self.id,
+            "edition": self.edition,
             "command": self.command,
             "tuning_file": self.tune,
             "permutations": self.permutations,

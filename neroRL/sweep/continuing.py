@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from neroRL.config.budget import shorter
-from neroRL.config.weights import weights_digest
 from neroRL.errors import RecordError
 from neroRL.files import keep_beside
-from neroRL.records.results import (
-    DIVERGED,
-    FAILED,
-    FORMAT,
-    RESULT_FILE,
-    STOPPED,
-    JobResult,
-    fingerprint,
-    load_result,
-)
-from neroRL.records.rungs import read_rungs
+from neroRL.locks import HOLDER_FILE, held
+from neroRL.records.results import FAILED, RESULT_FILE, STOPPED, JobResult, load_result
 from neroRL.reporting.summary import counted
 from neroRL.reporting.tensorboard import EVENT_FILES
-from neroRL.sweep.jobs import SEED, JobPlan
+from neroRL.sweep.jobs import JobPlan
 from neroRL.sweep.plan import SweepPlan
+from neroRL.sweep.trainings import Trainings
 
 
 @dataclass
@@ -66,33 +55,33 @@ def inventory(plan: SweepPlan, jobs: JobPlan, directory: Path, asked: int) -> In
     Raises:
         OSError: the machine cannot read a result now.
     """
-    found = Inventory()
+    found, trainings = Inventory(), Trainings(plan, jobs, directory)
     for number in range(len(jobs)):
-        result = _read(directory / jobs.directory(number), found.damaged)
+        result = _read(trainings.directory(number), found.damaged)
         permutation = jobs.valid[number % len(jobs.valid)]
         if number >= asked or not plan.is_asked_for(permutation):
             if result is None:
                 continue
-            if _goes_on(plan, jobs, number, result):
+            if trainings.go_on(number, result):
                 found.longer += 1  # all jobs of a sweep have the same updates
                 found.pending.append(number)
-            elif _is_of_job(plan, jobs, number, result, directory):
+            elif trainings.have(number, result):
                 found.finished[number] = result
             else:
                 found.others.append(number)
         elif result is None or (result.status == FAILED and plan.options.retry_failed):
             found.pending.append(number)
-        elif result.status == STOPPED and _is_part(plan, jobs, number, result, directory):
+        elif result.status == STOPPED and trainings.begin_with(number, result):
             found.longer += not plan.options.races
             if plan.options.races:
                 found.finished[number] = result
             else:
                 found.pending.append(number)
-        elif _is_of_job(plan, jobs, number, result, directory):
+        elif trainings.have(number, result):
             found.finished[number] = result
         else:
             found.pending.append(number)
-            if _goes_on(plan, jobs, number, result):
+            if trainings.go_on(number, result):
                 found.longer += 1
             else:
                 found.others.append(number)
@@ -141,6 +130,9 @@ def set_jobs_aside(sweep: Path, permutations: Iterable[int], repetitions: int) -
         sweep: its directory.
         permutations: to train again.
         repetitions: how many of each, from the first.
+
+    Raises:
+        OutputError: another process has begun to train one.
     """
     for permutation in permutations:
         for repetition in range(repetitions):
@@ -150,70 +142,8 @@ def set_jobs_aside(sweep: Path, permutations: Iterable[int], repetitions: int) -
             number = 1
             while (aside := job.with_name(f"{job.name}.before-{number}")).exists():
                 number += 1
-            job.rename(aside)
+            with held(job, "training"):
+                job.rename(aside)
+            (aside / HOLDER_FILE).unlink(missing_ok=True)
             for path in aside.rglob(EVENT_FILES):
                 path.rename(path.with_name(path.name.replace("tfevents", "events-before")))
-
-
-def _is_of_job(
-    plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult, directory: Path
-) -> bool:
-    """Returns whether a result is one of the training that the job is now."""
-    if result.status == STOPPED:
-        return _is_part(plan, jobs, number, result, directory)
-    if result.status == DIVERGED and _is_shorter(plan, jobs, number, result):
-        return True  # with more updates it would diverge where it did
-    return result.status == FAILED or _is_of(plan, jobs, number, result)
-
-
-def _is_of(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) -> bool:
-    """Returns whether a result belongs to the config that the job has now."""
-    return result.format == FORMAT and result.fingerprint in marks_of(config_of(plan, jobs, number))
-
-
-def _is_part(
-    plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult, directory: Path
-) -> bool:
-    """Returns whether a stopped job is the beginning of the training that it is now."""
-    config = config_of(plan, jobs, number)
-    planned = [one.planned for one in read_rungs(directory / jobs.directory(number))]
-    configs = [config, *(shorter(config, planned[-1]) if planned else [])]
-    return result.format == FORMAT and result.fingerprint in marks_of(*configs)
-
-
-def marks_of(*configs: Mapping[str, Any]) -> set[str]:
-    """Returns the fingerprints of trainings; earlier versions left the weights out.
-
-    Args:
-        configs: complete and resolved.
-
-    Raises:
-        CheckpointError: weights that they begin with cannot be read.
-    """
-    marks = set()
-    for config in configs:
-        model = config["model"]
-        weights = weights_digest(model["load_model"], model["model_path"])
-        marks |= {fingerprint(config, known) for known in {None, weights}}
-    return marks
-
-
-def _goes_on(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) -> bool:
-    """Returns whether a job that has ended trains on, since it has more updates now."""
-    return result.status != DIVERGED and _is_shorter(plan, jobs, number, result)
-
-
-def _is_shorter(plan: SweepPlan, jobs: JobPlan, number: int, result: JobResult) -> bool:
-    """Returns whether a result belongs to the same training with fewer updates."""
-    config = config_of(plan, jobs, number)
-    planned = result.whole_updates
-    if planned >= config["trainer"]["updates"]:
-        return False
-    marks = marks_of(*shorter(config, planned))
-    return result.format == FORMAT and result.fingerprint in marks
-
-
-def config_of(plan: SweepPlan, jobs: JobPlan, number: int) -> dict[str, Any]:
-    """Returns the complete config of a job."""
-    permutation, seed = jobs.point(number)
-    return {**plan.config_of(permutation), SEED: seed}

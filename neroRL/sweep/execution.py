@@ -11,6 +11,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from neroRL.cores import available_cores
+from neroRL.records.editions import edition_of
 from neroRL.records.results import JobResult
 from neroRL.records.sweeps import dropped_results
 from neroRL.reporting.progress import make_display
@@ -92,15 +93,18 @@ class Execution:
                     race=race,
                 )
                 here = self.plan.here if here is None else here
-                runner = self._pool(len(found.pending), asked) if here else self._launched()
+                runner = (
+                    self._pool(len(found.pending), asked) if here else self._launched(directory)
+                )
                 runner.run(Dispatch(schedule, jobs, directory, monitor))
         finally:
             monitor.stop()
         return monitor.results()
 
-    def _launched(self) -> Runner:
-        """Returns a launcher, which decides itself how many jobs run at a time."""
-        return LauncherRunner(self.launcher, self.plan.options.max_batch_size)
+    def _launched(self, directory: Path) -> Runner:
+        """Returns a launcher, which decides itself how many jobs of a sweep run at a time."""
+        edition = edition_of(directory)
+        return LauncherRunner(self.launcher, edition, self.plan.options.max_batch_size)
 
     def _pool(self, jobs: int, asked: int) -> Runner:
         """Returns worker processes for some jobs.

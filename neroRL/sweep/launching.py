@@ -23,6 +23,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
 from neroRL.errors import Interrupted, OutputError
+from neroRL.records.editions import overrides_for
 from neroRL.sweep.dispatch import Dispatch
 from neroRL.sweep.jobs import Job
 from neroRL.sweep.schedule import End
@@ -54,11 +55,13 @@ class LauncherRunner:
 
     Args:
         launcher: runs a batch and returns when its jobs have ended, or raises.
+        edition: of the sweep; its jobs may outlive the command, and must not run in a later one.
         batch_size: jobs handed to the launcher at a time.
     """
 
-    def __init__(self, launcher: Launcher, batch_size: int | None = None) -> None:
+    def __init__(self, launcher: Launcher, edition: int, batch_size: int | None = None) -> None:
         self._launcher = launcher
+        self._edition = edition
         self._size = batch_size or DEFAULT_BATCH
         self._works = False
         self._fruitless = 0
@@ -91,7 +94,9 @@ class LauncherRunner:
 
     def _launch(self, batch: Sequence[Job]) -> list[Report]:
         """Launches a batch and returns the launcher's report on each job."""
-        overrides = [list(job.overrides) for job in batch]
+        overrides = [
+            [*job.overrides, *overrides_for(job.directory, self._edition)] for job in batch
+        ]
         with _deaths_as_returns(self._launcher), _signals_noted() as noted:
             try:
                 returns = self._launcher.launch(overrides, initial_job_idx=batch[0].number)

@@ -74,7 +74,7 @@ def record_of(plan: SweepPlan, earlier: SweepRecord | None) -> SweepRecord:
     if plan.options.only is not None and earlier is not None:  # some permutations, and no race
         race, race_is_over = dict(earlier.race), earlier.race_is_over
     dropped = earlier.dropped if earlier is not None else {}
-    return SweepRecord(
+    record = SweepRecord(
         base=plan.base,
         axes=axes,
         seed=seed,
@@ -94,7 +94,11 @@ def record_of(plan: SweepPlan, earlier: SweepRecord | None) -> SweepRecord:
         race=race,
         race_is_over=race_is_over,
         dropped=dropped,
+        edition=earlier.edition if earlier is not None else 0,
     )
+    if earlier is None or not is_changed(earlier, record):
+        return record
+    return replace(record, edition=earlier.edition + 1)
 
 
 def _drawn_seeds(swept: Sequence[Any], earlier: SweepRecord | None) -> list[int]:
@@ -129,6 +133,11 @@ def _space_difference(old: SweepRecord, new: SweepRecord) -> list[str]:
 def is_same_space(old: SweepRecord, new: SweepRecord) -> bool:
     """Returns whether the permutations of two sweeps have the same numbers."""
     return list(old.axes.items()) == list(new.axes.items()) and old.space == new.space
+
+
+def is_changed(old: SweepRecord, new: SweepRecord) -> bool:
+    """Returns whether the jobs of two sweeps differ, if one may continue the other."""
+    return not is_same_space(old, new) or is_longer(old, new)
 
 
 def refuse_other_sweep(

@@ -14,7 +14,12 @@ from neroRL.errors import ConfigError, OutputError, Problem
 from neroRL.files import make_directory, remove_leftovers
 from neroRL.locks import LOCK_FILE, held
 from neroRL.records.sweep_record import SweepRecord, read_record
-from neroRL.records.sweeps import DROPPED, confirmation_of, directory_of
+from neroRL.records.sweeps import (
+    DROPPED,
+    confirmation_of,
+    directory_of,
+    permutations_with_jobs,
+)
 from neroRL.reporting.summary import counted
 from neroRL.sweep import changing, confirmation, extension, ledger
 from neroRL.sweep.continuing import set_jobs_aside
@@ -44,6 +49,7 @@ def opened(plan: SweepPlan, config: DictConfig) -> Iterator[tuple[SweepRecord, J
     _finish_change(plan)
     earlier = read_record(directory)
     record = ledger.record_of(plan, earlier)
+    known = permutations_with_jobs(directory)
     moves = _moves(plan, earlier, record)
     if moves:
         record = replace(record, dropped={one.new: one.values for one in moves if one.new < 0})
@@ -54,14 +60,11 @@ def opened(plan: SweepPlan, config: DictConfig) -> Iterator[tuple[SweepRecord, J
         if read_record(directory) != earlier:
             message = "another command has changed the sweep meanwhile; run this one again"
             raise OutputError(f"{directory}: {message}")
-        if earlier is None or ledger.is_same_space(earlier, record):
-            moves = []  # everything stays where it is
-        again = plan.options.only or () if plan.options.rerun else ()
-        _refuse_running(directory, [*(move.old for move in moves), *again])
-        _refuse_running(confirmation_of(directory), [move.old for move in moves])
         remove_leftovers(directory)
-        if moves:
-            _renumber(plan, moves, record)
+        again = plan.options.only or () if plan.options.rerun else ()
+        _refuse_running(directory, again)
+        if earlier is not None and record.edition != earlier.edition:
+            _begin_edition(plan, earlier, record, moves, known)
         record.write(directory)
         OmegaConf.save(config, directory / "multirun.yaml")
         set_jobs_aside(directory, again, plan.options.num_repetitions)
@@ -105,6 +108,56 @@ def _moves(plan: SweepPlan, earlier: SweepRecord | None, record: SweepRecord) ->
         message = "would leave the other permutations with fewer updates; leave it out"
         raise ConfigError([Problem("hydra.sweeper.only", message)])
     return changing.moves(plan, earlier, record, longer=longer)
+
+
+def _begin_edition(
+    plan: SweepPlan,
+    earlier: SweepRecord,
+    record: SweepRecord,
+    moves: Sequence[Move],
+    known: Sequence[int],
+) -> None:
+    """Changes what the jobs of a sweep are; those that a launcher still has queued will not train.
+
+    Args:
+        plan: of the sweep.
+        earlier: its record so far.
+        record: its record from now on.
+        moves: the new places of what was trained.
+        known: numbers of the permutations that had a directory when the moves were planned.
+
+    Raises:
+        OutputError: a job that would move is running; nothing was changed.
+    """
+    directory = plan.directory
+    with _announced(directory, record.edition):
+        if ledger.is_same_space(earlier, record):
+            return
+        for place in (directory, confirmation_of(directory)):
+            _refuse_running(place, permutations_with_jobs(place))
+        if permutations_with_jobs(directory) != known:
+            raise OutputError(f"{directory}: a job has begun meanwhile; run this command again")
+    if moves:
+        _renumber(plan, moves, record)
+
+
+@contextlib.contextmanager
+def _announced(directory: Path, edition: int) -> Iterator[None]:
+    """Begins an edition of a sweep and of its confirmation, unless the block refuses it.
+
+    A queued job that starts takes its lock before it reads the edition. So after this, each job
+    either holds its lock or knows that it is outdated.
+    """
+    places = (directory, confirmation_of(directory))
+    earlier = {place: record for place in places if (record := read_record(place)) is not None}
+    for place, record in earlier.items():
+        replace(record, edition=edition).write(place)
+    try:
+        yield
+    except OutputError:
+        for place, record in earlier.items():
+            record.write(place)
+        raise
 
 
 def _refuse_running(sweep: Path, permutations: Iterable[int]) -> None:

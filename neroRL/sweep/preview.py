@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from neroRL.composition.overrides import escaped, value_text
-from neroRL.config.budget import shorter
 from neroRL.records.checkpoint_files import checkpoints_of, update_of
-from neroRL.records.results import COMPLETED, FAILED, FORMAT, JobResult, read_result
+from neroRL.records.results import COMPLETED, JobResult, read_result
 from neroRL.reporting.progress import duration
 from neroRL.reporting.summary import counted
-from neroRL.sweep.continuing import config_of, marks_of
 from neroRL.sweep.jobs import JobPlan
 from neroRL.sweep.plan import SweepPlan
 from neroRL.sweep.racing import least_share
+from neroRL.sweep.trainings import Trainings
 
 # Updates of the trainings that are measured: the first is slower than the others.
 UPDATES = 3
@@ -106,24 +105,14 @@ def updates_done(
         numbers: of the jobs to run.
         directory: in which the jobs have theirs.
     """
-    found = {}
+    found, trainings = {}, Trainings(plan, jobs, directory)
     for number in numbers:
-        job = directory / jobs.directory(number)
+        job = trainings.directory(number)
         saved = checkpoints_of(job)
         update = update_of(saved[-1]) if saved else None
-        if update is not None and not _is_of_another(plan, jobs, number, job):
+        if update is not None and not trainings.are_others_than(number, read_result(job)):
             found[number] = update
     return found
-
-
-def _is_of_another(plan: SweepPlan, jobs: JobPlan, number: int, job: Path) -> bool:
-    """Returns whether a job's result is of another training than the job is now."""
-    result = read_result(job)
-    if result is None or result.status == FAILED:
-        return False
-    config = config_of(plan, jobs, number)
-    marks = marks_of(config, *shorter(config, result.whole_updates))
-    return result.format != FORMAT or result.fingerprint not in marks
 
 
 def lines(

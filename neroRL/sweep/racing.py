@@ -10,10 +10,11 @@ from typing import Any
 from neroRL.config.budget import shorter, updates_at
 from neroRL.records.results import COMPLETED, STOPPED, JobResult
 from neroRL.records.rungs import Reached, note_rung, reached, read_rungs
-from neroRL.sweep.continuing import Inventory, config_of, marks_of
+from neroRL.sweep.continuing import Inventory
 from neroRL.sweep.jobs import JobPlan
 from neroRL.sweep.plan import SweepPlan
 from neroRL.sweep.race import UNKNOWN, Race, Rule
+from neroRL.sweep.trainings import Trainings, marks_of
 
 
 def rule_of(plan: SweepPlan) -> Rule:
@@ -78,14 +79,14 @@ def take_up(plan: SweepPlan, jobs: JobPlan, directory: Path, found: Inventory, a
     taking_part = {
         permutation: list(range(lane, asked, lanes)) for lane, permutation in enumerate(jobs.valid)
     }
-    known = {}
+    known, trainings = {}, Trainings(plan, jobs, directory)
     for number in range(len(jobs)):
-        job, result = directory / jobs.directory(number), found.finished.get(number)
+        job, result = trainings.directory(number), found.finished.get(number)
         noted = read_rungs(job)
         is_stopped = result is not None and result.status == STOPPED
         if not noted and not is_stopped:
             continue
-        config = config_of(plan, jobs, number)
+        config = trainings.config(number)
         if result is not None and is_stopped:
             found.finished[number] = _mended(result, noted, job, rule, config)
             noted = read_rungs(job)

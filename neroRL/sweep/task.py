@@ -8,6 +8,7 @@ from typing import Any
 from hydra.types import TaskFunction
 from omegaconf import DictConfig
 
+import neroRL.records.editions  # noqa: F401, a launcher's process finds its directory by it
 from neroRL.errors import Interrupted, JobFailedError, JobKilledError, TransientError, described
 from neroRL.sweep.schedule import End
 

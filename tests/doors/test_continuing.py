@@ -118,9 +118,9 @@ def test_jobs_that_still_run_are_not_moved(door, finished, tmp_path, choices, op
     """As one of a cluster that outlived its command: it writes to the directory that it has."""
     (tmp_path / "space.yaml").write_text(f"hyperparameters:\n  gamma: {choices}\n")
 
-    def files() -> dict[Path, int]:
+    def files() -> dict[Path, bytes]:
         found = (path for path in finished.rglob("*") if path.is_file())
-        return {path: path.stat().st_mtime_ns for path in found if ".lock" not in path.name}
+        return {path: path.read_bytes() for path in found if ".lock" not in path.name}
 
     before = files()
     holding = (

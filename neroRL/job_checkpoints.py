@@ -1,0 +1,79 @@
+"""Finds what a job goes on from: its last checkpoint, and what was done up to it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+
+from neroRL.config import Config, as_mapping
+from neroRL.config.budget import without_budget
+from neroRL.config.weights import weights_digest
+from neroRL.files import keep_beside
+from neroRL.identity import Identity
+from neroRL.records.checkpoint_files import DIRECTORY
+from neroRL.seeds import drawn_seed
+from neroRL.training import checkpoint as checkpoints
+
+logger = logging.getLogger("neroRL.job")
+
+CPU = torch.device("cpu")
+
+
+def own_checkpoint(identity: Identity, config: Config) -> Path | None:
+    """Returns the last whole checkpoint of an interrupted job.
+
+    Checkpoints of another config are set aside. A training may continue with more updates; that of
+    a sweep only if its schedules are the same.
+    """
+    found = checkpoints.load_latest(identity.directory, CPU)
+    if found is None:
+        return None
+    path, content = found
+    there, here = content["config"], as_mapping(config)
+    if identity.swept and there["trainer"]["updates"] < config.trainer.updates:
+        there, here = without_budget(there), without_budget(here)
+    differing = checkpoints.differences(there, here)
+    problem = checkpoints.revision_problem(content)
+    if problem is not None:
+        differing["revision"] = f"it {problem}"
+    if not identity.swept:
+        differing.pop("trainer.updates", None)
+    model = config.model
+    weights = weights_digest(model.load_model, model.model_path)
+    if model.load_model and content.get("weights") not in (None, weights):
+        differing["weights"] = f"{model.model_path} holds other weights now"
+    if differing:
+        aside = keep_beside(identity.directory / DIRECTORY)
+        listed = "\n  ".join(differing.values())
+        logger.warning(
+            "%s is of another config or version, moved to %s:\n  %s", path, aside, listed
+        )
+        return None
+    return path
+
+
+def done_before(config: Config, checkpoint: Path | None) -> tuple[int, int, float]:
+    """Returns updates, environment steps and seconds up to the checkpoint a job goes on from."""
+    if checkpoint is None:
+        return config.trainer.resume_at, 0, 0.0
+    content = checkpoints.load(checkpoint, checkpoints.META)
+    return content["update"], content["env_steps"], content["wall_seconds"]
+
+
+def seed_to_continue(directory: Path, checkpoint: Path | None) -> int:
+    """Returns the seed of the checkpoint to continue from, else a new one.
+
+    Args:
+        directory: of the job.
+        checkpoint: that the user has chosen; None for the job's own last one, if any.
+    """
+    if checkpoint is not None:
+        return int(checkpoints.load(checkpoint, CPU)["config"]["seed"])
+    found = checkpoints.load_latest(directory, CPU)
+    if found is not None:
+        return int(found[1]["config"]["seed"])
+    seed = drawn_seed()
+    logger.info("drew the seed %d", seed)
+    return seed
