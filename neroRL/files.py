@@ -41,11 +41,12 @@ _UMASK = _umask()
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     """Opens a temporary file beside ``path``, which replaces it if the block succeeds.
 
     Args:
         path: the file to write; its directory exists.
+        durable: whether it must also survive a crash of the machine, which takes longer.
 
     Yields:
         The temporary file. If the block raises, it is removed and ``path`` stays as it was.
@@ -54,8 +55,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_UMASK)  # noqa: PTH101 - mkstemp makes it private
         os.replace(temporary, path)  # noqa: PTH105
     except BaseException:
@@ -202,9 +204,9 @@ def free_name(path: Path) -> Path:
     return free
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replaces a text file atomically."""
-    with replacing(path) as file:
+def write_text(path: Path, text: str, *, durable: bool = True) -> None:
+    """Replaces a text file atomically; see :func:`replacing`."""
+    with replacing(path, durable=durable) as file:
         file.write(text.encode())
 
 

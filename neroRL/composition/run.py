@@ -6,9 +6,7 @@ The files, the log, the callbacks and the task's config are the same.
 from __future__ import annotations
 
 import contextlib
-import os
 import pickle
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from neroRL.config.documents import dump_yaml
+from neroRL.files import write_text
 
 
 def run_composed(config: DictConfig, task: TaskFunction, context: HydraContext) -> Exception | None:
@@ -42,7 +41,7 @@ def run_composed(config: DictConfig, task: TaskFunction, context: HydraContext) 
         OmegaConf.set_readonly(hydra, True)
         seen = _without_hydra(config)
         directory.mkdir(parents=True, exist_ok=True)
-        with _working_directory(directory if hydra.job.chdir else None):
+        with contextlib.chdir(directory if hydra.job.chdir else "."):
             configure_log(hydra.job_logging, hydra.verbose)
             if hydra.output_subdir is not None:
                 _save(config, seen, directory / hydra.output_subdir)
@@ -91,7 +90,7 @@ def _save(config: DictConfig, seen: DictConfig, directory: Path) -> None:
         "overrides.yaml": dump_yaml(hydra["overrides"]["task"]),
     }
     for name, text in files.items():
-        (directory / name).write_text(text, encoding="utf-8")
+        write_text(directory / name, text, durable=False)
 
 
 def _raw(node: Any) -> Any:
@@ -127,16 +126,3 @@ def _dump_sections(mapping: dict[str, Any], parent: str | None = None) -> str:
             _dumped[place] = content, text.removeprefix(head)
         texts.append(_dumped[place][1])
     return "".join(texts)
-
-
-@contextlib.contextmanager
-def _working_directory(directory: Path | None) -> Iterator[None]:
-    if directory is None:
-        yield
-        return
-    before = Path.cwd()
-    os.chdir(directory)
-    try:
-        yield
-    finally:
-        os.chdir(before)

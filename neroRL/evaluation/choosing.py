@@ -177,11 +177,12 @@ def _last_whole(found: Sequence[Chosen]) -> Chosen:
 
     Raises:
         CheckpointError: none can be read.
+        OSError, MemoryError: the machine cannot read one now, whatever it holds.
     """
     notes: list[str] = []
     for one in reversed(found):
         try:
-            checkpoints.load(one.path, checkpoints.META)
+            checkpoints.load_candidate(one.path, checkpoints.META)
         except CheckpointError as error:
             notes.append(f"warning: {error}; taking the checkpoint before it")
             continue

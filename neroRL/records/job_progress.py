@@ -13,6 +13,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from neroRL.files import write_text
+
 PROGRESS_FILE = ".progress.json"
 SECONDS_BETWEEN = 0.5
 
@@ -76,12 +78,10 @@ class ProgressFile:
         if now - self._written < SECONDS_BETWEEN:
             return
         self._written = now
-        temporary = self._path.with_suffix(".new")
         with contextlib.suppress(OSError):  # a missing display must not fail a training
             # As if all runs of the job had been one.
             content = {"began": self._began - self.seconds_before, **asdict(progress)}
-            temporary.write_text(json.dumps(content), encoding="utf-8")
-            os.replace(temporary, self._path)  # noqa: PTH105
+            write_text(self._path, json.dumps(content), durable=False)
 
     def leave(self) -> None:
         """Leaves the file behind, as a killed job does, with the current time."""

@@ -235,7 +235,7 @@ def _had_updates(sweep: RecordedSweep, result: JobResult, updates: int) -> bool:
     job = sweep.job_directory(result.permutation, result.repetition)
     try:
         trainer = read_document(job / CONFIG).data["trainer"]
-    except (ConfigError, KeyError):  # the job tells nothing
+    except (ConfigError, KeyError, TypeError):  # the job tells nothing
         return False
     written = trainer.get("updates") if isinstance(trainer, Mapping) else None
     # What an interpolation was in the job, its result tells.

@@ -161,6 +161,8 @@ def best_config(sweep: Path, best: Ranked, results: Sequence[JobResult]) -> dict
     source = sweep / result.directory / ".hydra/config.yaml"
     document = read_document(source)
     try:
+        if not isinstance(document.data, dict):
+            raise ConfigError([Problem("", "is damaged")])
         trained = plain(OmegaConf.create(document.data))
         mark = fingerprint({**trained, "seed": result.seed}, result.weights)
         told = mark == result.fingerprint

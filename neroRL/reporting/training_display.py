@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from neroRL.records.checkpoint_files import checkpoints_of
 from neroRL.records.job_progress import JobProgress, ProgressFile
-from neroRL.records.results import JobResult, read_result
+from neroRL.records.results import FAILED, JobResult, read_result
 from neroRL.reporting.progress import SECONDS_BETWEEN_LINES, duration
 
 logger = logging.getLogger("neroRL.training")
@@ -65,7 +66,7 @@ class ShownProgress(ProgressFile):
         self._opened.close()
         super().remove()
         result = read_result(self._directory)
-        if result is not None and result.status != "failed":
+        if result is not None and result.status != FAILED:
             print("\n".join(ending(result, self._directory)), flush=True)
 
     def _line(self, progress: JobProgress) -> str:
@@ -95,7 +96,7 @@ def ending(result: JobResult, directory: Path) -> list[str]:
         f"{seconds}{reward}{error}",
         f"directory:   {directory}",
     ]
-    found = sorted((directory / "checkpoints").glob("*.pt"), key=lambda path: path.stat().st_mtime)
+    found = checkpoints_of(directory)
     if found:
         lines.append(f"checkpoint:  {found[-1]}")
         quoted = shlex.quote(f"--checkpoint={found[-1]}")

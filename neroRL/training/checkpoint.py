@@ -129,13 +129,26 @@ def load_latest(directory: Path, device: torch.device) -> tuple[Path, dict[str, 
     """
     for path in reversed(checkpoints_of(directory)):
         try:
-            return path, load(path, device)
+            return path, load_candidate(path, device)
         except CheckpointError as error:
-            cause = error.__cause__
-            if isinstance(cause, OSError) and cause.errno in FAULTS_OF_THE_MACHINE:
-                raise cause from None
             logger.warning("%s; trying the checkpoint before it", error)
     return None
+
+
+def load_candidate(path: Path, device: torch.device) -> dict[str, Any]:
+    """Reads a checkpoint in whose place another one may be taken, if it is damaged.
+
+    Raises:
+        CheckpointError: it is damaged.
+        OSError, MemoryError: the machine cannot read it now, whatever it holds.
+    """
+    try:
+        return load(path, device)
+    except CheckpointError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in FAULTS_OF_THE_MACHINE:
+            raise cause from None
+        raise
 
 
 def put_later_beside(directory: Path, update: int) -> None:

@@ -159,6 +159,19 @@ def test_the_best_config_keeps_what_was_asked_for(nreport, sweep):
     assert (config["threads"], config["environment"]["processes"]) == (1, 8)
 
 
+@pytest.mark.parametrize("damaged", ["", "[]", "trainer: {"])
+def test_a_damaged_config_of_the_best_job_is_told_and_keeps_the_report(nreport, sweep, damaged):
+    best = _ranking(sweep / "report/ranking.csv")[0]["permutation"]
+    before = (sweep / "best.yaml").read_bytes()
+    (sweep / best / "0/.hydra/config.yaml").write_text(damaged)
+    status, out, err = nreport(sweep)
+    assert status == 0
+    assert f"{best}/0/.hydra/config.yaml" in err
+    assert "Traceback" not in err
+    assert "ranking: " in out
+    assert (sweep / "best.yaml").read_bytes() == before
+
+
 def test_a_report_of_a_copied_sweep_is_the_same(nreport, sweep, tmp_path):
     before = {name: (sweep / name).read_bytes() for name in ("report/ranking.csv", "best.yaml")}
     shutil.rmtree(sweep / "report")

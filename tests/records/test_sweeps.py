@@ -223,6 +223,9 @@ def test_results_of_shorter_trainings_do_not_count_beside_longer_ones(tmp_path):
     # Nothing but the job's own config tells that it was trained with fewer.
     _with_config(job, 40)
     assert len(read_sweep(tmp_path).results) == 3
+    for damaged in ("", "[]", "trainer: {"):
+        (job / ".hydra/config.yaml").write_text(damaged)
+        assert len(read_sweep(tmp_path).results) == 3
     (job / ".hydra/config.yaml").unlink()
     assert len(read_sweep(tmp_path).results) == 3
 

@@ -217,6 +217,28 @@ def test_a_logger_that_fails_is_a_warning(name, variables, command, monkeypatch,
     assert (job / "train.log").read_text().count(f"{name} gets nothing more of this job") == 1
 
 
+def test_a_run_that_failed_once_is_told_how_its_job_ended(monkeypatch, tmp_path, caplog):
+    mlflow = pytest.importorskip("mlflow")
+    tracking = pytest.importorskip("neroRL.reporting.loggers.mlflow_tracking")
+
+    def fail(*_):
+        raise OSError("the disk is full")
+
+    logger = ExternalLogger("mlflow", Description("sweep", "job", {}, {}, tmp_path), "mark")
+    logger.begin(0)
+    logger.scalars(1, 10, {"value": 1.0})
+    with monkeypatch.context() as patched:
+        patched.setattr(tracking.MlflowRun, "log", fail)
+        logger.scalars(2, 20, {"value": 2.0})
+    logger.scalars(3, 30, {"value": 3.0})
+    logger.close(success=True)
+    assert caplog.text.count("mlflow gets nothing more of this job") == 1
+    client = mlflow.MlflowClient()
+    (run,) = client.search_runs([client.get_experiment_by_name("sweep").experiment_id])
+    assert run.info.status == "FINISHED"
+    assert list(_mlflow_curve(client, run.info.run_id)) == [1]
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_without_loggers_nothing_of_them_is_imported(tmp_path):

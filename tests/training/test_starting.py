@@ -18,6 +18,7 @@ from neroRL.config import schema
 from neroRL.config.checks import build
 from neroRL.config.weights import weights_digest
 from neroRL.errors import CheckpointError
+from neroRL.evaluation.choosing import of_path
 from neroRL.records import results
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.trainer import train
@@ -126,7 +127,7 @@ def test_weights_that_cannot_be_read_are_found_before_a_sweep(kind, door, tiny, 
 
 @pytest.mark.parametrize("fault", [MemoryError(), OSError(errno.EMFILE, "too many open files")])
 def test_a_fault_of_the_machine_is_no_damage_of_a_checkpoint(trained, monkeypatch, fault):
-    """A job that took it for one would begin anew."""
+    """A job that took it for one would begin anew, and neval would play an older policy."""
 
     def fail(*_, **__):
         raise fault
@@ -134,6 +135,8 @@ def test_a_fault_of_the_machine_is_no_damage_of_a_checkpoint(trained, monkeypatc
     monkeypatch.setattr(torch, "load", fail)
     with pytest.raises(type(fault)):
         checkpoints.load_latest(trained.parent.parent, CPU)
+    with pytest.raises(type(fault)):
+        of_path(trained.parent.parent)
 
 
 def test_weights_that_do_not_fit_a_single_training(door, tiny, trained, tmp_path):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from neroRL.errors import described
+from neroRL.files import write_text
 from neroRL.reporting.loggers.interface import Description, OpenRun, Run
 from neroRL.reporting.tensorboard import ENV_STEPS, Summaries
 
@@ -53,9 +53,9 @@ class _Known:
 class ExternalLogger:
     """A job's run at one logger.
 
-    The first error is a warning, and ends the logging of the job. Which run the job has and what
-    that run has been told stays in the job's directory, so a job that goes on goes on in its run.
-    Updates that a crash made it train twice are told once.
+    The first error is a warning, and the run is told nothing more but the job's end. Which run the
+    job has and what that run has been told stays in the job's directory, so a job that goes on goes
+    on in its run. Updates that a crash made it train twice are told once.
 
     Args:
         name: of the logger.
@@ -70,6 +70,7 @@ class ExternalLogger:
         self._path = job.directory / FILE.format(name=name)
         self._run: Run | None = None
         self._told = 0
+        self._has_failed = False
 
     def begin(self, update: int) -> None:
         """Opens the run of the job, or a new one if the job begins anew with another config."""
@@ -87,7 +88,7 @@ class ExternalLogger:
     def scalars(self, update: int, env_steps: int, values: Mapping[str, float]) -> None:
         """Records the values of an update, unless the run has that update."""
         run = self._run
-        if run is None or update <= self._told:
+        if run is None or self._has_failed or update <= self._told:
             return
 
         def log() -> None:
@@ -106,15 +107,15 @@ class ExternalLogger:
     def _remember(self) -> None:
         assert self._run is not None
         content = {"id": self._run.id, "fingerprint": self._fingerprint, "update": self._told}
-        temporary = self._path.with_suffix(".new")
-        temporary.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(temporary, self._path)  # noqa: PTH105
+        write_text(self._path, json.dumps(content), durable=False)
 
     def _try(self, step: Callable[[], None]) -> None:
         try:
             step()
         except Exception as error:  # whatever it is, the training does not depend on it
-            self._run = None
+            if self._has_failed:  # this is the end of a run that failed before
+                return
+            self._has_failed = True
             message = "%s gets nothing more of this job, which trains on: %s"
             logger.warning(message, self._name, described(error))
 
