@@ -70,6 +70,12 @@ def text_of_value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def short_line(text: str, longest: int = 40) -> str:
+    """Returns a text in one line, cut off after some characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
 def run_name(values: Mapping[str, Any]) -> str:
     """Returns a name that shows swept values, for the directory of a run's events.
 

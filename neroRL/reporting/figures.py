@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from neroRL.files import write_bytes
 from neroRL.reporting.analysis.analysis import Analysis
 from neroRL.reporting.analysis.marginals import Marginal
+from neroRL.reporting.cells import short_line
 from neroRL.reporting.page.axis_charts import strongest
 from neroRL.reporting.page.charts import drawn_range
 from neroRL.reporting.page.parts import ACCENT, MUTED, PALETTE
@@ -25,7 +26,6 @@ MOST_CURVES = len(PALETTE)
 MOST_AXES = 12
 MOST_EFFECTS = 12
 _COLUMNS = 3
-_LONGEST = 40
 _LONGEST_TITLE = 150
 # Characters of a line of a title: as many as fit the width of a figure, and of one axis in it.
 _LINE = 75
@@ -67,15 +67,10 @@ def write_figures(directory: Path, analysis: Analysis) -> None:
                 write_bytes(directory / f"{name}.{kind}", content.getvalue())
 
 
-def _short(text: str, longest: int = _LONGEST) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
-
-
 def _names(analysis: Analysis) -> str:
     """Names the values beside a permutation's number."""
     names = ", ".join(axis.name for axis in analysis.observed.axes)
-    return textwrap.fill(_short(f"permutation: {names}", _LONGEST_TITLE), _LINE)
+    return textwrap.fill(short_line(f"permutation: {names}", _LONGEST_TITLE), _LINE)
 
 
 def _empty(text: str) -> Figure:
@@ -101,7 +96,7 @@ def _ranking(analysis: Analysis) -> Figure:
             axes.plot(row.interval, [place, place], color=colour, linewidth=1.5)
         axes.plot(row.standing.iqm, place, "o", color=colour, markersize=4)
     axes.set_yticks(
-        range(len(rows)), [_short(analysis.observed.brief(place)) for place in range(len(rows))]
+        range(len(rows)), [short_line(analysis.observed.brief(place)) for place in range(len(rows))]
     )
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel(f"{analysis.ranking.metric} (interquartile mean)")
@@ -126,7 +121,7 @@ def _curves(analysis: Analysis) -> Figure:
             color=colour,
             linewidth=1.5 if coloured else 0.6,
             alpha=1.0 if coloured else 0.5,
-            label=_short(observed.brief(place[curve.permutation])) if coloured else None,
+            label=short_line(observed.brief(place[curve.permutation])) if coloured else None,
         )
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(
@@ -157,7 +152,7 @@ def _marginals(analysis: Analysis) -> Figure:
     for axes in grid.flat[len(shown) :]:
         axes.axis("off")
     for row in grid:
-        row[0].set_ylabel(f"difference of\n{_short(analysis.ranking.metric)}")
+        row[0].set_ylabel(f"difference of\n{short_line(analysis.ranking.metric)}")
     return figure
 
 
@@ -168,10 +163,10 @@ def _marginal(axes: Axes, marginal: Marginal) -> None:
         if effect.interval:
             axes.plot([place, place], effect.interval, color=ACCENT, linewidth=1.5)
         axes.plot(place, effect.difference or 0.0, "o", color=ACCENT, markersize=4)
-    labels = [_short(effect.choice)[:16] for effect in effects]
+    labels = [short_line(effect.choice)[:16] for effect in effects]
     turned = 45 if sum(map(len, labels)) > 24 else 0
     axes.set_xticks(
         range(len(effects)), labels, rotation=turned, ha="right" if turned else "center"
     )
     axes.set_xlim(-0.5, max(len(effects), 1) - 0.5)
-    axes.set_title(textwrap.fill(_short(marginal.axis.name), _LINE_OF_AXIS), fontsize=8)
+    axes.set_title(textwrap.fill(short_line(marginal.axis.name), _LINE_OF_AXIS), fontsize=8)

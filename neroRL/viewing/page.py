@@ -10,11 +10,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from neroRL.errors import OutputError
 from neroRL.files import make_directory, reason_of, write_text
+from neroRL.pages import as_it_is, in_script, render
 from neroRL.viewing.episodes import Moment
 
 SUFFIX = ".html"
@@ -46,17 +45,11 @@ def write_page(
     Raises:
         OutputError: the file cannot be written.
     """
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     data = {**_data(moments), "names": names, "framerate": framerate}
     last = moments[-1]
     assert last.outcome is not None
-    text = environment.get_template("episode.html.j2").render(
+    text = render(
+        _HERE / "episode.html.j2",
         title=title,
         outcome=last.outcome,
         pictures=list(last.pictures),
@@ -64,9 +57,9 @@ def write_page(
         has_attention="attention" in data,
         has_choices=bool(names),
         last=last.step,
-        data=_json(data),
-        style=Markup((_HERE / "episode.css").read_text(encoding="utf-8")),
-        script=Markup((_HERE / "episode.js").read_text(encoding="utf-8")),
+        data=in_script(json.dumps(_rounded(data))),
+        style=as_it_is(_HERE / "episode.css"),
+        script=as_it_is(_HERE / "episode.js"),
     )
     make_directory(path.parent)
     try:
@@ -105,14 +98,6 @@ def _png(picture: np.ndarray) -> str:
     written, content = cv2.imencode(".png", picture[:, :, ::-1])
     assert written
     return f"data:image/png;base64,{base64.b64encode(content.tobytes()).decode()}"
-
-
-def _json(content: Any) -> Markup:
-    """JSON for a script element, which no text in it can end."""
-    text = json.dumps(_rounded(content))
-    for mark in "<>&\u2028\u2029":
-        text = text.replace(mark, f"\\u{ord(mark):04x}")
-    return Markup(text)
 
 
 def _rounded(content: Any) -> Any:

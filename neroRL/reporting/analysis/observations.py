@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neroRL.reporting.cells import cell
+from neroRL.reporting.cells import text_of_value
 from neroRL.reporting.ranking import Ranking, objectives_table
 
 ABSENT = -1
@@ -91,8 +91,10 @@ def observe(
     standings = [row.standing for row in ranking.ranked]
     columns: list[tuple[tuple[str, ...], tuple[str, ...], Levels]] = []
     for key, choices in axes.items():
-        texts = [text_of(one.overrides[key]) if key in one.overrides else None for one in standings]
-        names = _in_order([text_of(choice) for choice in choices], texts)
+        texts = [
+            text_of_value(one.overrides[key]) if key in one.overrides else None for one in standings
+        ]
+        names = _in_order([text_of_value(choice) for choice in choices], texts)
         numbers = {name: index for index, name in enumerate(names)}
         levels = [ABSENT if text is None else numbers[text] for text in texts]
         if len(names) > 1:
@@ -109,11 +111,6 @@ def observe(
         else np.zeros((len(standings), 0), np.int64),
         values=objectives_table(standings),
     )
-
-
-def text_of(value: Any) -> str:
-    """Returns a value as text; distinct values have distinct texts."""
-    return str(cell(value, as_text=True))
 
 
 def short_names(keys: Sequence[tuple[str, ...]]) -> list[str]:

@@ -12,6 +12,7 @@ from neroRL.reporting.analysis.comparisons import Pair
 from neroRL.reporting.analysis.importance import Importance, Share
 from neroRL.reporting.analysis.marginals import Effect, Marginal
 from neroRL.reporting.analysis.observations import ABSENT
+from neroRL.reporting.cells import short_line
 from neroRL.reporting.page.charts import ROW_HEIGHT, description
 from neroRL.reporting.page.parts import (
     ACCENT,
@@ -23,7 +24,6 @@ from neroRL.reporting.page.parts import (
     label,
     left_out,
     number,
-    short_line,
     span,
 )
 

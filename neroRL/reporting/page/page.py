@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 from plotly.utils import PlotlyJSONEncoder
 
 from neroRL.files import write_text
+from neroRL.pages import as_it_is, in_script, render
+from neroRL.records.results import COMPLETED
 from neroRL.reporting.analysis.analysis import Analysis
 from neroRL.reporting.page import winner
 from neroRL.reporting.page.parts import ACCENT, PALETTE, Section
@@ -44,14 +45,8 @@ def write_page(
     shown = sections(analysis, confirmation)
     again = analysis.sweep.confirmation
     left = again.jobs_left if again is not None else 0
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("page.html.j2").render(
+    text = render(
+        _HERE / "page.html.j2",
         name=analysis.sweep.directory.resolve().name,
         headline=winner.headline(
             analysis.ranking, confirmation, left, again.results if again is not None else ()
@@ -67,10 +62,10 @@ def write_page(
         checklist=winner.checklist(analysis.sweep),
         base_title="What all jobs share" if foreign else "Base config",
         base=winner.base_config(record),
-        charts=_json(_figures(shown)),
-        palette=_json({"accent": ACCENT, "lines": PALETTE}),
-        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
-        script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),
+        charts=in_script(json.dumps(_figures(shown), cls=PlotlyJSONEncoder)),
+        palette=in_script(json.dumps({"accent": ACCENT, "lines": PALETTE})),
+        style=as_it_is(_HERE / "page.css"),
+        script=as_it_is(_HERE / "page.js"),
         plotly=Markup(get_plotlyjs()),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,21 +80,11 @@ def _figures(shown: list[Section]) -> dict[str, Any]:
     }
 
 
-def _json(content: Any) -> Markup:
-    """JSON for a script element, which no text in it can end."""
-    text = json.dumps(content, cls=PlotlyJSONEncoder)
-    for mark in "<>&\u2028\u2029":
-        text = text.replace(mark, f"\\u{ord(mark):04x}")
-    return Markup(text)
-
-
 def _facts(analysis: Analysis) -> list[tuple[str, str]]:
     costs, record = analysis.costs, analysis.sweep.record
     ended = len(analysis.sweep.results)
     others = ", ".join(
-        f"{count} {status}"
-        for status, count in costs.jobs.items()
-        if count and status != "completed"
+        f"{count} {status}" for status, count in costs.jobs.items() if count and status != COMPLETED
     )
     if analysis.sweep.sweeper:
         grid, total = [("sweeper", analysis.sweep.sweeper)], ""

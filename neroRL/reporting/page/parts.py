@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from neroRL.reporting.cells import short_line
+
 # More rows than this are left to ranking.csv and results.csv.
 MOST_ROWS = 200
 LONGEST_LABEL = 40
@@ -96,12 +98,6 @@ def span(interval: tuple[float, float] | None) -> str:
 def label(text: str, longest: int = LONGEST_LABEL) -> str:
     """Returns a user's text for plotly, which takes some tags in it for markup."""
     return html.escape(short_line(text, longest), quote=False)
-
-
-def short_line(text: str, longest: int) -> str:
-    """Returns a user's text in one line; ticks of parallel coordinates show it as it is."""
-    line = " ".join(text.split())
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def left_out(shown: int, total: int, what: str, where: str = "ranking.csv") -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from neroRL.records.results import COMPLETED, STOPPED
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.analysis.analysis import MOST_CHOICES_OF_PAIRS, Analysis
 from neroRL.reporting.analysis.costs import Costs
@@ -266,7 +267,7 @@ def _means(analysis: Analysis, name: str) -> list[float | None]:
     told: dict[int, list[float]] = {}
     for result in analysis.sweep.results:
         value = result.number(name)
-        if value is not None and result.status == "completed":
+        if value is not None and result.status == COMPLETED:
             told.setdefault(result.permutation, []).append(value)
     numbers = [row.standing.permutation for row in analysis.ranking.ranked]
     return [float(np.mean(told[one])) if one in told else None for one in numbers]
@@ -287,7 +288,7 @@ def _saved(costs: Costs) -> list[str]:
     if not costs.updates_saved:
         return []
     return [
-        f"Stopping {counted(costs.jobs['stopped'], 'job')} early saved "
+        f"Stopping {counted(costs.jobs[STOPPED], 'job')} early saved "
         f"{counted(costs.updates_saved, 'update')}, about {number(costs.hours_saved)} hours at "
         "the pace of these jobs."
     ]

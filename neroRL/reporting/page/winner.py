@@ -13,7 +13,7 @@ from neroRL.config.roles import PLACE
 from neroRL.records.results import STOPPED, JobResult
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import RecordedSweep
-from neroRL.reporting.analysis.observations import text_of
+from neroRL.reporting.cells import text_of_value
 from neroRL.reporting.page.parts import MOST_ROWS, Table, left_out, number, span
 from neroRL.reporting.ranking import Ranking, confirmed_best
 from neroRL.reporting.summary import (
@@ -130,7 +130,7 @@ def _section(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _shown(values: Mapping[str, Any], key: str) -> str:
     if _section(values, key):
         return "…"
-    return text_of(values[key]) if key in values else "–"
+    return text_of_value(values[key]) if key in values else "–"
 
 
 def command(best: Path | None) -> str | None:
@@ -142,7 +142,7 @@ def search_space(sweep: RecordedSweep) -> Table:
     """Returns the axes and their choices; of another sweeper's, the values that jobs had."""
     rows = []
     for key, choices in sweep.record.axes.items():
-        texts = [text_of(choice) for choice in choices]
+        texts = [text_of_value(choice) for choice in choices]
         more = f" and {len(texts) - MOST_CHOICES} more" if len(texts) > MOST_CHOICES else ""
         rows.append([key, ", ".join(texts[:MOST_CHOICES]) + more])
     if sweep.sweeper:
