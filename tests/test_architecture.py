@@ -24,8 +24,8 @@ ALLOWED = {
     "training": FOUNDATION | {"environments", "models", "acting"},
     "evaluation": FOUNDATION
     | {"composition", "environments", "models", "acting", "training", "reporting"},
-    "viewing": {"errors", "files", "environments", "acting", "evaluation"},
-    "reporting": FOUNDATION | {"composition"},
+    "viewing": {"errors", "files", "pages", "environments", "acting", "evaluation"},
+    "reporting": FOUNDATION | {"composition", "pages"},
     "composition": FOUNDATION | {"environments"},
     "sweep": FOUNDATION | {"composition", "reporting"},
 }

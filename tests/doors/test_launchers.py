@@ -105,24 +105,24 @@ def test_an_interrupt_in_a_jobs_process_is_not_mistaken_for_the_users(
 def test_failing_and_dying_jobs_end_alone(command, failing, tmp_path, launcher):
     """Jobs that only ran beside killed and crashed ones are not counted as failed."""
     failing.write_text(
-        "hyperparameters:\n  environment.reset_params.how: ['', raise, kill, '', crash, '']\n"
+        "hyperparameters:\n  environment.reset_params.how: ['', raise, kill, crash]\n"
     )
     arguments = [*ARGUMENTS, "--num-repetitions=2", *LAUNCHERS[launcher]]
     done = command("tune", *arguments)
     assert done.returncode == 1, done.stderr
-    expected = ["completed", "failed", "failed", "completed", "failed", "completed"] * 2
+    expected = ["completed", "failed", "failed", "failed"] * 2
     rows = table(tmp_path / "out/run")
     assert [row["status"] for row in rows] == expected
-    assert [row["repetition"] for row in rows] == ["0"] * 6 + ["1"] * 6
+    assert [row["repetition"] for row in rows] == ["0"] * 4 + ["1"] * 4
     assert rows[1]["error"] == "RuntimeError: the pole is made of glass"
-    assert all(rows[number]["error"] for number in (2, 4, 8, 10))
+    assert all(rows[number]["error"] for number in (2, 3, 6, 7))
     # With the environment repaired, a continued sweep runs only the failed jobs.
     (tmp_path / "healed").touch()
     before = _results(tmp_path)
     again = command("tune", *arguments)
     assert again.returncode == 0, again.stderr
-    assert "6 of 12 jobs are done already" in again.stderr
-    assert [row["status"] for row in table(tmp_path / "out/run")] == ["completed"] * 12
+    assert "2 of 8 jobs are done already" in again.stderr
+    assert [row["status"] for row in table(tmp_path / "out/run")] == ["completed"] * 8
     after = _results(tmp_path)
     kept = {name for name, result in before.items() if result[1]["status"] == "completed"}
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
@@ -138,7 +138,7 @@ def _results(directory: Path) -> dict[str, tuple[int, dict]]:
 @pytest.mark.slow
 def test_all_launchers_give_the_same_results(command, tiny, tmp_path):
     (tmp_path / "space.yaml").write_text(
-        "hyperparameters:\n  updates: [8]\n  gamma: [0.5, 0.99]\n  epochs: [1, 8]\n"
+        "hyperparameters:\n  updates: [8]\n  epochs: [1, 8]\n"
         "learning_rate_schedule:\n  initial: [1.0e-3, 1.0e-2, 1.0e-1]\n"
     )
     results = {}
@@ -150,13 +150,13 @@ def test_all_launchers_give_the_same_results(command, tiny, tmp_path):
             json.loads(p.read_text()) for p in tmp_path.glob(f"{launcher}/run/*/*/result.json")
         ]
         results[launcher] = {result["directory"]: result for result in found}
-        assert len(results[launcher]) == 24
+        assert len(results[launcher]) == 12
     for launcher in OTHERS:
         for directory, result in results["basic"].items():
             other = results[launcher][directory]
             for name in ("objective", "reward_std", "seed", "overrides", "fingerprint"):
                 assert other[name] == result[name], (launcher, directory, name)
-    assert len({result["objective"] for result in results["basic"].values()}) > 10
+    assert len({result["objective"] for result in results["basic"].values()}) > 6
 
 
 @pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])

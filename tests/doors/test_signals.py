@@ -333,7 +333,7 @@ sys.exit(guarded(lambda: 3))
 @pytest.mark.slow
 def test_ctrl_c_at_any_moment_is_no_error(long, tmp_path):
     long.write_text(long.read_text().replace("updates: 60", "updates: 60000"))
-    for number in range(25):
+    for number in range(0, 25, 2):
         process = start(tmp_path, *ARGUMENTS[:-1], f"--out={number}")
         assert process.stdout is not None
         assert process.stdout.readline()  # Python itself has started
