@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from benchmarks.racing_grids import CURVES
 from neroRL.config.budget import updates_at
-from neroRL.reporting.standing import interquartile_mean
-from neroRL.reporting.ties import ties
+from neroRL.ranking.standing import interquartile_mean
+from neroRL.ranking.ties import ties
 from neroRL.sweep.options import SweepOptions
 from neroRL.sweep.race import Rule, survivors
 

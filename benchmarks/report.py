@@ -83,8 +83,8 @@ def write_sweep(sweep: Path) -> None:
 def end(sweep: Path) -> None:
     """Ranks results that are in memory, prints the summary, and writes the files."""
     global BEGAN, BUSY
+    from neroRL.ranking.ranking import rank
     from neroRL.records.sweeps import read_sweep
-    from neroRL.reporting.ranking import rank
     from neroRL.reporting.ranking_files import write_files
     from neroRL.reporting.summary import print_summary
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neroRL.reporting.standing import interquartile_mean
-from neroRL.reporting.ties import ties
+from neroRL.ranking.standing import interquartile_mean
+from neroRL.ranking.ties import ties
 
 LANDSCAPES = {
     "from 0 to 2, evenly": np.linspace(2, 0, 12),

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from neroRL.config.checks import run_id_problem
-from neroRL.errors import UsageError, did_you_mean
+from neroRL.errors import UsageError
 from neroRL.files import expanded
 from neroRL.records.exits import Exit
+from neroRL.texts import did_you_mean
 
 # Hydra's flags that show something in place of running; HELPING ones, of Hydra alone.
 HELPING = ("--hydra-help", "--shell-completion", "-sc", "--version")

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from neroRL.errors import OutputError, UsageError, shortened
+from neroRL.errors import OutputError, UsageError
+from neroRL.texts import shortened
 
 # Linux allows 107 bytes; multiprocessing adds two names of its own.
 LONGEST_PLACE_OF_SOCKETS = 70

@@ -22,8 +22,9 @@ from neroRL.arguments import (
 )
 from neroRL.composition.overrides import override_key, plain_text
 from neroRL.composition.paths import find_config
-from neroRL.errors import UsageError, shortened
+from neroRL.errors import UsageError
 from neroRL.files import is_file
+from neroRL.texts import shortened
 from neroRL.training.manner import Manner
 
 TUNE_EPILOG = """\

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from neroRL.boundary import guarded
-from neroRL.errors import OutputError, UsageError, did_you_mean
+from neroRL.errors import OutputError, UsageError
 from neroRL.files import check_place, expanded
+from neroRL.ranking.ranking import CONFIDENCE, rank
 from neroRL.records.exits import Exit
 from neroRL.records.results import NUMBERS, JobResult
 from neroRL.records.sweeps import RecordedSweep, read_sweep
@@ -19,7 +20,6 @@ from neroRL.reporting.comparison import Reported, print_comparison
 from neroRL.reporting.live import PORT, keep_current, serving
 from neroRL.reporting.optuna_study import check_study, write_study
 from neroRL.reporting.race import saving, under_way
-from neroRL.reporting.ranking import CONFIDENCE, rank
 from neroRL.reporting.ranking_files import REPORT, REPORT_FILE, write_files
 from neroRL.reporting.summary import (
     print_recorded_confirmation,
@@ -27,6 +27,7 @@ from neroRL.reporting.summary import (
     print_written,
     rank_confirmation,
 )
+from neroRL.texts import did_you_mean
 
 
 def main() -> int:

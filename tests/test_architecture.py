@@ -14,20 +14,22 @@ PACKAGE = PROJECT / "neroRL"
 MODULES = sorted([*PACKAGE.rglob("*.py"), *(PROJECT / "hydra_plugins").rglob("*.py")])
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 320, 60
 # The parts of neroRL that each package may import, besides itself.
-FOUNDATION = {"errors", "files", "locks", "seeds", "streams", "cores", "config", "records"}
+WORDS = {"errors", "texts"}
+FOUNDATION = WORDS | {"files", "locks", "seeds", "streams", "cores", "config", "records"}
 ALLOWED = {
-    "records": {"errors", "files", "cores", "config", "__init__"},
-    "config": {"errors", "files"},
-    "environments": {"errors", "config", "leases", "seeds"},
-    "models": {"errors", "config", "environments"},
-    "acting": {"errors", "config", "environments", "models"},
+    "records": WORDS | {"files", "cores", "config", "__init__"},
+    "config": WORDS | {"files"},
+    "environments": WORDS | {"config", "leases", "seeds"},
+    "models": WORDS | {"config", "environments"},
+    "acting": WORDS | {"config", "environments", "models"},
     "training": FOUNDATION | {"environments", "models", "acting"},
     "evaluation": FOUNDATION
-    | {"composition", "environments", "models", "acting", "training", "reporting"},
-    "viewing": {"errors", "files", "pages", "environments", "acting", "evaluation"},
-    "reporting": FOUNDATION | {"composition", "pages"},
+    | {"composition", "environments", "models", "acting", "training", "ranking", "reporting"},
+    "viewing": WORDS | {"files", "pages", "environments", "acting", "evaluation"},
+    "ranking": FOUNDATION,
+    "reporting": FOUNDATION | {"composition", "ranking", "pages"},
     "composition": FOUNDATION | {"environments"},
-    "sweep": FOUNDATION | {"composition", "reporting"},
+    "sweep": FOUNDATION | {"composition", "ranking", "reporting"},
 }
 
 

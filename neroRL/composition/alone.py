@@ -19,7 +19,8 @@ from neroRL.composition.source import FileSource, PrimarySearchPath, PrimarySour
 from neroRL.config.counterparts import counterpart_hint
 from neroRL.config.problems import leaf_paths
 from neroRL.config.schema import Config
-from neroRL.errors import ConfigError, UsageError, did_you_mean
+from neroRL.errors import ConfigError, UsageError
+from neroRL.texts import did_you_mean
 
 HYDRA_VERSION = "1.3"
 

@@ -29,10 +29,11 @@ from neroRL.composition.other_sweepers import overrides_for_sweeper
 from neroRL.composition.overrides import escaped, value_text
 from neroRL.composition.source import shipped_conf
 from neroRL.config.schema import Config
-from neroRL.errors import FailedError, UsageError, did_you_mean
+from neroRL.errors import FailedError, UsageError
 from neroRL.files import check_place_of_jobs, is_file, make_directory, make_new_directory
 from neroRL.locks import held
 from neroRL.streams import as_data
+from neroRL.texts import did_you_mean
 
 DEFAULT_CONFIG = "default"
 # A directory that is named by the time of its start, as ``${now:%H-%M-%S}``.

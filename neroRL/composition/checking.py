@@ -32,7 +32,8 @@ from neroRL.config.documents import Document, read_document
 from neroRL.config.problems import leaf_paths
 from neroRL.config.published import modernise, written_as
 from neroRL.environments import registry
-from neroRL.errors import ConfigError, NeroRLError, Problem, did_you_mean
+from neroRL.errors import ConfigError, NeroRLError, Problem
+from neroRL.texts import did_you_mean
 
 if TYPE_CHECKING:
     from neroRL.environments.trial import Trials

@@ -27,7 +27,8 @@ from hydra.grammar.gen.OverrideParser import OverrideParser
 from omegaconf import base, grammar_parser
 
 from neroRL.config.documents import DEEPEST
-from neroRL.errors import LONGEST_NAME, UsageError, shortened
+from neroRL.errors import UsageError
+from neroRL.texts import LONGEST_NAME, shortened
 
 Number = int | float
 _CASTS = ("int", "float", "str", "bool")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path, PurePath
 
 from neroRL.composition.source import shipped_conf
-from neroRL.errors import UsageError, did_you_mean, shortened
+from neroRL.errors import UsageError
 from neroRL.files import expanded, is_file, reason_of
+from neroRL.texts import did_you_mean, shortened
 
 DOCUMENTED_DIRECTORY = "configs"
 SUFFIXES = (".yaml", ".yml")

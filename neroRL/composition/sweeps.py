@@ -13,7 +13,8 @@ from hydra.core.override_parser.types import Override
 from neroRL.composition.checking import COMMAND_LINE
 from neroRL.composition.grammar import elements, parse_all
 from neroRL.composition.overrides import override_key, plain_text
-from neroRL.errors import ConfigError, Problem, UsageError, shortened
+from neroRL.errors import ConfigError, Problem, UsageError
+from neroRL.texts import shortened
 
 PARAMS = "hydra.sweeper.params"
 

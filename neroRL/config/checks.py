@@ -10,8 +10,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from neroRL.config.problems import problems_of
 from neroRL.config.schema import Config, ModelConfig, RecurrenceConfig, ScheduleConfig
-from neroRL.errors import ConfigError, Problem, UsageError, shortened
+from neroRL.errors import ConfigError, Problem, UsageError
 from neroRL.files import is_file
+from neroRL.texts import shortened
 
 FIRST_UNITY_PORT = 5005
 LAST_PORT = 65535

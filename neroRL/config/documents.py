@@ -1,4 +1,4 @@
-"""Reads YAML files by the rules of YAML 1.2 and remembers the line of every key.
+"""Reads and writes YAML by the rules of YAML 1.2, and remembers the line of every key it read.
 
 ``no`` is a string and ``3e-4`` a float (PyYAML reads them as False and as a string). Duplicate
 keys, tags, several documents and files that are not text are refused with their line.
@@ -6,6 +6,8 @@ keys, tags, several documents and files that are not text are refused with their
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import sys
 from collections.abc import Hashable
@@ -259,3 +261,13 @@ def dump_yaml(data: Any) -> str:
     """Writes plain Python as YAML that readers of version 1.1 and 1.2 read alike."""
     text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
     return text
+
+
+def text_of_value(value: Any) -> str:
+    """Returns the YAML text of a value; strings that look like something else are quoted."""
+    if isinstance(value, str):
+        plain = parse_scalar(value) == value and not value.startswith(("'", "[", "{"))
+        return value if plain else f"'{value}'"
+    if isinstance(value, float) and math.isfinite(value) and value == int(value):
+        value = int(value)  # equal numbers have equal texts
+    return json.dumps(value, ensure_ascii=False)

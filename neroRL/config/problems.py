@@ -12,7 +12,8 @@ from typing import Annotated, Any
 from pydantic import ValidationError
 
 from neroRL.config.counterparts import counterpart_hint
-from neroRL.errors import Problem, did_you_mean
+from neroRL.errors import Problem
+from neroRL.texts import did_you_mean
 
 UNKNOWN_KEY = "unexpected_keyword_argument"
 _TINY = re.compile(r"0\.0{4,}\d+")

@@ -14,8 +14,9 @@ from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments.pictures import picture_of
 from neroRL.environments.specification import Observation, SingleEnvironment
 from neroRL.environments.vector.interface import EpisodeSeeds, VectorEnvironment
-from neroRL.errors import Problem, did_you_mean
+from neroRL.errors import Problem
 from neroRL.seeds import LAST_SEED
+from neroRL.texts import did_you_mean
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments.environment_type import SEEDS, EnvironmentType, unknown_name
 from neroRL.environments.registered import RegisteredEnvironment
 from neroRL.environments.specification import Observation, SingleEnvironment
-from neroRL.errors import Problem, did_you_mean
+from neroRL.errors import Problem
+from neroRL.texts import did_you_mean
 
 INSTALL = 'pip install "neroRL[memory-gym]" && pip install --no-deps memory-gym==1.0.2'
 TOLD_ANYWAY = ("reward", "length", "success")

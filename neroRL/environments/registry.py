@@ -8,7 +8,8 @@ from typing import Any
 
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments.environment_type import EnvironmentType
-from neroRL.errors import ConfigError, Problem, did_you_mean
+from neroRL.errors import ConfigError, Problem
+from neroRL.texts import did_you_mean
 
 # Modules are imported when a type is used: none of their packages has to be installed for others.
 TYPES = {

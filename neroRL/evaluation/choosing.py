@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
+from neroRL.config.documents import text_of_value
 from neroRL.errors import CheckpointError, OutputError
+from neroRL.ranking.ranking import rank
 from neroRL.records.checkpoint_files import checkpoints_in, checkpoints_of, update_of
 from neroRL.records.results import COMPLETED, JobResult, read_result
 from neroRL.records.sweep_record import RECORD_FILE
 from neroRL.records.sweeps import RecordedSweep, read_sweep
-from neroRL.reporting.cells import text_of_value
-from neroRL.reporting.ranking import rank
-from neroRL.reporting.summary import counted
+from neroRL.texts import counted
 from neroRL.training import checkpoint as checkpoints
 
 # Jobs that a note names.

@@ -1,1 +1,1 @@
-"""Reports to the user: TensorBoard, progress, ranking, summary."""
+"""Reports to the user: TensorBoard, progress, summary, pages."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from neroRL.config.documents import parse_scalar
+from neroRL.config.documents import text_of_value
 
 Cell = bool | float | str
 
@@ -58,22 +57,6 @@ def cell(value: Any, *, as_text: bool) -> Cell:
     if as_text or _kind(value) is None:
         return text_of_value(value)
     return value if isinstance(value, bool | str) else float(value)
-
-
-def text_of_value(value: Any) -> str:
-    """Returns the YAML text of a value; strings that look like something else are quoted."""
-    if isinstance(value, str):
-        plain = parse_scalar(value) == value and not value.startswith(("'", "[", "{"))
-        return value if plain else f"'{value}'"
-    if isinstance(value, float) and math.isfinite(value) and value == int(value):
-        value = int(value)  # equal numbers have equal texts
-    return json.dumps(value, ensure_ascii=False)
-
-
-def short_line(text: str, longest: int = 40) -> str:
-    """Returns a text in one line, cut off after some characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def run_name(values: Mapping[str, Any]) -> str:

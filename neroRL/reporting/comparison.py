@@ -11,9 +11,9 @@ from rich.table import Table
 
 from neroRL.config.checks import flat
 from neroRL.config.objective import EVALUATE, changes_objective
+from neroRL.ranking.ranking import Ranked, Ranking, confirmed_best, objectives_table
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.analysis.comparisons import probabilities
-from neroRL.reporting.ranking import Ranked, Ranking, confirmed_best, objectives_table
 from neroRL.reporting.summary import console_for, interval_text
 
 

@@ -15,10 +15,10 @@ from matplotlib.figure import Figure
 from neroRL.files import write_bytes
 from neroRL.reporting.analysis.analysis import Analysis
 from neroRL.reporting.analysis.marginals import Marginal
-from neroRL.reporting.cells import short_line
 from neroRL.reporting.page.axis_charts import strongest
 from neroRL.reporting.page.charts import drawn_range
 from neroRL.reporting.page.parts import ACCENT, MUTED, PALETTE
+from neroRL.texts import short_line
 
 FIGURES = "figures"
 MOST_RANKED = 20

@@ -13,10 +13,10 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from neroRL.errors import in_one_line
+from neroRL.ranking.standing import Standing
 from neroRL.records.job_progress import JobProgress
 from neroRL.records.results import COMPLETED, JobResult, Status
-from neroRL.reporting.standing import Standing
+from neroRL.texts import in_one_line
 
 SECONDS_BETWEEN_LINES = 30.0
 MOST_JOBS_SHOWN = 8

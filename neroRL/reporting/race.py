@@ -10,7 +10,7 @@ from neroRL.config.budget import updates_at
 from neroRL.records.results import COMPLETED, STOPPED, JobResult
 from neroRL.records.rungs import Reached, read_rungs
 from neroRL.records.sweeps import RecordedSweep
-from neroRL.reporting.summary import counted
+from neroRL.texts import counted
 
 
 def updates_saved(result: JobResult) -> int:

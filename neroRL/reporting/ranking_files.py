@@ -18,8 +18,8 @@ from neroRL.composition.overrides import escaped
 from neroRL.config.documents import dump_yaml, read_document
 from neroRL.errors import ConfigError, Problem
 from neroRL.files import write_text
+from neroRL.ranking.ranking import OBJECTIVE, Ranked, Ranking
 from neroRL.records.results import STATUSES, JobResult, fingerprint, table_cell
-from neroRL.reporting.ranking import OBJECTIVE, Ranked, Ranking
 
 REPORT, RANKING_FILE, BEST_FILE = "report", "ranking.csv", "best.yaml"
 REPORT_FILE = "report.html"

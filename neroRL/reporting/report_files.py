@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from neroRL.ranking.ranking import Ranking
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.analysis.analysis import analyse
 from neroRL.reporting.figures import FIGURES, write_figures
 from neroRL.reporting.page.page import write_page
-from neroRL.reporting.ranking import Ranking
 from neroRL.reporting.ranking_files import REPORT_FILE, Written
 
 

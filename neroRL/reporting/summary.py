@@ -10,7 +10,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Table
 
-from neroRL.errors import in_one_line
+from neroRL.ranking.ranking import TRUSTED_RUNS, Ranked, Ranking, confirmed_best, rank
 from neroRL.records.results import (
     COMPLETED,
     FAILED,
@@ -20,8 +20,8 @@ from neroRL.records.results import (
     JobResult,
 )
 from neroRL.records.sweeps import RecordedSweep
-from neroRL.reporting.ranking import TRUSTED_RUNS, Ranked, Ranking, confirmed_best, rank
 from neroRL.reporting.ranking_files import Written
+from neroRL.texts import counted, in_one_line
 
 # Completes "Run …" where failed jobs are tried again by
 AGAIN = "the same command again"
@@ -179,11 +179,6 @@ def unfinished_confirmation(left: int) -> str:
     """Returns a sentence about the jobs of a confirmation that have not ended."""
     have = "has" if left == 1 else "have"
     return f"{counted(left, 'job')} of the confirmation {have} not ended."
-
-
-def counted(number: int, noun: str) -> str:
-    """Returns a number with its noun, in the plural unless it is one."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def console_for(stream: TextIO) -> Console:

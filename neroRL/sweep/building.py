@@ -8,7 +8,7 @@ from typing import Any
 
 from neroRL.composition.checking import Origin
 from neroRL.composition.overrides import Compose
-from neroRL.errors import ConfigError, Problem, did_you_mean
+from neroRL.errors import ConfigError, Problem
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.sweep.grid import Grid
 from neroRL.sweep.jobs import SEED
@@ -16,6 +16,7 @@ from neroRL.sweep.places import Overrides, paths_and_values
 from neroRL.sweep.points import Axis, Choice, Exclusion, Permutation, Places, Product
 from neroRL.sweep.space import Listed, Space, Union, sampled
 from neroRL.sweep.validation import Inspect, Validator
+from neroRL.texts import did_you_mean
 
 PlacesOf = Callable[[Sequence[Axis]], Places]
 Content = Callable[[Permutation], Mapping[str, Any]]

@@ -8,12 +8,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from neroRL.errors import NeroRLError
+from neroRL.ranking.ranking import Ranking, rank
 from neroRL.records.results import FAILED, JobResult
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import read_sweep
 from neroRL.reporting.cells import run_name
 from neroRL.reporting.race import saving, under_way
-from neroRL.reporting.ranking import Ranking, rank
 from neroRL.reporting.ranking_files import write_files
 from neroRL.reporting.summary import (
     AGAIN,

@@ -14,9 +14,9 @@ from pathlib import Path
 from neroRL.composition.overrides import escaped, value_text
 from neroRL.errors import ConfigError, Problem
 from neroRL.files import make_directory, remove_leftovers
+from neroRL.ranking.ranking import Ranking
 from neroRL.records.sweep_record import SweepRecord, read_record
 from neroRL.records.sweeps import confirmation_of, permutations_with_jobs
-from neroRL.reporting.ranking import Ranking
 from neroRL.seeds import LAST_SEED
 from neroRL.sweep.jobs import SEED, JobPlan
 from neroRL.sweep.plan import SweepPlan

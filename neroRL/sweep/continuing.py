@@ -11,11 +11,11 @@ from neroRL.errors import RecordError
 from neroRL.files import keep_beside
 from neroRL.locks import HOLDER_FILE, held
 from neroRL.records.results import FAILED, RESULT_FILE, STOPPED, JobResult, load_result
-from neroRL.reporting.summary import counted
 from neroRL.reporting.tensorboard import EVENT_FILES
 from neroRL.sweep.jobs import JobPlan
 from neroRL.sweep.plan import SweepPlan
 from neroRL.sweep.trainings import Trainings
+from neroRL.texts import counted
 
 
 @dataclass

@@ -15,12 +15,12 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from neroRL.errors import ConfigError, NeroRLError, Problem
+from neroRL.ranking.ranking import Ranking, rank
 from neroRL.records.exits import Exit
 from neroRL.records.results import FAILED, JobResult
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import confirmation_of, read_sweep
-from neroRL.reporting.ranking import Ranking, rank
-from neroRL.reporting.summary import counted, print_confirmation
+from neroRL.reporting.summary import print_confirmation
 from neroRL.sweep import confirmation, ledger, preview, racing, writing
 from neroRL.sweep.conclusion import conclude, describe, show_confirmation
 from neroRL.sweep.continuing import Inventory, inventory, put_beside
@@ -30,6 +30,7 @@ from neroRL.sweep.launching import check_place
 from neroRL.sweep.opening import opened
 from neroRL.sweep.plan import SweepPlan
 from neroRL.sweep.server import prepare
+from neroRL.texts import counted
 
 
 class Sweep:

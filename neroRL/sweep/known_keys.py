@@ -12,8 +12,8 @@ from neroRL.composition.choices import RESET_PARAMS, TYPE, takes_any_parameter
 from neroRL.config.counterparts import counterpart_hint
 from neroRL.config.problems import leaf_paths
 from neroRL.config.schema import Config
-from neroRL.errors import did_you_mean
 from neroRL.sweep.places import paths_and_values
+from neroRL.texts import did_you_mean
 
 ALIASES = {"num_workers": "sampler.n_workers"}
 # Sections in which a bare key is looked up; other sections need dotted paths.

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from neroRL.ranking.standing import Standing, standings
 from neroRL.records.job_progress import read_progress
 from neroRL.records.results import (
     STATUSES,
@@ -25,7 +26,6 @@ from neroRL.records.results import (
 )
 from neroRL.reporting.progress import ProgressDisplay, SweepStatus, decision_line
 from neroRL.reporting.race import steps_saved, unworked
-from neroRL.reporting.standing import Standing, standings
 from neroRL.sweep.jobs import Job
 from neroRL.sweep.race import Decision, Race
 

@@ -20,12 +20,12 @@ from neroRL.records.sweeps import (
     directory_of,
     permutations_with_jobs,
 )
-from neroRL.reporting.summary import counted
 from neroRL.sweep import changing, confirmation, extension, ledger
 from neroRL.sweep.continuing import set_jobs_aside
 from neroRL.sweep.extension import Move
 from neroRL.sweep.jobs import JobPlan
 from neroRL.sweep.plan import SweepPlan
+from neroRL.texts import counted
 
 
 @contextlib.contextmanager

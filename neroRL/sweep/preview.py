@@ -13,11 +13,11 @@ from neroRL.composition.overrides import escaped, value_text
 from neroRL.records.checkpoint_files import checkpoints_of, update_of
 from neroRL.records.results import COMPLETED, JobResult, read_result
 from neroRL.reporting.progress import duration
-from neroRL.reporting.summary import counted
 from neroRL.sweep.jobs import JobPlan
 from neroRL.sweep.plan import SweepPlan
 from neroRL.sweep.racing import least_share
 from neroRL.sweep.trainings import Trainings
+from neroRL.texts import counted
 
 # Updates of the trainings that are measured: the first is slower than the others.
 UPDATES = 3

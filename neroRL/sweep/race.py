@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neroRL.reporting.ties import ties
+from neroRL.ranking.ties import ties
 
 Values = NDArray[np.float64]
 LOST = -math.inf

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from neroRL.errors import did_you_mean
+from neroRL.texts import did_you_mean
 
 KEYS = ("from", "to", "count", "scale")
 SCALES = ("linear", "log")

@@ -10,11 +10,12 @@ from typing import Any
 from neroRL.composition.choices import SECTIONS
 from neroRL.composition.overrides import override_text
 from neroRL.config.documents import Document
-from neroRL.errors import ConfigError, Problem, did_you_mean
+from neroRL.errors import ConfigError, Problem
 from neroRL.sweep.known_keys import KnownKeys
 from neroRL.sweep.places import decides
 from neroRL.sweep.points import Axis, Choice, Exclusion, Product, Tied
 from neroRL.sweep.ranges import is_range, numbers_of
+from neroRL.texts import did_you_mean
 
 HYPERPARAMETERS, TOGETHER, EXCLUDE, GRIDS = "hyperparameters", "together", "exclude", "grids"
 

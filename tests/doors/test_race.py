@@ -14,11 +14,11 @@ import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util import tensor_util
 
+from neroRL.ranking.ranking import rank
 from neroRL.records.rungs import read_rungs
 from neroRL.records.sweeps import read_sweep
 from neroRL.reporting.analysis.analysis import analyse
 from neroRL.reporting.race import at_first_rung
-from neroRL.reporting.ranking import rank
 from tests.doors.sweeps import (
     ARGUMENTS,
     assert_same_trainings,

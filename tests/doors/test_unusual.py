@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from neroRL.reporting.cells import text_of_value
+from neroRL.config.documents import text_of_value
 from tests.doors.sweeps import ARGUMENTS
 
 # None of these may become markup of the summary, an interpolation, or a second line of an entry.

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from neroRL.ranking.ranking import Ranking, rank
 from neroRL.records.results import COMPLETED, JobResult
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import RecordedSweep, read_sweep
 from neroRL.reporting.analysis.observations import Observations, observe
-from neroRL.reporting.ranking import Ranking, rank
 
 Axes = Mapping[str, Sequence[Any]]
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from neroRL.ranking.ranking import rank
 from neroRL.reporting.analysis.comparisons import probabilities
 from neroRL.reporting.comparison import (
     Reported,
     difference_interval,
     print_comparison,
 )
-from neroRL.reporting.ranking import rank
 from tests.reporting.landscapes import grid, jobs, sweep_of
 
 

@@ -14,13 +14,13 @@ import pytest
 from matplotlib.image import imread
 from scipy import stats
 
+from neroRL.ranking.ranking import rank
 from neroRL.records.results import FAILED, STOPPED, JobResult
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import read_sweep
 from neroRL.reporting import figures
 from neroRL.reporting.analysis.analysis import analyse
 from neroRL.reporting.page.winner import difference
-from neroRL.reporting.ranking import rank
 from neroRL.reporting.ranking_files import Written
 from neroRL.reporting.report_files import write_report
 from tests.reporting.landscapes import jobs, landscape, sweep_of

@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from neroRL.ranking.ranking import rank
+from neroRL.ranking.standing import Standing
 from neroRL.records.job_progress import JobProgress, ProgressFile, read_progress
 from neroRL.records.results import FAILED, JobResult
 from neroRL.reporting.analysis.costs import endings
@@ -19,8 +21,6 @@ from neroRL.reporting.progress import (
     make_display,
     status_line,
 )
-from neroRL.reporting.ranking import rank
-from neroRL.reporting.standing import Standing
 from neroRL.reporting.summary import print_summary
 
 RUNNING = JobProgress(5, 20, 4096, 1234.5, 0.25)

@@ -5,11 +5,11 @@ from io import StringIO
 import numpy as np
 import pytest
 
+from neroRL.ranking.ranking import rank
+from neroRL.ranking.standing import Standing
 from neroRL.records.results import COMPLETED, DIVERGED, FAILED, STOPPED, JobResult
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.reporting.page.winner import headline
-from neroRL.reporting.ranking import rank
-from neroRL.reporting.standing import Standing
 from neroRL.reporting.summary import (
     SAME_EPISODES,
     certainty,

@@ -17,10 +17,10 @@ import pytest
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.plugins.hparams import plugin_data_pb2
 
+from neroRL.ranking.ranking import rank
 from neroRL.records.sweeps import read_sweep
 from neroRL.reporting.analysis.curves import read_scalars
 from neroRL.reporting.cells import cells, keys_shown_as_text, run_name
-from neroRL.reporting.ranking import rank
 from neroRL.reporting.tensorboard import (
     INTERVAL,
     Summaries,

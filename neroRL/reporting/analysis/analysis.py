@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from neroRL.ranking.ranking import OBJECTIVE, Ranking, rank
 from neroRL.records.results import STOPPED
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.analysis.comparisons import Pair, pairs, probabilities_of_improvement
@@ -14,7 +15,6 @@ from neroRL.reporting.analysis.importance import Importance, importance
 from neroRL.reporting.analysis.marginals import Marginal, marginal_effects
 from neroRL.reporting.analysis.observations import Observations, observe
 from neroRL.reporting.race import at_first_rung
-from neroRL.reporting.ranking import OBJECTIVE, Ranking, rank
 
 # Heat maps of axes with more choices than this cannot be read.
 MOST_CHOICES_OF_PAIRS = 30

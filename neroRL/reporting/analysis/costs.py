@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neroRL.errors import in_one_line
 from neroRL.records.results import COMPLETED, STATUSES, STOPPED, JobResult, Status
 from neroRL.reporting.race import updates_saved
+from neroRL.texts import in_one_line
 
 
 @dataclass(frozen=True)

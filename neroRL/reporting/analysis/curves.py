@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 
-from neroRL.reporting.ranking import Ranking
+from neroRL.ranking.ranking import Ranking
 from neroRL.reporting.tensorboard import ENV_STEPS, EVENT_FILES, INTERVAL_FILES, SUMMARIES
 
 REWARD = "episode/reward_mean"

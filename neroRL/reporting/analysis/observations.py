@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neroRL.reporting.cells import text_of_value
-from neroRL.reporting.ranking import Ranking, objectives_table
+from neroRL.config.documents import text_of_value
+from neroRL.ranking.ranking import Ranking, objectives_table
 
 ABSENT = -1
 

@@ -12,7 +12,6 @@ from neroRL.reporting.analysis.comparisons import Pair
 from neroRL.reporting.analysis.importance import Importance, Share
 from neroRL.reporting.analysis.marginals import Effect, Marginal
 from neroRL.reporting.analysis.observations import ABSENT
-from neroRL.reporting.cells import short_line
 from neroRL.reporting.page.charts import ROW_HEIGHT, description
 from neroRL.reporting.page.parts import (
     ACCENT,
@@ -26,6 +25,7 @@ from neroRL.reporting.page.parts import (
     number,
     span,
 )
+from neroRL.texts import short_line
 
 MOST_AXES = 12
 MOST_EFFECTS = 20

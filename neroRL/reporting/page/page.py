@@ -13,12 +13,12 @@ from plotly.utils import PlotlyJSONEncoder
 
 from neroRL.files import write_text
 from neroRL.pages import as_it_is, in_script, render
+from neroRL.ranking.ranking import Ranking
 from neroRL.records.results import COMPLETED
 from neroRL.reporting.analysis.analysis import Analysis
 from neroRL.reporting.page import winner
 from neroRL.reporting.page.parts import ACCENT, PALETTE, Section
 from neroRL.reporting.page.sections import sections
-from neroRL.reporting.ranking import Ranking
 
 _HERE = Path(__file__).parent
 MOST_OPTIONS = 200

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from neroRL.reporting.cells import short_line
+from neroRL.texts import short_line
 
 # More rows than this are left to ranking.csv and results.csv.
 MOST_ROWS = 200

@@ -9,22 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neroRL.config.documents import text_of_value
 from neroRL.config.roles import PLACE
+from neroRL.ranking.ranking import Ranking, confirmed_best
 from neroRL.records.results import STOPPED, JobResult
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import RecordedSweep
-from neroRL.reporting.cells import text_of_value
 from neroRL.reporting.page.parts import MOST_ROWS, Table, left_out, number, span
-from neroRL.reporting.ranking import Ranking, confirmed_best
 from neroRL.reporting.summary import (
     CONFIRMING,
     REPEATING,
     SAME_EPISODES,
     certainty,
-    counted,
     is_evaluated,
     unfinished_confirmation,
 )
+from neroRL.texts import counted
 
 _NO_DIFFERENCE = (*PLACE, "seed")
 MOST_CHOICES = 30

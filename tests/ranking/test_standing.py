@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from neroRL.ranking.ranking import rank
+from neroRL.ranking.standing import interquartile_mean, laps_that_count, standings
 from neroRL.records.results import COMPLETED, DIVERGED, FAILED, STOPPED, JobResult
 from neroRL.reporting.progress import PlainDisplay
-from neroRL.reporting.ranking import rank
-from neroRL.reporting.standing import interquartile_mean, laps_that_count, standings
 from neroRL.reporting.summary import print_summary
 from neroRL.sweep.jobs import Job
 from neroRL.sweep.monitor import Monitor

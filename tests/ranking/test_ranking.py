@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, special, stats
 
+from neroRL.ranking.ranking import RESAMPLES, SEED, bootstrap_interval, rank
+from neroRL.ranking.ties import POWER, differences, repetitions_missing, ties
 from neroRL.records.results import COMPLETED, FAILED, STOPPED, JobResult
 from neroRL.reporting.analysis.comparisons import probabilities
-from neroRL.reporting.ranking import RESAMPLES, SEED, bootstrap_interval, rank
-from neroRL.reporting.ties import POWER, differences, repetitions_missing, ties
 
 
 def _results(table: np.ndarray) -> list[JobResult]:
@@ -70,7 +70,7 @@ def test_intervals_are_those_of_scipys_bootstrap(size):
 
 
 def test_statistics_are_those_of_rliable():
-    """Its numbers are recorded: tests/reporting/rliable_oracle.py tells how."""
+    """Its numbers are recorded: tests/ranking/rliable_oracle.py tells how."""
     recorded = json.loads((Path(__file__).parent / "rliable.json").read_text())["found"]
     samples = [np.array(told["sample"]) for told in recorded]
     table = np.full((len(samples), max(map(len, samples))), np.nan)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neroRL.ranking.standing import CUT, Standing, standings, uncounted
+from neroRL.ranking.ties import repetitions_missing, ties
 from neroRL.records.results import COMPLETED, JobResult, Status
-from neroRL.reporting.standing import CUT, Standing, standings, uncounted
-from neroRL.reporting.ties import repetitions_missing, ties
 
 OBJECTIVE = "objective"
 CONFIDENCE = 0.95
@@ -80,7 +80,7 @@ class Ranking:
         more_repetitions: number that would most likely separate the best from the first one that
             is tied with it; 0 if none is, None if it cannot be estimated.
         uncounted: why some results do not count yet; None if all do. See
-            :func:`~neroRL.reporting.standing.uncounted`.
+            :func:`~neroRL.ranking.standing.uncounted`.
     """
 
     rows: Sequence[Ranked]

@@ -3,7 +3,7 @@
 rliable needs an older pandas than the project has, so its numbers are recorded:
 
     pip install "rliable==1.2.0" "arch==7.2.0" "pandas<3"
-    python tests/reporting/rliable_oracle.py > tests/reporting/rliable.json
+    python tests/ranking/rliable_oracle.py > tests/ranking/rliable.json
 """
 
 from __future__ import annotations

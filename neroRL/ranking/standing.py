@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neroRL.config.documents import text_of_value
 from neroRL.records.results import COMPLETED, JobResult
-from neroRL.reporting.cells import text_of_value
 
 CUT = 0.25
 

@@ -1,0 +1,1 @@
+"""Ranks permutations by their results: who is best, who may be as good, and what would tell."""
