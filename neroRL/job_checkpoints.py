@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-import torch
-
 from neroRL.config import Config, as_mapping
 from neroRL.config.budget import without_budget
 from neroRL.config.weights import weights_digest
@@ -18,8 +16,6 @@ from neroRL.training import checkpoint as checkpoints
 
 logger = logging.getLogger("neroRL.job")
 
-CPU = torch.device("cpu")
-
 
 def own_checkpoint(identity: Identity, config: Config) -> Path | None:
     """Returns the last whole checkpoint of an interrupted job.
@@ -27,7 +23,7 @@ def own_checkpoint(identity: Identity, config: Config) -> Path | None:
     Checkpoints of another config are set aside. A training may continue with more updates; that of
     a sweep only if its schedules are the same.
     """
-    found = checkpoints.load_latest(identity.directory, CPU)
+    found = checkpoints.load_latest(identity.directory, checkpoints.META)
     if found is None:
         return None
     path, content = found
@@ -42,7 +38,7 @@ def own_checkpoint(identity: Identity, config: Config) -> Path | None:
         differing.pop("trainer.updates", None)
     model = config.model
     weights = weights_digest(model.load_model, model.model_path)
-    if model.load_model and content.get("weights") not in (None, weights):
+    if model.load_model and content["weights"] not in (None, weights):
         differing["weights"] = f"{model.model_path} holds other weights now"
     if differing:
         aside = keep_beside(identity.directory / DIRECTORY)
@@ -70,8 +66,8 @@ def seed_to_continue(directory: Path, checkpoint: Path | None) -> int:
         checkpoint: that the user has chosen; None for the job's own last one, if any.
     """
     if checkpoint is not None:
-        return int(checkpoints.load(checkpoint, CPU)["config"]["seed"])
-    found = checkpoints.load_latest(directory, CPU)
+        return int(checkpoints.load(checkpoint, checkpoints.META)["config"]["seed"])
+    found = checkpoints.load_latest(directory, checkpoints.META)
     if found is not None:
         return int(found[1]["config"]["seed"])
     seed = drawn_seed()

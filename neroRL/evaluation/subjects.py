@@ -125,10 +125,10 @@ def read_subject(checkpoint: Path, config_file: Path | None = None) -> Subject:
     content = checkpoints.load(checkpoint, CPU)
     trained = _config_of(content, checkpoint)
     trained_in = trained.environment
-    weights, threads = content["model"], content.get("threads", 1)
+    weights, threads = content["model"], content["threads"] or 1
     rest = {
-        "statistics": content.get("normalization", {}),
-        "precision": content.get("precision", FLOAT32),
+        "statistics": content["normalization"],
+        "precision": content["precision"],
         "rows": trained.mini_batch_size,
     }
     if config_file is None:
@@ -181,7 +181,7 @@ def _config_of(content: Mapping[str, Any], path: Path) -> Config:
         listed = "\n  ".join(str(problem) for problem in error.problems)
         message = "was saved by another version of neroRL, whose config differs"
         raise CheckpointError(f"{path} {message}:\n  {listed}") from None
-    changed = changes_of_meaning(content.get("revision", 1), config)
+    changed = changes_of_meaning(content["revision"], config)
     if changed:
         listed = "\n  ".join(changed)
         message = "was saved by an earlier version of neroRL, in which its config meant another"

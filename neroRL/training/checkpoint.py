@@ -29,6 +29,16 @@ PICKLES_OF_OLD_FILES = 4
 # A device of shapes without numbers: tensors on it cost neither memory nor time.
 META = torch.device("meta")
 
+# What checkpoints of earlier versions do not have.
+_ADDED = {
+    "revision": 1,
+    "normalization": {},
+    "untold": None,
+    "threads": None,
+    "processes": None,
+    "precision": ADDED_KEYS["precision"],
+    "weights": None,
+}
 # Sections whose changes are told when a training goes on.
 _TOLD = ("trainer.", "evaluation.", "seed")
 
@@ -56,7 +66,7 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def load(path: Path, device: torch.device) -> dict[str, Any]:
-    """Reads a checkpoint.
+    """Reads a checkpoint; what earlier versions did not save has its default.
 
     Args:
         path: the file.
@@ -88,7 +98,7 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
         raise CheckpointError(_of_the_original(path))
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no checkpoint of this version of neroRL")
-    return content
+    return {**_ADDED, **content}
 
 
 def _is_pickled(path: Path) -> bool:
@@ -183,12 +193,6 @@ def _changed(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, str
     }
 
 
-def precision_of(content: Mapping[str, Any]) -> str:
-    """Returns the precision that a checkpoint was trained in: float32 or bfloat16."""
-    precision: str = content.get("precision", ADDED_KEYS["precision"])
-    return precision
-
-
 def check_config(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) -> list[str]:
     """Compares the config of a checkpoint with that of the training that continues it.
 
@@ -229,7 +233,7 @@ def check_continuation(
     changed = check_config(content["config"], as_mapping(config), path)
     if model is not None:
         check_weights(model, content["model"], path)
-    kept = precision_of(content)
+    kept = content["precision"]
     if config.precision not in ("auto", kept):  # auto keeps it
         changed.append(f"precision: {kept} there, {config.precision} here")
     problem = revision_problem(content)
@@ -241,7 +245,7 @@ def check_continuation(
 
 def revision_problem(content: Mapping[str, Any]) -> str | None:
     """Returns why a training cannot continue from a checkpoint's version; None if it can."""
-    if content.get("revision", 1) == REVISION:
+    if content["revision"] == REVISION:
         return None
     return "was saved by an earlier version, in which equal configs meant another network or task"
 

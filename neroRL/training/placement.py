@@ -62,7 +62,7 @@ def threads_of(config: Config, model: ActorCritic, kept: Mapping[str, Any] | Non
     """
     if config.threads != "auto":
         return config.threads
-    threads: int | None = kept.get("threads") if kept is not None else None
+    threads: int | None = kept["threads"] if kept is not None else None
     if threads is not None:
         if threads <= available_cores():
             return threads
@@ -86,7 +86,7 @@ def processes_of(config: Config, cores: int, kept: Mapping[str, Any] | None) -> 
         return min(processes, n_workers)
     if cores == 1:  # of a sweep, in which every core has a job of its own
         return 0
-    before: int | None = kept.get("processes") if kept is not None else None
+    before: int | None = kept["processes"] if kept is not None else None
     if before is not None:
         return min(before, cores)
     return faster_processes(config.environment, n_workers, min(cores, n_workers))

@@ -14,7 +14,6 @@ from torch.nn import functional
 from neroRL.config import Config
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.bfloat16 import LOW, product
-from neroRL.training import checkpoint as checkpoints
 
 logger = logging.getLogger("neroRL.training")
 
@@ -54,7 +53,7 @@ def precision_of(config: Config, model: ActorCritic, kept: Mapping[str, Any] | N
     if config.precision != "auto":
         return config.precision
     if kept is not None:
-        return checkpoints.precision_of(kept)
+        return str(kept["precision"])
     return BFLOAT16 if bfloat16_pays(model, config.mini_batch_size) else FLOAT32
 
 

@@ -16,8 +16,6 @@ from neroRL.errors import CheckpointError, ConfigError, Problem
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.training import checkpoint as checkpoints
 
-CPU = torch.device("cpu")
-
 logger = logging.getLogger("neroRL.training")
 
 
@@ -33,7 +31,7 @@ def check_files(config: Config, checkpoint: Path | None) -> None:
         ConfigError: the weights of ``load_model`` cannot be read, or do not fit the model.
     """
     if checkpoint is not None:
-        content = checkpoints.load(checkpoint, CPU)
+        content = checkpoints.load(checkpoint, checkpoints.META)
         checkpoints.check_continuation(content, config, _model(config), checkpoint)
     problems = weight_problems(config)
     if problems:
@@ -76,7 +74,7 @@ def begin(
     """
     path = config.weights_file
     content = checkpoints.start_from(model, path, device)
-    for line in normalization.load_state_dict(content.get("normalization", {})):
+    for line in normalization.load_state_dict(content["normalization"]):
         logger.warning("%s %s", path, line)
 
 

@@ -242,14 +242,14 @@ class Trainer:
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(content["optimizer"])
         self._generators.load_state_dict(content["generators"], content["update"])
-        self._normalization.load_state_dict(content.get("normalization", {}))
+        self._normalization.load_state_dict(content["normalization"])
         restarted = self.environment.load_state_dict(content["environment"])
         self.actor.state.load_state_dict(content["memory"])
         self.actor.begin_episodes(restarted)
         self.actor.starts = restarted | np.array(content["memory"]["starts"], np.bool_)
         self._episodes.load_state_dict(content["episodes"])
         self._evaluations.load_state_dict(content["evaluated"])
-        self._untold = content.get("untold")
+        self._untold = content["untold"]
         self._update, self._env_steps = content["update"], content["env_steps"]
         seconds = content["training_seconds"], content["wall_seconds"]
         self._training_seconds, self._wall_seconds = seconds
