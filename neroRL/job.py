@@ -22,7 +22,14 @@ from neroRL.config.weights import weights_digest
 from neroRL.devices import own_device
 from neroRL.environments import registry
 from neroRL.environments.unity.ports import leased_worker_ids
-from neroRL.errors import Interrupted, JobFailedError, NeroRLError, TransientError, described
+from neroRL.errors import (
+    FailedError,
+    Interrupted,
+    JobFailedError,
+    NeroRLError,
+    TransientError,
+    described,
+)
 from neroRL.files import expanded, remove_leftovers
 from neroRL.identity import Identity, identity_of
 from neroRL.job_checkpoints import done_before, own_checkpoint, seed_to_continue
@@ -67,6 +74,7 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
         The objective; NaN if there is none.
 
     Raises:
+        FailedError: the job has none, and its sweeper cannot go on without.
         JobFailedError: the job called ``sys.exit``, or raised ``KeyboardInterrupt``.
         OutputError: its sweep was changed since a launcher was given the job.
         Interrupted: a signal asked the job to end; a checkpoint is saved if it has begun.
@@ -100,7 +108,7 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
         done = read_result(identity.directory) if waited or in_sweep else None
         if done is not None and done.fingerprint == mark and _is_over(done, identity):
             logger.info("another process has done this job")
-            return float("nan") if done.objective is None else done.objective
+            return _told(done)
         return _run(config, weights, mark, identity, checkpoint, manner)
 
 
@@ -153,7 +161,22 @@ def _run(
             raise JobFailedError(f"the job raised {described(error)}") from error
         raise
     progress.remove()
-    return float("nan") if result.objective is None else result.objective
+    return _told(result)
+
+
+def _told(result: JobResult) -> float:
+    """Returns the objective, as Hydra's sweepers take it.
+
+    Raises:
+        FailedError: there is none, and a NaN would end the whole sweep of Optuna's.
+    """
+    if result.objective is not None:
+        return result.objective
+    hydra = HydraConfig.get()
+    if hydra.mode == RunMode.MULTIRUN and "optuna" in hydra.sweeper._target_:
+        reason = "no episode ended" if result.status == COMPLETED else f"the job {result.status}"
+        raise FailedError(f"{result.directory}: no objective: {reason}")
+    return float("nan")
 
 
 def _is_over(result: JobResult, identity: Identity) -> bool:

@@ -46,8 +46,8 @@ def _report_all() -> int:
 
     def report_all(sweeps: Sequence[RecordedSweep]) -> None:
         found = [
-            report(sweep, place, arguments.metric, arguments.confidence)
-            for sweep, place in zip(sweeps, places.values(), strict=True)
+            report(sweep, places[sweep.directory], arguments.metric, arguments.confidence)
+            for sweep in sweeps
         ]
         if len(found) > 1:
             print_comparison(found, sys.stdout)

@@ -25,7 +25,7 @@ from neroRL.composition.alone import HYDRA_VERSION, compose_alone, explained, ma
 from neroRL.composition.checking import known_to_hydra
 from neroRL.composition.grammar import parse_all
 from neroRL.composition.loader import choices_hold
-from neroRL.composition.other_sweepers import overrides_for_sweeper
+from neroRL.composition.other_sweepers import end_of_study, overrides_for_sweeper
 from neroRL.composition.overrides import escaped, value_text
 from neroRL.composition.source import shipped_conf
 from neroRL.config.schema import Config
@@ -91,7 +91,7 @@ def _run(
             with as_data(), _hydra_environment(passed):
                 main()
         elif args.multirun:
-            with _hydra_environment([*passed, *more]):
+            with _hydra_environment([*passed, *more]), end_of_study():
                 main()
         else:
             directory, is_new = _check_single_run(primary, args.overrides, task, check)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,18 @@ from neroRL.composition.alone import HYDRA_VERSION
 from neroRL.composition.checking import known_to_hydra
 from neroRL.composition.overrides import parse
 from neroRL.config.checks import flat
-from neroRL.errors import OutputError, UsageError
+from neroRL.errors import FailedError, OutputError, UsageError
 from neroRL.files import numbered_directories
 
 SWEEPER = "hydra/sweeper"
 OWN = "hydra_plugins.nerorl_sweeper.nerorl_sweeper.NeroRLSweeper"
 DIRECTION = "hydra.sweeper.direction"
 LESS, MORE = "minimize", "maximize"
+# What Optuna raises as a study ends, and what it means.
+_ENDS = {
+    "No trials are completed": "all trials failed",
+    "`Study.stop` is supposed to be invoked": "the grid is done, and its last trial failed",
+}
 
 
 def overrides_for_sweeper(primary: Path, overrides: Sequence[str], *, dry_run: bool) -> list[str]:
@@ -57,6 +63,22 @@ def overrides_for_sweeper(primary: Path, overrides: Sequence[str], *, dry_run: b
         print(f"warning: {message}", file=sys.stderr)
         return []
     return [f"{DIRECTION}={MORE}"]
+
+
+@contextlib.contextmanager
+def end_of_study() -> Iterator[None]:
+    """Tells the end of a study at which Optuna's sweeper does not write its best trial.
+
+    Raises:
+        FailedError: all trials failed, or the last one of a grid did.
+    """
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        for text, told in _ENDS.items():
+            if text in str(error):
+                raise FailedError(f"{told}; Optuna's sweeper writes no best one") from error
+        raise
 
 
 def _composed(primary: Path, overrides: Sequence[str]) -> tuple[dict[str, Any], Path]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from gymnasium import spaces
 
-from neroRL.environments.specification import MixedSpace
+from neroRL.environments.specification import Choices, MixedSpace
 from neroRL.errors import ConfigError, Problem
 
 _SUPPORTED = (
@@ -44,12 +44,13 @@ def action_form(space: spaces.Space[Any], name: str) -> ActionForm:
         return _mixed(space, [action_form(part, name) for part in parts])
     if isinstance(space, spaces.Discrete):
         first = int(space.start)
-        return ActionForm(spaces.MultiDiscrete([space.n]), lambda action: int(action[0]) + first)
+        choices = Choices(np.array([space.n]), np.array([first]))
+        return ActionForm(choices, lambda action: int(action[0]) + first)
     shape: Any = space.shape
     if isinstance(space, spaces.MultiDiscrete):
         start = np.asarray(space.start)
         return ActionForm(
-            spaces.MultiDiscrete(space.nvec.reshape(-1)),
+            Choices(space.nvec.reshape(-1), start.reshape(-1)),
             lambda action: action.reshape(shape) + start,
         )
     if isinstance(space, spaces.MultiBinary):

@@ -140,13 +140,15 @@ class EnvironmentType(ABC):
         stacks = environment.get_wrapper_attr("obs_stacks") if stacked else 1
         return {"what the agent sees": picture_of(observation, stacks)}
 
-    def action_names(self, choices: Sequence[int]) -> list[list[str]]:
+    def action_names(self, counts: Sequence[int], first: Sequence[int]) -> list[list[str]]:
         """Returns the names of each branch's choices; numbers if they have no names.
 
         Args:
-            choices: number of choices of each branch.
+            counts: number of choices of each branch.
+            first: the environment's number of each branch's first choice.
         """
-        return [[str(choice) for choice in range(count)] for count in choices]
+        branches = zip(counts, first, strict=True)
+        return [[str(choice + start) for choice in range(count)] for count, start in branches]
 
     @abstractmethod
     def check_name(self, config: EnvironmentConfig) -> list[Problem]:

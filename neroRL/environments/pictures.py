@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import logging
 import os
 from collections.abc import Iterator
@@ -13,12 +12,16 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled
 
 from neroRL.environments.specification import VECTOR, VISUAL, Observation, SingleEnvironment
+from neroRL.errors import described
 
 logger = logging.getLogger("neroRL.environments")
 
 DRIVER = "SDL_VIDEODRIVER"
 CELL = 12
 CELLS_A_ROW = 16
+# Environments whose renderer failed. Some end the process when they are asked again: MuJoCo's does
+# without a display.
+_FAILED: set[type] = set()
 
 
 def picture_of(observation: Observation, stacks: int = 1) -> np.ndarray:
@@ -51,7 +54,7 @@ def rendered(environment: SingleEnvironment) -> dict[str, np.ndarray]:
         The picture by its name, uint8 of shape (height, width, 3).
     """
     unwrapped: Any = environment.unwrapped
-    if "rgb_array" not in unwrapped.metadata.get("render_modes", ()):
+    if type(unwrapped) in _FAILED or "rgb_array" not in unwrapped.metadata.get("render_modes", ()):
         return {}
     if unwrapped.render_mode is None:
         unwrapped.render_mode = "rgb_array"
@@ -61,18 +64,12 @@ def rendered(environment: SingleEnvironment) -> dict[str, np.ndarray]:
     except DependencyNotInstalled:
         return {}
     except Exception as error:  # what a renderer raises without a display is its own affair
-        _tell(
-            f"{type(unwrapped).__name__} cannot be rendered here: {type(error).__name__}: {error}"
-        )
+        _FAILED.add(type(unwrapped))
+        message = "%s cannot be rendered here: %s"
+        logger.warning(message, type(unwrapped).__name__, described(error))
         return {}
     is_picture = isinstance(picture, np.ndarray) and picture.dtype == np.uint8
     return {"environment": picture} if is_picture and picture.ndim == 3 else {}
-
-
-@functools.cache
-def _tell(message: str) -> None:
-    """Logs a warning, once rather than for every picture."""
-    logger.warning(message)
 
 
 @contextlib.contextmanager

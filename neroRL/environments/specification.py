@@ -71,6 +71,19 @@ def has_numbers(actions: Actions) -> bool:
     return isinstance(actions, Continuous)
 
 
+class Choices(spaces.MultiDiscrete):
+    """Choices from 0, which their environment counts from other numbers.
+
+    Args:
+        counts: number of choices of each branch, shape (branches,).
+        first: what the environment calls the first of each branch, shape (branches,).
+    """
+
+    def __init__(self, counts: np.ndarray, first: np.ndarray) -> None:
+        super().__init__(counts)
+        self.first = first.tolist()
+
+
 class MixedSpace(spaces.Box):
     """Choices, bits and real numbers side by side, as one array of float64.
 

@@ -89,7 +89,7 @@ def of_sweep(directory: Path, permutation: int | None = None) -> Chosen:
     described = ", ".join(f"{key}={text_of_value(value)}" for key, value in job.overrides.items())
     notes.append(f"permutation {permutation} ({described}), repetition {job.repetition}")
     found = _last_whole(checkpoints_below(sweep.directory / job.directory))
-    return Chosen(found.path, permutation, job.repetition, found.update, tuple(notes))
+    return Chosen(found.path, permutation, job.repetition, found.update, (*notes, *found.notes))
 
 
 def of_directory(directory: Path) -> tuple[list[Chosen], list[str]]:
@@ -191,8 +191,11 @@ def _last_whole(found: Sequence[Chosen]) -> Chosen:
 
 
 def _completed(sweep: RecordedSweep, permutation: int) -> list[JobResult]:
-    if permutation >= sweep.record.permutations:
-        known = f"its permutations are 0 to {sweep.record.permutations - 1}"
+    # Of another sweeper's jobs, some may be missing.
+    last = max([job for job, _ in sweep.jobs()], default=0)
+    last = last if sweep.sweeper else sweep.record.permutations - 1
+    if permutation > last:
+        known = f"its permutations are 0 to {last}"
         raise OutputError(f"{sweep.directory} has no permutation {permutation}; {known}")
     jobs = [one for one in sweep.results if one.permutation == permutation]
     done = [one for one in jobs if one.status == COMPLETED]

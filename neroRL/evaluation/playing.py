@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -96,14 +97,18 @@ def load_policy(checkpoint: str | Path, *, deterministic: bool = False) -> Polic
     >>> action = policy.act(observation)  # doctest: +SKIP
 
     Args:
-        checkpoint: a file, or a job's directory, of which the last checkpoint is taken.
+        checkpoint: a file, or a job's directory, of which the last checkpoint that can be read is
+            taken, with a warning if a later one cannot.
         deterministic: takes the most probable actions instead of sampling them.
 
     Raises:
         NeroRLError: the checkpoint cannot be read, is another version's, or its environment cannot
             be made here.
     """
-    subject = read_subject(of_path(Path(checkpoint)).path)
+    chosen = of_path(Path(checkpoint))
+    for note in chosen.notes:
+        warnings.warn(note.removeprefix("warning: "), stacklevel=2)
+    subject = read_subject(chosen.path)
     environment = subject.config.environment
     shapes = specification(environment)
     if shapes is None:  # only a running environment tells

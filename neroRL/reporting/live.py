@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import html
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,33 +12,51 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from neroRL.errors import UsageError
+from neroRL.errors import NeroRLError, UsageError
 from neroRL.records.sweeps import RecordedSweep, read_sweep
 
 HOST = "127.0.0.1"
 PORT = 8000
 SECONDS_BETWEEN = 2.0
+MOST_SECONDS_BETWEEN = 30.0
 SECONDS_TO_REFRESH = 10
 
 
 def keep_current(report: Callable[[Sequence[RecordedSweep]], None], sweeps: Sequence[Path]) -> None:
     """Reports again whenever jobs of a sweep have ended, until none are left.
 
+    Sweeps may be extended, or their files be out of reach, meanwhile: a warning says so, and the
+    reports stay as they are until they can be read again.
+
     Args:
         report: reports on sweeps as their files tell them.
         sweeps: their directories.
+
+    Raises:
+        NeroRLError: there is no sweep to begin with, or no report of one.
     """
-    told: list[RecordedSweep] = []
-    while True:
+    known = {sweep: read_sweep(sweep) for sweep in sweeps}
+    report(list(known.values()))  # the first imports what draws, so its time tells nothing
+    spent, troubles = 0.0, set[str]()
+    while any(sweep.has_jobs_left for sweep in known.values()):
+        # A large sweep takes a while: a tenth of the time goes there, or more if that is long.
+        time.sleep(min(max(SECONDS_BETWEEN, 9.0 * spent), MOST_SECONDS_BETWEEN))
         began = time.monotonic()
-        found = [read_sweep(sweep) for sweep in sweeps]
-        if found != told:
-            report(found)
-            told = found
-        if not any(sweep.has_jobs_left for sweep in found):
-            return
-        # A large sweep takes a while: no more than a tenth of the time goes there.
-        time.sleep(max(SECONDS_BETWEEN, 9.0 * (time.monotonic() - began)))
+        found, wrong = {}, set[str]()
+        for sweep in sweeps:
+            try:
+                found[sweep] = read_sweep(sweep)
+            except (NeroRLError, OSError) as error:
+                wrong.add(str(error))
+        try:
+            if known != known | found:
+                report(list(found.values()))
+            known |= found
+        except (NeroRLError, OSError) as error:
+            wrong.add(str(error))
+        for trouble in sorted(wrong - troubles):
+            print(f"warning: {trouble}; its report waits", file=sys.stderr, flush=True)
+        troubles, spent = wrong, time.monotonic() - began
 
 
 @contextlib.contextmanager

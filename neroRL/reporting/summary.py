@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -90,31 +90,24 @@ def print_summary(
 
 
 def print_confirmation(
-    confirmed: Ranking,
-    tuned: Ranking,
-    seeds: str,
-    results: Collection[JobResult],
-    stream: TextIO,
-    left: int = 0,
+    confirmed: Ranking, tuned: Ranking, again: RecordedSweep, stream: TextIO
 ) -> None:
     """Prints how the best permutations did on seeds that no tuning job had.
 
     Args:
         confirmed: the ranking of these permutations on those seeds.
         tuned: the ranking that they were chosen by.
-        seeds: as text.
-        results: of the confirmation.
+        again: the confirmation.
         stream: to print to.
-        left: number of its jobs that have not ended.
     """
-    console = console_for(stream)
+    console, left = console_for(stream), again.jobs_left
     ranked = confirmed.ranked
     for line in gaps_of_confirmation(confirmed, left):
         console.print(line)
     if not ranked:
         console.print("Confirmation: no job has completed.")
         return
-    console.print(f"Confirmation, on seeds {seeds}, which no tuning job had:")
+    console.print(f"Confirmation, on seeds {again.record.seeds}, which no tuning job had:")
     console.print(_table(ranked[:MOST_ROWS], confirmed), soft_wrap=False)
     for line in certainty(confirmed, option=CONFIRMING):
         console.print(line)
@@ -126,19 +119,18 @@ def print_confirmation(
             f"{best.standing.permutation}, the best of the sweep: it was not chosen by these "
             "results."
         )
-        if is_evaluated(best, results):
+        if is_evaluated(best, again):
             console.print(SAME_EPISODES)
 
 
-def is_evaluated(best: Ranked, results: Collection[JobResult]) -> bool:
-    """Returns whether evaluations gave the objectives of a permutation.
-
-    Args:
-        best: the permutation.
-        results: of the sweep that ranks it.
-    """
+def is_evaluated(best: Ranked, sweep: RecordedSweep) -> bool:
+    """Returns whether evaluations gave the objectives of a permutation of a sweep."""
     number = best.standing.permutation
-    return any(one.evaluated for one in results if one.permutation == number)
+    if any(one.evaluated for one in sweep.results if one.permutation == number):
+        return True
+    # Results of earlier versions do not tell.
+    base = sweep.record.base.get("evaluation", {}).get("evaluate", False)
+    return bool(best.standing.overrides.get("evaluation.evaluate", base))
 
 
 def rank_confirmation(sweep: RecordedSweep, tuned: Ranking) -> Ranking | None:
@@ -154,9 +146,7 @@ def print_recorded_confirmation(
 ) -> None:
     """Prints the confirmation that a sweep has, if any; see :func:`print_confirmation`."""
     if sweep.confirmation is not None and confirmed is not None:
-        again = sweep.confirmation
-        seeds, left = again.record.seeds, again.jobs_left
-        print_confirmation(confirmed, tuned, seeds, again.results, stream, left)
+        print_confirmation(confirmed, tuned, sweep.confirmation, stream)
 
 
 def gaps_of_confirmation(confirmed: Ranking, left: int) -> list[str]:

@@ -19,7 +19,7 @@ from neroRL.ranking.ranking import Ranking, rank
 from neroRL.records.exits import Exit
 from neroRL.records.results import FAILED, JobResult
 from neroRL.records.sweep_record import SweepRecord
-from neroRL.records.sweeps import confirmation_of, read_sweep
+from neroRL.records.sweeps import RecordedSweep, confirmation_of, read_sweep
 from neroRL.reporting.summary import print_confirmation
 from neroRL.sweep import confirmation, ledger, preview, racing, writing
 from neroRL.sweep.conclusion import conclude, describe, show_confirmation
@@ -159,7 +159,8 @@ class Sweep:
         put_beside(jobs, found, directory)
         results = self._execution.train(jobs, found, directory, len(jobs))
         again = rank(results, len(jobs.valid))
-        print_confirmation(again, ranking, seeds, results, sys.stdout)
+        confirmed_sweep = RecordedSweep(directory, confirmed.record, results, [])
+        print_confirmation(again, ranking, confirmed_sweep, sys.stdout)
         return results
 
     def _measured_speed(self) -> preview.Speed | None:

@@ -108,4 +108,5 @@ def _names(space: spaces.Space[Any], policy: Policy) -> list[list[str]]:
     if not isinstance(space, spaces.MultiDiscrete):
         return []
     kind = registry.environment_type(policy.environment.type)
-    return kind.action_names([int(count) for count in space.nvec])
+    counts = [int(count) for count in space.nvec]
+    return kind.action_names(counts, getattr(space, "first", (0,) * len(counts)))

@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+import neroRL
 from neroRL.evaluation.choosing import of_sweep
 from neroRL.records.sweeps import read_sweep
 from tests.conftest import TINY
@@ -102,6 +103,20 @@ def test_a_job_without_an_objective_is_not_the_best_one_where_rewards_are_negati
         content = {**json.loads(path.read_text()), "objective": objective}
         path.write_text(json.dumps(content))
     assert of_sweep(sweep, permutation=1).repetition == 1
+
+
+def test_an_older_checkpoint_is_not_played_without_a_word(door, sweep):
+    """The last one of the best job is cut off."""
+    chosen = of_sweep(sweep).path
+    chosen.write_bytes(chosen.read_bytes()[:3000])
+    told = f"{chosen} cannot be read, it may be cut off"
+    outcome = door("neval", [f"--sweep={sweep}", *SEEDS])
+    assert outcome.status == 0, outcome.err
+    assert f"warning: {told}" in outcome.out
+    assert "checkpoints/run-1.pt plays" in outcome.out
+    with pytest.warns(UserWarning, match="taking the checkpoint before it") as warned:
+        neroRL.load_policy(chosen.parent.parent)
+    assert str(warned[0].message).startswith(told)
 
 
 def test_neval_of_an_unfinished_sweep_says_that_it_is_the_best_so_far(door, sweep):

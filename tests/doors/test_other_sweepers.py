@@ -157,6 +157,59 @@ def test_they_are_played(sweeps, door):
     assert rows == [(str(number), "0") for number in range(4)]
 
 
+def test_a_job_is_played_although_others_are_missing(sweeps, door):
+    shutil.rmtree(sweeps / "basic/0")
+    played = ["--sweep=basic", "--start-seed=70", "--num-seeds=1", "--repetitions=1"]
+    outcome = door("neval", [*played, "--permutation=3"])
+    assert outcome.status == 0, outcome.err
+    refused = door("neval", [*played, "--permutation=4"])
+    assert "basic has no permutation 4; its permutations are 0 to 3" in refused.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "launcher", [["hydra/launcher=joblib"], ["hydra/launcher=submitit_local"]], ids=str
+)
+def test_optunas_trials_run_by_a_launcher(tmp_path, command, launcher):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    optuna = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2"]
+    swept = ["trainer.gamma=interval(0.9,0.99)", "hydra.sweep.dir=out", *launcher]
+    done = command("train", "-m", "--config-dir=.", "--config-name=tiny", *optuna, *swept)
+    assert done.returncode == 0, done.stderr
+    assert [one.status for one in read_sweep(tmp_path / "out").results] == ["completed"] * 2
+
+
+PENDULUM = ["environment.type=Gymnasium", "environment.name=Pendulum-v1"]
+
+
+RATES = "trainer.learning_rate_schedule.initial=choice(1e-3,1e30)"
+GRID = "hydra/sweeper/sampler=grid"
+
+
+# Pendulum's episodes have 200 steps, and these trainings 128.
+@pytest.mark.parametrize(
+    ("more", "statuses", "told"),
+    [
+        ([RATES, "hydra.sweeper.sampler.seed=8"], {"completed", "diverged"}, ""),
+        ([f"{GAMMA}=choice(0.9,0.99)", *PENDULUM], {"completed"}, "all trials failed"),
+        ([f"{GAMMA}=0.9,0.99", *PENDULUM, GRID], {"completed"}, "the grid is done, and its last"),
+    ],
+    ids=["diverged", "no episode", "no episode of a grid"],
+)
+def test_a_trial_without_an_objective_fails_alone(tmp_path, capfd, more, statuses, told):
+    options = ("n_trials=2", "n_jobs=1", "max_failure_rate=1")
+    optuna = ["hydra/sweeper=optuna", *(f"hydra.sweeper.{option}" for option in options)]
+    assert _train(tmp_path, *optuna, "hydra.sweep.dir=out", *more) == (1 if told else 0)
+    results = read_sweep(tmp_path / "out").results
+    assert len(results) == 2
+    assert {one.status for one in results} == statuses
+    out, err = capfd.readouterr()
+    assert "no objective: " in out + err
+    assert "nobody foresaw this" not in err
+    assert told in err
+    assert (tmp_path / "out/optimization_results.yaml").exists() != bool(told)
+
+
 def test_an_optuna_study_knows_drawn_numbers_as_numbers(sweeps, door):
     assert door("nreport", ["optuna", "--optuna=study.db"]).status == 0
     study = optuna.load_study(study_name="optuna", storage=f"sqlite:///{sweeps}/study.db")

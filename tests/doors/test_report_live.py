@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -88,6 +89,32 @@ def test_a_race_that_is_not_over_tells_how_many_jobs_stand_at_a_rung(tmp_path, d
     outcome = door("nreport", ["run"])
     assert "no job has ended\n" in outcome.out
     assert "the race is not over; jobs at a rung: 0, gone on from one: 3" in outcome.out
+
+
+@pytest.mark.slow
+def test_watching_goes_on_after_a_sweep_was_extended_and_although_another_has_gone(
+    running, tmp_path
+):
+    sweep, end = running
+    other = tmp_path / "other"
+    shutil.copytree(sweep, other)
+    process = _start(sweep, str(other), "--watch")
+    assert process.stdout is not None
+    next(line for line in process.stdout if line.startswith("Side by side"))  # both are reported
+    (sweep / ".extension.json").write_text("{}")
+    other.rename(tmp_path / "gone")
+    warned = (line for line in process.stdout if line.endswith("; its report waits\n"))
+    first, second = next(warned), next(warned)
+    assert f"{other} " in first + second
+    assert f"{sweep} is being extended" in first + second
+    end()
+    (sweep / ".extension.json").unlink()
+    wait_for(lambda: _rows(sweep) == 2)
+    assert process.poll() is None  # the other one may come back
+    assert not other.exists()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
 
 
 @pytest.mark.slow

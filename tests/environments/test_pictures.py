@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from neroRL.config.schema import EnvironmentConfig
+from neroRL.environments import pictures as pictures_of_environments
 from neroRL.environments import registry
 from neroRL.environments.factory import make_single
 from neroRL.environments.pictures import picture_of
@@ -80,20 +81,28 @@ def test_environments_that_render_are_shown(kind, monkeypatch):
     real.reset(seed=3)
     np.testing.assert_array_equal(pictures["environment"], real.render())
     assert "SDL_VIDEODRIVER" not in os.environ
-    names = registry.environment_type(kind).action_names([2])
+    names = registry.environment_type(kind).action_names([2], [0])
     assert names == [["left", "right"] if kind == "CartPole" else ["0", "1"]]
 
 
-def test_an_environment_that_cannot_render_here_says_so_once(monkeypatch, caplog):
+def test_an_environment_that_cannot_render_here_says_so_once_and_is_not_asked_again(
+    monkeypatch, caplog
+):
+    """MuJoCo's renderer ends the process if it is asked again."""
+    monkeypatch.setattr(pictures_of_environments, "_FAILED", set())
     environment = make_single(EnvironmentConfig(type="Gymnasium", name="CartPole-v1"), 2)
     observation, _ = environment.reset(seed=3)
 
+    asked = []
+
     def fail():
+        asked.append(1)
         raise RuntimeError("no OpenGL context")
 
     monkeypatch.setattr(environment.unwrapped, "render", fail)
     for _ in range(2):
         pictures = registry.environment_type("Gymnasium").pictures(environment, observation)
         assert list(pictures) == ["what the agent sees"]
+    assert len(asked) == 1
     (record,) = caplog.records
     assert record.getMessage().endswith("cannot be rendered here: RuntimeError: no OpenGL context")

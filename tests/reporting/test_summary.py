@@ -1,6 +1,8 @@
 """Tests that the advice in a sweep's summary can be followed."""
 
+from collections.abc import Sequence
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from neroRL.ranking.ranking import rank
 from neroRL.ranking.standing import Standing
 from neroRL.records.results import COMPLETED, DIVERGED, FAILED, STOPPED, JobResult
 from neroRL.records.sweep_record import SweepRecord
+from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.page.winner import headline
 from neroRL.reporting.summary import (
     SAME_EPISODES,
@@ -149,9 +152,9 @@ def test_the_winner_is_compared_with_those_that_have_a_result(ends, told):
     )  # fmt: skip
     assert certainty(ranking) == [told]
     assert told in headline(ranking, None).lines
-    assert f"On fresh seeds: {told}" in headline(ranking, ranking).lines
+    assert f"On fresh seeds: {told}" in headline(ranking, ranking, again()).lines
     stream = StringIO()
-    print_confirmation(ranking, ranking, "7 to 11", [], stream)
+    print_confirmation(ranking, ranking, again(), stream)
     assert told in stream.getvalue()
 
 
@@ -171,22 +174,34 @@ def test_results_that_do_not_count_yet_are_told():
     assert told.replace("3", "5", 1) in headline(ranking, None).lines
 
 
-@pytest.mark.parametrize("seconds", [None, 0.5])
-def test_a_confirmation_that_evaluates_says_that_it_played_the_same_episodes(seconds):
+def again(results: Sequence[JobResult] = (), **base: object) -> RecordedSweep:
+    """A confirmation without jobs left."""
+    count = len(results)
+    record = SweepRecord(base, {}, 7, None, repetitions=2, permutations=1, jobs=count)
+    return RecordedSweep(Path("sweep/confirmation"), record, list(results), [])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "base"),
+    [(None, {}), (0.5, {}), (None, {"evaluation": {"evaluate": True}})],
+    ids=["not evaluated", "evaluated", "of an earlier version"],
+)
+def test_a_confirmation_that_evaluates_says_that_it_played_the_same_episodes(seconds, base):
     confirmed = ranking_of([{"a.b": 1}], np.array([[1.0, 1.5]]))
     stream = StringIO()
     results = jobs([{"a.b": 1}], np.array([[1.0, 1.5]]), evaluation_seconds=seconds)
-    print_confirmation(confirmed, confirmed, "7 to 8", results, stream)
-    assert (SAME_EPISODES in stream.getvalue()) == bool(seconds)
-    told = headline(confirmed, confirmed, results=results)
-    assert (SAME_EPISODES in told.lines[-1]) == bool(seconds)
-    assert ("unbiased" in told.lines[-1]) != bool(seconds)
+    confirmation, evaluated = again(results, **base), bool(seconds or base)
+    print_confirmation(confirmed, confirmed, confirmation, stream)
+    assert (SAME_EPISODES in stream.getvalue()) == evaluated
+    told = headline(confirmed, confirmed, confirmation)
+    assert (SAME_EPISODES in told.lines[-1]) == evaluated
+    assert ("unbiased" in told.lines[-1]) != evaluated
 
 
 def test_a_confirmation_of_one_permutation_says_that_it_has_few_repetitions():
     confirmed = ranking_of([{"a.b": 1}], np.array([[1.0, 1.5]]))
     stream = StringIO()
-    print_confirmation(confirmed, confirmed, "7 to 8", [], stream)
+    print_confirmation(confirmed, confirmed, again(), stream)
     assert FEW in stream.getvalue()
 
 
@@ -195,10 +210,10 @@ def test_a_single_repetition_is_told_the_option_that_adds_more_to_what_it_is_of(
     (told,) = certainty(single)
     assert told.endswith("ntune adds seeds with --num-repetitions=5.")
     stream = StringIO()
-    print_confirmation(single, single, "7", [], stream)
+    print_confirmation(single, single, again(), stream)
     assert "ntune adds seeds with hydra.sweeper.confirm_repetitions=5." in stream.getvalue()
     assert "--num-repetitions" not in stream.getvalue()
-    told = headline(single, single)
+    told = headline(single, single, again())
     assert "confirm_repetitions=5" in str(told)
     assert "--num-repetitions" not in str(told)
 

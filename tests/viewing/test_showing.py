@@ -14,6 +14,8 @@ import pytest
 from gymnasium import spaces
 
 from neroRL.acting.player import Episode
+from neroRL.config.schema import EnvironmentConfig
+from neroRL.environments.actions import action_form
 from neroRL.evaluation.playing import play, policy_and_environment
 from neroRL.evaluation.subjects import read_subject
 from neroRL.viewing import window
@@ -95,6 +97,17 @@ def test_numbers_are_shown_beside_choices(tmp_path):
         action[number] = (action[number] + 1.0) % 3
         other = replace(seen[0], decision=decision._replace(action=action))
         assert (frame(other, names) != drawn).any()
+
+
+def test_choices_have_the_numbers_that_the_environment_gives_them():
+    parts = spaces.Discrete(3, start=1), spaces.MultiDiscrete([2, 2], start=[7, 0])
+    form = action_form(spaces.Tuple(parts), "Some-v0")
+    environment = SimpleNamespace(action_space=form.space)
+    policy = SimpleNamespace(environment=EnvironmentConfig(type="Gymnasium"))
+    names = action_names(policy, environment)
+    assert names == [["1", "2", "3"], ["7", "8"], ["0", "1"]]
+    first, second = form.given(np.array([2.0, 0.0, 1.0]))
+    assert (str(first), *map(str, second)) == (names[0][2], names[1][0], names[2][1])
 
 
 def test_bits_have_two_choices_each():

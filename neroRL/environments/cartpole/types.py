@@ -64,7 +64,11 @@ class CartPole(EnvironmentType):
         """Returns cart and pole beside the observation, if pygame is there; see the base class."""
         return {**rendered(environment), **super().pictures(environment, observation)}
 
-    def action_names(self, choices: Sequence[int]) -> list[list[str]]:  # noqa: ARG002
+    def action_names(
+        self,
+        counts: Sequence[int],  # noqa: ARG002
+        first: Sequence[int],  # noqa: ARG002
+    ) -> list[list[str]]:
         """Returns the directions of the push; see the base class."""
         return [["left", "right"]]
 

@@ -95,9 +95,13 @@ class _MinigridType(EnvironmentType):
         whole, seen = grid.get_frame(tile_size=PICTURED_TILE), grid.get_pov_render(PICTURED_TILE)
         return {"map": whole, "what the agent sees": seen}
 
-    def action_names(self, choices: Sequence[int]) -> list[list[str]]:
+    def action_names(
+        self,
+        counts: Sequence[int],
+        first: Sequence[int],  # noqa: ARG002
+    ) -> list[list[str]]:
         """Returns MiniGrid's names of its actions; see the base class."""
-        return [[action.name for action in Actions][: choices[0]]]
+        return [[action.name for action in Actions][: counts[0]]]
 
     @abstractmethod
     def _observations_of(self, config: EnvironmentConfig) -> Callable[[np.ndarray], Observation]:

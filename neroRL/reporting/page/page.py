@@ -43,14 +43,10 @@ def write_page(
     record = analysis.sweep.record
     foreign = bool(analysis.sweep.sweeper)
     shown = sections(analysis, confirmation)
-    again = analysis.sweep.confirmation
-    left = again.jobs_left if again is not None else 0
     text = render(
         _HERE / "page.html.j2",
         name=analysis.sweep.directory.resolve().name,
-        headline=winner.headline(
-            analysis.ranking, confirmation, left, again.results if again is not None else ()
-        ),
+        headline=winner.headline(analysis.ranking, confirmation, analysis.sweep.confirmation),
         values=analysis.ranking.best.standing.values() if analysis.ranking.best else "",
         facts=_facts(analysis),
         sections=shown,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from neroRL.config.documents import text_of_value
 from neroRL.config.roles import PLACE
 from neroRL.ranking.ranking import Ranking, confirmed_best
-from neroRL.records.results import STOPPED, JobResult
+from neroRL.records.results import STOPPED
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.page.parts import MOST_ROWS, Table, left_out, number, span
@@ -48,9 +48,8 @@ class Headline:
 
 def headline(
     ranking: Ranking,
-    confirmation: Ranking | None,
-    left: int = 0,
-    results: Collection[JobResult] = (),
+    confirmation: Ranking | None = None,
+    again: RecordedSweep | None = None,
 ) -> Headline:
     """Returns the answer of a sweep: the permutation that the tuning jobs name the best.
 
@@ -58,9 +57,8 @@ def headline(
 
     Args:
         ranking: of the tuning jobs.
-        confirmation: of the best permutations on fresh seeds.
-        left: number of its jobs that have not ended.
-        results: of the confirmation.
+        confirmation: ranking of the best permutations on fresh seeds.
+        again: that confirmation.
     """
     if ranking.best is None:
         return Headline("No permutation is ranked yet.", "No completed job has a result.", [])
@@ -76,12 +74,13 @@ def headline(
     )
     chosen = len(ranking.ranked) > 1 or any(row.jobs[STOPPED] for row in ranking.rows)
     lines = certainty(told, CONFIRMING if confirmed else REPEATING)
-    if confirmed:
+    if confirmed and again is not None:
+        left = again.jobs_left
         lines = [
             *([unfinished_confirmation(left)] if left else []),
             *(f"On fresh seeds: {line}" for line in lines),
             f"The sweep did not choose by these seeds. {SAME_EPISODES}"
-            if is_evaluated(confirmed, results)
+            if is_evaluated(confirmed, again)
             else "The sweep did not choose by these seeds, so the number is unbiased.",
         ]
     elif chosen:
