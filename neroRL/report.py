@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from neroRL.arguments import Parser, an_integer
 from neroRL.boundary import guarded
 from neroRL.errors import OutputError, UsageError
 from neroRL.files import check_place, expanded
@@ -36,7 +37,7 @@ def main() -> int:
 
 
 def _report_all() -> int:
-    arguments = _parser().parse_args()
+    arguments = _parser().parse_alone(sys.argv[1:])
     places = _places(arguments.sweeps, arguments.out)
     study = expanded(arguments.optuna) if arguments.optuna else None
     if study is not None:
@@ -140,39 +141,21 @@ def _places(sweeps: list[str], out: str | None) -> dict[Path, Path | None]:
     return places
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="nreport",
-        description="Says which permutation of a sweep won and how sure that is.",
-        allow_abbrev=False,
+def _parser() -> Parser:
+    parser = Parser(
+        "nreport",
+        "<sweep> [<sweep> ...] [options]",
+        "Says which permutation of a sweep won and how sure that is.",
     )
     parser.add_argument("sweeps", metavar="<sweep>", nargs="+", help="directory of a sweep")
-    parser.add_argument("--out", metavar="<path>", help="where to write [default: the sweep]")
-    parser.add_argument(
-        "--metric",
-        metavar="<name>",
-        default="objective",
-        help="what is compared: objective, or a column of results.csv [default: objective]",
-    )
-    parser.add_argument(
-        "--confidence",
-        metavar="<share>",
-        type=_confidence,
-        default=CONFIDENCE,
-        help=f"of intervals and ties [default: {CONFIDENCE}]",
-    )
-    parser.add_argument(
-        "--optuna", metavar="<file>", help="also write the sweep as an Optuna study (SQLite)"
-    )
-    parser.add_argument(
-        "--watch", action="store_true", help="report again as jobs end, until all have ended"
-    )
-    parser.add_argument(
-        "--serve", action="store_true", help="the same, with the page on 127.0.0.1 until Ctrl-C"
-    )
-    parser.add_argument(
-        "--port", metavar="<n>", type=int, default=PORT, help=f"of --serve [default: {PORT}]"
-    )
+    parser.flag("--out", "<path>", "where to write [default: the sweep]")
+    compared = "what is compared: objective, or a column of results.csv"
+    parser.flag("--metric", "<name>", compared, "objective")
+    parser.flag("--confidence", "<share>", "of intervals and ties", CONFIDENCE, _confidence)
+    parser.flag("--optuna", "<file>", "also write the sweep as an Optuna study (SQLite)")
+    parser.switch("--watch", "report again as jobs end, until all have ended")
+    parser.switch("--serve", "the same, with the page on 127.0.0.1 until Ctrl-C")
+    parser.flag("--port", "<n>", "of --serve", PORT, an_integer)
     return parser
 
 

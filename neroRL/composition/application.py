@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from hydra._internal.utils import (
     detect_task_name,
     get_args_parser,
 )
+from hydra.core.utils import env_override
 from hydra.errors import HydraException
 from hydra.types import TaskFunction
 from omegaconf import DictConfig, OmegaConf
@@ -237,14 +237,10 @@ def _is_named_by_time(composed: DictConfig) -> bool:
 @contextlib.contextmanager
 def _hydra_environment(arguments: Sequence[str]) -> Iterator[None]:
     """Gives Hydra its command line, and makes it raise errors instead of printing them."""
-    argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    argv = sys.argv
     sys.argv = [argv[0], *arguments]
-    os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        yield
+        with env_override({"HYDRA_FULL_ERROR": "1"}):
+            yield
     finally:
         sys.argv = argv
-        if full_error is None:
-            os.environ.pop("HYDRA_FULL_ERROR", None)
-        else:
-            os.environ["HYDRA_FULL_ERROR"] = full_error

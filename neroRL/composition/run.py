@@ -10,11 +10,11 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, env_override
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from neroRL.composition.checking import known_to_hydra
 from neroRL.config.documents import dump_yaml
 from neroRL.files import write_text
 
@@ -30,10 +30,7 @@ def run_composed(config: DictConfig, task: TaskFunction, context: HydraContext) 
     Returns:
         The exception of the task, if any.
     """
-    hydra_config: Any = HydraConfig.instance()
-    before = hydra_config.cfg
-    hydra_config.cfg = config
-    try:
+    with known_to_hydra(config):
         hydra = config.hydra
         directory = Path(str(hydra.sweep.dir), str(hydra.sweep.subdir)).absolute()
         with read_write(hydra.runtime), open_dict(hydra.runtime):
@@ -47,8 +44,6 @@ def run_composed(config: DictConfig, task: TaskFunction, context: HydraContext) 
                 _save(config, seen, directory / hydra.output_subdir)
             with env_override(hydra.job.env_set):
                 return _call(config, seen, task, context)
-    finally:
-        hydra_config.cfg = before
 
 
 def _call(

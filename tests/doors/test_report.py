@@ -257,6 +257,7 @@ def test_the_metric_and_the_confidence_can_be_chosen(nreport, sweep):
         (["missing"], "missing ("),
         (["."], "is no sweep: it has no sweep.yaml"),
         (["out/run", "--metric=objektive"], "did you mean objective?"),
+        (["out/run", "--metirc=objective"], "unknown flag --metirc; did you mean --metric?"),
         (["out/run", "--confidence=95"], "expected a number between 0 and 1"),
         (["out/run", "--confidence=high"], "expected a number between 0 and 1"),
         (["out/run", "--out=tiny.yaml"], "tiny.yaml is a file"),
