@@ -28,6 +28,7 @@ class Identity:
         shown_as_text: swept keys that are text in TensorBoard.
         trial: TensorBoard's name of the permutation, unique to the sweep.
         rung: share of the updates after which a race stops the job for now, if any.
+        sweep: the ``id`` of the sweep; empty if it is none of neroRL's.
         edition: of the sweep that a launcher was given the job of, if it was.
     """
 
@@ -39,6 +40,7 @@ class Identity:
     shown_as_text: Sequence[str] = ()
     trial: str = ""
     rung: float | None = None
+    sweep: str = ""
     edition: int | None = None
 
 
@@ -65,7 +67,8 @@ def identity_of(composed: DictConfig) -> Identity:
             known["shown_as_text"],
             trial,
             known["rung"],
-            known["edition"],
+            known["sweep"],
+            known.get("edition"),
         )
     keys = [override_key(text) for text in hydra.overrides.task]
     number = int(hydra.job.num)

@@ -27,6 +27,7 @@ from neroRL.errors import (
     Interrupted,
     JobFailedError,
     NeroRLError,
+    OutputError,
     TransientError,
     described,
 )
@@ -85,10 +86,10 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
     mapping = plain(composed)
     if HydraConfig.get().mode != RunMode.MULTIRUN:  # a single training, which a person watches
         keep_tracebacks_off_the_console()
+    _refuse_outdated(identity)  # before anything is made
     # An environment may change the working directory, in which the next job of this process starts.
     with contextlib.chdir("."), waited_for(identity.directory) as waited, interruptible():
-        if identity.edition is not None:
-            check_edition(identity.directory.parents[1], identity.edition)
+        _refuse_outdated(identity)
         for directory in (identity.directory, identity.directory / DIRECTORY):
             remove_leftovers(directory)
         try:
@@ -110,6 +111,21 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
             logger.info("another process has done this job")
             return _told(done)
         return _run(config, weights, mark, identity, checkpoint, manner)
+
+
+def _refuse_outdated(identity: Identity) -> None:
+    """Refuses a job of a launcher's queue whose sweep has been changed meanwhile.
+
+    Raises:
+        OutputError: it has. The log says so, too: launchers keep what a job raises to themselves.
+    """
+    if identity.edition is None:
+        return
+    try:
+        check_edition(identity.directory.parents[1], identity.sweep, identity.edition)
+    except OutputError as error:
+        logger.error("%s", error)
+        raise
 
 
 def _run(

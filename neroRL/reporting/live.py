@@ -25,38 +25,48 @@ SECONDS_TO_REFRESH = 10
 def keep_current(report: Callable[[Sequence[RecordedSweep]], None], sweeps: Sequence[Path]) -> None:
     """Reports again whenever jobs of a sweep have ended, until none are left.
 
-    Sweeps may be extended, or their files be out of reach, meanwhile: a warning says so, and the
-    reports stay as they are until they can be read again.
+    Sweeps may be extended, or their files be out of reach, meanwhile: a warning says so, and their
+    reports stay as they are until they can be read again. One whose directory is gone is left out.
 
     Args:
         report: reports on sweeps as their files tell them.
         sweeps: their directories.
 
     Raises:
-        NeroRLError: there is no sweep to begin with, or no report of one.
+        NeroRLError: there is no sweep, or its last report cannot be written.
     """
     known = {sweep: read_sweep(sweep) for sweep in sweeps}
     report(list(known.values()))  # the first imports what draws, so its time tells nothing
-    spent, troubles = 0.0, set[str]()
+    spent, is_owed, troubles = 0.0, False, set[str]()
     while any(sweep.has_jobs_left for sweep in known.values()):
         # A large sweep takes a while: a tenth of the time goes there, or more if that is long.
         time.sleep(min(max(SECONDS_BETWEEN, 9.0 * spent), MOST_SECONDS_BETWEEN))
         began = time.monotonic()
         found, wrong = {}, set[str]()
-        for sweep in sweeps:
+        for sweep in list(known):
             try:
                 found[sweep] = read_sweep(sweep)
             except (NeroRLError, OSError) as error:
-                wrong.add(str(error))
-        try:
-            if known != known | found:
-                report(list(found.values()))
+                if not sweep.is_dir() and len(known) > 1:
+                    wrong.add(f"{sweep} is gone: it is left out from now on")
+                    del known[sweep]
+                elif not sweep.is_dir():
+                    raise
+                else:
+                    wrong.add(f"{error}; its report waits")
+        if known != known | found:
             known |= found
-        except (NeroRLError, OSError) as error:
-            wrong.add(str(error))
+            try:
+                report(list(found.values()))
+                is_owed = False
+            except (NeroRLError, OSError) as error:
+                wrong.add(f"{error}; the report waits")
+                is_owed = True
         for trouble in sorted(wrong - troubles):
-            print(f"warning: {trouble}; its report waits", file=sys.stderr, flush=True)
+            print(f"warning: {trouble}", file=sys.stderr, flush=True)
         troubles, spent = wrong, time.monotonic() - began
+    if is_owed:
+        report(list(known.values()))
 
 
 @contextlib.contextmanager

@@ -137,7 +137,8 @@ def is_same_space(old: SweepRecord, new: SweepRecord) -> bool:
 
 def is_changed(old: SweepRecord, new: SweepRecord) -> bool:
     """Returns whether the jobs of two sweeps differ, if one may continue the other."""
-    return not is_same_space(old, new) or is_longer(old, new)
+    is_swept = UPDATES in old.axes and UPDATES in new.axes
+    return not is_same_space(old, new) or (is_longer(old, new) and not is_swept)
 
 
 def refuse_other_sweep(

@@ -11,9 +11,9 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from neroRL.errors import ConfigError, OutputError, Problem
-from neroRL.files import make_directory, remove_leftovers
+from neroRL.files import make_directory, remove_leftovers, write_bytes
 from neroRL.locks import LOCK_FILE, held
-from neroRL.records.sweep_record import SweepRecord, read_record
+from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, read_record
 from neroRL.records.sweeps import (
     DROPPED,
     confirmation_of,
@@ -130,14 +130,13 @@ def _begin_edition(
         OutputError: a job that would move is running; nothing was changed.
     """
     directory = plan.directory
+    is_moved = not ledger.is_same_space(earlier, record)
+    if is_moved:
+        _refuse_running_or_begun(directory, known)
     with _announced(directory, record.edition):
-        if ledger.is_same_space(earlier, record):
-            return
-        for place in (directory, confirmation_of(directory)):
-            _refuse_running(place, permutations_with_jobs(place))
-        if permutations_with_jobs(directory) != known:
-            raise OutputError(f"{directory}: a job has begun meanwhile; run this command again")
-    if moves:
+        if is_moved:  # a job may have begun before it could know
+            _refuse_running_or_begun(directory, known)
+    if moves and is_moved:
         _renumber(plan, moves, record)
 
 
@@ -145,19 +144,37 @@ def _begin_edition(
 def _announced(directory: Path, edition: int) -> Iterator[None]:
     """Begins an edition of a sweep and of its confirmation, unless the block refuses it.
 
-    A queued job that starts takes its lock before it reads the edition. So after this, each job
-    either holds its lock or knows that it is outdated.
+    A queued job reads the edition once it has its lock. So after this, each job either holds its
+    lock or knows that it is outdated.
     """
-    places = (directory, confirmation_of(directory))
-    earlier = {place: record for place in places if (record := read_record(place)) is not None}
-    for place, record in earlier.items():
-        replace(record, edition=edition).write(place)
+    before = {}
+    for place in (directory, confirmation_of(directory)):
+        record = read_record(place)
+        if record is not None:
+            before[place / RECORD_FILE] = (place / RECORD_FILE).read_bytes()
+            replace(record, edition=edition).write(place)
     try:
         yield
-    except OutputError:
-        for place, record in earlier.items():
-            record.write(place)
+    except BaseException:
+        for path, content in before.items():
+            write_bytes(path, content)
         raise
+
+
+def _refuse_running_or_begun(directory: Path, known: Sequence[int]) -> None:
+    """Refuses to move jobs of a sweep and of its confirmation while some run.
+
+    Args:
+        directory: of the sweep.
+        known: numbers of the permutations that have a directory, as far as the moves know.
+
+    Raises:
+        OutputError: another process trains a job, or has begun one meanwhile.
+    """
+    for place in (directory, confirmation_of(directory)):
+        _refuse_running(place, permutations_with_jobs(place))
+    if permutations_with_jobs(directory) != known:
+        raise OutputError(f"{directory}: a job has begun meanwhile; run this command again")
 
 
 def _refuse_running(sweep: Path, permutations: Iterable[int]) -> None:

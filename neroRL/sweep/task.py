@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from typing import Any
 
@@ -11,6 +12,7 @@ from omegaconf import DictConfig
 import neroRL.records.editions  # noqa: F401, a launcher's process finds its directory by it
 from neroRL.errors import Interrupted, JobFailedError, JobKilledError, TransientError, described
 from neroRL.sweep.schedule import End
+from neroRL.sweep.server import PRELOADED
 
 
 class SweptTask:
@@ -31,6 +33,11 @@ class SweptTask:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_sweep": None}  # it goes to another process
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        # Later it would take seconds between the making of a job's directory and its lock.
+        importlib.import_module(PRELOADED)
 
     def __call__(self, config: DictConfig) -> Any:
         """Runs a job.

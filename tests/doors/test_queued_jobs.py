@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from neroRL.errors import OutputError
-from neroRL.records.editions import check_edition, edition_of
+from neroRL.records.editions import edition_of
 from tests.doors.sweeps import ARGUMENTS, start, table, write_space
 from tests.patience import PATIENCE
 
@@ -71,8 +71,37 @@ def test_a_job_of_an_earlier_edition_touches_nothing(tmp_path):
     assert "the sweep was changed after this job was submitted" in late.stderr
     assert _files(sweep) == before
     assert edition_of(sweep) == 1
-    with pytest.raises(OutputError, match="the job is not run"):
-        check_edition(sweep, 0)
+    # A new sweep in its place has the edition of the job, and another id.
+    for path in sweep.iterdir():
+        if path.name != ".submitit":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    _run(tmp_path, *ARGUMENTS)
+    assert edition_of(sweep) == 0
+    before = _files(sweep)
+    late = _start_late(submission, tmp_path)
+    assert late.returncode == 1
+    assert "the sweep was changed after this job was submitted" in late.stderr
+    assert _files(sweep) == before
+
+
+def test_a_job_asks_again_once_it_has_its_lock(door, tmp_path):
+    """Hydra has found its directory then, and the sweep may have been changed meanwhile."""
+    write_space(tmp_path, "hyperparameters: {gamma: [0.9, 0.99]}")
+    outcome = door("ntune", [*ARGUMENTS, "hydra.sweeper.job.edition=7"])
+    assert outcome.status == 1
+    for row in table(tmp_path / "out/run"):
+        assert row["status"] == "failed"
+        assert "the sweep was changed after this job was submitted" in row["error"]
+        assert not list((tmp_path / "out/run" / row["directory"]).glob("checkpoints/*.pt"))
+
+
+def test_the_edition_is_that_of_what_jobs_are(door, tiny, tmp_path):
+    write_space(tmp_path, "hyperparameters: {updates: [1, 2]}")
+    assert door("ntune", ARGUMENTS).status == 0
+    tiny.write_text(tiny.read_text().replace("updates: 2", "updates: 3"))
+    again = door("ntune", ARGUMENTS)  # the swept key leaves the base config's value unused
+    assert "2 of 2 jobs are done already" in again.err
+    assert edition_of(tmp_path / "out/run") == 0
 
 
 def test_a_job_on_its_way_to_a_rung_that_others_reached_goes_no_further(tmp_path):

@@ -15,9 +15,10 @@ import urllib.request
 import numpy as np
 import pytest
 
+from neroRL.errors import OutputError
 from neroRL.records.results import FAILED, STOPPED, JobResult
 from neroRL.records.rungs import note_rung, reached
-from neroRL.reporting.live import serving
+from neroRL.reporting.live import keep_current, serving
 from tests.doors.sweeps import PROJECT
 from tests.patience import PATIENCE, wait_for
 from tests.reporting.landscapes import sweep_of
@@ -103,18 +104,34 @@ def test_watching_goes_on_after_a_sweep_was_extended_and_although_another_has_go
     next(line for line in process.stdout if line.startswith("Side by side"))  # both are reported
     (sweep / ".extension.json").write_text("{}")
     other.rename(tmp_path / "gone")
-    warned = (line for line in process.stdout if line.endswith("; its report waits\n"))
+    told = ("; its report waits\n", "is left out from now on\n")
+    warned = (line for line in process.stdout if line.endswith(told))
     first, second = next(warned), next(warned)
-    assert f"{other} " in first + second
+    assert f"{other} is gone" in first + second
     assert f"{sweep} is being extended" in first + second
     end()
     (sweep / ".extension.json").unlink()
-    wait_for(lambda: _rows(sweep) == 2)
-    assert process.poll() is None  # the other one may come back
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+    assert _rows(sweep) == 2
     assert not other.exists()
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130
+
+
+def test_a_report_that_cannot_be_written_ends_watching_with_the_sweep(running):
+    """It is tried again as jobs end, not again and again."""
+    sweep, end = running
+    reported = []
+
+    def report(sweeps):
+        reported.append(len(sweeps[0].results))
+        if len(reported) == 1:
+            end()
+        else:
+            raise OutputError("the disk is full")
+
+    with pytest.raises(OutputError, match="the disk is full"):
+        keep_current(report, [sweep])
+    assert reported == [1, 2, 2]
 
 
 @pytest.mark.slow
