@@ -63,6 +63,7 @@ def test_the_summary_says_what_it_does_not_show(door, tiny, tmp_path):
     assert len((tmp_path / named).read_text().splitlines()) == 1 + 12
 
 
+@pytest.mark.slow
 def test_a_permutation_does_not_win_by_a_failed_job(door, failing, tmp_path):
     """Its only result is from a repetition in which all permutations got higher rewards."""
     failing.write_text("hyperparameters:\n  environment.reset_params.how: ['', once, once]\n")

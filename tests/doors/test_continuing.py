@@ -142,6 +142,7 @@ def test_jobs_that_still_run_are_not_moved(door, finished, tmp_path, choices, op
     assert door("ntune", [*ARGUMENTS, *options]).status == 0
 
 
+@pytest.mark.slow
 def test_repetitions_of_some_permutations_alone_are_told_not_to_count(door, finished):
     only = [*ARGUMENTS, "hydra.sweeper.only=[0]"]
     told = "warning: repetitions from 1 on count in the ranking once all permutations have trained"

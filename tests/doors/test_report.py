@@ -213,6 +213,7 @@ def test_a_report_of_an_unfinished_sweep(nreport, sweep):
     assert {row["ci_low"] for row in rows} == {""}
 
 
+@pytest.mark.slow
 def test_reports_go_where_they_are_asked_to(nreport, sweep, tmp_path):
     shutil.rmtree(sweep / "report")
     (sweep / "best.yaml").unlink()
@@ -233,6 +234,7 @@ def test_reports_go_where_they_are_asked_to(nreport, sweep, tmp_path):
     assert "two of the sweeps would be written to" in err
 
 
+@pytest.mark.slow
 def test_the_metric_and_the_confidence_can_be_chosen(nreport, sweep):
     best = (sweep / "best.yaml").read_text()
     status, out, _ = nreport(sweep, "--metric=wall_seconds")
@@ -274,6 +276,7 @@ def test_bad_input_gets_a_line_and_status_2(nreport, sweep, monkeypatch, tmp_pat
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_a_reader_that_stops_early_causes_no_error(sweep):
     command = f"{sys.executable} -m neroRL.report {sweep} {sweep}"
     done = subprocess.run(
@@ -287,6 +290,7 @@ def test_a_reader_that_stops_early_causes_no_error(sweep):
     assert done.stdout.endswith("20 of 20 jobs have ended\n")
 
 
+@pytest.mark.slow
 def test_without_a_known_best_an_earlier_best_config_is_removed(nreport, sweep):
     best = _ranking(sweep / "report/ranking.csv")[0]["permutation"]
     shutil.rmtree(sweep / best / "0/.hydra")

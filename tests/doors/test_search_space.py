@@ -129,6 +129,7 @@ def _parameters(configs):
     ]
 
 
+@pytest.mark.slow
 def test_a_type_that_takes_any_reset_parameter_takes_it_from_everywhere(door, tiny, tmp_path):
     """Those of another type are not set."""
     chosen = "environment.type=Gymnasium"
@@ -157,6 +158,7 @@ def test_a_type_that_takes_any_reset_parameter_takes_it_from_everywhere(door, ti
     assert _parameters([yaml.safe_load(file.read_text())]) == [True]
 
 
+@pytest.mark.slow
 def test_a_sweep_trains_what_the_dry_run_shows(door, tiny, tmp_path):
     write_space(
         tmp_path,
@@ -332,6 +334,7 @@ def test_a_finished_sweep_trains_on(door, tiny, tmp_path):
     assert {row["updates"] for row in table(tmp_path / "whole/run")} == {"6"}
 
 
+@pytest.mark.slow
 def test_more_updates_are_refused_where_a_schedule_would_have_been_another(door, tiny, tmp_path):
     write_space(tmp_path, "hyperparameters:\n  gamma: [0.9]\n")
     decaying = [*ARGUMENTS, "trainer.beta_schedule.final=1e-5"]
@@ -529,6 +532,7 @@ def test_of_jobs_that_go_on_only_the_rest_is_told(door, tiny, tmp_path):
     assert {row["env_steps"] for row in table(tmp_path / "out/run")} == {"160"}
 
 
+@pytest.mark.slow
 def test_the_cost_is_estimated_from_jobs_that_are_done(door, tiny, tmp_path):
     write_space(tmp_path, "hyperparameters: {gamma: [0.9]}")
     assert door("ntune", ARGUMENTS).status == 0

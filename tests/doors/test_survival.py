@@ -120,6 +120,7 @@ def test_workers_do_not_outlive_the_sweep(tmp_path):
     wait_for(lambda: not processes_of(process.pid))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("long")
 def test_a_killed_worker_is_tried_again(tmp_path):
     process = start(tmp_path, *ARGUMENTS, "hydra.sweeper.max_retries=2", "hydra.sweeper.n_jobs=1")

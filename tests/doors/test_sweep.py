@@ -91,6 +91,7 @@ def test_a_sweep_leaves_what_is_documented(door, tmp_path):
     assert record["versions"]["torch"].startswith("2.")
 
 
+@pytest.mark.slow
 def test_statistics_that_an_environment_reports_are_columns(door, tmp_path):
     outcome = door(
         "train",
@@ -297,6 +298,7 @@ def test_light_commands_do_not_import_torch(command, arguments, tiny):
     assert ran.returncode == 0
 
 
+@pytest.mark.slow
 def test_tune_runs_as_a_file(tmp_path):
     script = Path(__file__).resolve().parents[2] / "neroRL/tune.py"
     done = subprocess.run(

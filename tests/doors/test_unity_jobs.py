@@ -203,6 +203,7 @@ def test_the_floor_of_the_tower_is_a_statistic(tmp_path):
     assert [shown[f"episode/floor_{part}"] for part in ("mean", "min", "max")] == [3.0, 3.0, 3.0]
 
 
+@pytest.mark.slow
 def test_a_continued_training_starts_its_episodes_again(door, tmp_path, peer):
     arguments = ["--config=unity.yaml", "hydra.run.dir=job", "--worker-id=100"]
     assert door("ntrain", arguments).status == 0
@@ -309,6 +310,7 @@ def test_a_grid_with_repetitions(door, tmp_path, peer, launcher, monkeypatch):
     _assert_sweep(tmp_path, peer, jobs=8, peers=24, monkeypatch=monkeypatch)
 
 
+@pytest.mark.slow
 def test_a_crash_fails_its_job_only(door, tmp_path, peer):
     (tmp_path / "space.yaml").write_text(
         "hyperparameters:\n  environment.reset_params.crash-at: [0, 3, 0, 0]\n"

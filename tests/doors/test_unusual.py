@@ -43,6 +43,7 @@ def test_texts_arrive_and_are_shown_unchanged(door, tmp_path):
     assert "tensorboard --logdir 'it'\"'\"'s out/run'" in outcome.out
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("texts")
 def test_generated_configs_have_texts_unchanged(door, tmp_path):
     assert door("ntune", [*ARGUMENTS, "--generate-only"]).status == 0

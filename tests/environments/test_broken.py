@@ -139,6 +139,7 @@ class _Apart(gymnasium.Env):
         return {"vector": np.zeros(1, np.float32)}, reward, False, False, {}
 
 
+@pytest.mark.slow
 def test_environments_in_processes_are_checked_too():
     seeds = [EpisodeSeeds(np.random.default_rng(worker), 7, 1) for worker in range(2)]
     env = ParallelEnvironment([_Apart, _Apart], seeds, "scene")

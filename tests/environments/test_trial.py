@@ -338,6 +338,7 @@ def _tune(odd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_dry_run_is_valid_yaml_even_if_the_environment_prints(odd):
     space = "hyperparameters:\n  environment.reset_params.size: [1, 2]\n"
     (odd / "space.yaml").write_text(space)

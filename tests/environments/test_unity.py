@@ -259,6 +259,7 @@ def test_a_peer_that_does_not_quit_is_killed(make, tmp_path, monkeypatch):
     assert records(tmp_path / "peer/peer")[0][0]["pid"] not in living(tmp_path / "peer/peer")
 
 
+@pytest.mark.slow
 def test_workers_play_their_own_seeds_on_their_own_ports(tmp_path):
     path = write_peer(tmp_path / "peer", Behaviour(ends_at=3))
     config = EnvironmentConfig(

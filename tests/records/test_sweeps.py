@@ -92,6 +92,7 @@ def test_a_real_sweep_is_read_as_it_was_run(command, tiny, tmp_path):
     assert (copied.record, copied.results) == (record, sweep.results)
 
 
+@pytest.mark.slow
 def test_a_sweep_keeps_its_identity_when_it_is_continued(door, tiny, tmp_path):
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
     other = [text.replace("run-id=run", "run-id=other") for text in ARGUMENTS]

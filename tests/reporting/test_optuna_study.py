@@ -13,6 +13,7 @@ from tests.reporting.landscapes import sweep_of
 AXES = {"a.rate": [0.1, 0.2], "b.memory": [None, "gru"], "c.sizes": [[8, 8], [16]]}
 
 
+@pytest.mark.slow
 def test_optuna_reads_every_job(tmp_path, door):
     directory = tmp_path / "run"
     directory.mkdir()

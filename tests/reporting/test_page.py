@@ -273,6 +273,7 @@ def test_sweeps_without_numbers_have_a_page(tmp_path, values):
     assert ("No permutation is ranked yet." in text) == bool(np.isnan(values).all())
 
 
+@pytest.mark.slow
 def test_the_page_says_what_it_leaves_out(tmp_path):
     (tmp_path / "run").mkdir()
     values = np.random.default_rng(0).normal(size=(600, 2))
@@ -296,6 +297,7 @@ def test_figures_are_vector_and_raster(tmp_path):
         assert png.startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_long_names_of_axes_are_not_cut_at_the_edge_of_a_figure(tmp_path):
     (tmp_path / "run").mkdir()
     axes = {f"x.a_rather_long_name_of_something_{i}.initial": [1, 2] for i in range(5)}

@@ -332,6 +332,7 @@ def test_events_of_older_versions_become_part_of_the_run(tmp_path):
     assert content.count(b"session_end_info") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load_fast", ["false", "auto"])
 def test_a_job_that_was_cut_off_is_one_curve_and_one_session(tmp_path, load_fast):
     """It was killed after update 5 and continued from 3, then failed after 6 and continued.

@@ -45,6 +45,7 @@ def test_gpus_that_torch_cannot_use_are_none(monkeypatch, tmp_path, library, nam
     assert visible_gpus() == names
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(available_cores() < 2, reason="one core has one thread")
 def test_threads_of_a_job_do_not_depend_on_how_many_are_left(door, tiny, tmp_path):
     """Last bits differ with them: what runs later has to equal what would have run at once."""

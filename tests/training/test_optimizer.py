@@ -130,6 +130,7 @@ print([name for name in ("torch._dynamo", "torch._inductor", "sympy") if name in
 """
 
 
+@pytest.mark.slow
 def test_a_training_imports_neither_torchs_compiler_nor_its_symbolic_shapes(tiny, tmp_path):
     ran = subprocess.run(
         [sys.executable, "-c", START], cwd=tmp_path, capture_output=True, text=True, check=True

@@ -148,6 +148,7 @@ def test_weights_that_do_not_fit_a_single_training(door, tiny, trained, tmp_path
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loads", [False, True])
 def test_torch_is_imported_before_a_sweep_only_for_weights(loads, tiny, trained, tmp_path):
     (tmp_path / "tune.yaml").write_text("hyperparameters:\n  lamda: [0.9, 0.95]\n")
