@@ -86,7 +86,6 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
     mapping = plain(composed)
     if HydraConfig.get().mode != RunMode.MULTIRUN:  # a single training, which a person watches
         keep_tracebacks_off_the_console()
-    _refuse_outdated(identity)  # before anything is made
     # An environment may change the working directory, in which the next job of this process starts.
     with contextlib.chdir("."), waited_for(identity.directory) as waited, interruptible():
         _refuse_outdated(identity)
@@ -109,7 +108,7 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
         done = read_result(identity.directory) if waited or in_sweep else None
         if done is not None and done.fingerprint == mark and _is_over(done, identity):
             logger.info("another process has done this job")
-            return _told(done)
+            return _objective_for_sweeper(done)
         return _run(config, weights, mark, identity, checkpoint, manner)
 
 
@@ -177,10 +176,10 @@ def _run(
             raise JobFailedError(f"the job raised {described(error)}") from error
         raise
     progress.remove()
-    return _told(result)
+    return _objective_for_sweeper(result)
 
 
-def _told(result: JobResult) -> float:
+def _objective_for_sweeper(result: JobResult) -> float:
     """Returns the objective, as Hydra's sweepers take it.
 
     Raises:

@@ -47,13 +47,13 @@ def keep_current(report: Callable[[Sequence[RecordedSweep]], None], sweeps: Sequ
             try:
                 found[sweep] = read_sweep(sweep)
             except (NeroRLError, OSError) as error:
-                if not sweep.is_dir() and len(known) > 1:
-                    wrong.add(f"{sweep} is gone: it is left out from now on")
-                    del known[sweep]
-                elif not sweep.is_dir():
-                    raise
-                else:
+                if sweep.is_dir():
                     wrong.add(f"{error}; its report waits")
+                    continue
+                if len(known) == 1:
+                    raise
+                wrong.add(f"{sweep} is gone: it is left out from now on")
+                del known[sweep]
         if known != known | found:
             known |= found
             try:

@@ -12,7 +12,7 @@ from gymnasium import spaces
 from neroRL.acting.player import Episode
 from neroRL.acting.policy import Decision, Policy
 from neroRL.environments import registry
-from neroRL.environments.specification import MixedSpace, SingleEnvironment
+from neroRL.environments.specification import Choices, MixedSpace, SingleEnvironment
 
 
 @dataclass(frozen=True)
@@ -109,4 +109,5 @@ def _names(space: spaces.Space[Any], policy: Policy) -> list[list[str]]:
         return []
     kind = registry.environment_type(policy.environment.type)
     counts = [int(count) for count in space.nvec]
-    return kind.action_names(counts, getattr(space, "first", (0,) * len(counts)))
+    first = space.first if isinstance(space, Choices) else [0] * len(counts)
+    return kind.action_names(counts, first)
