@@ -22,6 +22,7 @@ from types import FrameType
 from neroRL.cores import limit_spinning
 from neroRL.errors import FailedError, NeroRLError, TransientError, UsageError, described
 from neroRL.records.exits import Exit
+from neroRL.signals import handled
 from neroRL.streams import lasting
 
 FEWEST_FILES = 64
@@ -167,12 +168,5 @@ def _terminate_as_interrupt() -> Iterator[None]:
     def interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
         raise KeyboardInterrupt
 
-    try:
-        previous = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # only the main thread may set handlers
+    with handled({signal.SIGTERM: interrupt}):
         yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -13,13 +13,13 @@ PROJECT = Path(__file__).resolve().parents[1]
 PACKAGE = PROJECT / "neroRL"
 MODULES = sorted([*PACKAGE.rglob("*.py"), *(PROJECT / "hydra_plugins").rglob("*.py")])
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 320, 60
-# The parts of neroRL that each package may import, besides itself.
+# The parts of neroRL that each package, or low module, may import besides itself.
 WORDS = {"errors", "texts"}
-FOUNDATION = WORDS | {"files", "locks", "seeds", "streams", "cores", "config", "records"}
+FOUNDATION = WORDS | {"files", "locks", "seeds", "signals", "streams", "cores", "config", "records"}
 ALLOWED = {
     "records": WORDS | {"files", "cores", "config", "__init__"},
     "config": WORDS | {"files"},
-    "environments": WORDS | {"config", "leases", "seeds"},
+    "environments": WORDS | {"config", "leases", "seeds", "signals"},
     "models": WORDS | {"config", "environments"},
     "acting": WORDS | {"config", "environments", "models"},
     "training": FOUNDATION | {"environments", "models", "acting"},
@@ -30,21 +30,33 @@ ALLOWED = {
     "reporting": FOUNDATION | {"composition", "ranking", "pages"},
     "composition": FOUNDATION | {"environments"},
     "sweep": FOUNDATION | {"composition", "ranking", "reporting"},
+    "files": WORDS,
+    "leases": WORDS,
+    "locks": WORDS,
+    "devices": {"leases"},
+    **{
+        name: set() for name in ("cores", "errors", "pages", "seeds", "signals", "streams", "texts")
+    },
 }
 
 
 def _imports(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("neroRL"):
-            parts = node.module.split(".")
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "neroRL":
+            parts = str(node.module).split(".")
             found |= {parts[1]} if len(parts) > 1 else {a.name for a in node.names}
+        elif isinstance(node, ast.Import):
+            parts = [a.name.split(".") for a in node.names]
+            found |= {of[1] for of in parts if of[0] == "neroRL" and len(of) > 1}
     return {"__init__" if name.startswith("__") else name for name in found}
 
 
 @pytest.mark.parametrize("package", sorted(ALLOWED))
 def test_dependencies_point_one_way(package):
-    for path in (PACKAGE / package).rglob("*.py"):
+    paths = [*(PACKAGE / package).rglob("*.py"), *PACKAGE.glob(f"{package}.py")]
+    assert paths
+    for path in paths:
         surplus = _imports(path) - ALLOWED[package] - {package}
         assert not surplus, f"{path.relative_to(PACKAGE)} imports {surplus}"
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +22,10 @@ from hydra.plugins.launcher import Launcher
 
 from neroRL.errors import Interrupted, OutputError
 from neroRL.records.editions import overrides_for
+from neroRL.signals import ENDING, handled, handlers_of
 from neroRL.sweep.dispatch import Dispatch
 from neroRL.sweep.jobs import Job
 from neroRL.sweep.schedule import End
-from neroRL.sweep.server import SIGNALS
 from neroRL.sweep.task import end_with
 
 # Default number of jobs per batch: their overrides are held in memory, and clusters limit the size
@@ -137,23 +135,14 @@ def _end_processes_of_earlier_sweeps(launcher: Launcher) -> None:
 def _signals_noted() -> Iterator[list[int]]:
     """Records the signals to this process while the block runs, and passes them on."""
     noted: list[int] = []
-    found = {number: signal.getsignal(number) for number in SIGNALS}
-    previous = {int(number): handler for number, handler in found.items() if callable(handler)}
+    previous = handlers_of(ENDING)
 
     def note(signum: int, frame: FrameType | None) -> None:
         noted.append(signum)
         previous[signum](signum, frame)
 
-    if threading.current_thread() is not threading.main_thread():
+    with handled(dict.fromkeys(previous, note)):
         yield noted
-        return
-    for number in previous:
-        signal.signal(number, note)
-    try:
-        yield noted
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _report_of(returned: JobReturn) -> Report:

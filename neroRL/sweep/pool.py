@@ -12,7 +12,6 @@ import importlib.util
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,10 +27,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from neroRL.errors import described
+from neroRL.signals import ENDING, handled
 from neroRL.sweep.dispatch import Dispatch
 from neroRL.sweep.jobs import Job
 from neroRL.sweep.schedule import End
-from neroRL.sweep.server import METHOD, SIGNALS, prepare
+from neroRL.sweep.server import METHOD, prepare
 from neroRL.sweep.worker import VISIBLE_DEVICES, Assignment, Done, work
 
 POLL_SECONDS = 0.1  # longest delay until a signal is answered
@@ -179,9 +179,6 @@ class WorkerPool:
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
         """Handles signals: the first asks the jobs to save and end, a second ends them at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
         asked_at = 0.0
 
         def handle(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
@@ -196,12 +193,8 @@ class WorkerPool:
                 self._kill()
                 raise KeyboardInterrupt
 
-        previous = {number: signal.signal(number, handle) for number in SIGNALS}
-        try:
+        with handled(dict.fromkeys(ENDING, handle)):
             yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
 
     def _kill(self) -> None:
         for worker in self._workers:

@@ -11,11 +11,11 @@ from multiprocessing import forkserver, resource_tracker
 
 from neroRL.errors import OutputError
 from neroRL.files import short_temporary_directory
+from neroRL.signals import ENDING
 
 # Forked from a server that has imported everything, a worker starts at once.
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 PRELOADED = "neroRL.job"
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _MULTIRUN = ("-m", "--multirun")
 # Arguments with which no worker process of this machine trains.
 _NO_WORKERS = {
@@ -33,7 +33,7 @@ def prepare() -> None:
         forkserver.set_forkserver_preload([PRELOADED])
         resource_tracker.ensure_running()  # as it starts, it unblocks signals
         # The terminal's Ctrl-C also reaches the server and must not end its imports.
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         try:
             with short_temporary_directory():
                 forkserver.ensure_running()

@@ -24,9 +24,9 @@ from omegaconf import DictConfig, open_dict
 from neroRL.composition.grammar import remember_interpolations
 from neroRL.composition.run import run_composed
 from neroRL.cores import set_share
+from neroRL.signals import ENDING
 from neroRL.streams import never_fail_to_encode
 from neroRL.sweep.schedule import End
-from neroRL.sweep.server import SIGNALS
 from neroRL.sweep.task import end_with
 
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
@@ -73,7 +73,7 @@ def work(tasks: Connection, lifeline: Connection, payload: bytes, gpu: str | Non
         os.environ[VISIBLE_DEVICES] = gpu
     # The terminal's Ctrl-C reaches all processes; the sweep passes it on once, as SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # the server it is forked from blocks them
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)  # the server it is forked from blocks them
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     context, task, config, singletons, threads = pickle.loads(payload)
     setup_globals()

@@ -9,22 +9,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from neroRL.errors import Interrupted
+from neroRL.signals import ENDING, Handler, handled, handlers_of
 
 logger = logging.getLogger("neroRL.training")
 
 SECONDS_OF_ONE_REQUEST = 1.0
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Launchers that can requeue a job have a handler for one of these; submitit's is SIGUSR2.
 REQUEUEING = (signal.SIGUSR1, signal.SIGUSR2)
-
-Handler = Callable[[int, FrameType | None], Any]
 
 
 class Requeued(SystemExit):
@@ -56,7 +53,7 @@ class Interruption:
         now = time.monotonic()
         if self.requested:
             # A cluster and the sweep may both pass on the same request.
-            if signum in SIGNALS and now - self._first > SECONDS_OF_ONE_REQUEST:
+            if signum in ENDING and now - self._first > SECONDS_OF_ONE_REQUEST:
                 _interrupt(signum, frame)
             return
         self.requested, self._first = True, now
@@ -79,9 +76,9 @@ class Interruption:
 @contextlib.contextmanager
 def interruption() -> Iterator[Interruption]:
     """Catches the signals while the block runs; does nothing outside the main thread."""
-    requeueing = _requeueing()
+    requeueing = handlers_of(REQUEUEING)
     caught = Interruption(requeueing)
-    with _handled(dict.fromkeys([*_heeded(), *requeueing], caught.handle)):
+    with handled(dict.fromkeys([*_heeded(), *requeueing], caught.handle)):
         try:
             yield caught
         except KeyboardInterrupt as error:
@@ -98,31 +95,13 @@ def interruptible() -> Iterator[None]:
         Requeued: the launcher's own handler ended the process; a ``SystemExit`` is the job's.
         Interrupted: SIGINT or SIGTERM came; a plain ``KeyboardInterrupt`` is the job's.
     """
-    marked = {number: _marking(handler) for number, handler in _requeueing().items()}
-    with _handled({**dict.fromkeys(_heeded(), _interrupt), **marked}):
+    marked = {number: _marking(handler) for number, handler in handlers_of(REQUEUEING).items()}
+    with handled({**dict.fromkeys(_heeded(), _interrupt), **marked}):
         yield
-
-
-@contextlib.contextmanager
-def _handled(handlers: Mapping[int, Handler]) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _heeded() -> list[int]:
-    return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-
-
-def _requeueing() -> dict[int, Handler]:
-    found = {int(number): signal.getsignal(number) for number in REQUEUEING}
-    return {number: handler for number, handler in found.items() if callable(handler)}
+    return [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001

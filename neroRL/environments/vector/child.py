@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
+from neroRL.signals import ENDING
+
 SECONDS_TO_END = 15.0
 STANDARD_INPUT, STANDARD_ERROR = 0, 2
 _START = (
@@ -81,7 +83,7 @@ def connected(descriptor: int) -> Iterator[Connection]:
         descriptor: file descriptor of the connection.
     """
     # A scheduler signals all processes. The parent saves its state first, and then ends this one.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
