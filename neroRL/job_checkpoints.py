@@ -13,6 +13,7 @@ from neroRL.identity import Identity
 from neroRL.records.checkpoint_files import DIRECTORY
 from neroRL.seeds import drawn_seed
 from neroRL.training import checkpoint as checkpoints
+from neroRL.training.compatibility import differences, revision_problem
 
 logger = logging.getLogger("neroRL.job")
 
@@ -26,19 +27,19 @@ def own_checkpoint(identity: Identity, config: Config) -> Path | None:
     found = checkpoints.load_latest(identity.directory, checkpoints.META)
     if found is None:
         return None
-    path, content = found
-    there, here = content["config"], as_mapping(config)
+    path, checkpoint = found
+    there, here = checkpoint.config, as_mapping(config)
     if identity.swept and there["trainer"]["updates"] < config.trainer.updates:
         there, here = without_budget(there), without_budget(here)
-    differing = checkpoints.differences(there, here)
-    problem = checkpoints.revision_problem(content)
+    differing = differences(there, here)
+    problem = revision_problem(checkpoint)
     if problem is not None:
         differing["revision"] = f"it {problem}"
     if not identity.swept:
         differing.pop("trainer.updates", None)
     model = config.model
     weights = weights_digest(model.load_model, model.model_path)
-    if model.load_model and content["weights"] not in (None, weights):
+    if model.load_model and checkpoint.weights not in (None, weights):
         differing["weights"] = f"{model.model_path} holds other weights now"
     if differing:
         aside = keep_beside(identity.directory / DIRECTORY)
@@ -54,8 +55,8 @@ def done_before(config: Config, checkpoint: Path | None) -> tuple[int, int, floa
     """Returns updates, environment steps and seconds up to the checkpoint a job goes on from."""
     if checkpoint is None:
         return config.trainer.resume_at, 0, 0.0
-    content = checkpoints.load(checkpoint, checkpoints.META)
-    return content["update"], content["env_steps"], content["wall_seconds"]
+    done = checkpoints.load(checkpoint, checkpoints.META)
+    return done.update, done.env_steps, done.wall_seconds
 
 
 def seed_to_continue(directory: Path, checkpoint: Path | None) -> int:
@@ -66,10 +67,10 @@ def seed_to_continue(directory: Path, checkpoint: Path | None) -> int:
         checkpoint: that the user has chosen; None for the job's own last one, if any.
     """
     if checkpoint is not None:
-        return int(checkpoints.load(checkpoint, checkpoints.META)["config"]["seed"])
+        return int(checkpoints.load(checkpoint, checkpoints.META).config["seed"])
     found = checkpoints.load_latest(directory, checkpoints.META)
     if found is not None:
-        return int(found[1]["config"]["seed"])
+        return int(found[1].config["seed"])
     seed = drawn_seed()
     logger.info("drew the seed %d", seed)
     return seed

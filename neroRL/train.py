@@ -93,11 +93,11 @@ def _config_of(checkpoint: Path) -> Iterator[tuple[Path, int]]:
     from neroRL.config.documents import dump_yaml
     from neroRL.training.checkpoint import META, load
 
-    content = load(checkpoint, META)
+    saved = load(checkpoint, META)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / f"config of {checkpoint.stem}.yaml"
-        path.write_text(dump_yaml(escaped(content["config"])), encoding="utf-8")
-        yield path, content["update"]
+        path.write_text(dump_yaml(escaped(saved.config)), encoding="utf-8")
+        yield path, saved.update
 
 
 def _check_start(config: Config, checkpoint: Path | None = None) -> None:

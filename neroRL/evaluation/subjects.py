@@ -18,7 +18,8 @@ from neroRL.environments.specification import EnvironmentSpec
 from neroRL.environments.vector.moments import Normalization
 from neroRL.errors import CheckpointError, ConfigError, Problem, UsageError
 from neroRL.models.actor_critic import ActorCritic, seeded_model
-from neroRL.training import checkpoint as checkpoints
+from neroRL.training.checkpoint import Checkpoint, load
+from neroRL.training.compatibility import check_weights
 from neroRL.training.placement import cores_of
 from neroRL.training.precision import BFLOAT16, FLOAT32
 from neroRL.training.revisions import changes_of_meaning
@@ -79,7 +80,7 @@ class Subject:
         try:
             model = seeded_model(self.config.model, shapes, max(self.config.seed, 0))
             if self.weights is not None:
-                checkpoints.check_weights(model, self.weights, Path(self.name))
+                check_weights(model, self.weights, Path(self.name))
                 model.load_state_dict(dict(self.weights))
         except CheckpointError as error:
             raise self._misfit(f"another one than the network's:\n{error}") from None
@@ -122,13 +123,13 @@ def read_subject(checkpoint: Path, config_file: Path | None = None) -> Subject:
         CheckpointError: it cannot be read, or its config is another version's.
         ConfigError: the environment cannot be made, or the network does not fit it.
     """
-    content = checkpoints.load(checkpoint, CPU)
-    trained = _config_of(content, checkpoint)
+    saved = load(checkpoint, CPU)
+    trained = _config_of(saved, checkpoint)
     trained_in = trained.environment
-    weights, threads = content["model"], content["threads"] or 1
-    rest = {
-        "statistics": content["normalization"],
-        "precision": content["precision"],
+    weights, threads = saved.model, saved.threads or 1
+    rest: dict[str, Any] = {
+        "statistics": saved.normalization,
+        "precision": saved.precision,
         "rows": trained.mini_batch_size,
     }
     if config_file is None:
@@ -165,14 +166,14 @@ def subject_of_config(config_file: Path, *, untrained: bool) -> Subject:
     return Subject(name, *wanted, precision=precision, rows=config.mini_batch_size)
 
 
-def _config_of(content: Mapping[str, Any], path: Path) -> Config:
+def _config_of(saved: Checkpoint, path: Path) -> Config:
     """Builds the config of a checkpoint.
 
     Raises:
         CheckpointError: it has keys or values that this version does not know, or keys that meant
             something else when it was saved.
     """
-    mapping = dict(content["config"])
+    mapping = dict(saved.config)
     # The weights are here already, wherever the training had its first ones from.
     mapping["model"] = {**mapping["model"], "load_model": False, "model_path": ""}
     try:
@@ -181,7 +182,7 @@ def _config_of(content: Mapping[str, Any], path: Path) -> Config:
         listed = "\n  ".join(str(problem) for problem in error.problems)
         message = "was saved by another version of neroRL, whose config differs"
         raise CheckpointError(f"{path} {message}:\n  {listed}") from None
-    changed = changes_of_meaning(content["revision"], config)
+    changed = changes_of_meaning(saved.revision, config)
     if changed:
         listed = "\n  ".join(changed)
         message = "was saved by an earlier version of neroRL, in which its config meant another"

@@ -7,15 +7,13 @@ import logging
 import pickle
 import pickletools
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
-from neroRL.config import Config, as_mapping
-from neroRL.config.checks import flat
-from neroRL.config.roles import WITHOUT_EFFECT, is_fixed
 from neroRL.config.schema import ADDED_KEYS, REVISION
 from neroRL.errors import CheckpointError, described
 from neroRL.files import FAULTS_OF_THE_MACHINE, free_name, keep_beside, replacing
@@ -29,20 +27,56 @@ PICKLES_OF_OLD_FILES = 4
 # A device of shapes without numbers: tensors on it cost neither memory nor time.
 META = torch.device("meta")
 
-# What checkpoints of earlier versions do not have.
-_ADDED = {
-    "revision": 1,
-    "normalization": {},
-    "untold": None,
-    "threads": None,
-    "processes": None,
-    "precision": ADDED_KEYS["precision"],
-    "weights": None,
-}
-# Sections whose changes are told when a training goes on.
-_TOLD = ("trainer.", "evaluation.", "seed")
-
 logger = logging.getLogger("neroRL.training")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The complete state of a training after an update; tensors and plain Python.
+
+    What has a default is missing in checkpoints of earlier versions; these have the revision 1.
+
+    Attributes:
+        update: updates done.
+        config: of the training, complete.
+        model: the network's weights.
+        generators: of random numbers.
+        environment: the state of the vector environment.
+        memory: of the policy, in each environment.
+        episodes: the last ones that ended.
+        evaluated: of the last evaluation.
+        env_steps: environment steps done.
+        training_seconds: time of rollouts and optimisation.
+        wall_seconds: time with everything else.
+        optimizer: the moments of Adam; empty if a checkpoint was made smaller for its weights.
+        revision: of the meaning of configs.
+        normalization: statistics of observations and rewards.
+        untold: statistics of an update whose evaluation a signal cancelled.
+        threads: of torch.
+        processes: that step the environments.
+        precision: of matrix products.
+        weights: digest of the weights that the training began with, if any.
+    """
+
+    update: int
+    config: Mapping[str, Any]
+    model: Mapping[str, torch.Tensor]
+    generators: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    memory: Mapping[str, Any]
+    episodes: Sequence[Sequence[Any]]
+    evaluated: Mapping[str, Any]
+    env_steps: int
+    training_seconds: float
+    wall_seconds: float
+    optimizer: Mapping[str, Any] = field(default_factory=dict)
+    revision: int = REVISION
+    normalization: Mapping[str, Any] = field(default_factory=dict)
+    untold: dict[str, float] | None = None
+    threads: int | None = None
+    processes: int | None = None
+    precision: str = ADDED_KEYS["precision"]
+    weights: str | None = None
 
 
 def checkpoint_path(directory: Path, run_id: str, update: int) -> Path:
@@ -50,23 +84,23 @@ def checkpoint_path(directory: Path, run_id: str, update: int) -> Path:
     return directory / DIRECTORY / f"{Path(run_id).name}-{update}.pt"
 
 
-def save(path: Path, content: Mapping[str, Any]) -> None:
+def save(path: Path, checkpoint: Checkpoint) -> None:
     """Writes a checkpoint; the old file stays until the new one is whole.
 
     Args:
         path: the file; its directory is made.
-        content: tensors and plain Python.
+        checkpoint: its content.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as file:
         try:
-            torch.save({"format": FORMAT, "revision": REVISION, **content}, file)
+            torch.save({"format": FORMAT, **vars(checkpoint)}, file)
         except RuntimeError as error:  # torch's writer hides the operating system's reason
             raise OSError(f"{path} could not be written: {described(error)}") from error
 
 
-def load(path: Path, device: torch.device) -> dict[str, Any]:
-    """Reads a checkpoint; what earlier versions did not save has its default.
+def load(path: Path, device: torch.device) -> Checkpoint:
+    """Reads a checkpoint.
 
     Args:
         path: the file.
@@ -96,9 +130,13 @@ def load(path: Path, device: torch.device) -> dict[str, Any]:
         raise CheckpointError(f"{path} cannot be read, it may be cut off: {reason}") from error
     if isinstance(content, dict) and content.keys() >= KEYS_OF_THE_ORIGINAL:
         raise CheckpointError(_of_the_original(path))
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is no checkpoint of this version of neroRL")
-    return {**_ADDED, **content}
+    try:
+        if content.pop("format") != FORMAT:
+            raise ValueError(FORMAT)
+        return Checkpoint(**{"revision": 1, **content})
+    except (AttributeError, KeyError, TypeError, ValueError):
+        message = f"{path} is no checkpoint of this version of neroRL"
+        raise CheckpointError(message) from None
 
 
 def _is_pickled(path: Path) -> bool:
@@ -129,7 +167,7 @@ def _strings(path: Path) -> set[str]:
     return found
 
 
-def load_latest(directory: Path, device: torch.device) -> tuple[Path, dict[str, Any]] | None:
+def load_latest(directory: Path, device: torch.device) -> tuple[Path, Checkpoint] | None:
     """Reads the last whole checkpoint of a job; None if there is none.
 
     It reports a checkpoint that cannot be read, and tries the one before.
@@ -145,7 +183,7 @@ def load_latest(directory: Path, device: torch.device) -> tuple[Path, dict[str, 
     return None
 
 
-def load_candidate(path: Path, device: torch.device) -> dict[str, Any]:
+def load_candidate(path: Path, device: torch.device) -> Checkpoint:
     """Reads a checkpoint in whose place another one may be taken, if it is damaged.
 
     Raises:
@@ -176,112 +214,3 @@ def put_later_beside(directory: Path, update: int) -> None:
             path.rename(aside / path.name)
         keep_beside(directory / RESULT_FILE)
         logger.warning("checkpoints of after update %d are kept in %s", update, aside)
-
-
-def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, str]:
-    """Returns the keys in which two trainings differ, each with a line of both values."""
-    changed = _changed(there, here)
-    return {key: line for key, line in changed.items() if key not in WITHOUT_EFFECT}
-
-
-def _changed(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, str]:
-    before, now = ADDED_KEYS | flat(there), ADDED_KEYS | flat(here)
-    return {
-        key: f"{key}: {before.get(key)} there, {now.get(key)} here"
-        for key in {**before, **now}
-        if before.get(key) != now.get(key)
-    }
-
-
-def check_config(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) -> list[str]:
-    """Compares the config of a checkpoint with that of the training that continues it.
-
-    The environment, network and batch must not change; settings of the trainer and the evaluation
-    may.
-
-    Returns:
-        The changes that are allowed, each with both values.
-
-    Raises:
-        CheckpointError: other keys differ; it lists them.
-    """
-    changed = _changed(there, here)
-    refused = [key for key in changed if is_fixed(key)]
-    if refused:
-        listed = "\n  ".join(changed[key] for key in refused)
-        raise CheckpointError(f"{path} belongs to another training:\n  {listed}")
-    return [line for key, line in changed.items() if key.startswith(_TOLD)]
-
-
-def check_continuation(
-    content: Mapping[str, Any], config: Config, model: torch.nn.Module | None, path: Path
-) -> list[str]:
-    """Checks that a training can continue from a checkpoint.
-
-    Args:
-        content: of the checkpoint.
-        config: of the training.
-        model: of the training, on any device; None if it is not known yet.
-        path: of the checkpoint, for messages.
-
-    Returns:
-        The changes of the config that are allowed, each with both values.
-
-    Raises:
-        CheckpointError: it is of another training or network, or of an earlier version.
-    """
-    changed = check_config(content["config"], as_mapping(config), path)
-    if model is not None:
-        check_weights(model, content["model"], path)
-    kept = content["precision"]
-    if config.precision not in ("auto", kept):  # auto keeps it
-        changed.append(f"precision: {kept} there, {config.precision} here")
-    problem = revision_problem(content)
-    if problem is not None:
-        hint = "start anew, or from its weights with model.load_model"
-        raise CheckpointError(f"{path} {problem}; {hint}")
-    return changed
-
-
-def revision_problem(content: Mapping[str, Any]) -> str | None:
-    """Returns why a training cannot continue from a checkpoint's version; None if it can."""
-    if content["revision"] == REVISION:
-        return None
-    return "was saved by an earlier version, in which equal configs meant another network or task"
-
-
-def check_weights(model: torch.nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Compares weights with those of a model, which may be on torch's ``meta`` device.
-
-    Raises:
-        CheckpointError: names or shapes differ, each listed.
-    """
-    own = model.state_dict()
-    lines = [f"{key}: only in the checkpoint" for key in weights if key not in own]
-    lines += [f"{key}: not in the checkpoint" for key in own if key not in weights]
-    lines += [
-        f"{key}: {tuple(weights[key].shape)} there, {tuple(tensor.shape)} here"
-        for key, tensor in own.items()
-        if key in weights and weights[key].shape != tensor.shape
-    ]
-    if lines:
-        listed = "\n  ".join(lines)
-        raise CheckpointError(f"{path} does not fit this model:\n  {listed}")
-
-
-def start_from(model: torch.nn.Module, path: Path, device: torch.device) -> dict[str, Any]:
-    """Puts the weights of a checkpoint into a model.
-
-    Returns:
-        The content of the checkpoint.
-
-    Raises:
-        CheckpointError: it cannot be read, or names or shapes differ, each listed.
-    """
-    content = load(path, device)
-    check_weights(model, content["model"], path)
-    model.load_state_dict(content["model"])
-    problem = revision_problem(content)
-    if problem is not None:
-        logger.warning("%s %s; its weights fit and are loaded", path, problem)
-    return content

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 
@@ -29,7 +27,7 @@ def device_of(config: Config) -> torch.device:
 
 
 def placed_model(
-    config: Config, shapes: EnvironmentSpec, device: torch.device, kept: Mapping[str, Any] | None
+    config: Config, shapes: EnvironmentSpec, device: torch.device, kept: int | None
 ) -> ActorCritic:
     """Makes the network that a training starts with, and gives torch the threads that suit it.
 
@@ -37,7 +35,7 @@ def placed_model(
         config: of the training.
         shapes: of the environment.
         device: of the network.
-        kept: the checkpoint of a training that is continued.
+        kept: threads so far of a training that is continued.
     """
     model = seeded_model(config.model, shapes, config.seed).to(device)
     torch.set_num_threads(threads_of(config, model, kept))
@@ -49,7 +47,7 @@ def cores_of(config: Config) -> int:
     return automatic_threads() if config.threads == "auto" else config.threads
 
 
-def threads_of(config: Config, model: ActorCritic, kept: Mapping[str, Any] | None) -> int:
+def threads_of(config: Config, model: ActorCritic, kept: int | None) -> int:
     """Returns the number of torch threads of a training.
 
     A small network trains faster with one: its threads would wait for each other longer than they
@@ -58,35 +56,33 @@ def threads_of(config: Config, model: ActorCritic, kept: Mapping[str, Any] | Non
     Args:
         config: of the training.
         model: its network.
-        kept: the checkpoint of a training that is continued.
+        kept: threads so far of a training that is continued.
     """
     if config.threads != "auto":
         return config.threads
-    threads: int | None = kept["threads"] if kept is not None else None
-    if threads is not None:
-        if threads <= available_cores():
-            return threads
-        logger.warning("trained with %d threads so far: last bits may differ from now on", threads)
+    if kept is not None:
+        if kept <= available_cores():
+            return kept
+        logger.warning("trained with %d threads so far: last bits may differ from now on", kept)
     weights = sum(parameter.numel() for parameter in model.parameters())
     products = config.mini_batch_size * weights
     small = model.encoder.visual is None and products < FEWEST_PRODUCTS
     return 1 if small else cores_of(config)
 
 
-def processes_of(config: Config, cores: int, kept: Mapping[str, Any] | None) -> int:
+def processes_of(config: Config, cores: int, kept: int | None) -> int:
     """Returns the number of processes that step a config's environments; 0 for this one.
 
     Args:
         config: of the training.
         cores: that the training may use.
-        kept: the checkpoint of a training that is continued, whose number is kept.
+        kept: processes so far of a training that is continued.
     """
     processes, n_workers = config.environment.processes, config.sampler.n_workers
     if processes != "auto":
         return min(processes, n_workers)
     if cores == 1:  # of a sweep, in which every core has a job of its own
         return 0
-    before: int | None = kept["processes"] if kept is not None else None
-    if before is not None:
-        return min(before, cores)
+    if kept is not None:
+        return min(kept, cores)
     return faster_processes(config.environment, n_workers, min(cores, n_workers))

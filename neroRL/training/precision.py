@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +22,7 @@ MOST_ROWS = 1024
 MOST_TIME = 0.8
 
 
-def use_precision(config: Config, model: ActorCritic, kept: Mapping[str, Any] | None) -> str:
+def use_precision(config: Config, model: ActorCritic, kept: str | None) -> str:
     """Lets a network multiply in the precision of a training, and returns which that is.
 
     It is float32 where no layer is large enough for another one.
@@ -32,7 +30,7 @@ def use_precision(config: Config, model: ActorCritic, kept: Mapping[str, Any] | 
     Args:
         config: of the training.
         model: on its device; changed in place.
-        kept: the checkpoint of a training that is continued, whose precision is kept.
+        kept: the precision so far of a training that is continued.
     """
     precision = precision_of(config, model, kept)
     if precision == BFLOAT16 and not model.use_bfloat16(config.mini_batch_size):
@@ -42,18 +40,18 @@ def use_precision(config: Config, model: ActorCritic, kept: Mapping[str, Any] | 
     return precision
 
 
-def precision_of(config: Config, model: ActorCritic, kept: Mapping[str, Any] | None) -> str:
+def precision_of(config: Config, model: ActorCritic, kept: str | None) -> str:
     """Returns the precision of a training's matrix products: float32 or bfloat16.
 
     Args:
         config: of the training.
         model: on its device.
-        kept: the checkpoint of a training that is continued, whose precision is kept.
+        kept: the precision so far of a training that is continued.
     """
     if config.precision != "auto":
         return config.precision
     if kept is not None:
-        return str(kept["precision"])
+        return kept
     return BFLOAT16 if bfloat16_pays(model, config.mini_batch_size) else FLOAT32
 
 

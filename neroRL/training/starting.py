@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from neroRL.environments.vector.moments import Normalization
 from neroRL.errors import CheckpointError, ConfigError, Problem
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.training import checkpoint as checkpoints
+from neroRL.training.compatibility import check_continuation, check_weights, start_from
 
 logger = logging.getLogger("neroRL.training")
 
@@ -31,8 +33,8 @@ def check_files(config: Config, checkpoint: Path | None) -> None:
         ConfigError: the weights of ``load_model`` cannot be read, or do not fit the model.
     """
     if checkpoint is not None:
-        content = checkpoints.load(checkpoint, checkpoints.META)
-        checkpoints.check_continuation(content, config, _model(config), checkpoint)
+        saved = checkpoints.load(checkpoint, checkpoints.META)
+        check_continuation(saved, config, _model(config), checkpoint)
     problems = weight_problems(config)
     if problems:
         raise ConfigError(problems)
@@ -52,7 +54,7 @@ def weight_problems(config: Config) -> list[Problem]:
         weights = _weights(path, path.stat().st_mtime_ns)
         model = _model(config)
         if model is not None:
-            checkpoints.check_weights(model, weights, path)
+            check_weights(model, weights, path)
     except CheckpointError as error:
         return [Problem("model.model_path", str(error))]
     return []
@@ -73,8 +75,8 @@ def begin(
         CheckpointError: the file cannot be read, or does not fit the model.
     """
     path = config.weights_file
-    content = checkpoints.start_from(model, path, device)
-    for line in normalization.load_state_dict(content["normalization"]):
+    saved = start_from(model, path, device)
+    for line in normalization.load_state_dict(saved.normalization):
         logger.warning("%s %s", path, line)
 
 
@@ -88,7 +90,6 @@ def _model(config: Config) -> ActorCritic | None:
 
 
 @functools.lru_cache(maxsize=4)
-def _weights(path: Path, changed: int) -> dict[str, torch.Tensor]:  # noqa: ARG001 - part of the key
+def _weights(path: Path, changed: int) -> Mapping[str, torch.Tensor]:  # noqa: ARG001 - part of the key
     """Returns the shapes of a checkpoint's weights; cached, as all jobs of a sweep ask for it."""
-    weights: dict[str, torch.Tensor] = checkpoints.load(path, checkpoints.META)["model"]
-    return weights
+    return checkpoints.load(path, checkpoints.META).model

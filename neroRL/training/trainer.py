@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from neroRL.records.job_progress import JobProgress
 from neroRL.records.results import COMPLETED, DIVERGED, STOPPED, JobResult, Status
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.allocation import keep_freed_memory
+from neroRL.training.compatibility import check_continuation
 from neroRL.training.evaluations import Evaluations
 from neroRL.training.generators import Generators
 from neroRL.training.interrupt import interruption
@@ -122,7 +122,7 @@ class Trainer:
         kept = None if checkpoint is None else checkpoints.load(checkpoint, checkpoints.META)
         with ExitStack() as opened:
             self._normalization = Normalization(config.environment, config.trainer.gamma)
-            processes = processes_of(config, cores_of(config), kept)
+            processes = processes_of(config, cores_of(config), kept.processes if kept else None)
             wanted = config.environment, config.sampler.n_workers, config.seed
             made = make_vector(*wanted, worker_id=config.worker_id, processes=processes)
             self._processes = made.processes
@@ -133,10 +133,10 @@ class Trainer:
             self._build(config, kept)
             self._opened = opened.pop_all()
 
-    def _build(self, config: Config, kept: Mapping[str, Any] | None) -> None:
+    def _build(self, config: Config, kept: checkpoints.Checkpoint | None) -> None:
         shapes = self.environment.specification
-        self.model = placed_model(config, shapes, self.device, kept)
-        self._precision = use_precision(config, self.model, kept)
+        self.model = placed_model(config, shapes, self.device, kept.threads if kept else None)
+        self._precision = use_precision(config, self.model, kept.precision if kept else None)
         self.optimizer = FusedAdamW(self.model.parameters(), config.trainer.adam_epsilon)
         self._generators = Generators(config.seed, self.device)
         self._episodes = RecentEpisodes()
@@ -211,48 +211,48 @@ class Trainer:
     def save(self) -> None:
         """Writes a checkpoint of the complete state of the training."""
         path = checkpoints.checkpoint_path(self._directory, self._config.run_id, self._update)
-        content = {
-            "update": self._update,
-            "config": as_mapping(self._config),
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generators": self._generators.state_dict(),
-            "environment": self.environment.state_dict(),
-            "normalization": self._normalization.state_dict(),
-            "memory": {**self.actor.state.state_dict(), "starts": self.actor.starts.tolist()},
-            "episodes": self._episodes.state_dict(),
-            "evaluated": self._evaluations.state_dict(),
-            "untold": self._untold,
-            "env_steps": self._env_steps,
-            "training_seconds": self._training_seconds,
-            "wall_seconds": self._wall(),
-            "threads": torch.get_num_threads(),
-            "processes": self._processes,
-            "precision": self._precision,
-            "weights": self._weights,
-        }
-        checkpoints.save(path, content)
+        saved = checkpoints.Checkpoint(
+            update=self._update,
+            config=as_mapping(self._config),
+            model=self.model.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            generators=self._generators.state_dict(),
+            environment=self.environment.state_dict(),
+            normalization=self._normalization.state_dict(),
+            memory={**self.actor.state.state_dict(), "starts": self.actor.starts.tolist()},
+            episodes=self._episodes.state_dict(),
+            evaluated=self._evaluations.state_dict(),
+            untold=self._untold,
+            env_steps=self._env_steps,
+            training_seconds=self._training_seconds,
+            wall_seconds=self._wall(),
+            threads=torch.get_num_threads(),
+            processes=self._processes,
+            precision=self._precision,
+            weights=self._weights,
+        )
+        checkpoints.save(path, saved)
         logger.info("saved %s", path.name)
 
     def resume(self, path: Path) -> None:
         """Continues from a checkpoint, equal bit for bit to an undisturbed training."""
-        content = checkpoints.load(path, self.device)
-        for line in checkpoints.check_continuation(content, self._config, self.model, path):
+        saved = checkpoints.load(path, self.device)
+        for line in check_continuation(saved, self._config, self.model, path):
             logger.warning("changed since the checkpoint: %s", line)
-        self.model.load_state_dict(content["model"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        self._generators.load_state_dict(content["generators"], content["update"])
-        self._normalization.load_state_dict(content["normalization"])
-        restarted = self.environment.load_state_dict(content["environment"])
-        self.actor.state.load_state_dict(content["memory"])
+        self.model.load_state_dict(saved.model)
+        self.optimizer.load_state_dict(saved.optimizer)
+        self._generators.load_state_dict(saved.generators, saved.update)
+        self._normalization.load_state_dict(saved.normalization)
+        restarted = self.environment.load_state_dict(saved.environment)
+        self.actor.state.load_state_dict(saved.memory)
         self.actor.begin_episodes(restarted)
-        self.actor.starts = restarted | np.array(content["memory"]["starts"], np.bool_)
-        self._episodes.load_state_dict(content["episodes"])
-        self._evaluations.load_state_dict(content["evaluated"])
-        self._untold = content["untold"]
-        self._update, self._env_steps = content["update"], content["env_steps"]
-        seconds = content["training_seconds"], content["wall_seconds"]
-        self._training_seconds, self._wall_seconds = seconds
+        self.actor.starts = restarted | np.array(saved.memory["starts"], np.bool_)
+        self._episodes.load_state_dict(saved.episodes)
+        self._evaluations.load_state_dict(saved.evaluated)
+        self._untold = saved.untold
+        self._update, self._env_steps = saved.update, saved.env_steps
+        self._training_seconds = saved.training_seconds
+        self._wall_seconds = saved.wall_seconds
         logger.info("continuing from %s after %d updates", path.name, self._update)
         updates = self._config.trainer.updates
         if self._update >= updates and self._untold is None:

@@ -35,13 +35,13 @@ def test_a_swept_precision_is_what_each_row_trained_with(command, tiny, tmp_path
         asked = result.overrides["precision"]
         assert result.precision == asked
         path, content = checkpoints.load_latest(job, torch.device("cpu"))
-        assert (content["precision"], content["config"]["precision"]) == (asked, asked)
-        found = content["model"]["heads.hidden.weight"]
+        assert (content.precision, content.config["precision"]) == (asked, asked)
+        found = content.model["heads.hidden.weight"]
         weights[asked, result.overrides["trainer.gamma"]] = found
         # Its config, trained alone, leaves the same weights.
         alone = tmp_path / f"alone{number}"
         train(read_subject(path).config, alone)
-        expected = checkpoints.load_latest(alone, torch.device("cpu"))[1]["model"]
+        expected = checkpoints.load_latest(alone, torch.device("cpu"))[1].model
         assert torch.equal(expected["heads.hidden.weight"], found)
     for gamma in (0.9, 0.99):
         assert not torch.equal(weights["float32", gamma], weights["bfloat16", gamma])

@@ -36,7 +36,7 @@ def test_each_job_has_its_own_shapes(door, tmp_path):
     for row in rows:
         name = row["environment.name"]
         path = checkpoints.checkpoint_path(tmp_path / "out/run" / row["directory"], "run", 1)
-        weights = checkpoints.load(path, torch.device("cpu"))["model"]
+        weights = checkpoints.load(path, torch.device("cpu")).model
         policy = "heads.policy.mean.weight" if name in NUMBERS else "heads.policy.weight"
         (observed,) = [
             tensor.shape[1]

@@ -154,7 +154,7 @@ def test_unity_gets_numbers_clipped_and_the_loss_keeps_them(
 
 def _deviations(directory: Path, update: int) -> list[float]:
     path = checkpoints.checkpoint_path(directory, "default", update)
-    weights = checkpoints.load(path, torch.device("cpu"))["model"]
+    weights = checkpoints.load(path, torch.device("cpu")).model
     (found,) = [weights[name] for name in weights if name.endswith("log_std")]
     return found.tolist()
 

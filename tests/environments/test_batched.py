@@ -197,7 +197,7 @@ def test_training_is_the_same_bit_for_bit(environment, tmp_path, monkeypatch):
     weights = [
         checkpoints.load(
             checkpoints.checkpoint_path(tmp_path / kind, "default", 3), torch.device("cpu")
-        )["model"]
+        ).model
         for kind in ("batched", "single")
     ]
     assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])

@@ -97,10 +97,10 @@ def test_trains_as_in_one_process(environment, tmp_path):
     divided, there, _ = _trained(tmp_path / "2", _config(environment, 2, 4))
     assert (alone.processes, divided.processes) == (0, 2)
     assert alone.reward_mean == divided.reward_mean is not None
-    for name, weights in here["model"].items():
-        assert torch.equal(weights, there["model"][name]), name
-    assert repr(here["environment"]) == repr(there["environment"])
-    assert repr(here["normalization"]) == repr(there["normalization"])
+    for name, weights in here.model.items():
+        assert torch.equal(weights, there.model[name]), name
+    assert repr(here.environment) == repr(there.environment)
+    assert repr(here.normalization) == repr(there.normalization)
 
 
 def test_continues_in_other_processes(tmp_path):
@@ -109,8 +109,8 @@ def test_continues_in_other_processes(tmp_path):
     for processes in (0, 2):
         directory = tmp_path / str(processes)
         _, done, _ = _trained(directory, _config(PENDULUM, processes, 4), half)
-        for name, weights in whole["model"].items():
-            assert torch.equal(weights, done["model"][name]), name
+        for name, weights in whole.model.items():
+            assert torch.equal(weights, done.model[name]), name
 
 
 def test_shares_are_even_and_none_is_empty():
@@ -216,15 +216,14 @@ def test_what_cannot_be_stepped_in_processes_stays_here(refusing, where, monkeyp
 
 def test_the_number_is_kept_bounded_and_no_part_of_the_job(monkeypatch):
     asked = []
-    two, four = {"processes": 2}, {"processes": 4}
     monkeypatch.setattr(
         "neroRL.training.placement.faster_processes",
         lambda environment, n_workers, most: asked.append((n_workers, most)) or most,
     )
     config = _config(ACROBOT, "auto", 1)
-    assert processes_of(config, 1, None) == processes_of(config, 1, two) == 0
+    assert processes_of(config, 1, None) == processes_of(config, 1, 2) == 0
     assert asked == []  # in a sweep each core has a job: nothing is measured
-    assert (processes_of(config, 3, two), processes_of(config, 2, four)) == (2, 2)
+    assert (processes_of(config, 3, 2), processes_of(config, 2, 4)) == (2, 2)
     assert asked == []
     assert processes_of(config, 16, None) == 5
     assert asked == [(5, 5)]

@@ -298,6 +298,6 @@ def _assert_trains(environment, channels, tmp_path):
     )
     assert train(config, tmp_path).status == "completed"
     path = checkpoints.checkpoint_path(tmp_path, "default", 1)
-    weights = checkpoints.load(path, torch.device("cpu"))["model"]
+    weights = checkpoints.load(path, torch.device("cpu")).model
     kernels = [tensor for tensor in weights.values() if tensor.ndim == 4]
     assert kernels[0].shape == (32, channels, 8, 8)

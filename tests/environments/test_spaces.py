@@ -284,10 +284,10 @@ def _resumed_equals(config, directory):
         checkpoints.load(checkpoints.checkpoint_path(path, "default", 2), cpu)
         for path in (directory, directory / "on")
     )
-    for name, weights in whole["model"].items():
-        assert torch.equal(weights, continued["model"][name]), name
+    for name, weights in whole.model.items():
+        assert torch.equal(weights, continued.model[name]), name
     for key in ("environment", "episodes", "evaluated"):
-        assert whole[key] == continued[key]
+        assert getattr(whole, key) == getattr(continued, key)
 
 
 def test_the_loss_keeps_the_numbers_that_the_environment_gets_clipped(of):

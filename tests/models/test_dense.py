@@ -257,7 +257,7 @@ def test_a_training_with_autograd_has_the_same_weights(tmp_path):
     weights = [
         checkpoints.load(
             checkpoints.checkpoint_path(tmp_path / name, "default", 3), torch.device("cpu")
-        )["model"]
+        ).model
         for name in ("written out", "recorded")
     ]
     for name, values in weights[0].items():

@@ -308,7 +308,7 @@ def test_nothing_else_knows_the_distribution(tmp_path: Path, monkeypatch, memory
     first, last = (
         checkpoints.load(
             checkpoints.checkpoint_path(tmp_path, "default", update), torch.device("cpu")
-        )["model"]
+        ).model
         for update in (1, 2)
     )
     key = "heads.policy.log_deviation"
@@ -316,5 +316,5 @@ def test_nothing_else_knows_the_distribution(tmp_path: Path, monkeypatch, memory
     begun = checkpoints.checkpoint_path(tmp_path, "default", 1)
     train(config, tmp_path / "on", checkpoint=begun)
     path = checkpoints.checkpoint_path(tmp_path / "on", "default", 2)
-    continued = checkpoints.load(path, torch.device("cpu"))["model"]
+    continued = checkpoints.load(path, torch.device("cpu")).model
     assert all(torch.equal(last[name], continued[name]) for name in last)

@@ -12,7 +12,7 @@ from neroRL.config.roles import PLACE
 from neroRL.config.schema import ADDED_KEYS
 from neroRL.errors import RecordError
 from neroRL.records.results import JobResult, fingerprint, load_result, read_result
-from neroRL.training.checkpoint import differences
+from neroRL.training.compatibility import differences
 
 BEFORE_ADDED_KEYS = "12d6fc81d4c53889"
 

@@ -28,7 +28,7 @@ def _weights(directory: Path, technique: str, **trainer: object) -> dict[str, to
     with TECHNIQUES[technique]():
         train(build(config), directory)
     path = checkpoints.checkpoint_path(directory, "default", 2)
-    return checkpoints.load(path, torch.device("cpu"))["model"]
+    return checkpoints.load(path, torch.device("cpu")).model
 
 
 @pytest.mark.slow

@@ -121,8 +121,8 @@ def test_the_training_saves_at_once_and_continues_as_if_undisturbed(
     assert "evaluation/reward_mean" in disturbed.seen[update]
     assert (first.objective, first.updates) == (second.objective, second.updates)
     ours, theirs = _content(tmp_path / "whole", 4), _content(tmp_path / "other", 4)
-    assert all(torch.equal(ours["model"][name], theirs["model"][name]) for name in ours["model"])
-    assert ours["untold"] is theirs["untold"] is None
+    assert all(torch.equal(ours.model[name], theirs.model[name]) for name in ours.model)
+    assert ours.untold is theirs.untold is None
 
 
 def test_a_cancelled_evaluation_of_the_last_update_is_none_of_a_longer_training(tmp_path, caplog):

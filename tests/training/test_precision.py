@@ -13,6 +13,7 @@ from neroRL.evaluation.subjects import read_subject
 from neroRL.models.bfloat16 import LinearInBfloat16
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training import precision
+from neroRL.training.compatibility import differences
 from neroRL.training.trainer import Trainer, train
 
 CPU = torch.device("cpu")
@@ -58,9 +59,7 @@ def _trained(directory, config, checkpoint=None):
 
 
 def _differ(one, other):
-    return [
-        name for name in one["model"] if not torch.equal(one["model"][name], other["model"][name])
-    ]
+    return [name for name in one.model if not torch.equal(one.model[name], other.model[name])]
 
 
 @pytest.mark.parametrize(
@@ -73,17 +72,17 @@ def test_trains_in_bfloat16_the_same_each_time_and_after_a_resume(task, tmp_path
     ) as rounded:
         result, whole, _ = _trained(tmp_path / "whole", _config(task))
     assert rounded.called
-    assert (result.precision, whole["precision"]) == ("bfloat16", "bfloat16")
+    assert (result.precision, whole.precision) == ("bfloat16", "bfloat16")
     *_, half = _trained(tmp_path / "half", _config(task, 1))
     _, continued, _ = _trained(tmp_path / "half", _config(task), half)
     assert _differ(whole, continued) == []
     exact, plain, _ = _trained(tmp_path / "plain", _config(task, precision="float32"))
     assert exact.precision == "float32"
     assert _differ(whole, plain)
-    for name, weights in whole["model"].items():
-        assert weights.dtype == plain["model"][name].dtype
+    for name, weights in whole.model.items():
+        assert weights.dtype == plain.model[name].dtype
         # The first rollouts are nearly the same, and so are steps of 3e-4 for each weight.
-        assert (weights - plain["model"][name]).abs().max() < 0.01, name
+        assert (weights - plain.model[name]).abs().max() < 0.01, name
 
 
 def test_float32_is_the_default_and_has_no_layer_in_bfloat16(tmp_path):
@@ -101,7 +100,7 @@ def test_a_training_without_a_layer_that_is_large_enough_is_one_in_float32(
     monkeypatch.setattr(precision, "bfloat16_pays", lambda *_: True)
     small = {"sampler": {"n_workers": 1, "worker_steps": 32}, "trainer": {"updates": 2}}
     result, content, path = _trained(tmp_path / "small", _config(**small, precision=asked))
-    assert (result.precision, content["precision"]) == ("float32", "float32")
+    assert (result.precision, content.precision) == ("float32", "float32")
     assert "no layer is large enough for bfloat16 with mini batches of 8 steps" in caplog.text
     _, plain, _ = _trained(tmp_path / "plain", _config(**small, precision="float32"))
     assert _differ(content, plain) == []
@@ -119,7 +118,7 @@ def test_auto_records_what_it_measured_and_a_continued_training_keeps_it(
     assert result.precision == chosen
     monkeypatch.setattr(precision, "bfloat16_pays", lambda *_: not pays)
     result, content, _ = _trained(tmp_path, _config(precision="auto"), path)
-    assert (result.precision, content["precision"]) == (chosen, chosen)
+    assert (result.precision, content.precision) == (chosen, chosen)
     _, plain, _ = _trained(tmp_path / "named", _config(precision=chosen))
     assert _differ(content, plain) == []
 
@@ -138,8 +137,8 @@ def test_the_measurement_leaves_the_network_and_all_random_numbers_alone(tmp_pat
 def test_another_precision_is_another_training(tmp_path):
     *_, path = _trained(tmp_path, _config(updates=1))
     content = checkpoints.load(path, CPU)
-    here = {**content["config"], "precision": "float32"}
-    assert list(checkpoints.differences(content["config"], here)) == ["precision"]
+    here = {**content.config, "precision": "float32"}
+    assert list(differences(content.config, here)) == ["precision"]
 
 
 def test_a_continued_training_tells_that_its_precision_changes(tmp_path, caplog):
@@ -163,9 +162,9 @@ def test_what_auto_chose_before_counts_and_not_the_word(tmp_path, monkeypatch, c
 
 def test_a_checkpoint_from_before_there_was_a_precision_goes_on_in_float32(tmp_path, monkeypatch):
     *_, path = _trained(tmp_path, _config(updates=1, precision="float32"))
-    content = checkpoints.load(path, CPU)
+    content = torch.load(path, weights_only=True)
     del content["precision"], content["config"]["precision"]
-    checkpoints.save(path, content)
+    torch.save(content, path)
     monkeypatch.setattr(precision, "bfloat16_pays", lambda *_: True)
     result, *_ = _trained(tmp_path / "on", _config(precision="auto"), path)
     assert result.precision == "float32"

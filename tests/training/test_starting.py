@@ -170,7 +170,7 @@ def test_torch_is_imported_before_a_sweep_only_for_weights(loads, tiny, trained,
 
 def _made_older(path: Path) -> None:
     """Changes a checkpoint to the form that it had before there were revisions."""
-    content = checkpoints.load(path, CPU)
+    content = torch.load(path, weights_only=True)
     del content["revision"]
     torch.save(content, path)
 
@@ -184,6 +184,17 @@ def test_a_training_does_not_go_on_from_an_earlier_meaning(door, tiny, trained, 
     assert not (tmp_path / "out").exists()
     other = door("ntrain", [*command, "model.num_hidden_units=9"])
     assert "model.num_hidden_units: 8 there, 9 here" in other.err
+
+
+def test_weights_without_an_optimizer_begin_a_training_but_continue_none(door, tiny, trained):
+    content = torch.load(trained, weights_only=True)
+    del content["optimizer"]
+    torch.save(content, trained)
+    outcome = door("ntrain", ["--config=tiny.yaml", f"--checkpoint={trained}", "--num-updates=1"])
+    assert outcome.status == 2
+    assert f"{trained} has weights, but no state of the optimizer; start anew" in outcome.err
+    begun = [f"model.model_path={trained}", "model.load_model=true"]
+    assert door("ntrain", ["--config=tiny.yaml", "--out=out", *begun]).status == 0
 
 
 def test_an_earlier_checkpoint_lists_the_shapes_that_differ(tmp_path):
@@ -200,7 +211,7 @@ def test_an_earlier_checkpoint_lists_the_shapes_that_differ(tmp_path):
     }
     train(build(mapping), tmp_path)
     path = checkpoints.checkpoint_path(tmp_path, "default", 1)
-    content = checkpoints.load(path, CPU)
+    content = torch.load(path, weights_only=True)
     for name in ("queries", "keys", "values"):
         content["model"][f"memory.blocks.0.{name}.weight"] = torch.zeros(4, 4)
     del content["revision"]
@@ -211,7 +222,7 @@ def test_an_earlier_checkpoint_lists_the_shapes_that_differ(tmp_path):
 
 
 def test_weights_of_an_earlier_meaning_are_loaded_with_a_warning(trained, tmp_path, caplog):
-    weights = checkpoints.load(trained, CPU)["model"]
+    weights = checkpoints.load(trained, CPU).model
     _made_older(trained)
     mapping = yaml.safe_load(TINY)
     mapping["model"] |= {"load_model": True, "model_path": str(trained)}
@@ -219,7 +230,7 @@ def test_weights_of_an_earlier_meaning_are_loaded_with_a_warning(trained, tmp_pa
     train(build(mapping), tmp_path / "second")
     assert "was saved by an earlier version" in caplog.text
     loaded = checkpoints.load(checkpoints.checkpoint_path(tmp_path / "second", "default", 1), CPU)
-    assert all(torch.equal(weights[key], loaded["model"][key]) for key in weights)
+    assert all(torch.equal(weights[key], loaded.model[key]) for key in weights)
 
 
 def test_results_of_an_earlier_meaning_run_again(door, tiny, tmp_path, monkeypatch):
@@ -270,7 +281,7 @@ def test_other_weights_in_the_same_file_are_another_training(
     assert (told in again.err) == (not cut_off)
     assert result.with_name("result.0.json").exists() == (not cut_off)
     (saved,) = result.parent.glob("checkpoints/*.pt")
-    model = checkpoints.load(saved, CPU)["model"]
+    model = checkpoints.load(saved, CPU).model
     assert all(torch.equal(model[key], content["model"][key]) for key in model)
     assert list(result.parent.glob("checkpoints.0/*.pt"))
 
@@ -332,8 +343,8 @@ def test_loaded_weights_do_not_change_the_initial_state_that_the_config_names(
     train(config(here, load_model=True, model_path=str(path)), tmp_path / "here")
     saved = checkpoints.load(checkpoints.checkpoint_path(tmp_path / "here", "default", 1), CPU)
     expected = torch.full((4,), {"zero": 0.0, "one": 1.0}[here])
-    assert torch.equal(saved["model"]["memory.initial"], expected)
-    assert torch.equal(saved["model"]["memory.spread"], torch.zeros(4))
+    assert torch.equal(saved.model["memory.initial"], expected)
+    assert torch.equal(saved.model["memory.spread"], torch.zeros(4))
     # Episodes that had just begun have the state that the config names.
-    starts = torch.tensor(saved["memory"]["starts"])
-    assert torch.equal(saved["memory"]["states"][starts], expected.expand(int(starts.sum()), 4))
+    starts = torch.tensor(saved.memory["starts"])
+    assert torch.equal(saved.memory["states"][starts], expected.expand(int(starts.sum()), 4))

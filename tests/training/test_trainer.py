@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import time
 from contextlib import closing
 from pathlib import Path
@@ -48,7 +49,7 @@ def _mapping(environment=CARTPOLE, memory=None, **trainer):
 
 def _weights(directory: Path, update: int) -> dict[str, torch.Tensor]:
     path = checkpoints.checkpoint_path(directory, "default", update)
-    return checkpoints.load(path, CPU)["model"]
+    return checkpoints.load(path, CPU).model
 
 
 def _equal(a, b) -> bool:
@@ -91,8 +92,8 @@ def test_resuming_equals_not_having_stopped(tmp_path, environment, memory):
         assert getattr(first, name) == getattr(second, name)
     ours = checkpoints.load(checkpoints.checkpoint_path(whole, "default", 4), CPU)
     theirs = checkpoints.load(checkpoints.checkpoint_path(continued, "default", 4), CPU)
-    assert ours["environment"] == theirs["environment"]
-    assert torch.equal(ours["generators"]["policy"], theirs["generators"]["policy"])
+    assert ours.environment == theirs.environment
+    assert torch.equal(ours.generators["policy"], theirs.generators["policy"])
 
 
 def test_resuming_where_sharing_ids_ends_equals_not_having_stopped(tmp_path):
@@ -103,7 +104,7 @@ def test_resuming_where_sharing_ids_ends_equals_not_having_stopped(tmp_path):
         checkpoints.load(checkpoints.checkpoint_path(tmp_path, "default", update), CPU)
         for update in (1, 2, 3)
     ]
-    assert not any(content["environment"]["distinct"] for content in contents)
+    assert not any(content.environment["distinct"] for content in contents)
     for update in (1, 2, 3):
         path = checkpoints.checkpoint_path(tmp_path, "default", update)
         train(build(mapping), tmp_path / str(update), checkpoint=path)
@@ -482,7 +483,7 @@ def test_a_failed_write_keeps_the_checkpoint_that_was_there(tmp_path, monkeypatc
 
     monkeypatch.setattr("os.fsync", disk_full)
     with pytest.raises(OSError, match="No space left"):
-        checkpoints.save(path, {"model": {}})
+        checkpoints.save(path, dataclasses.replace(checkpoints.load(path, CPU), update=3))
     assert path.read_bytes() == before
     assert [found.name for found in path.parent.iterdir()] == [path.name]
 
@@ -498,10 +499,11 @@ def test_a_checkpoint_of_a_gpu_loads_on_a_cpu(tmp_path, monkeypatch):
     if not torch.cuda.is_available():
         with pytest.raises(RuntimeError, match="CUDA"):
             torch.load(path, weights_only=True)
-    assert _equal(_weights(tmp_path, 2), content["model"])
+    assert _equal(_weights(tmp_path, 2), content.model)
     # The state of a GPU's generator is its seed and an offset.
-    content["generators"] |= {"device": "cuda", "policy": torch.zeros(16, dtype=torch.uint8)}
-    checkpoints.save(path, content)
+    on_a_gpu = {"device": "cuda", "policy": torch.zeros(16, dtype=torch.uint8)}
+    generators = {**content.generators, **on_a_gpu}
+    checkpoints.save(path, dataclasses.replace(content, generators=generators))
     for directory in (tmp_path / "on", tmp_path / "again"):
         outcome = train(build(_mapping(updates=3)), directory, checkpoint=path)
         assert outcome.updates == 3
