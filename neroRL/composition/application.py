@@ -181,6 +181,8 @@ def _arguments_for_hydra(args: argparse.Namespace, primary: Path) -> list[str]:
     dry_run = args.multirun and args.cfg is not None
     if dry_run and args.cfg != "job":
         raise UsageError(f"--cfg {args.cfg} shows one config; with --multirun use --cfg job")
+    if dry_run and args.package is not None:
+        raise UsageError("--package shows a part of one config; leave it out with --multirun")
     if args.multirun:
         passed.append("--multirun")
     for flag in ("run", "help", "hydra_help", "shell_completion"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -136,7 +138,7 @@ def read_sweep(directory: Path | str) -> RecordedSweep:
     below = confirmation_of(directory)
     record_below = read_record(below)
     confirmation = None
-    if record_below is not None:
+    if record_below is not None and record_below.id == confirmation_id(record):
         confirmation = _of_ours(below, record_below, record.updates)
     found = _of_ours(directory, record, record.updates)
     return replace(found, confirmation=confirmation, dropped=dropped_results(directory))
@@ -258,6 +260,21 @@ def dropped_results(directory: Path) -> list[JobResult]:
 def confirmation_of(sweep: Path) -> Path:
     """Returns the directory of a sweep's confirmation, which holds what a sweep's does."""
     return sweep / CONFIRMATION
+
+
+def confirmation_id(sweep: SweepRecord) -> str:
+    """Returns the ``id`` of a sweep's confirmation."""
+    return f"{sweep.id}-{CONFIRMATION}"
+
+
+def enclosing_sweep(directory: Path) -> Path | None:
+    """Returns the sweep that a directory, which need not exist, lies in; None if there is none."""
+    for outer in directory.absolute().parents:
+        if os.path.isfile(outer / RECORD_FILE):  # noqa: PTH113 - False where nothing may be read
+            with contextlib.suppress(RecordError, OSError):  # others have a file of this name, too
+                read_record(outer)
+                return outer
+    return None
 
 
 def permutations_with_jobs(directory: Path) -> list[int]:

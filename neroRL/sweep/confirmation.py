@@ -16,7 +16,7 @@ from neroRL.errors import ConfigError, Problem
 from neroRL.files import make_directory, remove_leftovers
 from neroRL.ranking.ranking import Ranking
 from neroRL.records.sweep_record import SweepRecord, read_record
-from neroRL.records.sweeps import confirmation_of, permutations_with_jobs
+from neroRL.records.sweeps import confirmation_id, confirmation_of, permutations_with_jobs
 from neroRL.seeds import LAST_SEED
 from neroRL.sweep.jobs import SEED, JobPlan
 from neroRL.sweep.plan import SweepPlan
@@ -77,7 +77,7 @@ def prepare(plan: SweepPlan, sweep: SweepRecord, ranking: Ranking) -> Confirmati
     repetitions = max(plan.options.confirm_repetitions, earlier.repetitions if earlier else 0)
     record = replace(
         sweep,
-        id=f"{sweep.id}-confirmation",
+        id=confirmation_id(sweep),
         seed=sweep.seed + SEEDS_APART,
         repetitions=repetitions,
         jobs=len(chosen) * repetitions,
@@ -99,5 +99,6 @@ def extended(confirmed: SweepRecord, sweep: SweepRecord) -> SweepRecord:
         confirmed: the record so far.
         sweep: the sweep's, as it is afterwards.
     """
-    own = ("id", "seed", "repetitions", "jobs", "confirm", "confirm_repetitions")
-    return replace(sweep, **{name: getattr(confirmed, name) for name in own})
+    own = ("seed", "repetitions", "jobs", "confirm", "confirm_repetitions")
+    kept = {name: getattr(confirmed, name) for name in own}
+    return replace(sweep, id=confirmation_id(sweep), **kept)

@@ -11,11 +11,13 @@ from typing import Any
 from neroRL.composition.overrides import override_key
 from neroRL.config.budget import UPDATES, without_budget
 from neroRL.config.checks import flat
+from neroRL.config.documents import dump_yaml
 from neroRL.config.roles import PLACE
 from neroRL.config.schema import ADDED_KEYS, MEMORIES
 from neroRL.errors import OutputError
 from neroRL.files import check_place_of_jobs
 from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, command_line, hardware, versions
+from neroRL.records.sweeps import enclosing_sweep
 from neroRL.seeds import drawn_seed
 from neroRL.sweep import racing
 from neroRL.sweep.jobs import SEED, seed_of_choice
@@ -84,7 +86,7 @@ def record_of(plan: SweepPlan, earlier: SweepRecord | None) -> SweepRecord:
         jobs=len(plan.findings.valid) * laps,
         conditional=tuple(plan.overrides.conditional()),
         drawn_seeds=tuple(_drawn_seeds(axes.get(SEED, []), earlier)),
-        id=earlier.id if earlier else f"{plan.base['run_id']}-{secrets.token_hex(4)}",
+        id=earlier.id if earlier else new_id(plan),
         command=command_line(),
         versions=versions(),
         hardware=hardware(),
@@ -99,6 +101,27 @@ def record_of(plan: SweepPlan, earlier: SweepRecord | None) -> SweepRecord:
     if earlier is None or not is_changed(earlier, record):
         return record
     return replace(record, edition=earlier.edition + 1)
+
+
+def new_id(plan: SweepPlan) -> str:
+    """Returns a name that no other sweep has."""
+    return f"{plan.base['run_id']}-{secrets.token_hex(4)}"
+
+
+def original_of(plan: SweepPlan, record: SweepRecord) -> Path | None:
+    """Returns the sweep beside a plan's directory that this one was copied from; None if none was.
+
+    Args:
+        plan: of the current command.
+        record: of the sweep in its directory.
+    """
+    if not record.id or record.id.rpartition("-")[0] == plan.base["run_id"]:
+        return None
+    line = dump_yaml({"id": record.id})
+    for path in sorted(plan.directory.parent.glob(f"*/{RECORD_FILE}")):
+        if path.parent.name != plan.directory.name and f"\n{line}" in path.read_text("utf-8"):
+            return path.parent
+    return None
 
 
 def _drawn_seeds(swept: Sequence[Any], earlier: SweepRecord | None) -> list[int]:
@@ -212,6 +235,8 @@ def _ways_to_extend(
     option = "hydra.sweeper.extend=true"
     if not changed and is_same_space(there, now):  # the seed is another one
         return []
+    if UPDATES in changed and not is_longer(there, now):  # trainings cannot get shorter
+        return []
     if not changed:
         gone = [key for key in there.axes if key not in now.axes]
         if gone:
@@ -234,10 +259,14 @@ def check_directory(directory: Path) -> None:
     """Refuses an output directory that cannot hold a sweep, without creating anything.
 
     Raises:
-        OutputError: :func:`~neroRL.files.check_place_of_jobs` refuses it, or it holds something
-            that is no sweep.
+        OutputError: :func:`~neroRL.files.check_place_of_jobs` refuses it, it is inside another
+            sweep, or it holds something that is no sweep.
     """
     check_place_of_jobs(directory)
+    outer = enclosing_sweep(directory)
+    if outer is not None:
+        message = "is inside the sweep"
+        raise OutputError(f"{directory} {message} {outer}; use another --out or --run-id")
     if directory.exists() and not (directory / RECORD_FILE).exists():
         foreign = sorted(path.name for path in directory.iterdir() if path.name[0] != ".")
         if foreign:

@@ -49,6 +49,9 @@ def opened(plan: SweepPlan, config: DictConfig) -> Iterator[tuple[SweepRecord, J
     _finish_change(plan)
     earlier = read_record(directory)
     record = ledger.record_of(plan, earlier)
+    original = None if earlier is None else ledger.original_of(plan, earlier)
+    if earlier is not None and original is not None:
+        record = replace(record, id=ledger.new_id(plan), edition=earlier.edition + 1)
     known = permutations_with_jobs(directory)
     moves = _moves(plan, earlier, record)
     if moves:
@@ -63,6 +66,9 @@ def opened(plan: SweepPlan, config: DictConfig) -> Iterator[tuple[SweepRecord, J
         remove_leftovers(directory)
         again = plan.options.only or () if plan.options.rerun else ()
         _refuse_running(directory, again)
+        if original is not None:
+            told = "is a sweep of its own from now on"
+            print(f"{directory} was copied from {original}; it {told}", file=sys.stderr)
         if earlier is not None and record.edition != earlier.edition:
             _begin_edition(plan, earlier, record, moves, known)
         record.write(directory)
@@ -100,9 +106,11 @@ def _moves(plan: SweepPlan, earlier: SweepRecord | None, record: SweepRecord) ->
     """
     if earlier is None:
         return []
-    extend, longer = plan.options.extend, ledger.is_longer(earlier, record)
+    extend = plan.options.extend
+    longer = extend and ledger.is_longer(earlier, record)
     ledger.refuse_other_sweep(plan.directory, earlier, record, extend=extend)
-    if not extend or (ledger.is_same_space(earlier, record) and not longer):
+    is_same = not extend or (ledger.is_same_space(earlier, record) and not longer)
+    if is_same and record.id == earlier.id:
         return []
     if longer and plan.options.only is not None:
         message = "would leave the other permutations with fewer updates; leave it out"
@@ -130,7 +138,7 @@ def _begin_edition(
         OutputError: a job that would move is running; nothing was changed.
     """
     directory = plan.directory
-    is_moved = not ledger.is_same_space(earlier, record)
+    is_moved = not ledger.is_same_space(earlier, record) or record.id != earlier.id
     if is_moved:
         _refuse_running_or_begun(directory, known)
     with _announced(directory, record.edition):
@@ -196,8 +204,10 @@ def _renumber(plan: SweepPlan, moves: Sequence[Move], record: SweepRecord) -> No
     """
     confirmed_in = confirmation_of(plan.directory)
     confirmed = read_record(confirmed_in)
-    if confirmed is not None and not ledger.is_same_space(confirmed, record):
-        extension.renumber(confirmed_in, moves, confirmation.extended(confirmed, record))
+    if confirmed is not None:
+        extended = confirmation.extended(confirmed, record)
+        if extended.id != confirmed.id or not ledger.is_same_space(confirmed, record):
+            extension.renumber(confirmed_in, moves, extended)
     extension.renumber(plan.directory, moves, record)
     gone = sum(move.new < 0 <= move.old for move in moves)
     if gone:

@@ -16,6 +16,10 @@ from neroRL.sweep.jobs import SEED, Job
 
 CONFIGS, INFO = "configs", "info.txt"
 MOST_DIFFERENCES = 5
+# What ends a line for a YAML parser, and how it is written in one.
+_LINE_BREAKS = str.maketrans(
+    {"\n": "\\n", "\r": "\\r"} | {c: ascii(c)[1:-1] for c in "\x85\u2028\u2029"}
+)
 
 
 def print_configs(jobs: Iterable[Job], compose: Compose, *, resolve: bool) -> None:
@@ -104,7 +108,7 @@ def _permutation(job: Job) -> str:
 
 
 def _in_one_line(overrides: Iterable[str]) -> str:
-    return " ".join(overrides).replace("\n", "\\n").replace("\r", "\\r")
+    return " ".join(overrides).translate(_LINE_BREAKS)
 
 
 def _shown(job: Job) -> list[str]:

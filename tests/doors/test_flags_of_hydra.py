@@ -73,6 +73,7 @@ def test_groups_of_a_further_directory(door, tiny, tmp_path):
         ("train", ["--run", "--multirun"], "--run and --multirun: give one of them"),
         ("train", ["--info", "all", "--multirun"], "--multirun and --info: give one of them"),
         ("train", ["--experimental-rerun=x.pickle"], "--experimental-rerun is not supported"),
+        ("train", ["-m", "--cfg", "job", "--package", "trainer"], "a part of one config; leave it"),
         ("ntrain", ["--config=tiny.yaml", "--multirun"], "unknown flag --multirun"),
     ],
 )

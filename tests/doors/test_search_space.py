@@ -327,6 +327,7 @@ def test_a_finished_sweep_trains_on(door, tiny, tmp_path):
     fewer = door("ntune", [*ARGUMENTS, *schedule, "hydra.sweeper.extend=true"])
     assert fewer.status == 2
     assert "trainer.updates: there 4, now 2" in fewer.err
+    assert "extend" not in fewer.err  # no option makes trainings shorter
     further = door("ntune", [*longer, "--num-repetitions=2", "--out=whole"])
     assert further.status == 0
     more_laps = [*longer[:-1], "trainer.updates=6", "--out=whole", "hydra.sweeper.extend=true"]

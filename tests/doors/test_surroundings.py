@@ -96,6 +96,18 @@ def test_a_terminal_that_only_shows_ascii(run, tmp_path):
         assert configs[0]["model"]["model_path"] == "größe"
 
 
+@pytest.mark.parametrize("env", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0"}])
+def test_names_that_are_no_text_are_refused(run, tmp_path, env):
+    name = "ä".encode() if env else b"\xe4"
+    done = run(*ARGUMENTS[:-1], b"--out=" + name, env=env)
+    encoding = "ascii" if env else "utf-8"
+    assert done.returncode == 2
+    told = done.stderr.decode()
+    assert r"argument 4, --out=\xe4, is" in told
+    assert f"is no text in the encoding {encoding}; rename it, or set PYTHONUTF8=1" in told
+    assert {path.name for path in tmp_path.iterdir()} == {"tiny.yaml", "space.yaml"}
+
+
 @pytest.mark.slow
 def test_a_long_temporary_directory(run, tmp_path):
     long = tmp_path / ("x" * 120)

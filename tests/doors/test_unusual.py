@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from neroRL.config.documents import text_of_value
-from tests.doors.sweeps import ARGUMENTS
+from tests.doors.sweeps import ARGUMENTS, printed, write_space
 
 # None of these may become markup of the summary, an interpolation, or a second line of an entry.
 TEXTS = ["[/x]", "[bold]b", ":smile:", "a,b=c {y}", "two\nlines", "${seed}", "\\${seed}", "\\"]
@@ -421,3 +421,12 @@ def test_a_checkpoint_that_cannot_be_continued_creates_nothing(door, tiny, tmp_p
     assert message in outcome.err
     assert "Traceback" not in outcome.err + outcome.out
     assert not (tmp_path / "out").exists()
+
+
+def test_separators_of_lines_in_a_value_end_no_comment(door, tiny, tmp_path):
+    paths = ["a\u2028b", "c\u2029d", "e\x85f", "g\nh"]
+    write_space(tmp_path, yaml.safe_dump({"hyperparameters": {"model.model_path": paths}}))
+    heads, configs = printed(door("ntune", [*ARGUMENTS, "--cfg=job"]))
+    assert [config["model"]["model_path"] for config in configs] == paths
+    assert r"a\u2028b" in heads[0]
+    assert all(len(head.splitlines()) == 1 for head in heads)
