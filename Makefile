@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# The tests start many hundred processes. Where this is set, each compiles the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: sweep test test-slow test-exhaustive check lint types bench clean
 
 # The main job: a real sweep on MiniGrid, 4 permutations, a few minutes.
