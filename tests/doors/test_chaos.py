@@ -27,7 +27,8 @@ KILLS = 16
 # At most this many of the 240 checkpoints are saved between two kills. Otherwise a sweep on a
 # fast machine would end before the last kill.
 MOST_CHECKPOINTS = 8
-CHAOTIC = [*ARGUMENTS, "--num-repetitions=3"]
+REPETITIONS = "--num-repetitions=3"
+CHAOTIC = [*ARGUMENTS, REPETITIONS]
 # Every interpreter reads this at its start. It makes saving slow enough for a kill to hit it.
 SLOW_SAVES = """
 import os, time
@@ -111,13 +112,8 @@ def _log(job: Path) -> str:
     return (job / "train.log").read_text()
 
 
-def _undisturbed(command) -> None:
-    done = command("tune", *CHAOTIC[:-2], "--out=undisturbed", CHAOTIC[-1])
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.mark.slow
-def test_a_sweep_killed_at_random(command, chaotic):
+def test_a_sweep_killed_at_random(command, undisturbed, chaotic):
     """Every other kill hits the saving of a checkpoint; the others come at any time."""
     witness = Witness(chaotic / "out/run")
     generator = random.Random(0)
@@ -137,12 +133,11 @@ def test_a_sweep_killed_at_random(command, chaotic):
     assert len(witness.finished) < 12
     done = command("tune", *CHAOTIC)
     assert done.returncode == 0, done.stderr
-    _undisturbed(command)
-    witness.check_end(chaotic / "undisturbed/run")
+    witness.check_end(undisturbed(REPETITIONS))
 
 
 @pytest.mark.slow
-def test_workers_killed_at_random(command, chaotic):
+def test_workers_killed_at_random(undisturbed, chaotic):
     """The sweep itself keeps running."""
     witness = Witness(chaotic / "out/run")
     generator = random.Random(1)
@@ -160,5 +155,4 @@ def test_workers_killed_at_random(command, chaotic):
             kills += 1
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output
-    _undisturbed(command)
-    witness.check_end(chaotic / "undisturbed/run")
+    witness.check_end(undisturbed(REPETITIONS))

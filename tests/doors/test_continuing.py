@@ -26,7 +26,6 @@ from neroRL.records.results import read_result
 from neroRL.records.sweep_record import read_record
 from neroRL.records.sweeps import read_sweep
 from neroRL.sweep.dispatch import Dispatch
-from tests.conftest import TINY
 from tests.doors.sweeps import (
     ARGUMENTS,
     PROJECT,
@@ -36,24 +35,15 @@ from tests.doors.sweeps import (
     start,
     table,
 )
-from tests.patience import PATIENCE, wait_for
-
-
-@pytest.fixture(scope="module")
-def _finished(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("finished")
-    (directory / "tiny.yaml").write_text(TINY)
-    (directory / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95]\n")
-    process = start(directory, *ARGUMENTS)
-    output, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, output
-    return directory
+from tests.once import made_once
+from tests.patience import wait_for
 
 
 @pytest.fixture
-def finished(_finished, tmp_path):
+def finished(tiny, tmp_path, undisturbed):
     """Runs a sweep of two jobs to its end."""
-    shutil.copytree(_finished, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9, 0.95]\n")
+    shutil.copytree(undisturbed().parents[1], tmp_path, dirs_exist_ok=True)
     return tmp_path / "out/run"
 
 
@@ -308,19 +298,24 @@ def test_a_sweep_that_another_command_has_changed_is_left_alone(door, tiny, tmp_
 
 
 @pytest.fixture
-def cut_off(long, tmp_path):
+def cut_off(long, tmp_path, tmp_path_factory):
     """Runs a sweep of one job, and kills it well past its last checkpoint."""
     text = long.read_text().replace("checkpoint_interval: 5", "checkpoint_interval: 60")
     long.write_text(text.replace("updates: 60", "updates: 200"))
     (tmp_path / "space.yaml").write_text("hyperparameters:\n  gamma: [0.9]\n")
-    process = start(tmp_path, *ARGUMENTS)
-    job = tmp_path / "out/run/0/0"
-    wait_for(lambda: 120 in checkpoints(job))
-    time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert checkpoints(job) == [60, 120]
-    return job
+
+    def run(directory):
+        shutil.copytree(tmp_path, directory, dirs_exist_ok=True)
+        process = start(directory, *ARGUMENTS)
+        job = directory / "out/run/0/0"
+        wait_for(lambda: 120 in checkpoints(job))
+        time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert checkpoints(job) == [60, 120]
+
+    shutil.copytree(made_once(tmp_path_factory, "cut-off", run), tmp_path, dirs_exist_ok=True)
+    return tmp_path / "out/run/0/0"
 
 
 def _curve(job: Path, tag: str) -> list[tuple[int, float]]:
@@ -332,21 +327,22 @@ def _curve(job: Path, tag: str) -> list[tuple[int, float]]:
 
 
 @pytest.mark.slow
-def test_curves_of_a_job_that_was_cut_off_are_whole(command, cut_off, tmp_path):
+def test_curves_of_a_job_that_was_cut_off_are_whole(command, cut_off, undisturbed, tmp_path):
     assert _curve(cut_off, "loss/loss")[-1][0] > 120
     again = command("tune", *ARGUMENTS)
     assert again.returncode == 0, again.stderr
     assert "continuing from run-120.pt" in (cut_off / "train.log").read_text()
-    assert command("tune", *ARGUMENTS[:-1], "--out=undisturbed").returncode == 0
-    undisturbed = tmp_path / "undisturbed/run"
+    whole = undisturbed()
     assert [step for step, _ in _curve(cut_off, "loss/loss")] == list(range(1, 201))
     for tag in ("loss/loss", "episode/reward_mean", "time/env_steps"):
-        assert _curve(cut_off, tag) == _curve(undisturbed / "0/0", tag)
-    assert_same_trainings(tmp_path / "out/run", undisturbed)
+        assert _curve(cut_off, tag) == _curve(whole / "0/0", tag)
+    assert_same_trainings(tmp_path / "out/run", whole)
 
 
 @pytest.mark.slow
-def test_a_truncated_checkpoint_falls_back_to_the_one_before(command, cut_off, tmp_path):
+def test_a_truncated_checkpoint_falls_back_to_the_one_before(
+    command, cut_off, undisturbed, tmp_path
+):
     """The log says so, and the training continues from there."""
     last = cut_off / "checkpoints/run-120.pt"
     last.write_bytes(last.read_bytes()[:-1000])
@@ -355,8 +351,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(command, cut_off, t
     log = (cut_off / "train.log").read_text()
     assert "run-120.pt cannot be read, it may be cut off" in log
     assert "continuing from run-60.pt" in log
-    assert command("tune", *ARGUMENTS[:-1], "--out=undisturbed").returncode == 0
-    assert_same_trainings(tmp_path / "out/run", tmp_path / "undisturbed/run")
+    assert_same_trainings(tmp_path / "out/run", undisturbed())
 
 
 @pytest.mark.slow

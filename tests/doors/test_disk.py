@@ -31,7 +31,7 @@ def small_disk(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("long")
-def test_a_full_disk_loses_nothing(command, small_disk, tmp_path):
+def test_a_full_disk_loses_nothing(command, undisturbed, small_disk):
     """Existing checkpoints and results stay intact, and the sweep continues from them."""
     full = command("tune", *ARGUMENTS)
     assert full.returncode == 1, full.stderr
@@ -48,8 +48,7 @@ def test_a_full_disk_loses_nothing(command, small_disk, tmp_path):
     assert [row["status"] for row in table(small_disk / "run")] == ["completed"] * 4
     logs = "".join((job / "train.log").read_text() for job in jobs_of(small_disk / "run"))
     assert "continuing from run-" in logs
-    assert command("tune", *ARGUMENTS[:-1], "--out=undisturbed").returncode == 0
-    assert_same_trainings(small_disk / "run", tmp_path / "undisturbed/run")
+    assert_same_trainings(small_disk / "run", undisturbed())
 
 
 def test_a_read_only_disk_is_refused(door, tiny, small_disk, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -57,15 +58,21 @@ def _run(directory: Path, *arguments: str, space: str = SPACE, **variables: str)
     return output
 
 
+@pytest.fixture
+def raced(tiny, tmp_path, undisturbed):
+    """Gives the directory of a race that all tests share: it is to be read only."""
+    (tmp_path / "space.yaml").write_text(SPACE)
+    return undisturbed(*RACE).parents[1]
+
+
 def _standing(sweep: Path) -> dict[str, tuple[str, str, str]]:
     rows = table(sweep)
     return {row["directory"]: (row["status"], row.get("rung", ""), row["updates"]) for row in rows}
 
 
-@pytest.mark.usefixtures("tiny")
-def test_a_race_stops_losers_and_tells_it_everywhere(tmp_path):
-    output = _run(tmp_path, *RACE)
-    sweep = tmp_path / "out/run"
+def test_a_race_stops_losers_and_tells_it_everywhere(raced):
+    output = (raced / "output.txt").read_text()
+    sweep = raced / "out/run"
     rows = table(sweep)
     assert len(rows) == 12
     stopped = [row for row in rows if row["status"] == "stopped"]
@@ -133,9 +140,8 @@ def _last_value(events: Path, tag: str) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("tiny")
-def test_axes_are_compared_at_the_first_rung_and_only_where_all_stood_there(tmp_path):
-    _run(tmp_path, *RACE)
+def test_axes_are_compared_at_the_first_rung_and_only_where_all_stood_there(raced, tmp_path):
+    shutil.copytree(raced, tmp_path, dirs_exist_ok=True)
     sweep = read_sweep(tmp_path / "out/run")
     there = at_first_rung(sweep)
     assert [(one.permutation, one.repetition) for one in there] == [
@@ -175,10 +181,8 @@ def test_a_race_that_a_failure_ends_is_not_over(door, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("tiny")
-def test_tensorboard_marks_how_far_a_race_let_each_job_go(tmp_path):
-    _run(tmp_path, *RACE)
-    sweep = tmp_path / "out/run"
+def test_tensorboard_marks_how_far_a_race_let_each_job_go(raced):
+    sweep = raced / "out/run"
     columns = next(sweep.glob("events.out.tfevents.*")).read_bytes()
     assert b"race/rung" in columns
     for row in table(sweep):
@@ -193,22 +197,20 @@ def test_tensorboard_marks_how_far_a_race_let_each_job_go(tmp_path):
     [["hydra.sweeper.n_jobs=1"], LAUNCHERS["joblib"], LAUNCHERS["submitit_local"]],
     ids=["one worker", "joblib", "submitit"],
 )
-def test_the_same_permutations_stop_under_every_runner(tmp_path, runner):
-    space = SPACE.replace("[0.9, 0.99]", "[0.99]")
-    _run(tmp_path, *RACE, "hydra.sweeper.n_jobs=2", "threads=1", "--out=two", space=space)
-    _run(tmp_path, *RACE, *runner, "threads=1", space=space)
+def test_the_same_permutations_stop_under_every_runner(tmp_path, undisturbed, runner):
+    _run(tmp_path, *RACE, *runner, space=SPACE.replace("[0.9, 0.99]", "[0.99]"))
+    two_workers = undisturbed(*RACE, "hydra.sweeper.n_jobs=2")
     assert any(row["rung"] for row in table(tmp_path / "out/run"))
-    assert _standing(tmp_path / "out/run") == _standing(tmp_path / "two/run")
-    assert_same_trainings(tmp_path / "out/run", tmp_path / "two/run")
+    assert _standing(tmp_path / "out/run") == _standing(two_workers)
+    assert_same_trainings(tmp_path / "out/run", two_workers)
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("tiny")
-def test_ten_kills_change_nothing_and_without_the_race_all_is_as_if_there_had_been_none(tmp_path):
-    _run(tmp_path, *RACE, "--out=undisturbed")
+def test_ten_kills_change_nothing_and_without_the_race_all_is_as_if_there_had_been_none(
+    raced, tmp_path
+):
     _run(tmp_path, *RACE, "hydra.sweeper.race=false", "--out=never")
     chance = random.Random(0)
-    (tmp_path / "space.yaml").write_text(SPACE)
     sweep, kills = tmp_path / "out/run", 0
     while kills < 10:
         process = start(tmp_path, *ARGUMENTS, *RACE)
@@ -219,8 +221,8 @@ def test_ten_kills_change_nothing_and_without_the_race_all_is_as_if_there_had_be
         kills += 1
     assert kills >= 4
     _run(tmp_path, *RACE)
-    assert _standing(sweep) == _standing(tmp_path / "undisturbed/run")
-    assert_same_trainings(sweep, tmp_path / "undisturbed/run")
+    assert _standing(sweep) == _standing(raced / "out/run")
+    assert_same_trainings(sweep, raced / "out/run")
     # One permutation that was out goes on alone, then all do.
     out = next(row for row in table(sweep) if row["rung"])
     _run(tmp_path, *RACE, f"hydra.sweeper.only=[{out['permutation']}]")
@@ -249,10 +251,9 @@ def _is_known(job: Path) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("tiny")
-def test_a_race_may_be_extended(tmp_path):
+def test_a_race_may_be_extended(raced, tmp_path):
     """Further repetitions race anew from the first rung: decisions take all of them."""
-    _run(tmp_path, *RACE)
+    shutil.copytree(raced, tmp_path, dirs_exist_ok=True)
     more = [text for text in RACE if "num_repetitions" not in text]
     more.append("hydra.sweeper.num_repetitions=3")
     _run(tmp_path, *more)

@@ -83,7 +83,7 @@ def test_fail_fast_stops_the_sweep(command, failing, tmp_path):
 @pytest.mark.slow
 @pytest.mark.usefixtures("long")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_sweep_continues_bit_for_bit(command, tmp_path, number):
+def test_an_interrupted_sweep_continues_bit_for_bit(command, undisturbed, tmp_path, number):
     process = start(tmp_path, *ARGUMENTS)
     wait_for(lambda: list(tmp_path.glob("out/run/*/0/checkpoints/run-*.pt")))
     os.kill(process.pid, number)
@@ -95,8 +95,7 @@ def test_an_interrupted_sweep_continues_bit_for_bit(command, tmp_path, number):
     assert again.returncode == 0, again.stderr
     log = "".join(path.read_text() for path in tmp_path.glob("out/run/*/0/train.log"))
     assert "continuing from run-" in log
-    assert command("tune", *ARGUMENTS[:-1], "--out=undisturbed").returncode == 0
-    assert_same_trainings(tmp_path / "out/run", tmp_path / "undisturbed/run")
+    assert_same_trainings(tmp_path / "out/run", undisturbed())
 
 
 @pytest.mark.slow
