@@ -100,19 +100,24 @@ class Ground:
         return Overrides(self.compose, self.fixed, grids, self.groups)
 
     def search(
-        self, products: Sequence[Product], design: Design, *, distinct: bool = False
+        self,
+        products: Sequence[Product],
+        overrides: Overrides,
+        design: Design,
+        *,
+        distinct: bool = False,
     ) -> SearchSpace:
         """Builds the permutations of a sweep.
 
         Args:
             products: the grids as they are written.
+            overrides: that their permutations share.
             design: which of their permutations the sweep has.
             distinct: whether permutations that repeat another are dropped.
 
         Raises:
             ConfigError: the grids make no search space.
         """
-        overrides = self.overrides(products)
         union = union_of(products, overrides.places_of)
         notices = union.notices(distinct=distinct)
         always = [a for a in union.axes if all(a.key in grid.keys for grid in union.grids)]

@@ -36,7 +36,8 @@ def moves(plan: SweepPlan, earlier: SweepRecord, now: SweepRecord, *, longer: bo
         OutputError: what was trained has no meaning in the sweep as it is now.
     """
     ground = plan.ground
-    before = ground.search(axes.of_record(earlier, ground.groups), Design.recorded(earlier))
+    products = axes.of_record(earlier, ground.groups)
+    before = ground.search(products, ground.overrides(products), Design.recorded(earlier))
     old = before.space
     numbers = (n for n in permutations_with_jobs(plan.directory) if n < old.size)
     trained = {number: old.permutation(number) for number in numbers}

@@ -212,7 +212,8 @@ def plan(
     check_layout(config.hydra)
     fixed, swept = split(arguments, options.params, loader, options.max_jobs)
     ground = Ground(compose, fixed, ConfigGroups(loader), Origin(primary, fixed), inspect)
-    products = _products(options, axes.of_command_line(swept), ground, loader)
+    written = _products(options, axes.of_command_line(swept), ground, loader)
+    products = axes.with_numbered_seeds(written)
     overrides = ground.overrides(products)
     base = plain(compose(overrides.of_base()))
     for product in products:
@@ -221,9 +222,8 @@ def plan(
             raise ConfigError(undone)
     seed = base[SEED] if type(base[SEED]) is int else -1  # the checks report other types
     design = Design(options.design == "one_at_a_time", options.sample, seed)
-    searched = ground.search(
-        axes.with_numbered_seeds(products), design, distinct=options.duplicates == "drop"
-    )
+    distinct = options.duplicates == "drop"
+    searched = ground.search(products, overrides, design, distinct=distinct)
     _check_size(searched, options)
     _check_only(searched, options)
     return SweepPlan(

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 HELD_OUT = range(200_000, 200_050)
 MEMORIES = {
-    # Half as long: longer than the GRU needs, and without a memory nothing is to come.
+    # Half as long: without a memory nothing is to come.
     "none": ["--config-name=minigrid_vec", "model/memory=none", "trainer.updates=75"],
     "gru": ["--config-name=minigrid_vec"],
     "transformer": ["--config-name=minigrid_vec_transformer"],
