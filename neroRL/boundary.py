@@ -63,7 +63,6 @@ def _status(door: Callable[[], int]) -> int:
     try:
         with _terminate_as_interrupt():
             _check_working_directory()
-            _check_encoding()
             _allow_open_files()
             limit_spinning()
             return door()
@@ -149,18 +148,6 @@ def _check_working_directory() -> None:
     except OSError as error:
         message = "the working directory does not exist any more; go to one that does"
         raise UsageError(message) from error
-
-
-def _check_encoding() -> None:
-    """Refuses names that no file could hold as text, such as the paths of results."""
-    for where, text in [("the working directory", str(Path.cwd())), *enumerate(sys.argv)]:
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            what = where if isinstance(where, str) else f"argument {where}"
-            shown = os.fsencode(text).decode(errors="backslashreplace")
-            message = f"{what}, {shown}, is no text in the encoding {sys.getfilesystemencoding()}"
-            raise UsageError(f"{message}; rename it, or set PYTHONUTF8=1") from None
 
 
 def _allow_open_files() -> None:

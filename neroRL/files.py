@@ -7,6 +7,7 @@ import errno
 import itertools
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,13 +128,28 @@ def check_place(directory: Path) -> None:
         raise OutputError(f"{existing} is not writable")
 
 
+def undecoded(text: str) -> str | None:
+    """Returns why a name from the system cannot be written to a file; None if it can."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        encoding = sys.getfilesystemencoding()
+        way = "rename it" if encoding == "utf-8" else "set PYTHONUTF8=1"
+        shown = os.fsencode(text).decode(errors="backslashreplace")
+        return f"{shown} is no text in the encoding {encoding}; {way}"
+    return None
+
+
 def check_place_of_jobs(directory: Path) -> None:
     """Checks that Hydra can run jobs in a directory or below it.
 
     Raises:
-        OutputError: :func:`check_place` refuses it, or Hydra would take a part of its path for an
-            interpolation.
+        OutputError: :func:`check_place` refuses it, it is no text, or Hydra would take a part of
+            its path for an interpolation.
     """
+    problem = undecoded(str(directory.absolute()))
+    if problem is not None:
+        raise OutputError(problem)
     if "${" in str(directory.absolute()):
         raise OutputError(f"{directory.absolute()}: Hydra cannot run below a name with ${{ in it")
     check_place(directory)

@@ -30,7 +30,13 @@ from neroRL.composition.overrides import escaped, value_text
 from neroRL.composition.source import shipped_conf
 from neroRL.config.schema import Config
 from neroRL.errors import FailedError, UsageError
-from neroRL.files import check_place_of_jobs, is_file, make_directory, make_new_directory
+from neroRL.files import (
+    check_place_of_jobs,
+    is_file,
+    make_directory,
+    make_new_directory,
+    undecoded,
+)
 from neroRL.locks import held
 from neroRL.streams import as_data
 from neroRL.texts import did_you_mean
@@ -71,6 +77,8 @@ def run(
 def _run(
     arguments: Sequence[str], task: TaskFunction, check: Callable[[Config], None] | None
 ) -> None:
+    for problem in filter(None, map(undecoded, arguments)):
+        raise UsageError(problem)
     # Flags may stand between overrides.
     args = _parsed(arguments)
     parse_all(args.overrides)

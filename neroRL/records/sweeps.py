@@ -138,7 +138,7 @@ def read_sweep(directory: Path | str) -> RecordedSweep:
     below = confirmation_of(directory)
     record_below = read_record(below)
     confirmation = None
-    if record_below is not None and record_below.id == confirmation_id(record):
+    if record_below is not None and record_below.id.endswith(confirmation_id("")):
         confirmation = _of_ours(below, record_below, record.updates)
     found = _of_ours(directory, record, record.updates)
     return replace(found, confirmation=confirmation, dropped=dropped_results(directory))
@@ -262,14 +262,14 @@ def confirmation_of(sweep: Path) -> Path:
     return sweep / CONFIRMATION
 
 
-def confirmation_id(sweep: SweepRecord) -> str:
-    """Returns the ``id`` of a sweep's confirmation."""
-    return f"{sweep.id}-{CONFIRMATION}"
+def confirmation_id(sweep_id: str) -> str:
+    """Returns the ``id`` of a sweep's confirmation; no other sweep's ends like it."""
+    return f"{sweep_id}-{CONFIRMATION}"
 
 
 def enclosing_sweep(directory: Path) -> Path | None:
     """Returns the sweep that a directory, which need not exist, lies in; None if there is none."""
-    for outer in directory.absolute().parents:
+    for outer in directory.resolve().parents:
         if os.path.isfile(outer / RECORD_FILE):  # noqa: PTH113 - False where nothing may be read
             with contextlib.suppress(RecordError, OSError):  # others have a file of this name, too
                 read_record(outer)

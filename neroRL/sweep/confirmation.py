@@ -77,7 +77,7 @@ def prepare(plan: SweepPlan, sweep: SweepRecord, ranking: Ranking) -> Confirmati
     repetitions = max(plan.options.confirm_repetitions, earlier.repetitions if earlier else 0)
     record = replace(
         sweep,
-        id=confirmation_id(sweep),
+        id=confirmation_id(sweep.id),
         seed=sweep.seed + SEEDS_APART,
         repetitions=repetitions,
         jobs=len(chosen) * repetitions,
@@ -101,4 +101,4 @@ def extended(confirmed: SweepRecord, sweep: SweepRecord) -> SweepRecord:
     """
     own = ("seed", "repetitions", "jobs", "confirm", "confirm_repetitions")
     kept = {name: getattr(confirmed, name) for name in own}
-    return replace(sweep, id=confirmation_id(sweep), **kept)
+    return replace(sweep, id=confirmation_id(sweep.id), **kept)

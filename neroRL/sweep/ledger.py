@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -86,7 +87,7 @@ def record_of(plan: SweepPlan, earlier: SweepRecord | None) -> SweepRecord:
         jobs=len(plan.findings.valid) * laps,
         conditional=tuple(plan.overrides.conditional()),
         drawn_seeds=tuple(_drawn_seeds(axes.get(SEED, []), earlier)),
-        id=earlier.id if earlier else new_id(plan),
+        id=earlier.id if earlier and not _is_copy(plan, earlier) else _new_id(plan),
         command=command_line(),
         versions=versions(),
         hardware=hardware(),
@@ -103,25 +104,27 @@ def record_of(plan: SweepPlan, earlier: SweepRecord | None) -> SweepRecord:
     return replace(record, edition=earlier.edition + 1)
 
 
-def new_id(plan: SweepPlan) -> str:
-    """Returns a name that no other sweep has."""
+def _new_id(plan: SweepPlan) -> str:
     return f"{plan.base['run_id']}-{secrets.token_hex(4)}"
 
 
-def original_of(plan: SweepPlan, record: SweepRecord) -> Path | None:
-    """Returns the sweep beside a plan's directory that this one was copied from; None if none was.
+def _is_copy(plan: SweepPlan, record: SweepRecord) -> bool:
+    """Returns whether a sweep was copied from one beside it, whose rows would be taken for its own.
+
+    The one that still has the name that its ``id`` begins with is the original.
 
     Args:
         plan: of the current command.
         record: of the sweep in its directory.
     """
-    if not record.id or record.id.rpartition("-")[0] == plan.base["run_id"]:
-        return None
-    line = dump_yaml({"id": record.id})
-    for path in sorted(plan.directory.parent.glob(f"*/{RECORD_FILE}")):
-        if path.parent.name != plan.directory.name and f"\n{line}" in path.read_text("utf-8"):
-            return path.parent
-    return None
+    if not record.id or Path(record.id.rpartition("-")[0]).name == plan.directory.name:
+        return False
+    line = f"\n{dump_yaml({'id': record.id})}"
+    for path in plan.directory.parent.glob(f"*/{RECORD_FILE}"):
+        with contextlib.suppress(OSError, ValueError):  # something else of this name
+            if not path.parent.samefile(plan.directory) and line in path.read_text("utf-8"):
+                return True
+    return False
 
 
 def _drawn_seeds(swept: Sequence[Any], earlier: SweepRecord | None) -> list[int]:
@@ -158,10 +161,15 @@ def is_same_space(old: SweepRecord, new: SweepRecord) -> bool:
     return list(old.axes.items()) == list(new.axes.items()) and old.space == new.space
 
 
+def is_renamed(old: SweepRecord, new: SweepRecord) -> bool:
+    """Returns whether what one sweep trained has other numbers or rows in the other."""
+    return old.id != new.id or not is_same_space(old, new)
+
+
 def is_changed(old: SweepRecord, new: SweepRecord) -> bool:
     """Returns whether the jobs of two sweeps differ, if one may continue the other."""
     is_swept = UPDATES in old.axes and UPDATES in new.axes
-    return not is_same_space(old, new) or (is_longer(old, new) and not is_swept)
+    return is_renamed(old, new) or (is_longer(old, new) and not is_swept)
 
 
 def refuse_other_sweep(
@@ -265,8 +273,8 @@ def check_directory(directory: Path) -> None:
     check_place_of_jobs(directory)
     outer = enclosing_sweep(directory)
     if outer is not None:
-        message = "is inside the sweep"
-        raise OutputError(f"{directory} {message} {outer}; use another --out or --run-id")
+        message = f"{directory} is inside the sweep {outer}"
+        raise OutputError(f"{message}; use another --out or --run-id")
     if directory.exists() and not (directory / RECORD_FILE).exists():
         foreign = sorted(path.name for path in directory.iterdir() if path.name[0] != ".")
         if foreign:

@@ -49,9 +49,6 @@ def opened(plan: SweepPlan, config: DictConfig) -> Iterator[tuple[SweepRecord, J
     _finish_change(plan)
     earlier = read_record(directory)
     record = ledger.record_of(plan, earlier)
-    original = None if earlier is None else ledger.original_of(plan, earlier)
-    if earlier is not None and original is not None:
-        record = replace(record, id=ledger.new_id(plan), edition=earlier.edition + 1)
     known = permutations_with_jobs(directory)
     moves = _moves(plan, earlier, record)
     if moves:
@@ -66,12 +63,12 @@ def opened(plan: SweepPlan, config: DictConfig) -> Iterator[tuple[SweepRecord, J
         remove_leftovers(directory)
         again = plan.options.only or () if plan.options.rerun else ()
         _refuse_running(directory, again)
-        if original is not None:
-            told = "is a sweep of its own from now on"
-            print(f"{directory} was copied from {original}; it {told}", file=sys.stderr)
         if earlier is not None and record.edition != earlier.edition:
             _begin_edition(plan, earlier, record, moves, known)
         record.write(directory)
+        if earlier is not None and record.id != earlier.id:
+            told = "is a copy of the sweep beside it, and a sweep of its own from now on"
+            print(f"{directory} {told}", file=sys.stderr)
         OmegaConf.save(config, directory / "multirun.yaml")
         set_jobs_aside(directory, again, plan.options.num_repetitions)
         yield record, jobs
@@ -109,8 +106,7 @@ def _moves(plan: SweepPlan, earlier: SweepRecord | None, record: SweepRecord) ->
     extend = plan.options.extend
     longer = extend and ledger.is_longer(earlier, record)
     ledger.refuse_other_sweep(plan.directory, earlier, record, extend=extend)
-    is_same = not extend or (ledger.is_same_space(earlier, record) and not longer)
-    if is_same and record.id == earlier.id:
+    if not (longer or ledger.is_renamed(earlier, record)):
         return []
     if longer and plan.options.only is not None:
         message = "would leave the other permutations with fewer updates; leave it out"
@@ -138,13 +134,13 @@ def _begin_edition(
         OutputError: a job that would move is running; nothing was changed.
     """
     directory = plan.directory
-    is_moved = not ledger.is_same_space(earlier, record) or record.id != earlier.id
-    if is_moved:
+    is_renamed = ledger.is_renamed(earlier, record)
+    if is_renamed:
         _refuse_running_or_begun(directory, known)
     with _announced(directory, record.edition):
-        if is_moved:  # a job may have begun before it could know
+        if is_renamed:  # a job may have begun before it could know
             _refuse_running_or_begun(directory, known)
-    if moves and is_moved:
+    if moves and is_renamed:
         _renumber(plan, moves, record)
 
 
@@ -206,8 +202,10 @@ def _renumber(plan: SweepPlan, moves: Sequence[Move], record: SweepRecord) -> No
     confirmed = read_record(confirmed_in)
     if confirmed is not None:
         extended = confirmation.extended(confirmed, record)
-        if extended.id != confirmed.id or not ledger.is_same_space(confirmed, record):
-            extension.renumber(confirmed_in, moves, extended)
+        is_done = ledger.is_same_space(confirmed, record)  # by a run that was interrupted here
+        if ledger.is_renamed(confirmed, extended):
+            there = [replace(one, old=one.new) for one in moves] if is_done else moves
+            extension.renumber(confirmed_in, there, extended)
     extension.renumber(plan.directory, moves, record)
     gone = sum(move.new < 0 <= move.old for move in moves)
     if gone:

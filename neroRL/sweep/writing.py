@@ -16,10 +16,8 @@ from neroRL.sweep.jobs import SEED, Job
 
 CONFIGS, INFO = "configs", "info.txt"
 MOST_DIFFERENCES = 5
-# What ends a line for a YAML parser, and how it is written in one.
-_LINE_BREAKS = str.maketrans(
-    {"\n": "\\n", "\r": "\\r"} | {c: ascii(c)[1:-1] for c in "\x85\u2028\u2029"}
-)
+# What a YAML parser takes for the end of a line, or refuses, and how it is written in a comment.
+_CONTROL = {c: ascii(chr(c))[1:-1] for c in (*range(32), *range(0x7F, 0xA0), 0x2028, 0x2029)}
 
 
 def print_configs(jobs: Iterable[Job], compose: Compose, *, resolve: bool) -> None:
@@ -108,7 +106,7 @@ def _permutation(job: Job) -> str:
 
 
 def _in_one_line(overrides: Iterable[str]) -> str:
-    return " ".join(overrides).translate(_LINE_BREAKS)
+    return " ".join(overrides).translate(_CONTROL)
 
 
 def _shown(job: Job) -> list[str]:

@@ -8,7 +8,7 @@ import pickle
 import pickletools
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,12 +34,14 @@ logger = logging.getLogger("neroRL.training")
 class Checkpoint:
     """The complete state of a training after an update; tensors and plain Python.
 
-    What has a default is missing in checkpoints of earlier versions; these have the revision 1.
+    What has a default may be missing: in checkpoints of earlier versions, whose revision is 1, and
+    in those that somebody made smaller.
 
     Attributes:
         update: updates done.
         config: of the training, complete.
         model: the network's weights.
+        optimizer: the moments of Adam.
         generators: of random numbers.
         environment: the state of the vector environment.
         memory: of the policy, in each environment.
@@ -48,7 +50,6 @@ class Checkpoint:
         env_steps: environment steps done.
         training_seconds: time of rollouts and optimisation.
         wall_seconds: time with everything else.
-        optimizer: the moments of Adam; empty if a checkpoint was made smaller for its weights.
         revision: of the meaning of configs.
         normalization: statistics of observations and rewards.
         untold: statistics of an update whose evaluation a signal cancelled.
@@ -61,15 +62,15 @@ class Checkpoint:
     update: int
     config: Mapping[str, Any]
     model: Mapping[str, torch.Tensor]
-    generators: Mapping[str, Any]
-    environment: Mapping[str, Any]
-    memory: Mapping[str, Any]
-    episodes: Sequence[Sequence[Any]]
-    evaluated: Mapping[str, Any]
-    env_steps: int
-    training_seconds: float
-    wall_seconds: float
     optimizer: Mapping[str, Any] = field(default_factory=dict)
+    generators: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    episodes: Sequence[Sequence[Any]] = ()
+    evaluated: Mapping[str, Any] = field(default_factory=dict)
+    env_steps: int = 0
+    training_seconds: float = 0.0
+    wall_seconds: float = 0.0
     revision: int = REVISION
     normalization: Mapping[str, Any] = field(default_factory=dict)
     untold: dict[str, float] | None = None
@@ -77,6 +78,11 @@ class Checkpoint:
     processes: int | None = None
     precision: str = ADDED_KEYS["precision"]
     weights: str | None = None
+
+    @property
+    def has_state(self) -> bool:
+        """Whether a training can continue from it; else it only has weights."""
+        return all((self.optimizer, self.generators, self.environment, self.memory))
 
 
 def checkpoint_path(directory: Path, run_id: str, update: int) -> Path:
@@ -133,7 +139,8 @@ def load(path: Path, device: torch.device) -> Checkpoint:
     try:
         if content.pop("format") != FORMAT:
             raise ValueError(FORMAT)
-        return Checkpoint(**{"revision": 1, **content})
+        known = {one.name for one in fields(Checkpoint)}  # later versions may have more
+        return Checkpoint(**{"revision": 1} | {k: v for k, v in content.items() if k in known})
     except (AttributeError, KeyError, TypeError, ValueError):
         message = f"{path} is no checkpoint of this version of neroRL"
         raise CheckpointError(message) from None

@@ -81,8 +81,8 @@ def check_continuation(
     if config.precision not in ("auto", kept):  # auto keeps it
         changed.append(f"precision: {kept} there, {config.precision} here")
     problem = revision_problem(checkpoint)
-    if problem is None and not checkpoint.optimizer:
-        problem = "has weights, but no state of the optimizer"
+    if problem is None and not checkpoint.has_state:
+        problem = "has weights, but not the whole state of a training"
     if problem is not None:
         hint = "start anew, or from its weights with model.load_model"
         raise CheckpointError(f"{path} {problem}; {hint}")

@@ -13,6 +13,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 from neroRL.records.results import load_result
 from neroRL.records.sweep_record import read_record
 from neroRL.records.sweeps import read_sweep
+from neroRL.sweep import extension
 from tests.doors.sweeps import ARGUMENTS, write_space
 
 COPY = [*ARGUMENTS[:2], "--run-id=copy", "--out=out"]
@@ -47,7 +48,8 @@ def test_a_copied_sweep_that_changes_has_rows_of_its_own(door, sweep, tmp_path):
     write_space(tmp_path, "hyperparameters: {gamma: [0.8, 0.95]}\n")
     outcome = door("ntune", [*COPY, EXTEND])
     assert outcome.status == 0, outcome.err
-    assert "out/copy was copied from out/run; it is a sweep of its own from now on" in outcome.err
+    told = "out/copy is a copy of the sweep beside it, and a sweep of its own from now on"
+    assert told in outcome.err
     ours, theirs = read_record(copy), read_record(original)
     assert ours.id.startswith("copy-")
     assert theirs.id.startswith("run-")
@@ -76,11 +78,52 @@ def test_a_copied_sweep_that_goes_on_trains_nothing_again(door, sweep, tmp_path)
     assert not _rows(copy).keys() & _rows(sweep).keys()
     record = read_record(copy)
     again = door("ntune", [*COPY, "--num-repetitions=2"])
-    assert "copied" not in again.err
+    assert "copy of" not in again.err
     assert read_record(copy) == record
     original = door("ntune", ARGUMENTS)  # it stays what it was
     assert "2 of 2 jobs are done already" in original.err
-    assert "copied" not in original.err
+    assert "copy of" not in original.err
+
+
+@pytest.mark.parametrize("name", ["run/", "link"])
+def test_a_sweep_is_no_copy_of_itself(door, sweep, tmp_path, name):
+    shutil.copytree(sweep, tmp_path / "out/copy")
+    (tmp_path / "out/latin").mkdir()
+    (tmp_path / "out/latin/sweep.yaml").write_bytes(b"\xe4")
+    (tmp_path / "out/odd/sweep.yaml").mkdir(parents=True)
+    if name == "link":
+        shutil.rmtree(tmp_path / "out/copy")
+        (tmp_path / "out/link").symlink_to("run")
+    before = read_record(sweep)
+    outcome = door("ntune", [*ARGUMENTS[:2], f"--run-id={name}", "--out=out"])
+    assert outcome.status == 0, outcome.err
+    assert "2 of 2 jobs are done already" in outcome.err
+    assert read_record(sweep).id == before.id
+
+
+def test_a_copy_whose_change_was_interrupted_is_changed_once(door, sweep, tmp_path, monkeypatch):
+    """Between its confirmation, which has been renumbered, and itself."""
+    copy = tmp_path / "out/copy"
+    shutil.copytree(sweep, copy)
+    write_space(tmp_path, "hyperparameters: {gamma: [0.95, 0.9]}\n")
+    renumber = extension.renumber
+
+    def interrupted(*arguments):
+        renumber(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(extension, "renumber", interrupted)
+        assert door("ntune", [*COPY, EXTEND]).status == 130
+    assert door("ntune", [*COPY, EXTEND]).status == 0
+    found = read_sweep(copy)
+    assert found.confirmation is not None
+    results = [*found.results, *found.confirmation.results]
+    assert len(results) == 3
+    for result in results:
+        place = copy / "confirmation" if result in found.confirmation.results else copy
+        trained = yaml.safe_load((place / result.directory / ".hydra/config.yaml").read_text())
+        assert trained["trainer"]["gamma"] == result.overrides["trainer.gamma"]
 
 
 @pytest.mark.parametrize("place", ["run/confirmation", "run/1", "run/dropped", "run/a/b"])

@@ -185,7 +185,7 @@ def test_results_of_shorter_trainings_do_not_count_beside_longer_ones(tmp_path):
         _with_config(_write(tmp_path, permutation, 0, objective=1.0, updates=updates), updates)
     place = confirmation_of(tmp_path)
     place.mkdir()
-    replace(record, repetitions=2, jobs=2).write(place)
+    replace(record, id="-confirmation", repetitions=2, jobs=2).write(place)
     for repetition in (0, 1):
         _with_config(_write(place, 1, repetition, objective=9.0, updates=20), 20)
     assert _jobs(tmp_path) == [(0, 0), (1, 0), (2, 0)]  # nothing tells how many there should be
@@ -269,7 +269,7 @@ def test_a_sweep_has_jobs_left_until_its_confirmation_is_done(
     if confirmed is not None:
         place = confirmation_of(tmp_path)
         place.mkdir()
-        replace(record, repetitions=2, jobs=confirmed).write(place)
+        replace(record, id="-confirmation", repetitions=2, jobs=confirmed).write(place)
         for number in range(done):
             _write(place, number // 2, number % 2, objective=1.0)
     assert read_sweep(tmp_path).has_jobs_left is left

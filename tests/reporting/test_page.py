@@ -138,7 +138,7 @@ def _confirmed(sweep, values):
     """Returns the page of a sweep with a confirmation of all its permutations."""
     below = sweep.directory / "confirmation"
     below.mkdir()
-    sweep_of(below, sweep.record.axes, values)
+    sweep_of(below, sweep.record.axes, values, id="-confirmation")
     sweep = read_sweep(sweep.directory)
     fresh = rank(sweep.confirmation.results, sweep.confirmation.jobs_a_lap)
     return page_of(sweep, sweep.directory / "confirmed", fresh)

@@ -186,13 +186,16 @@ def test_a_training_does_not_go_on_from_an_earlier_meaning(door, tiny, trained, 
     assert "model.num_hidden_units: 8 there, 9 here" in other.err
 
 
-def test_weights_without_an_optimizer_begin_a_training_but_continue_none(door, tiny, trained):
+@pytest.mark.parametrize("smaller", [False, True])
+def test_weights_alone_begin_a_training_but_continue_none(door, tiny, trained, smaller):
     content = torch.load(trained, weights_only=True)
-    del content["optimizer"]
-    torch.save(content, trained)
+    kept = ("format", "revision", "update", "config", "model") if smaller else content
+    torch.save({key: content[key] for key in kept if key != "optimizer"}, trained)
     outcome = door("ntrain", ["--config=tiny.yaml", f"--checkpoint={trained}", "--num-updates=1"])
     assert outcome.status == 2
-    assert f"{trained} has weights, but no state of the optimizer; start anew" in outcome.err
+    assert (
+        f"{trained} has weights, but not the whole state of a training; start anew" in outcome.err
+    )
     begun = [f"model.model_path={trained}", "model.load_model=true"]
     assert door("ntrain", ["--config=tiny.yaml", "--out=out", *begun]).status == 0
 
