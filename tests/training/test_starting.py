@@ -186,6 +186,12 @@ def test_a_training_does_not_go_on_from_an_earlier_meaning(door, tiny, trained, 
     assert "model.num_hidden_units: 8 there, 9 here" in other.err
 
 
+def test_what_a_later_version_saved_besides_is_ignored(trained):
+    content = torch.load(trained, weights_only=True)
+    torch.save({**content, "later": 1}, trained)
+    assert checkpoints.load(trained, CPU).update == content["update"]
+
+
 @pytest.mark.parametrize("smaller", [False, True])
 def test_weights_alone_begin_a_training_but_continue_none(door, tiny, trained, smaller):
     content = torch.load(trained, weights_only=True)
