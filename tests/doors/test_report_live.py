@@ -193,7 +193,7 @@ def test_damage_and_failures_of_a_confirmation_are_reported(tmp_path, door):
     failed = JobResult(1, 1, 7, FAILED, {"a.b": 2}, directory="1/1", error="no luck")
     values = np.full((2, 3), np.nan)
     values[1, 0] = values[1, 2] = 1.5
-    sweep_of(below, {"a.b": [1, 2]}, values, [failed])
+    sweep_of(below, {"a.b": [1, 2]}, values, [failed], id="-confirmation")
     (below / "1/2/result.json").write_text("{")
     outcome = door("nreport", ["run"])
     assert "1 job of the confirmation did not complete" in outcome.out

@@ -230,7 +230,7 @@ def test_resuming_equals_not_having_stopped(tmp_path, environment):
     for name, weights in whole.model.items():
         assert torch.equal(weights, continued.model[name]), name
     for key in ("normalization", "environment", "episodes", "evaluated"):
-        assert whole[key] == continued[key]
+        assert getattr(whole, key) == getattr(continued, key)
     assert first.objective == second.objective
     count = whole.normalization["returns"]["count"]
     assert count == pytest.approx(3 * 30 * 4 + 1e-4, abs=1e-9)

@@ -116,9 +116,9 @@ def test_a_seeded_environment_continues_bit_for_bit(tmp_path, caplog):
         checkpoints.load(checkpoints.checkpoint_path(where, "default", 6), torch.device("cpu"))
         for where in (tmp_path, tmp_path / "again")
     )
-    for key, tensor in first["model"].items():
-        assert torch.equal(tensor, second["model"][key])
-    assert first["environment"] == second["environment"]
+    for key, tensor in first.model.items():
+        assert torch.equal(tensor, second.model[key])
+    assert first.environment == second.environment
 
 
 def test_only_episodes_whose_replay_differs_start_again():
@@ -162,14 +162,14 @@ def test_the_memory_starts_again_with_the_episode(tmp_path):
     trainer.close()
     path = checkpoints.checkpoint_path(tmp_path, "default", 6)
     content = checkpoints.load(path, torch.device("cpu"))
-    drifts = np.array(content["environment"]["episode_seeds"]) == 11
-    under_way = np.array([len(each) > 0 for each in content["environment"]["episode_actions"]])
+    drifts = np.array(content.environment["episode_seeds"]) == 11
+    under_way = np.array([len(each) > 0 for each in content.environment["episode_actions"]])
     assert (drifts & under_way).any()
     assert (~drifts & under_way).any()
     resumed = Trainer(config, tmp_path / "again")
     resumed.resume(path)
     states = resumed.actor.state.state_dict()["states"]
-    kept = content["memory"]["states"]
+    kept = content.memory["states"]
     for worker in np.flatnonzero(under_way):
         assert bool(resumed.actor.starts[worker]) is bool(drifts[worker])
         wanted = torch.zeros_like(kept[worker]) if drifts[worker] else kept[worker]
