@@ -77,7 +77,8 @@ def run(
 def _run(
     arguments: Sequence[str], task: TaskFunction, check: Callable[[Config], None] | None
 ) -> None:
-    for problem in filter(None, map(undecoded, arguments)):
+    problem = next(filter(None, map(undecoded, arguments)), None)
+    if problem is not None:
         raise UsageError(problem)
     # Flags may stand between overrides.
     args = _parsed(arguments)

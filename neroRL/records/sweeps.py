@@ -135,11 +135,9 @@ def read_sweep(directory: Path | str) -> RecordedSweep:
         if other is None:
             raise OutputError(_no_sweep(directory))
         return _of_other_sweeper(directory, other)
-    below = confirmation_of(directory)
-    record_below = read_record(below)
-    confirmation = None
-    if record_below is not None and record_below.id.endswith(confirmation_id("")):
-        confirmation = _of_ours(below, record_below, record.updates)
+    confirmed, confirmation = read_confirmation(directory), None
+    if confirmed is not None:
+        confirmation = _of_ours(confirmation_of(directory), confirmed, record.updates)
     found = _of_ours(directory, record, record.updates)
     return replace(found, confirmation=confirmation, dropped=dropped_results(directory))
 
@@ -265,6 +263,16 @@ def confirmation_of(sweep: Path) -> Path:
 def confirmation_id(sweep_id: str) -> str:
     """Returns the ``id`` of a sweep's confirmation; no other sweep's ends like it."""
     return f"{sweep_id}-{CONFIRMATION}"
+
+
+def read_confirmation(sweep: Path) -> SweepRecord | None:
+    """Returns the record of a sweep's confirmation; None if there is none, or another sweep.
+
+    Raises:
+        RecordError: the record is damaged.
+    """
+    record = read_record(confirmation_of(sweep))
+    return record if record is not None and record.id.endswith(confirmation_id("")) else None
 
 
 def enclosing_sweep(directory: Path) -> Path | None:

@@ -65,7 +65,8 @@ def record_of(plan: SweepPlan, earlier: SweepRecord | None) -> SweepRecord:
 
     Args:
         plan: of the sweep.
-        earlier: the record of the same sweep if it is continued; its drawn seeds stay.
+        earlier: the record of the same sweep if it is continued; its drawn seeds stay, and its
+            ``id`` unless it is a copy.
     """
     seed = plan.seed
     if seed < 0:

@@ -19,6 +19,7 @@ from neroRL.records.sweeps import (
     confirmation_of,
     directory_of,
     permutations_with_jobs,
+    read_confirmation,
 )
 from neroRL.sweep import changing, confirmation, extension, ledger
 from neroRL.sweep.continuing import set_jobs_aside
@@ -152,8 +153,11 @@ def _announced(directory: Path, edition: int) -> Iterator[None]:
     lock or knows that it is outdated.
     """
     before = {}
-    for place in (directory, confirmation_of(directory)):
-        record = read_record(place)
+    records = {
+        directory: read_record(directory),
+        confirmation_of(directory): read_confirmation(directory),
+    }
+    for place, record in records.items():
         if record is not None:
             before[place / RECORD_FILE] = (place / RECORD_FILE).read_bytes()
             replace(record, edition=edition).write(place)
@@ -198,14 +202,13 @@ def _renumber(plan: SweepPlan, moves: Sequence[Move], record: SweepRecord) -> No
 
     The sweep itself comes after its confirmation: until then, the next run begins this anew.
     """
-    confirmed_in = confirmation_of(plan.directory)
-    confirmed = read_record(confirmed_in)
+    confirmed = read_confirmation(plan.directory)
     if confirmed is not None:
         extended = confirmation.extended(confirmed, record)
         is_done = ledger.is_same_space(confirmed, record)  # by a run that was interrupted here
         if ledger.is_renamed(confirmed, extended):
             there = [replace(one, old=one.new) for one in moves] if is_done else moves
-            extension.renumber(confirmed_in, there, extended)
+            extension.renumber(confirmation_of(plan.directory), there, extended)
     extension.renumber(plan.directory, moves, record)
     gone = sum(move.new < 0 <= move.old for move in moves)
     if gone:

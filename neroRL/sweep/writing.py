@@ -17,7 +17,8 @@ from neroRL.sweep.jobs import SEED, Job
 CONFIGS, INFO = "configs", "info.txt"
 MOST_DIFFERENCES = 5
 # What a YAML parser takes for the end of a line, or refuses, and how it is written in a comment.
-_CONTROL = {c: ascii(chr(c))[1:-1] for c in (*range(32), *range(0x7F, 0xA0), 0x2028, 0x2029)}
+_REFUSED = {*range(32), *range(0x7F, 0xA0), 0x2028, 0x2029} - {ord("\t")}
+_CONTROL = {code: ascii(chr(code))[1:-1] for code in _REFUSED}
 
 
 def print_configs(jobs: Iterable[Job], compose: Compose, *, resolve: bool) -> None:

@@ -150,3 +150,8 @@ def test_a_foreign_sweep_in_the_place_of_a_confirmation_is_none(door, sweep, tmp
     (tmp_path / "out/other").rename(sweep / "confirmation")
     assert read_sweep(sweep).confirmation is None
     assert "onfirmation" not in door("nreport", ["out/run"]).out
+    foreign = (sweep / "confirmation/sweep.yaml").read_bytes()
+    write_space(tmp_path, "hyperparameters: {gamma: [0.95, 0.9]}\n")
+    assert door("ntune", [*ARGUMENTS, EXTEND]).status == 0
+    assert (sweep / "confirmation/sweep.yaml").read_bytes() == foreign
+    assert read_sweep(sweep).confirmation is None

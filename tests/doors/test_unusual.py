@@ -424,7 +424,7 @@ def test_a_checkpoint_that_cannot_be_continued_creates_nothing(door, tiny, tmp_p
 
 
 def test_separators_of_lines_in_a_value_end_no_comment(door, tiny, tmp_path):
-    paths = ["a\u2028b", "c\u2029d", "e\x85f", "g\nh"]
+    paths = ["a\u2028b", "c\u2029d", "e\x85f", "g\nh", "i\x07j\tk"]
     write_space(tmp_path, yaml.safe_dump({"hyperparameters": {"model.model_path": paths}}))
     heads, configs = printed(door("ntune", [*ARGUMENTS, "--cfg=job"]))
     assert [config["model"]["model_path"] for config in configs] == paths
