@@ -12,11 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from neroRL.composition.overrides import escaped, value_text
-from neroRL.errors import ConfigError, Problem
+from neroRL.errors import ConfigError, OutputError, Problem
 from neroRL.files import make_directory, remove_leftovers
 from neroRL.ranking.ranking import Ranking
 from neroRL.records.sweep_record import SweepRecord, read_record
-from neroRL.records.sweeps import confirmation_id, confirmation_of, permutations_with_jobs
+from neroRL.records.sweeps import (
+    confirmation_id,
+    confirmation_of,
+    permutations_with_jobs,
+    read_confirmation,
+)
 from neroRL.seeds import LAST_SEED
 from neroRL.sweep.jobs import SEED, JobPlan
 from neroRL.sweep.plan import SweepPlan
@@ -41,14 +46,19 @@ class Confirmation:
 
 
 def check(plan: SweepPlan) -> None:
-    """Refuses a confirmation that cannot have seeds of its own.
+    """Refuses a confirmation that cannot have a place or seeds of its own.
 
     Raises:
+        OutputError: another sweep lies in its directory.
         ConfigError: the sweep varies the seed, or its seeds leave no room for others.
     """
     options = plan.options
     if not options.confirm:
         return
+    place = confirmation_of(plan.directory)
+    if read_record(place) is not None and read_confirmation(plan.directory) is None:
+        message = "holds another sweep; move it away, so that the confirmation has its place"
+        raise OutputError(f"{place} {message}")
     key, problem = "hydra.sweeper.confirm", None
     if SEED in plan.space.keys:
         problem = "seed is swept; a confirmation trains every permutation on seeds of its own"

@@ -155,3 +155,8 @@ def test_a_foreign_sweep_in_the_place_of_a_confirmation_is_none(door, sweep, tmp
     assert door("ntune", [*ARGUMENTS, EXTEND]).status == 0
     assert (sweep / "confirmation/sweep.yaml").read_bytes() == foreign
     assert read_sweep(sweep).confirmation is None
+    before = sorted(sweep.rglob("*"))
+    outcome = door("ntune", [*ARGUMENTS, "hydra.sweeper.confirm=1"])
+    assert outcome.status == 2
+    assert "out/run/confirmation holds another sweep; move it away" in outcome.err
+    assert sorted(sweep.rglob("*")) == before
