@@ -23,7 +23,7 @@ from neroRL.environments.cartpole.types import CartPole
 from neroRL.environments.environment_type import EnvironmentType
 from neroRL.environments.minigrid.types import Minigrid, MinigridVec
 from neroRL.models import receptive_fields
-from neroRL.models.distribution import Distribution
+from neroRL.models.distributions.interface import Distribution
 from neroRL.models.heads import split
 from neroRL.models.memory import recurrent
 from neroRL.training import batches, rollout, trainer, update

@@ -16,7 +16,7 @@ from neroRL.models.bfloat16 import (
     lower,
 )
 from neroRL.models.dense import DenseNetwork
-from neroRL.models.distributions import make_distribution
+from neroRL.models.distributions.factory import make_distribution
 from neroRL.models.encoders import Encoder, Observations, activation_of_linear
 from neroRL.models.heads import Heads
 from neroRL.models.initialisation import orthogonal_

@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from neroRL.models.bfloat16 import LOW, LinearInBfloat16, filled_up
-from neroRL.models.distributions import MeansAndDeviations
+from neroRL.models.distributions.gaussian import MeansAndDeviations
 from neroRL.models.heads import Heads
 
 # Up to so many weights, a product of few rows takes less time in float32.
@@ -64,7 +64,7 @@ class _Affine(NamedTuple):
 class DenseNetwork:
     """The outputs and gradients of rectified dense layers with the heads of policy and value.
 
-    >>> from neroRL.models.distributions import Categoricals
+    >>> from neroRL.models.distributions.categorical import Categoricals
     >>> heads = Heads(3, Categoricals((2,)), nn.ReLU())
     >>> network = DenseNetwork.of([], heads)
     >>> outputs = network.outputs(torch.ones(5, 3))

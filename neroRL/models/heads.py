@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from neroRL.models.distribution import Distribution
+from neroRL.models.distributions.interface import Distribution
 from neroRL.models.initialisation import GAIN, orthogonal_
 
 HEAD_UNITS = 512

@@ -8,7 +8,7 @@ from typing import TypeVar
 from torch import nn
 
 GAIN = math.sqrt(2.0)
-
+POLICY_GAIN = 0.1  # √0.01, of the last layer of the policy
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neroRL.models.distribution import Distribution
+from neroRL.models.distributions.interface import Distribution
 from neroRL.models.heads import split
 from neroRL.models.transfer import on_device
 

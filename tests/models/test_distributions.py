@@ -14,9 +14,11 @@ from neroRL.config.checks import build
 from neroRL.environments.specification import Continuous
 from neroRL.errors import Diverged
 from neroRL.models import actor_critic
-from neroRL.models.distribution import Distribution, Evaluated
-from neroRL.models.distributions import Bernoullis, Categoricals, Gaussian
-from neroRL.models.mixed import SideBySide
+from neroRL.models.distributions.bernoulli import Bernoullis
+from neroRL.models.distributions.categorical import Categoricals
+from neroRL.models.distributions.gaussian import Gaussian
+from neroRL.models.distributions.interface import Distribution, Evaluated
+from neroRL.models.distributions.mixed import SideBySide
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.losses import Coefficients, Taken, means, ppo_loss
 from neroRL.training.trainer import train

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from neroRL.models.distributions import Categoricals
+from neroRL.models.distributions.categorical import Categoricals
 from neroRL.training.losses import Coefficients, Means, Taken, Terms, means, ppo_loss
 
 COEFFICIENTS = Coefficients(clip_range=0.2, beta=0.03, value=0.7, clip_value_loss=True)

@@ -11,7 +11,8 @@ from gymnasium import spaces
 
 from neroRL.config import Config
 from neroRL.environments.specification import Continuous
-from neroRL.models.distributions import Categoricals, Gaussian
+from neroRL.models.distributions.categorical import Categoricals
+from neroRL.models.distributions.gaussian import Gaussian
 from neroRL.training.advantages import generalised_advantages
 from neroRL.training.losses import Coefficients, Taken, means, ppo_loss
 from neroRL.training.update import normalised

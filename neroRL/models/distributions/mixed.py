@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from neroRL.models.distribution import Distribution, Evaluated
+from neroRL.models.distributions.interface import Distribution, Evaluated
 
 
 class SideBySide(Distribution):
@@ -21,7 +21,8 @@ class SideBySide(Distribution):
     exactly.
 
     >>> from neroRL.environments.specification import Continuous
-    >>> from neroRL.models.distributions import Categoricals, Gaussian
+    >>> from neroRL.models.distributions.categorical import Categoricals
+    >>> from neroRL.models.distributions.gaussian import Gaussian
     >>> gaussian = Gaussian(Continuous((-1.0,), (1.0,)), log_std_init=0.0)
     >>> distribution = SideBySide([Categoricals((3,)), gaussian])
     >>> parameters = torch.tensor([[0.0, 9.0, 0.0, 5.0, 0.0]])  # 3 logits, a mean, a deviation
