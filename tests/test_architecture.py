@@ -15,7 +15,17 @@ MODULES = sorted([*PACKAGE.rglob("*.py"), *(PROJECT / "hydra_plugins").rglob("*.
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 320, 60
 # The parts of neroRL that each package, or low module, may import besides itself.
 WORDS = {"errors", "texts"}
-FOUNDATION = WORDS | {"files", "locks", "seeds", "signals", "streams", "cores", "config", "records"}
+FOUNDATION = WORDS | {
+    "files",
+    "locks",
+    "patching",
+    "seeds",
+    "signals",
+    "streams",
+    "cores",
+    "config",
+    "records",
+}
 ALLOWED = {
     "records": WORDS | {"files", "cores", "config", "__init__"},
     "config": WORDS | {"files"},
@@ -35,7 +45,8 @@ ALLOWED = {
     "locks": WORDS,
     "devices": {"leases"},
     **{
-        name: set() for name in ("cores", "errors", "pages", "seeds", "signals", "streams", "texts")
+        name: set()
+        for name in ("cores", "errors", "pages", "patching", "seeds", "signals", "streams", "texts")
     },
 }
 

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from unittest import mock
 
 import hydra._internal.hydra as hydra_main
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -35,6 +34,7 @@ from neroRL.composition.choices import (
 from neroRL.composition.overrides import parse
 from neroRL.composition.repository import ReadOnceRepository
 from neroRL.errors import UsageError
+from neroRL.patching import patched
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,7 @@ def _is_conditional(text: str) -> bool:
 @contextlib.contextmanager
 def choices_hold() -> Iterator[None]:
     """Makes Hydra compose with :class:`ChoosingLoader` while the block runs."""
-    with mock.patch.object(hydra_main, "ConfigLoaderImpl", ChoosingLoader):
+    with patched(hydra_main, "ConfigLoaderImpl", ChoosingLoader):
         yield
 
 

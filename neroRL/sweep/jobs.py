@@ -72,7 +72,7 @@ class JobPlan(Sequence[Job]):
         self.space = space
         self.valid = valid
         self.repetitions = repetitions
-        self.seed = seed
+        self._base_seed = seed
         self._shared = shared
         self._drawn = drawn
         self._last = tuple(last)
@@ -127,12 +127,12 @@ class JobPlan(Sequence[Job]):
 
     def _seed(self, permutation: Permutation) -> int:
         chosen = permutation.values.get(SEED)
-        return self.seed if chosen is None else seed_of_choice(int(chosen), self._drawn)
+        return self._base_seed if chosen is None else seed_of_choice(int(chosen), self._drawn)
 
     def _check_last_seed(self) -> None:
         swept = (axis for axis in self.space.axes if axis.key == SEED)
         chosen = [choice.value for axis in swept for choice in axis.choices]
-        last = max([self.seed, *(value for value in chosen if type(value) is int)])
+        last = max([self._base_seed, *(value for value in chosen if type(value) is int)])
         last += self.repetitions - 1
         if last > LAST_SEED:
             message = f"the last repetition would have {last}; expected {LAST_SEED} or less"

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
-from unittest import mock
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 
 from neroRL.errors import Interrupted, OutputError
+from neroRL.patching import patched
 from neroRL.records.editions import overrides_for
 from neroRL.signals import ENDING, handled, handlers_of
 from neroRL.sweep.dispatch import Dispatch
@@ -170,7 +170,7 @@ def _deaths_as_returns(launcher: Launcher) -> Iterator[None]:
         from submitit.core.core import Job as SubmittedJob
 
         collect = _never_raising(SubmittedJob.results, lambda returned: [returned])
-        with mock.patch.object(SubmittedJob, "results", collect):
+        with patched(SubmittedJob, "results", collect):
             yield
     elif _is_of("ray", launcher):
         import ray
@@ -178,7 +178,7 @@ def _deaths_as_returns(launcher: Launcher) -> Iterator[None]:
         # By default Ray starts a job whose process died three more times.
         remote: Any = launcher.ray_cfg.remote  # type: ignore[attr-defined]
         remote.setdefault("max_retries", 0)
-        with mock.patch.object(ray, "get", _never_raising(ray.get, lambda returned: returned)):
+        with patched(ray, "get", _never_raising(ray.get, lambda returned: returned)):
             yield
     else:
         yield

@@ -29,16 +29,13 @@ def check_window() -> None:
         raise UsageError(f"{message}; or {OTHERWISE}")
 
 
-def show_in_window(frames: Iterable[np.ndarray], title: str, framerate: int) -> bool:
+def show_in_window(frames: Iterable[np.ndarray], title: str, framerate: int) -> None:
     """Shows frames one after the other, until they end or the window is closed.
 
     Args:
         frames: uint8, shape (height, width, 3), all of one size.
         title: of the window.
         framerate: frames a second.
-
-    Returns:
-        Whether all were shown.
 
     Raises:
         UsageError: no window can be opened.
@@ -57,10 +54,9 @@ def show_in_window(frames: Iterable[np.ndarray], title: str, framerate: int) -> 
             window.blit(surface, (0, 0))
             pygame.display.flip()
             if any(event.type == pygame.QUIT for event in pygame.event.get()):
-                return False
+                return
             clock.tick(framerate)
     except pygame.error as error:
         raise UsageError(f"no window can be opened: {error}; {OTHERWISE}") from None
     finally:
         pygame.display.quit()
-    return True
