@@ -217,6 +217,7 @@ def test_a_logger_that_fails_is_a_warning(name, variables, command, monkeypatch,
     assert (job / "train.log").read_text().count(f"{name} gets nothing more of this job") == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_failed_once_is_told_how_its_job_ended(monkeypatch, tmp_path, caplog):
     mlflow = pytest.importorskip("mlflow")
     tracking = pytest.importorskip("neroRL.reporting.loggers.mlflow_tracking")
