@@ -8,6 +8,7 @@ A confirmation lies below its sweep and has the files of a sweep of its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from neroRL.records.sweep_record import SweepRecord, read_record
 from neroRL.records.sweeps import (
     confirmation_id,
     confirmation_of,
+    directory_of,
     permutations_with_jobs,
     read_confirmation,
 )
 from neroRL.seeds import LAST_SEED
+from neroRL.sweep.extension import Move
 from neroRL.sweep.jobs import SEED, JobPlan
 from neroRL.sweep.plan import SweepPlan
 
@@ -49,18 +52,24 @@ def check(plan: SweepPlan) -> None:
     """Refuses a confirmation that cannot have a place or seeds of its own.
 
     Raises:
-        OutputError: another sweep lies in its directory.
+        OutputError: another sweep lies in its directory, or the sweep varies the seed by now.
         ConfigError: the sweep varies the seed, or its seeds leave no room for others.
     """
-    options = plan.options
+    options, place = plan.options, confirmation_of(plan.directory)
+    is_swept = SEED in plan.space.keys
+    if not (options.confirm or is_swept):
+        return
+    confirmed = read_confirmation(plan.directory)
+    if confirmed is not None and is_swept and not options.confirm:
+        message = "confirms a sweep on seeds of its own, and seed is swept now; move it away"
+        raise OutputError(f"{place} {message}, or use another --run-id or --out")
     if not options.confirm:
         return
-    place = confirmation_of(plan.directory)
-    if read_record(place) is not None and read_confirmation(plan.directory) is None:
+    if confirmed is None and read_record(place) is not None:
         message = "holds another sweep; move it away, so that the confirmation has its place"
         raise OutputError(f"{place} {message}")
     key, problem = "hydra.sweeper.confirm", None
-    if SEED in plan.space.keys:
+    if is_swept:
         problem = "seed is swept; a confirmation trains every permutation on seeds of its own"
     elif options.num_repetitions > SEEDS_APART:
         problem = f"seeds of {options.num_repetitions:,} repetitions leave no others"
@@ -102,13 +111,20 @@ def prepare(plan: SweepPlan, sweep: SweepRecord, ranking: Ranking) -> Confirmati
     return Confirmation(directory, record, plan.jobs_of(record, sorted(chosen), [place]))
 
 
-def extended(confirmed: SweepRecord, sweep: SweepRecord) -> SweepRecord:
+def extended(
+    confirmed: SweepRecord, sweep: SweepRecord, directory: Path, moves: Iterable[Move]
+) -> SweepRecord:
     """Returns the record of a confirmation whose sweep is extended.
 
     Args:
         confirmed: the record so far.
         sweep: the sweep's, as it is afterwards.
+        directory: of the confirmation.
+        moves: the new places of the sweep's permutations; nothing has moved yet.
     """
-    own = ("seed", "repetitions", "jobs", "confirm", "confirm_repetitions")
+    own = ("seed", "repetitions", "confirm", "confirm_repetitions")
     kept = {name: getattr(confirmed, name) for name in own}
-    return replace(sweep, id=confirmation_id(sweep.id), **kept)
+    here = [one for one in moves if (directory / directory_of(one.old)).is_dir()]
+    more = sum((one.new >= 0) - (one.old >= 0) for one in here)
+    jobs = confirmed.jobs + more * confirmed.repetitions
+    return replace(sweep, id=confirmation_id(sweep.id), jobs=jobs, **kept)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from neroRL.files import write_text
-from neroRL.records.results import JobResult, read_result
+from neroRL.records.results import JobResult, read_result, write_table
 from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, trial_id
-from neroRL.records.sweeps import RENUMBERING_FILE, directory_of
+from neroRL.records.sweeps import RENUMBERING_FILE, directory_of, dropped_results, jobs_in
 from neroRL.reporting.cells import cells, keys_shown_as_text, run_name
 from neroRL.reporting.tensorboard import SUMMARIES, change_trial
 
@@ -54,6 +54,7 @@ def renumber(sweep: Path, moves: Sequence[Move], record: SweepRecord) -> None:
         "shown_as_text": keys_shown_as_text(record.axes),
         "id": record.id,
         "record": record.text(),
+        "keys": list(record.axes),
     }
     write_text(sweep / RENUMBERING_FILE, json.dumps(journal))
     finish(sweep)
@@ -83,6 +84,9 @@ def finish(sweep: Path) -> None:
         path.rename(place)
     aside.rmdir()
     write_text(sweep / RECORD_FILE, journal["record"])
+    results = (read_result(sweep / f"{n}/{repetition}") for n, repetition in jobs_in(sweep))
+    known = [*(one for one in results if one is not None), *dropped_results(sweep)]
+    write_table(sweep, journal["keys"], known)
     (sweep / RENUMBERING_FILE).unlink()
 
 

@@ -204,11 +204,12 @@ def _renumber(plan: SweepPlan, moves: Sequence[Move], record: SweepRecord) -> No
     """
     confirmed = read_confirmation(plan.directory)
     if confirmed is not None:
-        extended = confirmation.extended(confirmed, record)
+        place = confirmation_of(plan.directory)
         is_done = ledger.is_same_space(confirmed, record)  # by a run that was interrupted here
+        there = [replace(one, old=one.new) for one in moves] if is_done else moves
+        extended = confirmation.extended(confirmed, record, place, there)
         if ledger.is_renamed(confirmed, extended):
-            there = [replace(one, old=one.new) for one in moves] if is_done else moves
-            extension.renumber(confirmation_of(plan.directory), there, extended)
+            extension.renumber(place, there, extended)
     extension.renumber(plan.directory, moves, record)
     gone = sum(move.new < 0 <= move.old for move in moves)
     if gone:

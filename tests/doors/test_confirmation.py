@@ -114,6 +114,33 @@ def test_a_confirmation_follows_its_permutations_into_a_larger_grid(door, tiny, 
     assert tuned[0].overrides == rows[0].overrides
 
 
+def test_a_confirmation_keeps_its_rows_and_jobs_as_permutations_go_and_return(door, tiny, tmp_path):
+    (tmp_path / "space.yaml").write_text(SPACE)
+    assert door("ntune", [*ARGUMENTS, "hydra.sweeper.confirm=2", CONFIRM[1]]).status == 0
+    sweep = tmp_path / "out/run"
+    before = {(row["trainer.gamma"], row["seed"]): row for row in table(sweep / "confirmation")}
+    for choices, places in (("[0.99]", {"0.99": "0", "0.9": "dropped/1"}),
+                            ("[0.99, 0.9]", {"0.99": "0", "0.9": "1"})):  # fmt: skip
+        (tmp_path / "space.yaml").write_text(SPACE.replace("[0.9, 0.99]", choices))
+        changed = door("ntune", [*ARGUMENTS, "hydra.sweeper.extend=true"])
+        assert changed.status == 0, changed.err
+        assert "not ended" not in changed.out
+        rows = table(sweep / "confirmation")
+        assert len(rows) == len(before) == 4
+        for row in rows:
+            known = before[row["trainer.gamma"], row["seed"]]
+            assert row["objective"] == known["objective"]
+            assert row["directory"] == f"{places[row['trainer.gamma']]}/{row['repetition']}"
+        confirmation = read_sweep(sweep).confirmation
+        assert confirmation is not None
+        counted = [row for row in rows if "dropped" not in row["directory"]]
+        assert (confirmation.record.jobs, confirmation.jobs_left) == (len(counted), 0)
+    swept = ["seed=5,1000005", "hydra.sweeper.extend=true"]
+    refused = door("ntune", [*ARGUMENTS, *swept])
+    assert refused.status == 2
+    assert "confirmation confirms a sweep on seeds of its own, and seed is swept" in refused.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
