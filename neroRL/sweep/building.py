@@ -196,18 +196,22 @@ def one_at_a_time(union: Union, content: Content, absent: Absent) -> Listed:
         }
         return Permutation(0, in_order, kept)
 
-    alone = (
-        [c for c in step if c not in of_base and not (c.key in own and c.is_of(own[c.key]))]
-        for grid in union.grids
-        for dimension in grid.dimensions
-        for step in zip(*(axis.choices for axis in dimension), strict=True)
-    )
-    found = [point([]), *(point(changed) for changed in alone if changed)]
-    distinct = {tuple(one.overrides): one for one in found if one is not None}
+    distinct: dict[tuple[str, ...], Permutation] = {}
+    kept = set()
+    for grid in union.grids:
+        alone = (
+            [c for c in step if c not in of_base and not (c.key in own and c.is_of(own[c.key]))]
+            for dimension in grid.dimensions
+            for step in zip(*(axis.choices for axis in dimension), strict=True)
+        )
+        for one in [point([]), *(point(changed) for changed in alone if changed)]:
+            if one is not None:
+                place = tuple(one.overrides)
+                distinct.setdefault(place, one)
+                if not any(exclusion.has(one.values) for exclusion in grid.exclude):
+                    kept.add(place)
     _refuse_without_place(union.axes, distinct.values())
-    excluded = [exclusion for grid in union.grids for exclusion in grid.exclude]
-    kept = (one for one in distinct.values() if not any(e.has(one.values) for e in excluded))
-    return Listed(union.axes, union.deciding, kept)
+    return Listed(union.axes, union.deciding, (distinct[p] for p in distinct if p in kept))
 
 
 def _own_choices(

@@ -24,7 +24,7 @@ def _built(written: list[Product]) -> Union:
         raise
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(products())
 def test_order_and_count_are_those_of_the_definition(written):
     space = _built(written)
@@ -32,7 +32,7 @@ def test_order_and_count_are_those_of_the_definition(written):
     assert [permutation.number for permutation in space] == list(range(space.size))
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(products())
 def test_a_permutation_is_found_by_its_values(written):
     space = _built(written)
@@ -52,7 +52,7 @@ def test_a_permutation_of_a_sample_is_found_by_its_values(written, count):
         assert same == [permutation.number]
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(products(), st.integers(0, 5), st.integers(1, 30))
 def test_samples_are_nested_and_in_grid_order(written, seed, count):
     space = _built(written)
@@ -122,6 +122,19 @@ def test_one_at_a_time_is_the_base_config_and_each_choice_alone():
 def test_one_at_a_time_moves_what_changes_together_together():
     written = [Product(((axis("a", [1, 2]), axis("b", [4, 5])),), (Exclusion({"b": [4]}),))]
     assert _one_at_a_time(written, {"a": 0, "b": 0}) == [{"a": 0, "b": 0}, {"a": 2, "b": 5}]
+
+
+def test_one_at_a_time_leaves_out_of_a_grid_what_that_grid_excludes():
+    shared = (axis("a", [1, 2]),)
+    written = [
+        Product((shared, (axis("b", [5]),))),
+        Product((shared, (axis("c", [8]),)), (Exclusion({"a": [1]}),)),
+    ]
+    assert _one_at_a_time(written, {"a": 1, "b": 0, "c": 0}) == [
+        {"a": 1, "b": 0, "c": 0},
+        {"a": 2, "b": 0, "c": 0},
+        {"a": 1, "b": 5, "c": 0},
+    ]
 
 
 def test_one_at_a_time_refuses_a_key_without_a_place():
