@@ -43,7 +43,7 @@ def value_text(value: Any) -> str:
         is an interpolation, as anywhere in Hydra.
 
     Raises:
-        ValueError: a map has a key that Hydra's grammar cannot write.
+        ValueError: Hydra's grammar cannot write a key of a map, or an interpolation's quotes.
     """
     if value is None:
         return "null"
@@ -52,7 +52,7 @@ def value_text(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, str):
-        return QuotedString(value, Quote.single).with_quotes()
+        return QuotedString(value, _quote_of(value)).with_quotes()
     if isinstance(value, list):
         return f"[{','.join(value_text(item) for item in value)}]"
     if isinstance(value, Mapping):
@@ -77,6 +77,16 @@ def escaped(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: escaped(item) for key, item in value.items()}
     return value
+
+
+def _quote_of(text: str) -> Quote:
+    """Returns quotes that an interpolation has none of: escaped ones would be no quotes to it."""
+    interpolates = any(len(found[1]) % 2 == 0 for found in _INTERPOLATION.finditer(text))
+    if not interpolates or "'" not in text:
+        return Quote.single
+    if '"' in text:
+        raise ValueError(f"{text!r}: an interpolation with both kinds of quotes cannot be passed")
+    return Quote.double
 
 
 def _key_text(key: object) -> str:

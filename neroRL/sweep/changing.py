@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from neroRL.config.budget import UPDATES
+from neroRL.config.checks import flat
 from neroRL.errors import OutputError
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import permutations_with_jobs
 from neroRL.sweep import axes
 from neroRL.sweep.building import Design
 from neroRL.sweep.extension import Move
-from neroRL.sweep.jobs import JobPlan
+from neroRL.sweep.jobs import SEED, JobPlan
 from neroRL.sweep.places import paths_and_values
 from neroRL.sweep.plan import SweepPlan
 from neroRL.sweep.points import Permutation
@@ -43,7 +44,14 @@ def moves(plan: SweepPlan, earlier: SweepRecord, now: SweepRecord, *, longer: bo
     trained = {number: old.permutation(number) for number in numbers}
     for number, values in earlier.dropped.items():
         trained[number] = axes.permutation_of(number, values, ground.groups)
-    change = Change(old, plan.space, before.validator.content, plan.content, longer)
+    was_content, content = before.validator.content, plan.content
+    change = Change(
+        old,
+        plan.space,
+        lambda one: _with_drawn_seed(was_content(one), earlier.seed),
+        lambda one: _with_drawn_seed(content(one), now.seed),
+        longer,
+    )
     was = JobPlan(old, [], 1, earlier.seed, drawn=earlier.drawn_seeds)
     jobs = plan.jobs_of(now)
     return [
@@ -97,7 +105,7 @@ class Change:
                 told = f"permutation {number} cannot be composed any more"
                 raise _refused(told, "bring back what its choices name")
             if self.longer:
-                _check_schedules(there, number)
+                _check_schedules(there, permutation.values, number)
             found = self._same(permutation, there, taken)
             if found is None:
                 self._refuse_lost(permutation, there, number)
@@ -141,17 +149,26 @@ class Change:
             raise _refused(f"{'; '.join(lacking)}, which permutation {number} has", "keep it")
 
 
-def _check_schedules(config: Mapping[str, Any], number: int) -> None:
+def _with_drawn_seed(config: Mapping[str, Any], drawn: int) -> Mapping[str, Any]:
+    """Returns a config with the seed that its trainings have where it asks for a drawn one."""
+    return {**config, SEED: drawn} if config.get(SEED) == -1 else config
+
+
+def _check_schedules(config: Mapping[str, Any], values: Mapping[str, Any], number: int) -> None:
     """Refuses more updates where a schedule would have had other values.
 
     Raises:
         OutputError: a schedule decays over all updates.
     """
+    swept = flat(values)
     for key, schedule in config["trainer"].items():
-        if not key.endswith("_schedule") or schedule.get("max_decay_steps") is not None:
+        if not key.endswith("_schedule"):
+            continue
+        path = f"trainer.{key}.max_decay_steps"
+        follows = "updates" in str(swept.get(path))  # an interpolation
+        if schedule.get("max_decay_steps") is not None and not follows:
             continue
         if schedule.get("final") not in (None, schedule.get("initial")):
-            path = f"trainer.{key}.max_decay_steps"
             message = f"with other {UPDATES}, the {key} of permutation {number} would have differed"
             raise _refused(message, f"set {path} to the updates so far")
 

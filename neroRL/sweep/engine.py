@@ -122,6 +122,8 @@ class Sweep:
         if options.races:
             race = racing.take_up(plan, jobs, self._directory, found, asked)
         describe(plan, record, found.finished.values())
+        # Before results are put beside: those of other trainings tell which jobs begin anew.
+        done = preview.updates_done(plan, jobs, found.pending, self._directory)
         put_beside(jobs, found, self._directory)
         if found.longer:
             updates = plan.base["trainer"]["updates"]
@@ -129,7 +131,6 @@ class Sweep:
             print(f"{longer} to go on, up to {updates} updates", file=sys.stderr)
         if found.pending and options.preview == "no":
             speed = preview.measured(found.finished.values(), self._directory, plan.base)
-            done = preview.updates_done(plan, jobs, found.pending, self._directory)
             self._print_cost(found.pending, speed, stream=sys.stderr, done=done)
         results = self._execution.train(jobs, found, self._directory, asked, race, total)
         is_over = race is None or race.is_over

@@ -254,6 +254,25 @@ def test_a_key_can_be_added(door, finished, tmp_path):
     assert "trainer.epochs is not swept any more" in gone.err
 
 
+def test_a_drawn_seed_can_be_listed(door, tiny, tmp_path):
+    """The base config asks for a seed to be drawn; its jobs have the one that was."""
+    space = tmp_path / "space.yaml"
+    space.write_text("hyperparameters: {gamma: [0.9]}\n")
+    drawing = [*ARGUMENTS, "seed=-1", "hydra.sweeper.extend=true"]
+    assert door("ntune", drawing).status == 0
+    (trained,) = table(tmp_path / "out/run")
+    space.write_text("hyperparameters: {gamma: [0.9], seed: [-1, 7]}\n")
+    refused = door("ntune", drawing)
+    assert refused.status == 2
+    assert f"seed is new and does not list {trained['seed']}" in refused.err
+    space.write_text(f"hyperparameters: {{gamma: [0.9], seed: [7, {trained['seed']}]}}\n")
+    more = door("ntune", drawing)
+    assert more.status == 0, more.err
+    assert "1 of 2 jobs are done already" in more.err
+    assert [row["seed"] for row in table(tmp_path / "out/run")] == ["7", trained["seed"]]
+    assert table(tmp_path / "out/run")[1]["wall_seconds"] == trained["wall_seconds"]
+
+
 def test_a_diverged_job_is_a_result(door, tiny, tmp_path):
     """It is recorded and not tried again, and the other jobs continue."""
     (tmp_path / "space.yaml").write_text(

@@ -350,6 +350,38 @@ def test_more_updates_are_refused_where_a_schedule_would_have_been_another(door,
     assert "continuing from run-2.pt" in (tmp_path / "out/run/0/0/train.log").read_text()
 
 
+@pytest.mark.slow
+def test_more_updates_are_refused_where_a_swept_schedule_follows_them(door, tiny, tmp_path):
+    schedule = "initial: [1e-2], final: [1e-3], max_decay_steps: ['${trainer.updates}']"
+    write_space(tmp_path, f"hyperparameters: {{gamma: [0.9]}}\nbeta_schedule: {{{schedule}}}\n")
+    assert door("ntune", ARGUMENTS).status == 0
+    refused = door("ntune", [*ARGUMENTS, "trainer.updates=4", "hydra.sweeper.extend=true"])
+    assert refused.status == 2
+    assert "set trainer.beta_schedule.max_decay_steps to the updates so far" in refused.err
+
+
+@pytest.mark.slow
+def test_jobs_that_become_others_count_as_whole_ones(door, tiny, tmp_path):
+    write_space(tmp_path, "hyperparameters: {epochs: ['${trainer.updates}', 1]}\n")
+    assert door("ntune", ARGUMENTS).status == 0
+    longer = door("ntune", [*ARGUMENTS, "trainer.updates=5", "hydra.sweeper.extend=true"])
+    assert "results of 1 job are of another config or version; these run again" in longer.err
+    assert "2 permutations, 2 jobs, 256 environment steps" in longer.err  # 5 + 3 updates of 32
+
+
+def test_an_interpolation_may_have_arguments_in_quotes(door, tiny, tmp_path):
+    text = """hyperparameters:\n  n_workers: ["${oc.decode:'4'}", 2]\n"""
+    write_space(tmp_path, text)
+    assert door("ntune", ARGUMENTS).status == 0
+    assert [row["env_steps"] for row in table(tmp_path / "out/run")] == ["128", "64"]
+    write_space(tmp_path, text.replace("'4'", """'4\\"'"""))
+    refused = door("ntune", ARGUMENTS)
+    assert refused.status == 2
+    told = "an interpolation with both kinds of quotes cannot be passed"
+    assert "space.yaml:2: hyperparameters.n_workers" in refused.err
+    assert told in refused.err
+
+
 def test_a_base_config_that_some_permutations_use_must_not_change(door, tiny, tmp_path):
     """The second grid alone sweeps the key; permutations of the first have the base config's."""
     write_space(
