@@ -48,9 +48,7 @@ _OF_ONE_JOB = re.compile(
     r"\$\{hydra:(?:job\.(?:num|id|override_dirname)|overrides|runtime\.output_dir|sweep\.subdir|"
     r"sweeper)[^}]*\}"
 )
-_IN_PLAIN_WORDS = {
-    "Cannot merge DictConfig with ListConfig": "a list cannot take the place of a map",
-}
+_LIST_FOR_MAP = "Cannot merge DictConfig with ListConfig"
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -268,9 +266,8 @@ def composition_problem(error: HydraException) -> Problem | None:
     first = text.splitlines()[0]
     if not isinstance(cause, OmegaConfBaseException):
         return Problem("", first, COMMAND_LINE)
-    key = str(cause.full_key or "")
+    key, known = str(cause.full_key or ""), list(leaf_paths(Config))
     if isinstance(cause, ConfigKeyError | ConfigAttributeError):
-        known = list(leaf_paths(Config))
         section = key.rpartition(".")[0]
         there = [f"{section}.{name}" for name in cause.parent_node or () if section]
         message = f"unknown key{counterpart_hint(key) or did_you_mean(key, [*known, *there])}"
@@ -278,7 +275,11 @@ def composition_problem(error: HydraException) -> Problem | None:
             message = f"has no place here: {section} is null; choose what it belongs to first"
         return Problem(key, message, COMMAND_LINE)
     reason = str(cause).splitlines()[0] or first
-    return Problem(key, _IN_PLAIN_WORDS.get(reason, reason), COMMAND_LINE)
+    if reason == _LIST_FOR_MAP:
+        listed = f"{key}.explicit-seeds"
+        way = f"; give the list to {listed}" if listed in known else ""
+        reason = f"a list cannot take the place of a map{way}"
+    return Problem(key, reason, COMMAND_LINE)
 
 
 def _readable(path: Path | None) -> Document | None:

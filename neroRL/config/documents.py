@@ -30,6 +30,7 @@ _INT = re.compile(r"[-+]?[0-9]+")
 _OCTAL = re.compile(r"0o[0-7]+")
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NOT_ZERO = re.compile(r"[-+.0]*[1-9]")
 _INFINITY = re.compile(r"([-+]?)\.(inf|Inf|INF)")
 _NAN = re.compile(r"\.(nan|NaN|NAN)")
 _CORE_TAG = "tag:yaml.org,2002:"
@@ -186,10 +187,13 @@ class _Constructor:
         if node.style is not None or (tag == f"{_CORE_TAG}str" and _is_explicit(node)):
             return node.value
         try:
-            return parse_scalar(node.value)
+            value = parse_scalar(node.value)
         except ValueError:
             message = f"a number of {len(node.value)} digits; at most {MOST_DIGITS} are read"
             raise self._refused(node, message) from None
+        if value == 0 and _NOT_ZERO.match(node.value):
+            raise self._refused(node, f"{node.value} is nearer to 0 than numbers can be")
+        return value
 
     def _check_tag(self, node: Node, expected: str) -> None:
         if str(node.tag) != f"{_CORE_TAG}{expected}":

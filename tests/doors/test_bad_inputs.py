@@ -106,6 +106,10 @@ TUNE_CASES = {
         + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9)),
         ["tune.yaml:", "aliases write out more than 1,000,000 values"],
     ),
+    "a number that is 0 as a float": (
+        "hyperparameters:\n  gamma: [0.0, 1e-400]\n",
+        ["tune.yaml:2", "1e-400 is nearer to 0 than numbers can be"],
+    ),
     "a number of many digits": (
         f"hyperparameters:\n  gamma: [{'1' * 5000}]\n",
         ["tune.yaml:2", "a number of 5000 digits; at most 4300 are read"],
@@ -234,6 +238,10 @@ FLAG_CASES = {
     "unknown swept override": (
         ["trainer.gama=0.9,0.8"],
         ["command line: trainer.gama", "unknown key; did you mean trainer.gamma"],
+    ),
+    "list for a map": (
+        ["evaluation.seeds=[5,6]"],
+        ["evaluation.seeds: a list cannot take", "to evaluation.seeds.explicit-seeds"],
     ),
     "group without a place": (
         ["--config=bare.yaml", "tune=quick"],
