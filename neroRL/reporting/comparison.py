@@ -100,8 +100,10 @@ def _differences(first: Reported, other: Reported) -> list[str]:
             low, high = difference_interval(ours, theirs, share)
             told += f"; the means differ by {low:.4g} to {high:.4g} (Welch's {100 * share:g} %)"
         lines.append(f"{told}.")
-        if ours is first.ranking.best or theirs is other.ranking.best:
-            lines.append("Numbers of tuning seeds are too good by selection; confirm both sweeps.")
+        tuned = [one for one in (first, other) if one.best is one.ranking.best]
+        if tuned:
+            told = " and ".join(str(one.sweep.directory) for one in tuned)
+            lines.append(f"Numbers of tuning seeds are too good by selection; confirm {told}.")
     differing = _measured_differently(first, other)
     if differing:
         lines.append(

@@ -63,7 +63,7 @@ def print_summary(
     if ranked:
         console.print(f"{ranking.metric} of the best permutations, over their repetitions:")
         console.print(_table(ranked[:MOST_ROWS], ranking), soft_wrap=False)
-        for line in certainty(ranking):
+        for line in certainty(ranking, "" if sweeper else REPEATING):
             console.print(line)
     elif counts[COMPLETED]:
         console.print("No episode ended in the completed jobs, so they have no objective.")
@@ -219,7 +219,7 @@ def certainty(ranking: Ranking, option: str = REPEATING) -> list[str]:
 
     Args:
         ranking: of a sweep or of a confirmation.
-        option: adds repetitions to it.
+        option: adds repetitions to it; empty if none can.
     """
     best = ranking.best
     if best is None:
@@ -233,7 +233,8 @@ def certainty(ranking: Ranking, option: str = REPEATING) -> list[str]:
             lines.append(few)
     elif len(ranking.rows) > 1:
         one = "One repetition cannot tell a better permutation from a lucky seed"
-        more = f"; ntune adds seeds with {option}={TRUSTED_RUNS}" if not lines else ""
+        adds = option and not lines
+        more = f"; ntune adds seeds with {option}={TRUSTED_RUNS}" if adds else ""
         lines.append(f"{one}{more}.")
     return lines
 

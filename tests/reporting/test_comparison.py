@@ -48,7 +48,8 @@ def test_two_sweeps_are_compared_by_their_best(tmp_path):
     print_comparison([first, second], stream)
     assert f"{first.best.standing.iqm:.4g}" in stream.getvalue()
     assert f"does better with a chance of {100.0 * np.mean(pairs):.0f} %" in stream.getvalue()
-    assert "too good by selection" in stream.getvalue()
+    told = f"too good by selection; confirm {tmp_path / 'a'} and {tmp_path / 'b'}."
+    assert told in stream.getvalue().replace("\n", "")
 
 
 def test_confirmed_numbers_take_the_place_of_tuning_ones(tmp_path):
@@ -60,6 +61,8 @@ def test_confirmed_numbers_take_the_place_of_tuning_ones(tmp_path):
     print_comparison([first, first], stream)
     assert "fresh" in stream.getvalue()
     assert "too good by selection" not in stream.getvalue()
+    print_comparison([first, _reported(tmp_path / "b", [[1.0, 2.0]])], stream)
+    assert f"by selection; confirm {tmp_path / 'b'}." in stream.getvalue()
 
 
 def test_sweeps_without_a_result_have_no_difference(tmp_path):

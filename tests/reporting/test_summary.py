@@ -209,6 +209,9 @@ def test_a_single_repetition_is_told_the_option_that_adds_more_to_what_it_is_of(
     single = ranking_of([{"a.b": 1}, {"a.b": 2}], np.array([[1.0], [2.0]]))
     (told,) = certainty(single)
     assert told.endswith("ntune adds seeds with --num-repetitions=5.")
+    (told,) = certainty(single, "")  # another sweeper has no repetitions
+    assert told.endswith("from a lucky seed.")
+    assert headline(single, repeating="").lines[0] == told
     stream = StringIO()
     print_confirmation(single, single, again(), stream)
     assert "ntune adds seeds with hydra.sweeper.confirm_repetitions=5." in stream.getvalue()

@@ -19,6 +19,7 @@ from neroRL.reporting.analysis.analysis import Analysis
 from neroRL.reporting.page import winner
 from neroRL.reporting.page.parts import ACCENT, PALETTE, Section
 from neroRL.reporting.page.sections import sections
+from neroRL.reporting.summary import REPEATING
 
 _HERE = Path(__file__).parent
 MOST_OPTIONS = 200
@@ -46,7 +47,12 @@ def write_page(
     text = render(
         _HERE / "page.html.j2",
         name=analysis.sweep.directory.resolve().name,
-        headline=winner.headline(analysis.ranking, confirmation, analysis.sweep.confirmation),
+        headline=winner.headline(
+            analysis.ranking,
+            confirmation,
+            analysis.sweep.confirmation,
+            "" if foreign else REPEATING,
+        ),
         values=analysis.ranking.best.standing.values() if analysis.ranking.best else "",
         facts=_facts(analysis),
         sections=shown,

@@ -50,6 +50,7 @@ def headline(
     ranking: Ranking,
     confirmation: Ranking | None = None,
     again: RecordedSweep | None = None,
+    repeating: str = REPEATING,
 ) -> Headline:
     """Returns the answer of a sweep: the permutation that the tuning jobs name the best.
 
@@ -59,6 +60,7 @@ def headline(
         ranking: of the tuning jobs.
         confirmation: ranking of the best permutations on fresh seeds.
         again: that confirmation.
+        repeating: option that adds repetitions to the sweep; empty if none can.
     """
     if ranking.best is None:
         return Headline("No permutation is ranked yet.", "No completed job has a result.", [])
@@ -73,7 +75,7 @@ def headline(
         f"{interval if best.interval else ''}, over {runs}{' on fresh seeds' if confirmed else ''}."
     )
     chosen = len(ranking.ranked) > 1 or any(row.jobs[STOPPED] for row in ranking.rows)
-    lines = certainty(told, CONFIRMING if confirmed else REPEATING)
+    lines = certainty(told, CONFIRMING if confirmed else repeating)
     if confirmed and again is not None:
         left = again.jobs_left
         lines = [
