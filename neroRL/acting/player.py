@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,8 +14,12 @@ from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.heads import split
 from neroRL.models.memory.interface import MemoryState
 
+logger = logging.getLogger("neroRL.evaluation")
+
 # Steps for which noise is drawn and a memory is prepared at a time.
 STEPS = 128
+# An episode of so many steps may have no end.
+LONG = 1_000 * STEPS
 
 
 class Episode(NamedTuple):
@@ -77,6 +82,9 @@ class Player:
         self._steps += 1
         if self._steps % STEPS == 0:
             self._prepare()
+        if self._steps == LONG:
+            told = "an episode has %d steps and has not ended; what waits for it may wait forever"
+            logger.warning(told, LONG)
         if self._deterministic:
             return distribution.mode(parameters), outputs
         return distribution.sample(parameters, noise), outputs

@@ -91,7 +91,9 @@ class Policy:
         self._player.begin(Episode(0, 0))
 
     def make_environment(self, worker_id: int = 2) -> SingleEnvironment:
-        """Makes an environment as the policy was trained in, with all wrappers of the config.
+        """Makes an environment as the policy was trained in, with the wrappers of the config.
+
+        Rewards are neither clipped nor normalised; only the learning sees them so.
 
         Args:
             worker_id: gives a Unity environment its port, 5005 + worker_id.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from neroRL.acting import player
 from neroRL.acting.evaluator import evaluate, lanes_of
 from neroRL.acting.policy import Policy
 from neroRL.config.schema import (
@@ -92,6 +93,13 @@ def test_episodes_do_not_depend_on_what_is_played_beside_them(environment, memor
         assert info["episode_length"] == end.length
         assert info["episode_reward"] == pytest.approx(end.reward)
     assert len({end.length for _, end in alone}) > 1
+
+
+def test_an_episode_without_an_end_is_told(monkeypatch, caplog):
+    monkeypatch.setattr(player, "LONG", 2)
+    _played(CARTPOLE, MEMORIES["none"], lanes_of(range(7, 9), 1, workers=2))
+    told = "an episode has 2 steps and has not ended; what waits for it may wait forever"
+    assert set(caplog.messages) == {told}
 
 
 def test_repetitions_differ_and_the_most_probable_actions_do_not():
