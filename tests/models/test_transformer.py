@@ -151,6 +151,22 @@ def test_a_restored_state_goes_on_alike():
             assert torch.equal(played.state.step(row), restored.step(row))
 
 
+@pytest.mark.parametrize("embed_dim", [6, 9, 10])
+@pytest.mark.parametrize(("count", "memory_length"), [(1, 17), (3, 1)])
+def test_a_restored_state_has_the_same_last_bits(embed_dim, count, memory_length):
+    """The rows of these sizes do not all begin at multiples of 16 bytes."""
+    sizes = {"embed_dim": embed_dim, "num_heads": 1, "memory_length": memory_length}
+    model = make(**sizes, layer_norm="post").float()
+    state, restored = (model.begin(count, torch.Generator()) for _ in range(2))
+    with torch.no_grad():
+        for _ in range(4):
+            restored.load_state_dict(state.state_dict())
+            for one in (state, restored):
+                one.begin_rollout(24)
+            for row in torch.randn(24, count, embed_dim):
+                assert torch.equal(state.step(row), restored.step(row))
+
+
 def test_only_running_episodes_are_kept():
     model = make()
     state = model.begin(2, torch.Generator())

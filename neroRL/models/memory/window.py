@@ -120,7 +120,8 @@ class Window(MemoryState):
         times = np.maximum(np.arange(carried) - self._begins[:, None], 0)
         times_of_columns = on_device(times, self._device)
         for number, items in enumerate(self._items):
-            seen = items[:, forgotten : forgotten + carried]
+            # Copied, as after a resume: the last bits of a product depend on where its rows lie.
+            seen = items[:, forgotten : forgotten + carried].clone()
             room = items.new_empty(len(items), steps, items.shape[2])
             keys, values = self._memory.keys_and_values(number, seen, times_of_columns)
             self._items[number] = torch.cat((seen, room), dim=1)
