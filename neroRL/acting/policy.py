@@ -163,9 +163,9 @@ class Policy:
         if self._moments is not None and VECTOR in observation:
             vector = self._moments.normalised(observation[VECTOR])
             observation = {**observation, VECTOR: vector}
+        # An array of a list has the memory layout of a table's rows, on which last bits depend.
         rows = {
-            key: on_device(np.array(array)[None], self._device)
-            for key, array in observation.items()
+            key: on_device(np.array([array]), self._device) for key, array in observation.items()
         }
         return self.model.features(rows)
 

@@ -10,6 +10,8 @@ from neroRL.acting.player import STEPS
 from neroRL.acting.policy import Policy
 from neroRL.config.schema import EnvironmentConfig, ModelConfig, RecurrenceConfig, TransformerConfig
 from neroRL.environments.factory import specification
+from neroRL.environments.specification import EnvironmentSpec
+from neroRL.environments.vector.observation_table import ObservationTable
 from neroRL.errors import ObservationError
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.models.memory.interface import Pieces
@@ -62,6 +64,23 @@ def test_decisions_are_those_of_the_network(memory):
     actions = [policy.act({"vector": observation}).tolist() for observation in observations]
     assert actions == [one.action.tolist() for one in decided]
     assert 0.2 < np.mean(actions) < 0.8
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_float_images_give_the_last_bits_of_an_evaluation(order):
+    shapes = EnvironmentSpec((40, 40, 3), "float32", None, (3,))
+    torch.manual_seed(4)
+    policy = Policy(ActorCritic(ModelConfig(num_hidden_units=16), shapes), shapes, CARTPOLE)
+    table = ObservationTable(shapes)
+    generator = np.random.default_rng(1)
+    for _ in range(4):
+        image = generator.random((40, 40, 3), np.float32).copy(order=order)
+        row = table.at(np.array([table.add({"visual": image})]))["visual"]
+        with torch.no_grad():
+            outputs = policy.model.begin(1, torch.Generator()).step(
+                policy.model.features({"visual": torch.from_numpy(row)})
+            )
+        assert policy.decide({"visual": image}).value == float(outputs[0, -1])
 
 
 def test_the_attention_is_that_over_the_steps_remembered():
