@@ -67,7 +67,9 @@ class WindowHistory:
         column = self._first_column + step
         begin = self._begins[step, worker]
         oldest = np.maximum(begin, column - self._window)
-        low, high = max(int(oldest.min()), 0), int(column.max())
+        low = max(int(oldest.min()), 0)
+        # Steps without a past get a hidden column, so that all weights have gradients, if only 0.
+        high = max(int(column.max()), low + 1)
         order = np.argsort(worker, kind="stable")
         counts = np.bincount(worker, minlength=self._begins.shape[1])
         most = int(counts.max())
