@@ -22,7 +22,7 @@ class Outcome:
     Attributes:
         reward: sum of the rewards, as the environment gave them.
         length: number of steps.
-        success: 1.0 or 0.0 where the environment tells, else None.
+        success: from 0 to 1 where the environment tells, else None.
     """
 
     reward: float
@@ -31,7 +31,15 @@ class Outcome:
 
     def __str__(self) -> str:
         told = f"reward {self.reward:.4g}, length {self.length}"
-        return told if self.success is None else f"{told}, success {self.success:.0f}"
+        return told if self.success is None else f"{told}, success {self.success:.4g}"
+
+    @property
+    def success_in_words(self) -> str | None:
+        """The success as a sentence ends with it; None where the environment does not tell."""
+        if self.success is None:
+            return None
+        whole = {1.0: "a success", 0.0: "no success"}
+        return whole.get(self.success, f"success {self.success:.4g}")
 
 
 @dataclass(frozen=True)

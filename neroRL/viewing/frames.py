@@ -73,9 +73,8 @@ def _panel(moment: Moment, names: Sequence[Sequence[str]], height: int) -> np.nd
     decision = moment.decision
     if decision is None:
         assert moment.outcome is not None
-        success = moment.outcome.success
-        told = "" if success is None else (", a success" if success else ", no success")
-        pen.text(f"the end: reward {moment.outcome.reward:.4g}{told}", ACCENT)
+        reward = f"the end: reward {moment.outcome.reward:.4g}"
+        pen.text(", ".join(filter(None, [reward, moment.outcome.success_in_words])), ACCENT)
         return panel
     pen.text(f"value {decision.value:+.3f}   entropy {decision.entropy:.3f}")
     for branch, probabilities in enumerate(decision.probabilities):

@@ -21,6 +21,7 @@ from neroRL.evaluation.subjects import read_subject
 from neroRL.viewing import window
 from neroRL.viewing.episodes import action_names, moments
 from neroRL.viewing.frames import frame
+from neroRL.viewing.page import write_page
 from neroRL.viewing.showing import Ways
 from neroRL.viewing.terminal import as_text, show_in_terminal
 from tests.evaluation.policies import MEMORIES, MIXED, tiny_policy
@@ -144,6 +145,24 @@ def test_files_of_further_episodes_have_numbers_and_older_files_are_kept(trained
     found = sorted(path.name for path in tmp_path.iterdir())
     assert found == ["page-1.html", "page.0.html", "page.html"]
     assert f"kept: {tmp_path / 'page.0.html'}, which was" in capsys.readouterr().out
+
+
+def test_a_success_that_is_a_share_is_shown_as_it_is(trained, tmp_path):
+    seen, names = _watched(trained["none"])
+    drawn = []
+    for success, line, words in (
+        (1.0, ", success 1", ", a success."),
+        (0.0, ", success 0", ", no success."),
+        (0.4, ", success 0.4", ", success 0.4."),
+        (None, "", " steps."),
+    ):
+        outcome = replace(seen[-1].outcome, success=success)
+        assert str(outcome) == f"reward {outcome.reward:.4g}, length {outcome.length}{line}"
+        last = replace(seen[-1], outcome=outcome)
+        write_page(tmp_path / "page.html", [*seen[:-1], last], names, "title", 6)
+        assert f"{words}</p>" in (tmp_path / "page.html").read_text()
+        drawn.append(frame(last, names).tobytes())
+    assert len(set(drawn)) == 4
 
 
 def test_terminals_get_two_pixels_a_character():
