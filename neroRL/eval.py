@@ -13,7 +13,7 @@ if __package__ in (None, ""):  # run as a file: import the package, not the modu
 
 from neroRL.arguments import Parser, a_path, a_positive
 from neroRL.boundary import guarded
-from neroRL.files import check_place
+from neroRL.files import check_place_of_file
 from neroRL.playing_flags import (
     add_policy_flags,
     add_seed_flags,
@@ -33,7 +33,7 @@ def main() -> int:
 
 def _evaluate() -> int:
     flags = _parser().parse_alone(sys.argv[1:])
-    check_place(flags.out.absolute().parent)
+    check_place_of_file(flags.out)
     from neroRL.evaluation.playing import check_seeds  # help does without torch
     from neroRL.evaluation.tables import estimates, summary_lines, table_text, write_table
     from neroRL.viewing.seeds import show_seeds

@@ -14,7 +14,7 @@ if __package__ in (None, ""):  # run as a file: import the package, not the modu
 
 from neroRL.arguments import Parser, a_path, not_negative
 from neroRL.boundary import guarded
-from neroRL.files import check_place
+from neroRL.files import check_place_of_file
 from neroRL.playing_flags import (
     add_deterministic,
     add_seed_flags,
@@ -40,7 +40,7 @@ def _evaluate() -> int:
     flags = parser.parse_alone(sys.argv[1:])
     if flags.checkpoints is None:
         parser.error("which checkpoints? Give a directory as --checkpoints=<path>")
-    check_place(flags.name.absolute().parent)
+    check_place_of_file(flags.name)
     from neroRL.evaluation import choosing  # help does without torch
     from neroRL.evaluation.playing import check_seeds, with_worker_id
     from neroRL.evaluation.subjects import read_subject

@@ -128,6 +128,17 @@ def check_place(directory: Path) -> None:
         raise OutputError(f"{existing} is not writable")
 
 
+def check_place_of_file(path: Path) -> None:
+    """Checks that a file can be written to a path.
+
+    Raises:
+        OutputError: it is a directory, or :func:`check_place` refuses the one that it is in.
+    """
+    if os.path.isdir(path):  # noqa: PTH112 - False where nothing may be read
+        raise OutputError(f"{path} ({path.absolute()}) is a directory; expected a file")
+    check_place(path.absolute().parent)
+
+
 def undecoded(text: str) -> str | None:
     """Returns why a name from the system cannot be written to a file; None if it can."""
     try:

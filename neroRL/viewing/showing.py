@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neroRL.files import check_place, keep_beside
+from neroRL.files import check_place_of_file, keep_beside
 from neroRL.viewing.episodes import Moment, Outcome
 from neroRL.viewing.frames import frame
 from neroRL.viewing.page import page_file, write_page
@@ -46,7 +46,7 @@ class Ways:
             check_window()
         for path in (self.video, self.page):
             if path is not None:
-                check_place(path.absolute().parent)
+                check_place_of_file(path)
 
     def of_episode(self, number: int) -> Ways:
         """Returns the ways of one of several episodes; all files but the first are numbered."""

@@ -275,6 +275,28 @@ def test_bad_input_gets_one_error_and_leaves_nothing(door, trained, tmp_path, ca
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("neval", "--out"),
+        ("neval", "--video"),
+        ("neval-checkpoints", "--name"),
+        ("nenjoy", "--video"),
+        ("nenjoy", "--html"),
+    ],
+)
+def test_a_directory_in_the_place_of_a_file_is_refused_before_anything_is_played(
+    name, flag, door, trained, tmp_path
+):
+    (tmp_path / "place").mkdir()
+    policy = f"--checkpoints={trained[0].parent}" if "-" in name else f"--checkpoint={trained[0]}"
+    outcome = door(name, [policy, f"{flag}=place"])
+    assert outcome.status == 2, outcome.err
+    assert f"place ({tmp_path / 'place'}) is a directory; expected a file" in outcome.err
+    assert outcome.out == ""
+    assert list(tmp_path.rglob("*")) == [tmp_path / "place"]
+
+
 def test_neval_checkpoints_needs_a_directory(door):
     assert "which checkpoints?" in door("neval-checkpoints", []).err
     outcome = door("neval-checkpoints", ["--checkpoints=gone"])
