@@ -102,11 +102,21 @@ def name_of(text: str) -> str:
 
 
 def a_path(text: str) -> Path:
-    """Returns a path, with ``~`` replaced."""
+    """Returns a path, with ``~`` replaced; an empty one is refused."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; expected a path")
     try:
         return expanded(text)
     except UsageError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def a_file(text: str) -> Path:
+    """Returns the path of a file to write, with ``~`` replaced."""
+    path = a_path(text)
+    if path.name in ("", ".."):
+        raise argparse.ArgumentTypeError(f"{text} names no file")
+    return path
 
 
 def an_integer(text: str) -> int:

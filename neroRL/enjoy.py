@@ -11,7 +11,7 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a file: import the package, not the modules beside it
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from neroRL.arguments import Parser, a_path, a_positive, not_negative
+from neroRL.arguments import Parser, a_file, a_positive, not_negative
 from neroRL.boundary import guarded
 from neroRL.playing_flags import add_policy_flags, described, subject_of
 from neroRL.records.exits import Exit
@@ -53,8 +53,8 @@ def _parser() -> Parser:
     parser.flag("--seed", "<n>", "of the environment", 0, not_negative)
     episodes = "number of episodes of this seed; each draws other actions"
     parser.flag("--num-episodes", "<n>", episodes, 1, a_positive)
-    parser.flag("--video", "<path>", "writes a video (.mp4)", kind=a_path)
-    parser.flag("--html", "<path>", "writes a page that plays the episode (.html)", kind=a_path)
+    parser.flag("--video", "<path>", "writes a video (.mp4)", kind=a_file)
+    parser.flag("--html", "<path>", "writes a page that plays the episode (.html)", kind=a_file)
     parser.switch("--terminal", "whether to show it in the terminal, in true colour")
     parser.flag("--framerate", "<n>", "steps a second", 6, a_positive)
     return parser

@@ -11,7 +11,7 @@ from pathlib import Path
 if __package__ in (None, ""):  # run as a file: import the package, not the modules beside it
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from neroRL.arguments import Parser, a_path, a_positive
+from neroRL.arguments import Parser, a_file, a_positive
 from neroRL.boundary import guarded
 from neroRL.files import check_place_of_file
 from neroRL.playing_flags import (
@@ -63,10 +63,10 @@ def _parser() -> Parser:
     add_policy_flags(parser)
     add_seed_flags(parser)
     video = "writes videos of repetition 0 of every seed: <path>-<seed>.mp4"
-    parser.flag("--video", "<path>", video, kind=a_path)
+    parser.flag("--video", "<path>", video, kind=a_file)
     parser.flag("--framerate", "<n>", "steps a second of the videos", 6, a_positive)
     out = "the table, a row for each episode"
-    parser.flag("--out", "<path>", out, "./evaluation.csv", a_path)
+    parser.flag("--out", "<path>", out, "./evaluation.csv", a_file)
     return parser
 
 

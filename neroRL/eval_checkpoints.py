@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if __package__ in (None, ""):  # run as a file: import the package, not the modules beside it
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from neroRL.arguments import Parser, a_path, not_negative
+from neroRL.arguments import Parser, a_file, a_path, not_negative
 from neroRL.boundary import guarded
 from neroRL.files import check_place_of_file
 from neroRL.playing_flags import (
@@ -85,7 +85,7 @@ def _parser() -> Parser:
     parser.flag("--worker-id", "<n>", worker_id, kind=not_negative)
     add_deterministic(parser)
     name = "the table, a row for each episode"
-    parser.flag("--name", "<path>", name, "./evaluation-checkpoints.csv", a_path)
+    parser.flag("--name", "<path>", name, "./evaluation-checkpoints.csv", a_file)
     add_seed_flags(parser)
     return parser
 

@@ -297,6 +297,34 @@ def test_a_directory_in_the_place_of_a_file_is_refused_before_anything_is_played
     assert list(tmp_path.rglob("*")) == [tmp_path / "place"]
 
 
+@pytest.mark.parametrize(
+    ("name", "argument", "reason"),
+    [
+        *(("nenjoy", f"--html={path}", "names no file") for path in (".", "/", "..", "new/..")),
+        ("nenjoy", "--html=", "is empty; expected a path"),
+        ("nenjoy", "--video=", "is empty; expected a path"),
+        ("nenjoy", "--video=..", "names no file"),
+        ("neval", "--video=.", "names no file"),
+        ("neval", "--out=", "is empty; expected a path"),
+        ("neval", "--out=new/..", "names no file"),
+        ("neval", "--checkpoint=", "is empty; expected a path"),
+        ("neval", "--sweep=", "is empty; expected a path"),
+        ("neval-checkpoints", "--checkpoints=", "is empty; expected a path"),
+        ("neval-checkpoints", "--name=.", "names no file"),
+        ("ntrain", "--checkpoint=", "is empty; expected a path"),
+        ("ntrain", "--out=", "is empty; expected a path"),
+        ("ntune", "--out=", "is empty; expected a path"),
+    ],
+)
+def test_a_path_that_names_nothing_is_refused_with_its_flag(name, argument, reason, door, tmp_path):
+    outcome = door(name, [argument, "--help"])
+    assert outcome.status == 2, outcome.err
+    flag, _, path = argument.partition("=")
+    told = f"{path} {reason}" if path else reason
+    assert outcome.err.endswith(f"error: argument {flag}: {told}\n")
+    assert not list(tmp_path.iterdir())
+
+
 def test_neval_checkpoints_needs_a_directory(door):
     assert "which checkpoints?" in door("neval-checkpoints", []).err
     outcome = door("neval-checkpoints", ["--checkpoints=gone"])
