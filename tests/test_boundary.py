@@ -58,7 +58,10 @@ def test_known_errors(error, status, line, capsys, tmp_path):
     [
         (ValueError("two\nlines"), "ValueError: two lines; nobody foresaw this; please report it"),
         (OSError(errno.EMFILE, "Too many open files"), "Too many open files; allow more open"),
-        (PermissionError(errno.EACCES, "Permission denied", "p"), "p: Permission denied; choose"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "p"),
+            "p: Permission denied; it may not be read or written",
+        ),
         (RecursionError("deep"), "RecursionError: deep; something is nested too deeply"),
         (MemoryError(), "MemoryError; free some memory"),
         (AssertionError(), "AssertionError; nobody foresaw this"),
