@@ -15,6 +15,7 @@ from neroRL.composition.alone import HYDRA_VERSION
 from neroRL.composition.checking import known_to_hydra
 from neroRL.composition.overrides import parse
 from neroRL.config.checks import flat
+from neroRL.config.documents import read_document
 from neroRL.errors import FailedError, OutputError, UsageError
 from neroRL.files import numbered_directories
 
@@ -41,10 +42,11 @@ def overrides_for_sweeper(primary: Path, overrides: Sequence[str], *, dry_run: b
         dry_run: whether the configs of the jobs are to be printed.
 
     Raises:
+        ConfigError: the file cannot be read.
         UsageError: the sweeper cannot print them.
         OutputError: the sweep's directory holds jobs already.
     """
-    file = primary.read_text(encoding="utf-8", errors="replace")  # composing it names the error
+    file = read_document(primary).text
     if not any(SWEEPER in text for text in [*overrides, file]):  # neroRL's own
         return []
     sweeper, directory = _composed(primary, overrides)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
 from neroRL.config.documents import text_of_value
 from neroRL.errors import CheckpointError, OutputError
+from neroRL.files import reason_of
 from neroRL.ranking.ranking import rank
 from neroRL.records.checkpoint_files import checkpoints_in, checkpoints_of, update_of
 from neroRL.records.results import COMPLETED, JobResult, read_result
@@ -41,6 +43,20 @@ class Chosen:
     notes: tuple[str, ...] = ()
 
 
+@contextlib.contextmanager
+def _permitted() -> Iterator[None]:
+    """Takes what may not be read for bad input, not for a fault of the machine.
+
+    Raises:
+        CheckpointError: a file or a directory may not be read.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        raise CheckpointError(f"{error.filename} cannot be read: {reason_of(error)}") from None
+
+
+@_permitted()
 def of_path(path: Path) -> Chosen:
     """Chooses a checkpoint.
 
@@ -58,6 +74,7 @@ def of_path(path: Path) -> Chosen:
     return _chosen(path)
 
 
+@_permitted()
 def of_sweep(directory: Path, permutation: int | None = None) -> Chosen:
     """Chooses the last checkpoint of a sweep's best permutation.
 
@@ -92,6 +109,7 @@ def of_sweep(directory: Path, permutation: int | None = None) -> Chosen:
     return Chosen(found.path, permutation, job.repetition, found.update, (*notes, *found.notes))
 
 
+@_permitted()
 def of_directory(directory: Path) -> tuple[list[Chosen], list[str]]:
     """Lists all checkpoints of a sweep, of a job, or in a directory.
 

@@ -15,10 +15,16 @@ def checkpoints_of(directory: Path) -> list[Path]:
 
 
 def checkpoints_in(directory: Path) -> list[Path]:
-    """Returns the checkpoints that lie in a directory, ordered by update."""
-    found = [
-        (update, path) for path in directory.glob("*.pt") if (update := update_of(path)) is not None
-    ]
+    """Returns the checkpoints that lie in a directory, ordered by update.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    try:
+        paths = list(directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = [(update, path) for path in paths if (update := update_of(path)) is not None]
     return [path for _, path in sorted(found)]
 
 

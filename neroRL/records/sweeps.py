@@ -10,7 +10,7 @@ from pathlib import Path
 
 from neroRL.config.documents import read_document
 from neroRL.errors import ConfigError, OutputError, RecordError
-from neroRL.files import numbered_directories
+from neroRL.files import numbered_directories, reason_of
 from neroRL.records.other_sweeps import CONFIG, OtherSweep, read_other_sweep
 from neroRL.records.results import COMPLETED, STOPPED, JobResult, load_result, read_result
 from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, read_record
@@ -191,6 +191,9 @@ def _results(
         except RecordError as error:
             damaged.append(str(error))
             continue
+        except PermissionError as error:
+            damaged.append(f"{error.filename} cannot be read: {reason_of(error)}")
+            continue
         if permutation >= record.permutations or repetition >= record.repetitions:
             damaged.append(f"{job} is no job of this sweep")
         elif (result.permutation, result.repetition) != (permutation, repetition):
@@ -291,12 +294,17 @@ def permutations_with_jobs(directory: Path) -> list[int]:
 
 
 def jobs_in(directory: Path) -> list[tuple[int, int]]:
-    """Returns permutation and repetition of each job's directory, in the order of the sweep."""
-    found = [
-        (permutation, repetition)
-        for permutation in numbered_directories(directory)
-        for repetition in numbered_directories(directory / str(permutation))
-    ]
+    """Returns permutation and repetition of each job's directory, in the order of the sweep.
+
+    A permutation whose directory may not be read has repetition 0, which cannot be read either.
+    """
+    found = []
+    for permutation in numbered_directories(directory):
+        try:
+            repetitions = list(numbered_directories(directory / str(permutation)))
+        except PermissionError:
+            repetitions = [0]
+        found += [(permutation, repetition) for repetition in repetitions]
     return sorted(found, key=lambda job: (job[1], job[0]))
 
 

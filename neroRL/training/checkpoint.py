@@ -16,7 +16,7 @@ import torch
 
 from neroRL.config.schema import ADDED_KEYS, REVISION
 from neroRL.errors import CheckpointError, described
-from neroRL.files import FAULTS_OF_THE_MACHINE, free_name, keep_beside, replacing
+from neroRL.files import FAULTS_OF_THE_MACHINE, free_name, keep_beside, reason_of, replacing
 from neroRL.records.checkpoint_files import DIRECTORY, checkpoints_of, update_of
 from neroRL.records.results import RESULT_FILE
 
@@ -131,6 +131,8 @@ def load(path: Path, device: torch.device) -> Checkpoint:
         raise CheckpointError(f"{path} cannot be read, it may be cut off") from None
     except MemoryError:
         raise
+    except PermissionError as error:
+        raise CheckpointError(f"{path} cannot be read: {reason_of(error)}") from error
     except Exception as error:  # torch raises nearly anything for arbitrary bytes
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(f"{path} cannot be read, it may be cut off: {reason}") from error
