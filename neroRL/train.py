@@ -10,6 +10,7 @@ import functools
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,16 +89,27 @@ def _ntrain() -> int:
 
 @contextlib.contextmanager
 def _config_of(checkpoint: Path) -> Iterator[tuple[Path, int]]:
-    """Yields a file with a checkpoint's config, and the number of updates that it has done."""
+    """Yields a file with a checkpoint's config, and the number of updates that it has done.
+
+    Raises:
+        ConfigError: the block found problems; those in the file name the checkpoint instead.
+    """
     from neroRL.composition.overrides import escaped
     from neroRL.config.documents import dump_yaml
+    from neroRL.errors import ConfigError
     from neroRL.training.checkpoint import META, load
 
     saved = load(checkpoint, META)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / f"config of {checkpoint.stem}.yaml"
         path.write_text(dump_yaml(escaped(saved.config)), encoding="utf-8")
-        yield path, saved.update
+        try:
+            yield path, saved.update
+        except ConfigError as error:
+            raise ConfigError(
+                replace(one, where=str(checkpoint)) if one.where.startswith(str(path)) else one
+                for one in error.problems
+            ) from None
 
 
 def _check_start(config: Config, checkpoint: Path | None = None) -> None:

@@ -17,6 +17,7 @@ import yaml
 from filelock import FileLock
 
 from tests.doors.sweeps import ARGUMENTS, PROJECT, assert_equal, checkpoints
+from tests.evaluation.policies import tiny_policy
 from tests.patience import PATIENCE, wait_for
 
 NTRAIN = ["-c", "import sys; from neroRL.train import ntrain; sys.exit(ntrain())"]
@@ -157,6 +158,20 @@ def test_a_failed_training_is_reported_in_one_line(door, failing, tmp_path):
     assert outcome.err.splitlines()[-1] == f"{told}in {log.relative_to(tmp_path)}"
     assert "Traceback" not in outcome.err + outcome.out
     assert "Traceback" in log.read_text()
+
+
+def test_an_environment_that_a_checkpoint_cannot_have_here_is_blamed_on_the_checkpoint(
+    door, tmp_path
+):
+    checkpoint, _ = tiny_policy(tmp_path / "job", updates=1)
+    content = torch.load(checkpoint, weights_only=True)
+    content["config"]["environment"]["name"] = "MiniGrid-MemoryS77-v0"
+    torch.save(content, checkpoint)
+    outcome = door("ntrain", [f"--checkpoint={checkpoint}", "--num-updates=1", "--out=out"])
+    assert outcome.status == 2
+    (told,) = [line for line in outcome.err.splitlines() if line.startswith("error")]
+    assert told.startswith(f"error: {checkpoint}: environment.name: MiniGrid-MemoryS77-v0 is no")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_branch_keeps_what_the_training_had_after_it(door, tiny, tmp_path):
