@@ -15,7 +15,7 @@ from neroRL.composition.alone import HYDRA_VERSION
 from neroRL.composition.checking import known_to_hydra
 from neroRL.composition.overrides import parse
 from neroRL.config.checks import flat
-from neroRL.config.documents import read_document
+from neroRL.config.documents import read_text
 from neroRL.errors import FailedError, OutputError, UsageError
 from neroRL.files import numbered_directories
 
@@ -46,7 +46,7 @@ def overrides_for_sweeper(primary: Path, overrides: Sequence[str], *, dry_run: b
         UsageError: the sweeper cannot print them.
         OutputError: the sweep's directory holds jobs already.
     """
-    file = read_document(primary).text
+    file = read_text(primary)
     if not any(SWEEPER in text for text in [*overrides, file]):  # neroRL's own
         return []
     sweeper, directory = _composed(primary, overrides)

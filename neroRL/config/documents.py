@@ -79,7 +79,7 @@ def read_document(path: Path) -> Document:
         ConfigError: the file is missing, a directory, not UTF-8, not YAML, holds several
             documents, a duplicate key, a tag, or a key that is no scalar.
     """
-    text = _read_text(path)
+    text = read_text(path)
     try:
         return _document(path, text)
     except RecursionError:
@@ -106,7 +106,12 @@ def _document(path: Path, text: str) -> Document:
     return document
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Reads a text file.
+
+    Raises:
+        ConfigError: the file is missing, a directory, not UTF-8, or cannot be read.
+    """
     resolved = path.resolve()
     shown = f"{path}" if path.is_absolute() else f"{path} ({resolved})"
     if not path.exists():

@@ -50,7 +50,7 @@ class Moment:
         step: number of actions done before.
         pictures: of the environment and of what the agent sees, by name; uint8, (height, width, 3).
         decision: on the next action; None after the last one.
-        reward: of the action before, as the learner sees it; 0 in the first moment.
+        reward: of the action before, neither clipped nor normalised; 0 in the first moment.
         total: sum of these rewards so far.
         outcome: after the last action; else None.
     """
