@@ -25,7 +25,6 @@ from neroRL.environments.factory import wrapped
 from neroRL.environments.specification import Observation, SingleEnvironment
 from neroRL.environments.vector.child import ChildProcess, connected
 from neroRL.environments.waiting import seconds_of, told_when_slow
-from neroRL.environments.wrappers.episode_statistics import reward_as_number
 from neroRL.errors import BrokenEnvironmentError, ConfigError, Problem
 
 NAME, PARAMETERS = "environment.name", "environment.reset_params"
@@ -166,14 +165,13 @@ class _Watched(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarra
         return observation, info
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        observation, given, terminated, truncated, info = self.env.step(action)
+        observation, reward, terminated, truncated, info = self.env.step(action)
         self._check(observation, "step()")
-        reward = reward_as_number(self._name, given)
         with np.errstate(over="ignore"):
             if not np.isfinite(np.float32(reward)):
                 message = f"step() gave a reward of {reward}, which is no number of float32"
                 raise BrokenEnvironmentError(f"{self._name}: {message}")
-        return observation, reward, terminated, truncated, info
+        return observation, float(reward), terminated, truncated, info
 
     def _check(self, observation: Observation, method: str) -> None:
         assert isinstance(self.env.observation_space, spaces.Dict)

@@ -40,6 +40,8 @@ def moves(plan: SweepPlan, earlier: SweepRecord, now: SweepRecord, *, longer: bo
     products = axes.of_record(earlier, ground.groups)
     before = ground.search(products, ground.overrides(products), Design.recorded(earlier))
     old = before.space
+    if old.size != earlier.permutations:
+        raise _refused("this version makes other permutations of its search space", "keep it")
     numbers = (n for n in permutations_with_jobs(plan.directory) if n < old.size)
     trained = {number: old.permutation(number) for number in numbers}
     for number, values in earlier.dropped.items():

@@ -122,9 +122,8 @@ def extended(
         directory: of the confirmation.
         moves: the new places of the sweep's permutations; nothing has moved yet.
     """
-    own = ("seed", "repetitions", "confirm", "confirm_repetitions")
+    own = ("seed", "repetitions", "confirm", "confirm_repetitions", "race", "race_is_over")
     kept = {name: getattr(confirmed, name) for name in own}
-    here = [one for one in moves if (directory / directory_of(one.old)).is_dir()]
-    more = sum((one.new >= 0) - (one.old >= 0) for one in here)
-    jobs = confirmed.jobs + more * confirmed.repetitions
+    here = (one for one in moves if (directory / directory_of(one.old)).is_dir())
+    jobs = sum(one.new >= 0 for one in here) * confirmed.repetitions
     return replace(sweep, id=confirmation_id(sweep.id), jobs=jobs, **kept)

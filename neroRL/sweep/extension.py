@@ -15,8 +15,14 @@ from typing import Any
 
 from neroRL.files import write_text
 from neroRL.records.results import JobResult, read_result, write_table
-from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, trial_id
-from neroRL.records.sweeps import RENUMBERING_FILE, directory_of, dropped_results, jobs_in
+from neroRL.records.sweep_record import RECORD_FILE, SweepRecord, read_record, trial_id
+from neroRL.records.sweeps import (
+    RENUMBERING_FILE,
+    confirmation_of,
+    directory_of,
+    dropped_results,
+    jobs_in,
+)
 from neroRL.reporting.cells import cells, keys_shown_as_text, run_name
 from neroRL.reporting.tensorboard import SUMMARIES, change_trial
 
@@ -38,26 +44,37 @@ class Move:
     values: Mapping[str, Any]
 
 
-def renumber(sweep: Path, moves: Sequence[Move], record: SweepRecord) -> None:
+def renumber(
+    sweep: Path,
+    moves: Sequence[Move],
+    record: SweepRecord,
+    confirmation: tuple[Sequence[Move], SweepRecord] | None = None,
+) -> None:
     """Moves the directories of permutations to their new places, and records the new sweep.
 
     Args:
         sweep: its directory, locked.
         moves: of all permutations that have a directory.
         record: of the sweep after the move.
+        confirmation: moves of the sweep's confirmation, and its record after them, if it changes.
     """
+    journal = _journal(sweep, moves, record)
+    if confirmation is not None:
+        journal["confirmation"] = _journal(confirmation_of(sweep), *confirmation)
+    write_text(sweep / RENUMBERING_FILE, json.dumps(journal))
+    finish(sweep)
+
+
+def _journal(sweep: Path, moves: Sequence[Move], record: SweepRecord) -> dict[str, Any]:
     there = [move for move in moves if (sweep / directory_of(move.old)).is_dir()]
-    journal = {
+    return {
         "phase": 1,
         "pairs": [[move.old, move.new] for move in there],
         "values": {move.new: dict(move.values) for move in there},
         "shown_as_text": keys_shown_as_text(record.axes),
         "id": record.id,
         "record": record.text(),
-        "keys": list(record.axes),
     }
-    write_text(sweep / RENUMBERING_FILE, json.dumps(journal))
-    finish(sweep)
 
 
 def is_unfinished(sweep: Path) -> bool:
@@ -66,10 +83,19 @@ def is_unfinished(sweep: Path) -> bool:
 
 
 def finish(sweep: Path) -> None:
-    """Finishes an interrupted :func:`renumber`, if there is one."""
+    """Finishes an interrupted :func:`renumber`, if there is one.
+
+    The journal of a sweep goes last: that of its confirmation is written once, and lies there only
+    while the sweep's does.
+    """
     if not is_unfinished(sweep):
         return
     journal = json.loads((sweep / RENUMBERING_FILE).read_text(encoding="utf-8"))
+    below = confirmation_of(sweep)
+    if "confirmation" in journal:
+        write_text(below / RENUMBERING_FILE, json.dumps(journal.pop("confirmation")))
+        write_text(sweep / RENUMBERING_FILE, json.dumps(journal))
+    finish(below)
     aside = sweep / ASIDE
     aside.mkdir(exist_ok=True)
     if journal["phase"] == 1:
@@ -86,7 +112,9 @@ def finish(sweep: Path) -> None:
     write_text(sweep / RECORD_FILE, journal["record"])
     results = (read_result(sweep / f"{n}/{repetition}") for n, repetition in jobs_in(sweep))
     known = [*(one for one in results if one is not None), *dropped_results(sweep)]
-    write_table(sweep, journal["keys"], known)
+    written = read_record(sweep)
+    assert written is not None
+    write_table(sweep, list(written.axes), known)
     (sweep / RENUMBERING_FILE).unlink()
 
 

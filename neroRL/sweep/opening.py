@@ -77,7 +77,7 @@ def opened(plan: SweepPlan, config: DictConfig) -> Iterator[tuple[SweepRecord, J
 
 def _finish_change(plan: SweepPlan) -> None:
     """Finishes a change of the sweep that was interrupted."""
-    places = [confirmation_of(plan.directory), plan.directory]
+    places = [plan.directory, confirmation_of(plan.directory)]
     if any(map(extension.is_unfinished, places)):
         with held(plan.directory, "sweep"):
             for place in places:
@@ -198,19 +198,17 @@ def _refuse_running(sweep: Path, permutations: Iterable[int]) -> None:
 
 
 def _renumber(plan: SweepPlan, moves: Sequence[Move], record: SweepRecord) -> None:
-    """Moves what was trained to its new places.
-
-    The sweep itself comes after its confirmation: until then, the next run begins this anew.
-    """
-    confirmed = read_confirmation(plan.directory)
+    """Moves what was trained to its new places."""
+    confirmed, below = read_confirmation(plan.directory), None
     if confirmed is not None:
         place = confirmation_of(plan.directory)
-        is_done = ledger.is_same_space(confirmed, record)  # by a run that was interrupted here
+        # By a run of an earlier version that was interrupted here.
+        is_done = ledger.is_same_space(confirmed, record)
         there = [replace(one, old=one.new) for one in moves] if is_done else moves
         extended = confirmation.extended(confirmed, record, place, there)
         if ledger.is_renamed(confirmed, extended):
-            extension.renumber(place, there, extended)
-    extension.renumber(plan.directory, moves, record)
+            below = there, extended
+    extension.renumber(plan.directory, moves, record, below)
     gone = sum(move.new < 0 <= move.old for move in moves)
     if gone:
         told = f"{counted(gone, 'permutation')}, kept in {DROPPED}/"

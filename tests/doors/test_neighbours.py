@@ -106,14 +106,15 @@ def test_a_copy_whose_change_was_interrupted_is_changed_once(door, sweep, tmp_pa
     copy = tmp_path / "out/copy"
     shutil.copytree(sweep, copy)
     write_space(tmp_path, "hyperparameters: {gamma: [0.95, 0.9]}\n")
-    renumber = extension.renumber
+    finish = extension.finish
 
-    def interrupted(*arguments):
-        renumber(*arguments)
-        raise KeyboardInterrupt
+    def interrupted(place):
+        finish(place)
+        if place.name == "confirmation":
+            raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(extension, "renumber", interrupted)
+        patch.setattr(extension, "finish", interrupted)
         assert door("ntune", [*COPY, EXTEND]).status == 130
     assert door("ntune", [*COPY, EXTEND]).status == 0
     found = read_sweep(copy)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,11 +162,14 @@ def test_a_sweep_can_be_extended(door, tiny, tmp_path):
     assert door("ntune", ARGUMENTS).status == 0  # the directory now holds the larger grid
 
 
-@pytest.mark.parametrize("moves", range(8))
+@pytest.mark.parametrize("moves", range(12))
 def test_an_interrupted_extension_is_finished(tmp_path, monkeypatch, moves):
-    for number in range(3):
-        (tmp_path / f"{number}/0").mkdir(parents=True)
-        (tmp_path / f"{number}/0/was").write_text(str(number))
+    """The one of its confirmation, which has two of the permutations, too."""
+    confirmation = tmp_path / "confirmation"
+    for place in [*(tmp_path / f"{n}/0" for n in range(3)), confirmation / "0/0",
+                  confirmation / "2/0"]:  # fmt: skip
+        place.mkdir(parents=True)
+        (place / "was").write_text(place.parent.name)
     count = 0
     rename = Path.rename
 
@@ -180,16 +184,21 @@ def test_an_interrupted_extension_is_finished(tmp_path, monkeypatch, moves):
     values = {1: {"a": 1}, -1: {"a": 2}, 0: {"a": 3}}
     moves_of_all = [extension.Move(old, new, values[new]) for old, new in numbers.items()]
     record = SweepRecord({}, {"a": [3, 1]}, 0, None, 1, 2, 2, dropped={-1: {"a": 2}})
+    below = replace(record, id="x-confirmation", seed=7)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "rename", interrupted)
         with contextlib.suppress(KeyboardInterrupt):
-            extension.renumber(tmp_path, moves_of_all, record)
+            extension.renumber(tmp_path, moves_of_all, record, (moves_of_all, below))
     extension.finish(tmp_path)
     for old, new in numbers.items():
         assert (tmp_path / directory_of(new) / "0/was").read_text() == str(old)
-    left = ["0", "1", "dropped", "sweep.yaml"]
+    for old, new in {0: 1, 2: 0}.items():
+        assert (confirmation / f"{new}/0/was").read_text() == str(old)
+    left = ["0", "1", "confirmation", "dropped", "results.csv", "sweep.yaml"]
     assert sorted(path.name for path in tmp_path.iterdir()) == left
+    assert sorted(path.name for path in confirmation.iterdir()) == ["0", "1", *left[4:]]
     assert read_record(tmp_path) == record
+    assert read_record(confirmation) == below
 
 
 def test_one_sweep_at_a_time(door, tiny, tmp_path):

@@ -24,20 +24,6 @@ def _share(name: str, told: Any) -> float:
     raise BrokenEnvironmentError(f"{name}: the info's success is {told!r}; {expected}")
 
 
-def reward_as_number(name: str, reward: Any) -> float:
-    """Returns a reward as a float.
-
-    Raises:
-        BrokenEnvironmentError: it is no number.
-    """
-    if isinstance(reward, float | int):
-        return float(reward)
-    number = np.asarray(reward)
-    if number.size == 1 and number.dtype.kind in "biuf":
-        return float(number.item())
-    raise BrokenEnvironmentError(f"{name}: the reward is {reward!r}; expected a number")
-
-
 class EpisodeStatistics(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarray]):
     """Adds ``episode_reward`` and ``episode_length`` to the info of an episode's last step.
 
@@ -64,15 +50,14 @@ class EpisodeStatistics(gymnasium.Wrapper[Observation, np.ndarray, Observation, 
         """Takes an action.
 
         Raises:
-            BrokenEnvironmentError: the environment tells a reward or a success that is none.
+            BrokenEnvironmentError: the environment tells a success that is none.
         """
-        observation, given, terminated, truncated, info = self.env.step(action)
-        reward = reward_as_number(self._name, given)
-        self._reward += reward
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self._reward += float(reward)
         self._length += 1
         if SUCCESS in info:
             info = {**info, SUCCESS: _share(self._name, info[SUCCESS])}
         if terminated or truncated:
             ended = {"episode_reward": self._reward, "episode_length": self._length}
             info = {**info, **ended}
-        return observation, reward, terminated, truncated, info
+        return observation, float(reward), terminated, truncated, info
