@@ -44,9 +44,10 @@ class Ways:
             check_video()
         if self._in_window:
             check_window()
-        for path in (self.video, self.page):
-            if path is not None:
-                check_place_of_file(path)
+        if self.video is not None:
+            check_place_of_file(video_file(self.video))
+        if self.page is not None:
+            check_place_of_file(page_file(self.page))
 
     def of_episode(self, number: int) -> Ways:
         """Returns the ways of one of several episodes; all files but the first are numbered."""

@@ -276,25 +276,24 @@ def test_bad_input_gets_one_error_and_leaves_nothing(door, trained, tmp_path, ca
 
 
 @pytest.mark.parametrize(
-    ("name", "flag"),
+    ("name", "flag", "place"),
     [
-        ("neval", "--out"),
-        ("neval", "--video"),
-        ("neval-checkpoints", "--name"),
-        ("nenjoy", "--video"),
-        ("nenjoy", "--html"),
+        ("neval", "--out", "place"),
+        ("neval-checkpoints", "--name", "place"),
+        ("nenjoy", "--video", "place.mp4"),
+        ("nenjoy", "--html", "place.html"),
     ],
 )
 def test_a_directory_in_the_place_of_a_file_is_refused_before_anything_is_played(
-    name, flag, door, trained, tmp_path
+    name, flag, place, door, trained, tmp_path
 ):
-    (tmp_path / "place").mkdir()
+    (tmp_path / place).mkdir()
     policy = f"--checkpoints={trained[0].parent}" if "-" in name else f"--checkpoint={trained[0]}"
     outcome = door(name, [policy, f"{flag}=place"])
     assert outcome.status == 2, outcome.err
-    assert f"place ({tmp_path / 'place'}) is a directory; expected a file" in outcome.err
+    assert f"{place} ({tmp_path / place}) is a directory; expected a file" in outcome.err
     assert outcome.out == ""
-    assert list(tmp_path.rglob("*")) == [tmp_path / "place"]
+    assert list(tmp_path.rglob("*")) == [tmp_path / place]
 
 
 @pytest.mark.parametrize(
