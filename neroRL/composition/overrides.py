@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,7 +15,8 @@ from hydra.core.override_parser.types import (
     QuotedString,
     ValueType,
 )
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, grammar_parser
+from omegaconf.errors import GrammarParseError
 
 from neroRL.composition.grammar import parser
 
@@ -80,13 +82,18 @@ def escaped(value: Any) -> Any:
 
 
 def _quote_of(text: str) -> Quote:
-    """Returns quotes that an interpolation has none of: escaped ones would be no quotes to it."""
-    interpolates = any(len(found[1]) % 2 == 0 for found in _INTERPOLATION.finditer(text))
-    if not interpolates or "'" not in text:
+    """Returns the quotes for a text.
+
+    Hydra records overrides as they are written, and OmegaConf reads interpolations in them, with
+    the quotes of their arguments escaped.
+    """
+    if "${" not in text or "'" not in text:
         return Quote.single
-    if '"' in text:
-        raise ValueError(f"{text!r}: an interpolation with both kinds of quotes cannot be passed")
-    return Quote.double
+    for quote in (Quote.single, Quote.double):
+        with contextlib.suppress(GrammarParseError):
+            grammar_parser.parse(QuotedString(text, quote).with_quotes())
+            return quote
+    raise ValueError(f"{text!r}: an interpolation with both kinds of quotes cannot be passed")
 
 
 def _key_text(key: object) -> str:

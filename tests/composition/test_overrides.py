@@ -54,6 +54,17 @@ def test_strings_with_special_characters_of_the_grammar(value, end):
     assert override_value(f"k={value_text(value + end)}") == value + end
 
 
+@pytest.mark.parametrize(
+    "text", ["${oc.decode:'4'}", '${oc.decode:"4"}', 'it\'s "${x}"', "it's ${x}", "\\${a'\"b}"]
+)
+def test_interpolations_may_stand_beside_quotes(text):
+    """Hydra's list of overrides has them as they are written, and resolves it."""
+    override = f"k={value_text(text)}"
+    assert override_value(override) == text
+    listed = OmegaConf.create({"x": 1, "overrides": [override]})
+    assert listed.overrides[0].startswith("k=")
+
+
 def test_interpolations_stay_interpolations():
     text = value_text("${trainer.gamma}")
     parsed = override_value(f"k={text}")

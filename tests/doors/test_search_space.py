@@ -374,12 +374,12 @@ def test_an_interpolation_may_have_arguments_in_quotes(door, tiny, tmp_path):
     write_space(tmp_path, text)
     assert door("ntune", ARGUMENTS).status == 0
     assert [row["env_steps"] for row in table(tmp_path / "out/run")] == ["128", "64"]
-    write_space(tmp_path, text.replace("'4'", """'4\\"'"""))
+    both = """hyperparameters:\n  model_path: ["${oc.env:NO,'a'} ${oc.env:NO,\\"b\\"}"]\n"""
+    write_space(tmp_path, both)
     refused = door("ntune", ARGUMENTS)
     assert refused.status == 2
-    told = "an interpolation with both kinds of quotes cannot be passed"
-    assert "space.yaml:2: hyperparameters.n_workers" in refused.err
-    assert told in refused.err
+    assert "space.yaml:2: hyperparameters.model_path" in refused.err
+    assert "an interpolation with both kinds of quotes cannot be passed" in refused.err
 
 
 def test_a_base_config_that_some_permutations_use_must_not_change(door, tiny, tmp_path):
