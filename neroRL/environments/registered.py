@@ -154,7 +154,8 @@ class RegisteredEnvironment(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]
         """Takes an action, of one dimension.
 
         Raises:
-            BrokenEnvironmentError: the observation is not of the environment's own space.
+            BrokenEnvironmentError: the observation is not of the environment's own space, or the
+                reward is no number.
         """
         given = self.env.step(self._actions.given(action))
         if not isinstance(given, tuple) or len(given) != _QUINTUPLE:
@@ -164,7 +165,15 @@ class RegisteredEnvironment(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]
         if not isinstance(info, Mapping):
             raise self._broken(f"step() gave {shown(info)} as its info; expected a dict")
         observation, told = self._observations.sorted(observed), self._kept(info)
-        return observation, float(reward), bool(terminated), bool(truncated), told
+        return observation, self._number(reward), bool(terminated), bool(truncated), told
+
+    def _number(self, reward: Any) -> float:
+        try:
+            if not isinstance(reward, str | bytes):
+                return float(reward)
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            pass
+        raise self._broken(f"step() gave a reward of {reward!r}; expected a number")
 
     def _kept(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the part of the environment's info that is kept."""

@@ -101,9 +101,10 @@ def _differences(first: Reported, other: Reported) -> list[str]:
             told += f"; the means differ by {low:.4g} to {high:.4g} (Welch's {100 * share:g} %)"
         lines.append(f"{told}.")
         tuned = [one for one in (first, other) if one.best is one.ranking.best]
+        ours_to_confirm = [str(one.sweep.directory) for one in tuned if not one.sweep.sweeper]
         if tuned:
-            told = " and ".join(str(one.sweep.directory) for one in tuned)
-            lines.append(f"Numbers of tuning seeds are too good by selection; confirm {told}.")
+            way = f"; confirm {' and '.join(ours_to_confirm)}" if ours_to_confirm else ""
+            lines.append(f"Numbers of tuning seeds are too good by selection{way}.")
     differing = _measured_differently(first, other)
     if differing:
         lines.append(

@@ -129,7 +129,7 @@ def _problems(config: EnvironmentConfig):
         ("outside", "step", "observed has 2.0 in it; its space goes from -1.0 to 1.0"),
         ("reward", "step", "step() gave a reward of inf"),
         ("large reward", "step", "a reward of 1e+39, which is no number of float32"),
-        ("a text", "step", "the reward is '1.5'; expected a number"),
+        ("a text", "step", "step() gave a reward of '1.5'; expected a number"),
         ("no info", "step", "step() gave a NoneType as its info; expected a dict"),
         ("success", "step", "the info's success is 'no'; expected true or false, or a share"),
         ("many successes", "step", "the info's success is array([1., 1.])"),
