@@ -22,6 +22,8 @@ LEAST_DIFFERENCES = 3
 # well than as many independent ones. What is borrowed is at most 1.5 times what a difference has.
 DIFFERENCES_A_SHARE = 4
 MOST_SHARES = 1.5
+# What rounding makes of a difference of zero is less than this share of the values.
+DUST = 1e-12
 
 Values = NDArray[np.float64]
 
@@ -50,6 +52,7 @@ def differences(table: Values) -> Differences:
         table: objectives of shape (permutations, repetitions), NaN where there is none.
     """
     found = table[0] - table
+    found[np.abs(found) <= DUST * np.abs(table)] = 0.0
     known = np.isfinite(found)
     shared = known.sum(axis=1)
     enough = np.maximum(shared, 2)

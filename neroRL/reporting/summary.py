@@ -10,7 +10,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.table import Table
 
-from neroRL.ranking.ranking import TRUSTED_RUNS, Ranked, Ranking, confirmed_best, rank
+from neroRL.ranking.ranking import OBJECTIVE, TRUSTED_RUNS, Ranked, Ranking, confirmed_best, rank
 from neroRL.records.results import (
     COMPLETED,
     FAILED,
@@ -65,8 +65,10 @@ def print_summary(
         console.print(_table(ranked[:MOST_ROWS], ranking), soft_wrap=False)
         for line in certainty(ranking, "" if sweeper else REPEATING):
             console.print(line)
-    elif counts[COMPLETED]:
+    elif counts[COMPLETED] and ranking.metric == OBJECTIVE:
         console.print("No episode ended in the completed jobs, so they have no objective.")
+    elif counts[COMPLETED]:
+        console.print(f"No completed job has a {ranking.metric}.")
     without = [one for one in results if one.status == COMPLETED and one.objective is None]
     if ranked and without:
         told = counted(len({one.permutation for one in without}), "permutation")
@@ -105,7 +107,7 @@ def print_confirmation(
     for line in gaps_of_confirmation(confirmed, left):
         console.print(line)
     if not ranked:
-        console.print("Confirmation: no job has completed.")
+        console.print(f"Confirmation: {_why_unranked(again, confirmed.metric)}.")
         return
     console.print(f"Confirmation, on seeds {again.record.seeds}, which no tuning job had:")
     console.print(_table(ranked[:MOST_ROWS], confirmed), soft_wrap=False)
@@ -121,6 +123,14 @@ def print_confirmation(
         )
         if is_evaluated(best, again):
             console.print(SAME_EPISODES)
+
+
+def _why_unranked(again: RecordedSweep, metric: str) -> str:
+    if not again.record.jobs:
+        return "its permutations are no part of the sweep any more"
+    if any(one.status == COMPLETED for one in again.results):
+        return f"no completed job has a value of {metric}"
+    return "no job has completed"
 
 
 def is_evaluated(best: Ranked, sweep: RecordedSweep) -> bool:

@@ -13,7 +13,7 @@ from neroRL.config.checks import build
 from neroRL.environments.factory import make_vector
 from neroRL.environments.vector.interface import EpisodeSeeds
 from neroRL.environments.vector.parallel import ParallelEnvironment
-from neroRL.environments.vector.sequential import SequentialEnvironment
+from neroRL.environments.wrappers.episode_statistics import EpisodeStatistics
 from neroRL.errors import BrokenEnvironmentError
 from neroRL.training.trainer import train
 
@@ -158,14 +158,11 @@ class _Naming(_Apart):
 
     def step(self, action):
         observation, _, _, _, _ = super().step(action)
-        info = {"episode_reward": 3.0, "episode_length": 1, "statistics": {"floor": 2.0}}
-        info["statistics"]["reward"] = 100.0
-        return observation, 3.0, True, False, info
+        return observation, 3.0, True, False, {"statistics": {"floor": 2.0, "reward": 100.0}}
 
 
 def test_an_environments_statistics_cannot_replace_the_reward():
-    seeds = [EpisodeSeeds(np.random.default_rng(0), 7, 1)]
-    env = SequentialEnvironment([_Naming()], seeds, "scene")
-    env.restart()
+    env = EpisodeStatistics(_Naming(), "scene")
+    env.reset(seed=7)
     with pytest.raises(BrokenEnvironmentError, match="scene: statistics cannot be called reward"):
-        env.advance(np.zeros((1, 1), np.int64))
+        env.step(np.zeros(1, np.int64))

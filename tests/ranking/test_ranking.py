@@ -290,3 +290,7 @@ def test_the_same_results_give_the_same_ranking_in_any_order():
     shuffled = list(results)
     np.random.default_rng(7).shuffle(shuffled)
     assert rank(results, 3) == rank(shuffled, 3)
+
+
+def test_a_difference_that_is_only_rounding_decides_nothing():
+    assert ties(np.array([[0.1 + 0.2] * 5, [0.3] * 5, [0.2] * 5]), 0.05) == [True, True, False]

@@ -240,3 +240,11 @@ def test_a_sweep_without_a_ranked_permutation_has_no_numbers():
     assert importance(empty, marginal_effects(empty, 0.95)) is None
     assert ranking_of([], np.zeros((0, 0))).best is None
     assert jobs([], np.zeros((0, 0))) == []
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 3.3, -0.7])
+@pytest.mark.parametrize("holes", [0, 1])
+def test_where_all_values_are_equal_no_axis_has_a_share(value, holes):
+    points = grid(AXES)[holes:]
+    found = observed(AXES, points, np.full((len(points), 5), value))
+    assert importance(found, marginal_effects(found, 0.95)) is None

@@ -1,6 +1,7 @@
 """Tests that the advice in a sweep's summary can be followed."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -251,3 +252,24 @@ def test_the_repetitions_to_come_are_those_that_part_the_first_tie():
 def test_an_empty_text_is_seen_among_the_values():
     shown = Standing(0, {"a.encoding": "", "a.size": 0, "a.note": "x"}).values()
     assert shown == "a.encoding='' a.size=0 a.note=x"
+
+
+def test_what_is_not_ranked_is_told_by_the_metric():
+    told = jobs([{"a.b": 1}], np.array([[1.0]]))
+    for metric, message in (
+        ("objective", "No episode ended in the completed jobs"),
+        ("success_mean", "No completed job has a success_mean."),
+    ):
+        results = [replace(one, objective=None) for one in told]
+        stream = StringIO()
+        print_summary(results, rank(results, 1, metric), "sweep", stream)
+        assert message in stream.getvalue()
+    for confirmation, message in (
+        (again(told), "no completed job has a value of success_mean"),
+        (again([replace(told[0], status=FAILED)]), "no job has completed"),
+        (again(), "its permutations are no part of the sweep any more"),
+    ):
+        stream = StringIO()
+        confirmed = rank(confirmation.results, 1, "success_mean")
+        print_confirmation(confirmed, confirmed, confirmation, stream)
+        assert f"Confirmation: {message}." in stream.getvalue()

@@ -26,7 +26,6 @@ from neroRL.environments.vector.observation_table import ObservationTable
 from neroRL.errors import BrokenEnvironmentError
 
 # Numbers that every episode has.
-EPISODE_NUMBERS = frozenset({"reward", "length", SUCCESS})
 
 Step = tuple[Observation, Any, bool, bool, Mapping[str, Any]]
 
@@ -166,17 +165,12 @@ class OneByOneEnvironment(VectorEnvironment):
         return int(new_id)
 
     def _episode_end(self, worker: int, info: Mapping[str, Any]) -> EpisodeEnd:
-        success, others = info.get(SUCCESS), info.get("statistics", {})
-        taken = sorted(EPISODE_NUMBERS & others.keys())
-        if taken:
-            message = f"{self.name}: statistics cannot be called {', '.join(taken)}"
-            raise BrokenEnvironmentError(f"{message}: every episode has a number of that name")
         return EpisodeEnd(
             worker,
             info["episode_reward"],
             info["episode_length"],
-            success,
-            others,
+            info.get(SUCCESS),
+            info.get("statistics", {}),
         )
 
     def _not_finite(self, worker: int, given: str) -> BrokenEnvironmentError:

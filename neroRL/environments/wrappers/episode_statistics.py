@@ -10,6 +10,8 @@ import numpy as np
 from neroRL.environments.specification import SUCCESS, Observation, SingleEnvironment
 from neroRL.errors import BrokenEnvironmentError
 
+EPISODE_NUMBERS = frozenset({"reward", "length", SUCCESS})
+
 
 def _share(name: str, told: Any) -> float:
     """Returns what an environment told of its success, as a share.
@@ -50,7 +52,8 @@ class EpisodeStatistics(gymnasium.Wrapper[Observation, np.ndarray, Observation, 
         """Takes an action.
 
         Raises:
-            BrokenEnvironmentError: the environment tells a success that is none.
+            BrokenEnvironmentError: the environment tells a success that is none, or a statistic
+                that is called like a number of every episode.
         """
         observation, reward, terminated, truncated, info = self.env.step(action)
         self._reward += float(reward)
@@ -58,6 +61,10 @@ class EpisodeStatistics(gymnasium.Wrapper[Observation, np.ndarray, Observation, 
         if SUCCESS in info:
             info = {**info, SUCCESS: _share(self._name, info[SUCCESS])}
         if terminated or truncated:
+            taken = sorted(EPISODE_NUMBERS & info.get("statistics", {}).keys())
+            if taken:
+                message = f"{self._name}: statistics cannot be called {', '.join(taken)}"
+                raise BrokenEnvironmentError(f"{message}: every episode has a number of that name")
             ended = {"episode_reward": self._reward, "episode_length": self._length}
             info = {**info, **ended}
         return observation, float(reward), terminated, truncated, info

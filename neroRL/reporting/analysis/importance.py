@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neroRL.ranking.ties import DUST
 from neroRL.reporting.analysis.marginals import Marginal
 from neroRL.reporting.analysis.observations import ABSENT, Observations, Values
 
@@ -95,7 +96,7 @@ def _full(observed: Observations, cells: Values) -> Importance | None:
     means = np.nanmean(cells, axis=-1)
     seeds = float(np.nanvar(cells, axis=-1).mean())
     total = float(means.var()) + seeds
-    if total <= 0.0:
+    if total <= _dust(cells):
         return None
     axes = range(means.ndim)
     centred = means - means.mean()
@@ -115,6 +116,11 @@ def _full(observed: Observations, cells: Values) -> Importance | None:
     rest = 1.0 - seeds / total - sum(share.share for share in shares)
     alone, pairs = shares[: means.ndim], shares[means.ndim :]
     return Importance(alone, pairs, max(rest, 0.0), seeds / total, True, _effective(alone, pairs))
+
+
+def _dust(values: Values) -> float:
+    """Returns the variance that rounding may give to equal values."""
+    return float((DUST * np.nanmax(np.abs(values))) ** 2)
 
 
 def _average(centred: Values, kept: Sequence[int]) -> Values:
@@ -145,7 +151,7 @@ def _holed(observed: Observations, marginals: Sequence[Marginal]) -> Importance 
         effects = np.array([effect.difference or 0.0 for effect in marginal.effects])
         parts.append(float(np.where(column == ABSENT, 0.0, effects[column]).var()))
     total = max(between, sum(parts)) + seeds
-    if total <= 0.0 or not parts:
+    if total <= _dust(observed.values) or not parts:
         return None
     alone = [Share((name,), part / total) for name, part in zip(names, parts, strict=True)]
     rest = max(between - sum(parts), 0.0) / total

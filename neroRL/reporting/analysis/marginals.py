@@ -16,11 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neroRL.ranking.ties import DUST
 from neroRL.reporting.analysis.observations import ABSENT, Levels, Observations, Values, VariedAxis
 
 NDArrayBool = NDArray[np.bool_]
-# What rounding makes of a difference of zero is less than this share of the values.
-DUST = 1e-12
 
 
 @dataclass(frozen=True)

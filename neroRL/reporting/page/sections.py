@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from neroRL.ranking.ranking import Ranking
-from neroRL.records.results import COMPLETED, STOPPED
+from neroRL.records.results import STOPPED
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.analysis.analysis import Analysis
 from neroRL.reporting.analysis.costs import Costs
@@ -22,7 +22,7 @@ def sections(analysis: Analysis, confirmation: Ranking | None = None) -> list[Se
     """Returns the sections that the numbers of a sweep allow, in order."""
     again = analysis.sweep.confirmation
     found = []
-    if confirmation is not None and again is not None:
+    if confirmation is not None and again is not None and again.record.jobs:
         found.append(_confirmation(confirmation, again))
     if analysis.ranking.ranked:
         found += [
@@ -137,14 +137,15 @@ def _beside(analysis: Analysis) -> list[Section]:
 
 
 def _means(analysis: Analysis, name: str) -> list[float | None]:
-    """Returns the mean of a number over the completed jobs of each ranked permutation."""
-    told: dict[int, list[float]] = {}
+    """Returns the mean of a number over the jobs that count of each ranked permutation."""
+    standings = {row.standing.permutation: row.standing for row in analysis.ranking.ranked}
+    told: dict[int, list[float]] = {number: [] for number in standings}
     for result in analysis.sweep.results:
+        standing = standings.get(result.permutation)
         value = result.number(name)
-        if value is not None and result.status == COMPLETED:
-            told.setdefault(result.permutation, []).append(value)
-    numbers = [row.standing.permutation for row in analysis.ranking.ranked]
-    return [float(np.mean(told[one])) if one in told else None for one in numbers]
+        if value is not None and standing and result.repetition in standing.objectives:
+            told[result.permutation].append(value)
+    return [float(np.mean(values)) if values else None for values in told.values()]
 
 
 def _cost(analysis: Analysis) -> Section:
