@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neroRL.boundary import guarded
+from neroRL.errors import ConfigError
 from neroRL.records.exits import Exit
 
 if TYPE_CHECKING:
@@ -96,7 +97,6 @@ def _config_of(checkpoint: Path) -> Iterator[tuple[Path, int]]:
     """
     from neroRL.composition.overrides import escaped
     from neroRL.config.documents import dump_yaml
-    from neroRL.errors import ConfigError
     from neroRL.training.checkpoint import META, load
 
     saved = load(checkpoint, META)

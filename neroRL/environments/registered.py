@@ -168,12 +168,15 @@ class RegisteredEnvironment(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]
         return observation, self._number(reward), bool(terminated), bool(truncated), told
 
     def _number(self, reward: Any) -> float:
+        if isinstance(reward, str | bytes):  # of a number, float() would read it
+            raise self._no_number(reward)
         try:
-            if not isinstance(reward, str | bytes):
-                return float(reward)
+            return float(reward)
         except (TypeError, ValueError, RuntimeError, OverflowError):
-            pass
-        raise self._broken(f"step() gave a reward of {reward!r}; expected a number")
+            raise self._no_number(reward) from None
+
+    def _no_number(self, reward: Any) -> BrokenEnvironmentError:
+        return self._broken(f"step() gave a reward of {reward!r}; expected a number")
 
     def _kept(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the part of the environment's info that is kept."""

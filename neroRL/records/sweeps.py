@@ -253,8 +253,12 @@ def directory_of(permutation: int) -> str:
 def dropped_results(directory: Path) -> list[JobResult]:
     """Returns the results of the permutations that are no part of a sweep any more."""
     below = directory / DROPPED
-    found = jobs_in(below) if below.is_dir() else []
-    results = (read_result(below / f"{number}/{repetition}") for number, repetition in found)
+    return whole_results(below) if below.is_dir() else []
+
+
+def whole_results(directory: Path) -> list[JobResult]:
+    """Returns the results of the jobs below a directory that can be read, in their order."""
+    results = (read_result(directory / f"{number}/{lap}") for number, lap in jobs_in(directory))
     return [result for result in results if result is not None]
 
 

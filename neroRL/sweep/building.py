@@ -196,22 +196,24 @@ def one_at_a_time(union: Union, content: Content, absent: Absent) -> Listed:
         }
         return Permutation(0, in_order, kept)
 
-    distinct: dict[tuple[str, ...], Permutation] = {}
-    kept = set()
-    for grid in union.grids:
-        alone = (
-            [c for c in step if c not in of_base and not (c.key in own and c.is_of(own[c.key]))]
-            for dimension in grid.dimensions
-            for step in zip(*(axis.choices for axis in dimension), strict=True)
-        )
-        for one in [point([]), *(point(changed) for changed in alone if changed)]:
-            if one is not None:
-                place = tuple(one.overrides)
-                distinct.setdefault(place, one)
-                if not any(exclusion.has(one.values) for exclusion in grid.exclude):
-                    kept.add(place)
+    alone = (
+        (grid, [c for c in step if c not in of_base and not (c.key in own and c.is_of(own[c.key]))])
+        for grid in union.grids
+        for dimension in grid.dimensions
+        for step in zip(*(axis.choices for axis in dimension), strict=True)
+    )
+    at_base = point([])
+    found = [(grid, at_base) for grid in union.grids]
+    found += [(grid, point(changed)) for grid, changed in alone if changed]
+    points = [(grid, one) for grid, one in found if one is not None]
+    distinct = {tuple(one.overrides): one for _, one in points}
     _refuse_without_place(union.axes, distinct.values())
-    return Listed(union.axes, union.deciding, (distinct[p] for p in distinct if p in kept))
+    kept = {
+        tuple(one.overrides)
+        for grid, one in points
+        if not any(exclusion.has(one.values) for exclusion in grid.exclude)
+    }
+    return Listed(union.axes, union.deciding, (distinct[one] for one in distinct if one in kept))
 
 
 def _own_choices(

@@ -57,15 +57,12 @@ def check(plan: SweepPlan) -> None:
     """
     options, place = plan.options, confirmation_of(plan.directory)
     is_swept = SEED in plan.space.keys
-    if not (options.confirm or is_swept):
-        return
-    confirmed = read_confirmation(plan.directory)
-    if confirmed is not None and is_swept and not options.confirm:
-        message = "confirms a sweep on seeds of its own, and seed is swept now; move it away"
-        raise OutputError(f"{place} {message}, or use another --run-id or --out")
     if not options.confirm:
+        if is_swept and read_confirmation(plan.directory) is not None:
+            message = "confirms a sweep on seeds of its own, and seed is swept now; move it away"
+            raise OutputError(f"{place} {message}, or use another --run-id or --out")
         return
-    if confirmed is None and read_record(place) is not None:
+    if read_confirmation(plan.directory) is None and read_record(place) is not None:
         message = "holds another sweep; move it away, so that the confirmation has its place"
         raise OutputError(f"{place} {message}")
     key, problem = "hydra.sweeper.confirm", None

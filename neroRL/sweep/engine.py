@@ -122,14 +122,15 @@ class Sweep:
         if options.races:
             race = racing.take_up(plan, jobs, self._directory, found, asked)
         describe(plan, record, found.finished.values())
-        # Before results are put beside: those of other trainings tell which jobs begin anew.
-        done = preview.updates_done(plan, jobs, found.pending, self._directory)
+        tells_cost, done = bool(found.pending) and options.preview == "no", None
+        if tells_cost:  # results of other trainings, put beside below, tell which jobs begin anew
+            done = preview.updates_done(plan, jobs, found.pending, self._directory)
         put_beside(jobs, found, self._directory)
         if found.longer:
             updates = plan.base["trainer"]["updates"]
             longer = counted(found.longer, "job")
             print(f"{longer} to go on, up to {updates} updates", file=sys.stderr)
-        if found.pending and options.preview == "no":
+        if tells_cost:
             speed = preview.measured(found.finished.values(), self._directory, plan.base)
             self._print_cost(found.pending, speed, stream=sys.stderr, done=done)
         results = self._execution.train(jobs, found, self._directory, asked, race, total)

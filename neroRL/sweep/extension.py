@@ -21,7 +21,7 @@ from neroRL.records.sweeps import (
     confirmation_of,
     directory_of,
     dropped_results,
-    jobs_in,
+    whole_results,
 )
 from neroRL.reporting.cells import cells, keys_shown_as_text, run_name
 from neroRL.reporting.tensorboard import SUMMARIES, change_trial
@@ -110,11 +110,9 @@ def finish(sweep: Path) -> None:
         path.rename(place)
     aside.rmdir()
     write_text(sweep / RECORD_FILE, journal["record"])
-    results = (read_result(sweep / f"{n}/{repetition}") for n, repetition in jobs_in(sweep))
-    known = [*(one for one in results if one is not None), *dropped_results(sweep)]
     written = read_record(sweep)
     assert written is not None
-    write_table(sweep, list(written.axes), known)
+    write_table(sweep, list(written.axes), [*whole_results(sweep), *dropped_results(sweep)])
     (sweep / RENUMBERING_FILE).unlink()
 
 
