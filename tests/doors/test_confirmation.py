@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from neroRL.records.sweeps import read_sweep
+from neroRL.records.sweep_record import SweepRecord
+from neroRL.records.sweeps import directory_of, read_sweep
+from neroRL.sweep.confirmation import extended
+from neroRL.sweep.extension import Move
 from tests.doors.sweeps import ARGUMENTS, table
 
 CONFIRM = ["hydra.sweeper.confirm=1", "hydra.sweeper.confirm_repetitions=2"]
@@ -158,6 +162,17 @@ def test_a_confirmation_without_seeds_of_its_own_is_refused(
     assert outcome.status == 2
     assert message in outcome.err
     assert not (tmp_path / "out").exists()
+
+
+def test_an_extended_confirmation_has_the_race_and_the_jobs_of_its_own(tmp_path):
+    sweep = SweepRecord({}, {"a": [1, 2, 3]}, 5, None, 2, 3, 6, id="x", race={"rungs": [0.5]})
+    again = replace(sweep, id="x-confirmation", seed=1_000_005, repetitions=4, jobs=99, race={})
+    for number in (0, 2, -1):
+        (tmp_path / directory_of(number)).mkdir(parents=True)
+    moves = [Move(0, 1, {}), Move(1, 0, {}), Move(2, -2, {}), Move(-1, 2, {})]
+    found = extended(again, sweep, tmp_path, moves)
+    assert (found.race, found.seed, found.repetitions) == ({}, 1_000_005, 4)
+    assert found.jobs == 2 * 4  # permutation 1 was never confirmed, and 2 is dropped
 
 
 def test_a_confirmation_of_more_than_there_are_takes_all_and_says_so(door, tiny, tmp_path):

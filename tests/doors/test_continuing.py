@@ -254,6 +254,21 @@ def test_a_key_can_be_added(door, finished, tmp_path):
     assert "trainer.epochs is not swept any more" in gone.err
 
 
+def test_a_search_space_that_is_read_differently_now_is_not_extended(door, tiny, tmp_path):
+    """An earlier version may have made other permutations of what its record says."""
+    space = tmp_path / "space.yaml"
+    space.write_text("hyperparameters: {gamma: [0.9]}\n")
+    assert door("ntune", ARGUMENTS).status == 0
+    record = tmp_path / "out/run/sweep.yaml"
+    record.write_text(record.read_text().replace("permutations: 1", "permutations: 2"))
+    before = {path: path.read_bytes() for path in record.parent.rglob("*") if path.is_file()}
+    space.write_text("hyperparameters: {gamma: [0.8, 0.9]}\n")
+    refused = door("ntune", [*ARGUMENTS, "hydra.sweeper.extend=true"])
+    assert refused.status == 2
+    assert "this version makes other permutations of its search space" in refused.err
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
 def test_a_drawn_seed_can_be_listed(door, tiny, tmp_path):
     """The base config asks for a seed to be drawn; its jobs have the one that was."""
     space = tmp_path / "space.yaml"

@@ -63,6 +63,11 @@ def test_confirmed_numbers_take_the_place_of_tuning_ones(tmp_path):
     assert "too good by selection" not in stream.getvalue()
     print_comparison([first, _reported(tmp_path / "b", [[1.0, 2.0]])], stream)
     assert f"by selection; confirm {tmp_path / 'b'}." in stream.getvalue()
+    tuned = _reported(tmp_path / "c", [[1.0], [2.0]])
+    of_optuna = replace(tuned, sweep=replace(tuned.sweep, sweeper="optuna"))
+    stream = io.StringIO()
+    print_comparison([first, of_optuna], stream)
+    assert "too good by selection." in stream.getvalue()  # it cannot be confirmed
 
 
 def test_sweeps_without_a_result_have_no_difference(tmp_path):

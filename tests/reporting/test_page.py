@@ -144,6 +144,29 @@ def _confirmed(sweep, values):
     return page_of(sweep, sweep.directory / "confirmed", fresh)
 
 
+def test_a_confirmation_whose_permutations_are_gone_is_no_section(tmp_path):
+    (tmp_path / "run").mkdir()
+    sweep = sweep_of(tmp_path / "run", {"a.b": [1, 2]}, np.array([[1.0], [2.0]]))
+    assert "trained again on seeds" in _confirmed(sweep, np.full((2, 2), np.nan))
+    below = sweep.directory / "confirmation"
+    record = read_sweep(below).record
+    dataclasses.replace(record, jobs=0).write(below)
+    again = read_sweep(sweep.directory)
+    text = page_of(again, tmp_path / "gone", rank(again.confirmation.results, 1))
+    assert "trained again on seeds" not in text
+
+
+def test_success_is_that_of_the_runs_that_count(tmp_path):
+    """Permutation 1 lacks a repetition, so that of the other does not count yet."""
+    sweep = sweep_of(tmp_path, {"a.b": [1, 2]}, np.array([[1.0, 2.0], [0.5, np.nan]]))
+    shares = {(0, 0): 0.25, (1, 0): 0.5, (0, 1): 1.0}
+    for result in sweep.results:
+        share = shares[result.permutation, result.repetition]
+        dataclasses.replace(result, success_mean=share).write(tmp_path / result.directory)
+    tables = _tables(page_of(read_sweep(tmp_path), tmp_path / "page"))
+    assert [row[2] for row in tables["success-chart-table"]] == ["0.25", "0.5"]
+
+
 def test_the_page_names_the_seeds_of_a_confirmation_and_doubts_its_few_repetitions(tmp_path):
     (tmp_path / "run").mkdir()
     sweep = sweep_of(tmp_path / "run", {"a.b": [1]}, np.array([[1.0] * 6]))
