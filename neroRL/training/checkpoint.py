@@ -101,7 +101,10 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     with replacing(path) as file:
         try:
             torch.save({"format": FORMAT, **vars(checkpoint)}, file)
-        except RuntimeError as error:  # torch's writer hides the operating system's reason
+        except RuntimeError as error:
+            reason = error.__context__  # torch's writer fails once more as it closes
+            if isinstance(reason, OSError):
+                raise OSError(reason.errno, reason.strerror, str(path)) from error
             raise OSError(f"{path} could not be written: {described(error)}") from error
 
 
