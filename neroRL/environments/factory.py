@@ -93,22 +93,31 @@ def make_vector(
 def specification(config: EnvironmentConfig) -> EnvironmentSpec | None:
     """Returns the shapes of a config's environments; None where a process would have to start.
 
-    An environment is made for it, once for each config.
+    An environment is made for it, unless one of the config has been tried.
 
     Args:
         config: a checked config.
     """
     if registry.environment_type(config.type).in_processes:
         return None
-    key = repr(config)
-    if key not in _known:
+    if repr(config) not in _known:
         with closing(make_single(config, 0)) as single:
-            steps = _max_episode_steps(config, single)
-            _known[key] = replace(specification_of(single), max_episode_steps=steps)
-    return _known[key]
+            remember(config, shapes_of(config, single))
+    return _known[repr(config)]
 
 
 _known: dict[str, EnvironmentSpec] = {}
+
+
+def remember(config: EnvironmentConfig, shapes: EnvironmentSpec) -> None:
+    """Keeps the shapes of a config's environments, so that none is made to ask for them."""
+    _known[repr(config)] = shapes
+
+
+def shapes_of(config: EnvironmentConfig, single: SingleEnvironment) -> EnvironmentSpec:
+    """Returns the shapes of an environment with all wrappers of the config."""
+    steps = _max_episode_steps(config, single)
+    return replace(specification_of(single), max_episode_steps=steps)
 
 
 def max_episode_steps(config: EnvironmentConfig) -> int | None:

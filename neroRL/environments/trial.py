@@ -12,7 +12,7 @@ import sysconfig
 import traceback
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -21,8 +21,8 @@ from gymnasium import spaces
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments import registry
 from neroRL.environments.environment_type import SEEDS
-from neroRL.environments.factory import wrapped
-from neroRL.environments.specification import Observation, SingleEnvironment
+from neroRL.environments.factory import remember, shapes_of, wrapped
+from neroRL.environments.specification import EnvironmentSpec, Observation, SingleEnvironment
 from neroRL.environments.vector.child import ChildProcess, connected
 from neroRL.environments.waiting import seconds_of, told_when_slow
 from neroRL.errors import BrokenEnvironmentError, ConfigError, Problem
@@ -37,6 +37,18 @@ _LIBRARIES = (
     str(Path(__file__).resolve().parents[1]),
     "<",
 )
+
+
+class Trial(NamedTuple):
+    """What was found when an environment was tried.
+
+    Attributes:
+        problems: that keep it from taking a step.
+        shapes: of the environment; None if it has problems.
+    """
+
+    problems: list[Problem]
+    shapes: EnvironmentSpec | None = None
 
 
 class Trials:
@@ -77,22 +89,25 @@ class Trials:
         if kind.in_processes:
             return []
         with told_when_slow(f"trying {config.name}", SECONDS_UNTIL_TOLD):
-            return self._try_apart(config) if kind.is_foreign(config) else try_out(config)
+            trial = self._try_apart(config) if kind.is_foreign(config) else try_out(config)
+        if trial.shapes is not None:
+            remember(config, trial.shapes)
+        return trial.problems
 
-    def _try_apart(self, config: EnvironmentConfig) -> list[Problem]:
+    def _try_apart(self, config: EnvironmentConfig) -> Trial:
         limit = seconds_of(LIMIT, DEFAULT_LIMIT)
         if self._process is None:
             self._process = ChildProcess(__name__, "its process", quiet=True)
         try:
             self._process.connection.send(config)
             if self._process.connection.poll(limit):
-                found: list[Problem] = self._process.connection.recv()
-                return found
+                trial: Trial = self._process.connection.recv()
+                return trial
             message = f"took no step within {limit:g} seconds, the limit of the variable {LIMIT}"
         except (EOFError, OSError):
             message = f"cannot be used: {self._process.end_shown()} when it was tried"
         self._end_process()
-        return [Problem(NAME, f"{config.name} {message}")]
+        return Trial([Problem(NAME, f"{config.name} {message}")])
 
     def _end_process(self) -> None:
         process, self._process = self._process, None
@@ -113,7 +128,7 @@ def main(descriptor: int) -> None:
                 parent.send(try_out(config, BaseException))
 
 
-def try_out(config: EnvironmentConfig, caught: type[BaseException] = Exception) -> list[Problem]:
+def try_out(config: EnvironmentConfig, caught: type[BaseException] = Exception) -> Trial:
     """Makes an environment, resets it with its last seed, and takes a step.
 
     Args:
@@ -126,6 +141,7 @@ def try_out(config: EnvironmentConfig, caught: type[BaseException] = Exception) 
     try:
         with contextlib.closing(registry.environment_type(config.type).make(config, 0)) as made:
             env = wrapped(_Watched(made, config.name), config)
+            shapes = shapes_of(config, env)
             doing = f"cannot be reset with the seed {seed}"
             env.reset(seed=seed)
             env.action_space.seed(0)
@@ -134,15 +150,15 @@ def try_out(config: EnvironmentConfig, caught: type[BaseException] = Exception) 
             env.step(action)
             doing = "cannot be closed"
     except ConfigError as error:
-        return list(error.problems)
+        return Trial(list(error.problems))
     except BrokenEnvironmentError as error:
-        return [Problem(NAME, str(error))]
+        return Trial([Problem(NAME, str(error))])
     except caught as error:
         has_arguments = any(key not in SEEDS for key in config.reset_params)
         refused = doing == "cannot be made" and isinstance(error, TypeError | ValueError)
         path = PARAMETERS if has_arguments and refused else NAME
-        return [Problem(path, f"{config.name} {doing}: {_shown(error)}")]
-    return []
+        return Trial([Problem(path, f"{config.name} {doing}: {_shown(error)}")])
+    return Trial([], shapes)
 
 
 class _Watched(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarray]):

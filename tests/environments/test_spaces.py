@@ -140,7 +140,7 @@ def test_samples_of_a_space_are_in_the_sorted_space(of, observed):
     for seed in range(5):
         observation, _ = env.reset(seed=seed)
         assert env.observation_space.contains(observation)
-    assert try_out(config) == []
+    assert try_out(config).problems == []
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_samples_of_a_space_are_in_the_sorted_space(of, observed):
     ],
 )
 def test_observations_that_cannot_be_used_are_named(of, observed, reason):
-    (problem,) = try_out(of(observed))
+    (problem,) = try_out(of(observed)).problems
     assert problem.path == "environment.name"
     assert reason in problem.message
 
@@ -175,7 +175,7 @@ def test_observations_that_cannot_be_used_are_named(of, observed, reason):
     ids=str,
 )
 def test_actions_that_cannot_be_chosen_are_named(of, actions):
-    (problem,) = try_out(of(spaces.Discrete(2), actions))
+    (problem,) = try_out(of(spaces.Discrete(2), actions)).problems
     assert "only a Box of floats, Discrete" in problem.message
 
 
@@ -270,7 +270,7 @@ def test_every_kind_of_action_trains_and_resumes(of, tmp_path, actions, memory):
 
 def test_pendulum_trains_and_resumes(tmp_path):
     pendulum = EnvironmentConfig(type="Gymnasium", name="Pendulum-v1")
-    assert try_out(pendulum) == []
+    assert try_out(pendulum).problems == []
     config = build(_mapping(pendulum))
     assert train(config, tmp_path).status == "completed"
     _resumed_equals(config, tmp_path)

@@ -16,6 +16,7 @@ from gymnasium import spaces
 from neroRL.config.documents import read_document
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments import registry, trial
+from neroRL.environments.factory import specification
 from neroRL.environments.specification import vector_space
 from neroRL.environments.trial import Trials, try_out
 from neroRL.errors import ConfigError
@@ -320,8 +321,18 @@ def test_wrappers_are_tried_with_the_environment(monkeypatch):
             return {}, {}
 
     monkeypatch.setattr("neroRL.environments.cartpole.types.CartPole.make", lambda *_: Short())
-    (problem,) = try_out(EnvironmentConfig(type="CartPole", name="CartPole-v1"))
+    (problem,) = try_out(EnvironmentConfig(type="CartPole", name="CartPole-v1")).problems
     assert problem.message == "CartPole-v1: the vector part of what reset() observed is missing"
+
+
+def test_the_shapes_of_a_tried_environment_are_known_without_its_code_in_this_process(odd):
+    config = _config(size=77)
+    with Trials() as trials:
+        assert trials.problems(config) == []
+        shapes = specification(config)
+    assert shapes.vector == 3
+    assert (odd / "made.txt").read_text() == "77\n"
+    assert "odd_environment" not in sys.modules
 
 
 def _tune(odd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -188,7 +188,7 @@ def test_dict_observations_are_sorted_into_image_and_vector():
     observation, _ = env.reset(seed=0)
     np.testing.assert_array_equal(observation["vector"], [0, 1, 2, 3, 7, 8, 9])
     assert env.step(np.array([2, 1]))[1] == 2 + 1 + 1 + 5 + 0.5
-    assert registry.check(config) == try_out(config) == []
+    assert registry.check(config) == try_out(config).problems == []
 
 
 @pytest.mark.usefixtures("registered")
@@ -201,7 +201,7 @@ def test_dict_observations_are_sorted_into_image_and_vector():
 )
 def test_unsuitable_ids_are_named(name, message):
     config = EnvironmentConfig(type="Gymnasium", name=name)
-    (problem,) = registry.check(config) or try_out(config)
+    (problem,) = registry.check(config) or try_out(config).problems
     assert problem.path == "environment.name"
     assert message in problem.message
 
@@ -209,7 +209,7 @@ def test_unsuitable_ids_are_named(name, message):
 def test_arguments_that_the_id_does_not_take_are_named():
     config = EnvironmentConfig(type="Gymnasium", name="CartPole-v1", reset_params={"sutton": 1})
     assert registry.check(config) == []
-    (problem,) = try_out(config)
+    (problem,) = try_out(config).problems
     assert problem.path == "environment.reset_params"
     assert "sutton" in problem.message
 

@@ -219,7 +219,7 @@ def test_environments_that_were_made_are_closed_where_a_later_one_fails():
 
 def test_an_environment_is_closed_where_its_wrappers_fail_in_a_trial(monkeypatch):
     monkeypatch.setattr(trial, "wrapped", _refuse)
-    (problem,) = trial.try_out(LICENSED)
+    (problem,) = trial.try_out(LICENSED).problems
     assert problem.message.startswith("VectorLicensed-v0 cannot be made: ValueError: not this one")
     assert _Licensed.licences == 2
 
