@@ -26,9 +26,9 @@ from neroRL.composition.fitting import (
 )
 from neroRL.composition.idle import cautions_without_effect
 from neroRL.config import Config, build, cautions, cross_check, ports_needed
-from neroRL.config.checks import flat
 from neroRL.config.counterparts import counterpart_hint
 from neroRL.config.documents import Document, read_document
+from neroRL.config.nested import flat, paths_and_values
 from neroRL.config.problems import leaf_paths
 from neroRL.config.published import modernise, written_as
 from neroRL.environments import registry
@@ -245,17 +245,10 @@ def check_sections(mapping: Mapping[str, Any], origin: Origin) -> None:
     try:
         build(mapping)
     except ConfigError as error:
-        maps = set(_maps(defaults()))
+        maps = {path for path, value in paths_and_values(defaults()) if isinstance(value, Mapping)}
         broken = [problem for problem in error.problems if problem.path in maps]
         if broken:
             raise ConfigError(origin.located(broken)) from None
-
-
-def _maps(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in mapping.items():
-        if isinstance(value, Mapping):
-            yield f"{prefix}{key}"
-            yield from _maps(value, f"{prefix}{key}.")
 
 
 def composition_problem(error: HydraException) -> Problem | None:

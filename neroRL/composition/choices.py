@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from neroRL.composition.completion import complete
-from neroRL.config.checks import flat
+from neroRL.config.nested import flat
 from neroRL.config.problems import leaf_paths
 from neroRL.config.schema import MEMORIES, Config
 from neroRL.environments import registry

@@ -14,8 +14,8 @@ from omegaconf import OmegaConf
 from neroRL.composition.alone import HYDRA_VERSION
 from neroRL.composition.checking import known_to_hydra
 from neroRL.composition.overrides import parse
-from neroRL.config.checks import flat
 from neroRL.config.documents import read_text
+from neroRL.config.nested import flat
 from neroRL.errors import FailedError, OutputError, UsageError
 from neroRL.files import numbered_directories
 

@@ -43,17 +43,6 @@ def as_mapping(config: Config) -> dict[str, Any]:
     return mapping
 
 
-def flat(mapping: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns the values of a nested mapping by their dotted paths."""
-    values: dict[str, Any] = {}
-    for key, value in mapping.items():
-        if isinstance(value, Mapping):
-            values |= flat(value, f"{prefix}{key}.")
-        else:
-            values[f"{prefix}{key}"] = value
-    return values
-
-
 def cross_check(config: Config) -> list[Problem]:
     """Finds combinations of keys that cannot work together."""
     return [

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from rich.table import Table
 
-from neroRL.config.checks import flat
+from neroRL.config.nested import flat
 from neroRL.config.objective import EVALUATE, changes_objective
 from neroRL.ranking.ranking import Ranked, Ranking, confirmed_best, objectives_table
 from neroRL.records.sweeps import RecordedSweep

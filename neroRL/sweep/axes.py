@@ -16,11 +16,12 @@ from neroRL.composition.groups import ConfigGroups
 from neroRL.composition.overrides import Compose, override_key, override_text
 from neroRL.composition.sweeps import KeySweep
 from neroRL.config.documents import Document
+from neroRL.config.nested import paths_and_values
 from neroRL.errors import ConfigError, Problem
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.sweep.jobs import SEED
 from neroRL.sweep.known_keys import KnownKeys
-from neroRL.sweep.places import decides, paths_and_values
+from neroRL.sweep.places import decides
 from neroRL.sweep.points import Axis, Choice, Exclusion, Permutation, Product
 from neroRL.sweep.search_space import deciding_entries, read
 

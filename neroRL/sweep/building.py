@@ -8,11 +8,12 @@ from typing import Any
 
 from neroRL.composition.checking import Origin
 from neroRL.composition.overrides import Compose
+from neroRL.config.nested import paths_and_values
 from neroRL.errors import ConfigError, Problem
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.sweep.grid import Grid
 from neroRL.sweep.jobs import SEED
-from neroRL.sweep.places import Overrides, paths_and_values
+from neroRL.sweep.places import Overrides
 from neroRL.sweep.points import Axis, Choice, Exclusion, Permutation, Places, Product
 from neroRL.sweep.space import Listed, Space, Union, sampled
 from neroRL.sweep.validation import Inspect, Validator

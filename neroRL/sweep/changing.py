@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neroRL.config.budget import UPDATES
-from neroRL.config.checks import flat
+from neroRL.config.nested import flat, paths_and_values
 from neroRL.errors import OutputError
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import permutations_with_jobs
@@ -16,7 +16,6 @@ from neroRL.sweep import axes
 from neroRL.sweep.building import Design
 from neroRL.sweep.extension import Move
 from neroRL.sweep.jobs import SEED, JobPlan
-from neroRL.sweep.places import paths_and_values
 from neroRL.sweep.plan import SweepPlan
 from neroRL.sweep.points import Permutation
 from neroRL.sweep.space import Space

@@ -10,9 +10,9 @@ from typing import Any
 
 from neroRL.composition.choices import RESET_PARAMS, TYPE, takes_any_parameter
 from neroRL.config.counterparts import counterpart_hint
+from neroRL.config.nested import paths_and_values
 from neroRL.config.problems import leaf_paths
 from neroRL.config.schema import Config
-from neroRL.sweep.places import paths_and_values
 from neroRL.texts import did_you_mean
 
 ALIASES = {"num_workers": "sampler.n_workers"}

@@ -11,8 +11,8 @@ from typing import Any
 
 from neroRL.composition.overrides import override_key
 from neroRL.config.budget import UPDATES, without_budget
-from neroRL.config.checks import flat
 from neroRL.config.documents import dump_yaml
+from neroRL.config.nested import flat
 from neroRL.config.roles import PLACE
 from neroRL.config.schema import ADDED_KEYS, MEMORIES
 from neroRL.errors import OutputError

@@ -18,6 +18,7 @@ from neroRL.composition.checking import COMMAND_LINE, as_written
 from neroRL.composition.choices import EXCLUSIVE, RESET_PARAMS, SECTIONS, TYPE, takes_any_parameter
 from neroRL.composition.completion import complete
 from neroRL.composition.overrides import Compose, override_key
+from neroRL.config.nested import paths_and_values
 from neroRL.errors import ConfigError, Problem
 from neroRL.sweep.points import Axis, Permutation, Places
 
@@ -174,11 +175,3 @@ class Overrides:
 def all_paths(config: DictConfig) -> Iterator[str]:
     """Yields the dotted path of every key of a composed config, sections included."""
     yield from (path for path, _ in paths_and_values(complete(as_written(config))))
-
-
-def paths_and_values(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields every dotted path of a nested mapping and its value, sections included."""
-    for key, value in mapping.items():
-        yield f"{prefix}{key}", value
-        if isinstance(value, Mapping):
-            yield from paths_and_values(value, f"{prefix}{key}.")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from neroRL.config import Config, as_mapping
-from neroRL.config.checks import flat
+from neroRL.config.nested import flat
 from neroRL.config.roles import WITHOUT_EFFECT, is_fixed
 from neroRL.config.schema import ADDED_KEYS, REVISION
 from neroRL.errors import CheckpointError

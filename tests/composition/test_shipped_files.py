@@ -17,8 +17,8 @@ from neroRL.composition.source import (
     PrimarySource,
     shipped_conf,
 )
-from neroRL.config.checks import flat
 from neroRL.config.documents import read_document
+from neroRL.config.nested import flat
 from neroRL.config.schema import MEMORIES
 
 CONF = shipped_conf()

@@ -19,7 +19,7 @@ from mlflow import MlflowClient, get_tracking_uri
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 
-from neroRL.config.checks import flat
+from neroRL.config.nested import flat
 from neroRL.reporting.loggers.interface import Description
 
 # MLflow's limits of a request and of a parameter.
