@@ -30,6 +30,7 @@ class Identity:
         rung: share of the updates after which a race stops the job for now, if any.
         sweep: the ``id`` of the sweep; empty if it is none of neroRL's.
         edition: of the sweep that a launcher was given the job of, if it was.
+        in_sweep: whether it is a job of a sweep; else a training of its own.
     """
 
     directory: Path
@@ -42,6 +43,7 @@ class Identity:
     rung: float | None = None
     sweep: str = ""
     edition: int | None = None
+    in_sweep: bool = True
 
 
 def identity_of(composed: DictConfig) -> Identity:
@@ -49,7 +51,7 @@ def identity_of(composed: DictConfig) -> Identity:
     hydra = HydraConfig.get()
     directory = Path(hydra.runtime.output_dir)
     if hydra.mode != RunMode.MULTIRUN:
-        return Identity(directory, ".", 0, 0, {})
+        return Identity(directory, ".", 0, 0, {}, in_sweep=False)
     node = hydra.sweeper.get("job")
     known: Any = {} if node is None else OmegaConf.to_container(node)  # quicker than node by node
     permutation, repetition = known.get("permutation", -1), known.get("repetition", 0)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from neroRL.composition.checking import check, plain
@@ -53,8 +52,7 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
     """
     identity = identity_of(composed)
     mapping = plain(composed)
-    in_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-    if not in_sweep:  # a person watches it
+    if not identity.in_sweep:  # a person watches it
         keep_tracebacks_off_the_console()
     # An environment may change the working directory, in which the next job of this process starts.
     with contextlib.chdir("."), waited_for(identity.directory) as waited, interruptible():
@@ -65,7 +63,7 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
             config = check(_from_where_it_started(mapping))
             weights = weights_digest(config.model.load_model, config.model.model_path)
         except NeroRLError as error:  # other sweepers than neroRL's do not check before they start
-            if in_sweep:
+            if identity.in_sweep:
                 seed = mapping["seed"] if type(mapping.get("seed")) is int else -1
                 refused = failed_result(seed, identity, fingerprint(mapping), error)
                 refused.write(identity.directory)
@@ -74,12 +72,12 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
             config.seed = seed_to_continue(identity.directory, checkpoint)
         mark = fingerprint({**mapping, "seed": config.seed}, weights)
         # A sweep hands a job out without its result, so one that is there now is another process's.
-        done = read_result(identity.directory) if waited or in_sweep else None
+        done = read_result(identity.directory) if waited or identity.in_sweep else None
         if done is not None and done.fingerprint == mark and _is_over(done, identity):
             logger.info("another process has done this job")
-            return _objective_for_sweeper(done)
+            return _objective_for_sweeper(done, in_sweep=identity.in_sweep)
         training = JobTraining(config, weights, mark, identity, checkpoint, manner)
-        return _objective_for_sweeper(training.run())
+        return _objective_for_sweeper(training.run(), in_sweep=identity.in_sweep)
 
 
 def _refuse_outdated(identity: Identity) -> None:
@@ -97,7 +95,7 @@ def _refuse_outdated(identity: Identity) -> None:
         raise
 
 
-def _objective_for_sweeper(result: JobResult) -> float:
+def _objective_for_sweeper(result: JobResult, *, in_sweep: bool) -> float:
     """Returns the objective, as Hydra's sweepers take it.
 
     Raises:
@@ -105,8 +103,7 @@ def _objective_for_sweeper(result: JobResult) -> float:
     """
     if result.objective is not None:
         return result.objective
-    hydra = HydraConfig.get()
-    if hydra.mode == RunMode.MULTIRUN and "optuna" in hydra.sweeper._target_:
+    if in_sweep and "optuna" in HydraConfig.get().sweeper._target_:
         reason = "no episode ended" if result.status == COMPLETED else f"the job {result.status}"
         raise FailedError(f"{result.directory}: no objective: {reason}")
     return float("nan")

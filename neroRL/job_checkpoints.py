@@ -29,13 +29,13 @@ def own_checkpoint(identity: Identity, config: Config) -> Path | None:
         return None
     path, checkpoint = found
     there, here = checkpoint.config, as_mapping(config)
-    if identity.swept and there["trainer"]["updates"] < config.trainer.updates:
+    if identity.in_sweep and there["trainer"]["updates"] < config.trainer.updates:
         there, here = without_budget(there), without_budget(here)
     differing = differences(there, here)
     problem = revision_problem(checkpoint)
     if problem is not None:
         differing["revision"] = f"it {problem}"
-    if not identity.swept:
+    if not identity.in_sweep:
         differing.pop("trainer.updates", None)
     model = config.model
     weights = weights_digest(model.load_model, model.model_path)

@@ -6,17 +6,12 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 
 from neroRL.config import Config, as_mapping, ports_needed
 from neroRL.config.budget import updates_at
 from neroRL.devices import own_device
-from neroRL.environments import registry
-from neroRL.environments.unity.ports import leased_worker_ids
+from neroRL.environments.unity.ports import own_worker_ids
 from neroRL.errors import Interrupted, JobFailedError, TransientError, described
 from neroRL.identity import Identity
 from neroRL.job_checkpoints import done_before, own_checkpoint
@@ -66,12 +61,12 @@ class JobTraining:
             Exception: any other error of the training, which is recorded as the result.
         """
         began = time.perf_counter()
-        directory, planned = self.identity.directory, self.config.trainer.updates
-        is_single = HydraConfig.get().mode != RunMode.MULTIRUN  # a person watches it
-        progress = (ShownProgress if is_single else ProgressFile)(directory)
-        progress.begin(planned)
+        directory, trainer = self.identity.directory, self.config.trainer
+        kind = ProgressFile if self.identity.in_sweep else ShownProgress
+        progress = kind(directory, trainer.updates, trainer.resume_at)
+        progress.begin()
         try:
-            with _own_ports(self.config) as placed:
+            with own_worker_ids(self.config, ports_needed(self.config)) as placed:
                 trained = dataclasses.replace(self, config=placed)._train(progress, began)
             result = self._identified(trained)
             result.write(directory)
@@ -88,7 +83,7 @@ class JobTraining:
                     updates=progress.last.update,
                     env_steps=progress.last.env_steps,
                     wall_seconds=progress.seconds_before + time.perf_counter() - began,
-                    planned_updates=planned,
+                    planned_updates=trainer.updates,
                 ).write(directory)
             progress.remove()
             if not isinstance(error, Exception):
@@ -104,13 +99,13 @@ class JobTraining:
         sinks = Sinks(summaries, [ExternalLogger(name, told, self.mark) for name in config.loggers])
         success: bool | None = False
         try:
-            if identity.swept:
+            if identity.in_sweep:
                 summaries.hparams(cells(identity.swept, identity.shown_as_text), identity.trial)
             checkpoint = self.checkpoint or own_checkpoint(identity, config)
             update, env_steps, seconds = done_before(config, checkpoint)
             if self.checkpoint is not None:
                 checkpoints.put_later_beside(identity.directory, update)
-            progress.begin(config.trainer.updates, update, env_steps, seconds)
+            progress.go_on(update, env_steps, seconds)
             with own_device(device_of(config)) as device:
                 trained = train(
                     config,
@@ -142,10 +137,10 @@ class JobTraining:
         """Returns what loggers are told about the job."""
         identity, config = self.identity, as_mapping(self.config)
         group = identity.trial.rpartition("/")[0] or self.config.run_id
-        if not identity.swept:
+        if not identity.in_sweep:
             return Description(group, self.config.run_id, config, {}, identity.directory)
         place = {"permutation": identity.permutation, "repetition": identity.repetition}
-        name = f"{run_name(identity.swept)}/{identity.repetition}"
+        name = f"{run_name(identity.swept) or self.config.run_id}/{identity.repetition}"
         return Description(group, name, config, place, identity.directory)
 
     def _identified(self, trained: JobResult) -> JobResult:
@@ -163,16 +158,6 @@ class JobTraining:
             planned_updates=None if trained.status == COMPLETED else trainer.updates,
             resume_at=trainer.resume_at,
         )
-
-
-@contextlib.contextmanager
-def _own_ports(config: Config) -> Iterator[Config]:
-    """Yields the config with worker ids whose ports this job has leased, if it needs any."""
-    if not registry.environment_type(config.environment.type).uses_ports:
-        yield config
-        return
-    with leased_worker_ids(config.worker_id, ports_needed(config)) as first:
-        yield dataclasses.replace(config, worker_id=first)
 
 
 def failed_result(seed: int, identity: Identity, mark: str, error: BaseException) -> JobResult:

@@ -16,7 +16,7 @@ from neroRL.acting.policy import Policy
 from neroRL.environments import registry
 from neroRL.environments.factory import make_single, make_vector, specification
 from neroRL.environments.specification import SingleEnvironment, specification_of
-from neroRL.environments.unity.ports import leased_worker_ids
+from neroRL.environments.unity.ports import own_worker_ids
 from neroRL.environments.vector.normalized import normalized
 from neroRL.errors import ConfigError, Problem
 from neroRL.evaluation.choosing import of_path
@@ -47,13 +47,13 @@ def play(
     config = subject.config
     _prepare_torch(subject)
     with (
-        _worker_ids(subject, len(lanes)) as first,
+        own_worker_ids(config, len(lanes)) as placed,
         closing(
             make_vector(
                 config.environment,
                 len(lanes),
                 seed=0,
-                worker_id=first,
+                worker_id=placed.worker_id,
                 episode_seeds=[[episode.seed for episode in lane] for lane in lanes],
             )
         ) as environment,
@@ -76,8 +76,8 @@ def policy_and_environment(
     _prepare_torch(subject)
     environment_config = subject.config.environment
     with (
-        _worker_ids(subject, 1) as first,
-        closing(make_single(environment_config, first)) as environment,
+        own_worker_ids(subject.config, 1) as placed,
+        closing(make_single(environment_config, placed.worker_id)) as environment,
     ):
         shapes = specification_of(environment)
         model = subject.model(shapes)
@@ -112,7 +112,10 @@ def load_policy(checkpoint: str | Path, *, deterministic: bool = False) -> Polic
     environment = subject.config.environment
     shapes = specification(environment)
     if shapes is None:  # only a running environment tells
-        with _worker_ids(subject, 1) as first, closing(make_single(environment, first)) as single:
+        with (
+            own_worker_ids(subject.config, 1) as placed,
+            closing(make_single(environment, placed.worker_id)) as single,
+        ):
             shapes = specification_of(single)
     moments = subject.normalization().vectors
     model = subject.model(shapes)
@@ -129,17 +132,6 @@ def check_seeds(subject: Subject, seeds: Sequence[int], flag: str) -> None:
     problems = kind.check_seeds(flag, seeds)
     if problems:
         raise ConfigError([Problem(one.path, one.message, "command line") for one in problems])
-
-
-@contextlib.contextmanager
-def _worker_ids(subject: Subject, count: int) -> Iterator[int]:
-    """Yields the first of some worker ids, whose ports are leased if the environment needs any."""
-    config = subject.config
-    if not registry.environment_type(config.environment.type).uses_ports:
-        yield config.worker_id
-        return
-    with leased_worker_ids(config.worker_id, count) as first:
-        yield first
 
 
 def _prepare_torch(subject: Subject) -> None:

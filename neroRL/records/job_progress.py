@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from neroRL.files import write_text
@@ -29,6 +29,12 @@ class JobProgress:
         env_steps: environment steps done.
         steps_per_second: environment steps over the time of rollout and optimisation.
         reward_mean: of the last 100 episodes; None before the first ended.
+        resume_at: number that the config has updates begin with.
+        earlier: updates done before this run of the job; None while that is not known.
+
+    >>> halfway = JobProgress(150, 200, 0, 0.0, None, resume_at=100, earlier=120)
+    >>> halfway.share, halfway.share_before
+    (0.5, 0.2)
     """
 
     update: int
@@ -36,6 +42,22 @@ class JobProgress:
     env_steps: int
     steps_per_second: float
     reward_mean: float | None
+    resume_at: int = 0
+    earlier: int | None = None
+
+    @property
+    def share(self) -> float:
+        """How much of the job is done."""
+        return self._share_at(self.update)
+
+    @property
+    def share_before(self) -> float | None:
+        """How much of it was done before this run; None while that is not known."""
+        return None if self.earlier is None else self._share_at(self.earlier)
+
+    def _share_at(self, update: int) -> float:
+        planned = self.updates - self.resume_at
+        return max(update - self.resume_at, 0) / planned if planned > 0 else 0.0
 
 
 class ProgressFile:
@@ -43,44 +65,50 @@ class ProgressFile:
 
     Args:
         directory: of the job.
+        updates: to do.
+        resume_at: number that they begin with.
 
     Attributes:
         last: the latest progress, written or not.
         seconds_before: duration of the job's earlier runs.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.last = JobProgress(0, 0, 0, 0.0, None)
+    def __init__(self, directory: Path, updates: int, resume_at: int = 0) -> None:
+        self.last = JobProgress(resume_at, updates, 0, 0.0, None, resume_at)
         self.seconds_before = 0.0
         self._path = directory / PROGRESS_FILE
         self._written = -math.inf
         self._began = time.time()
 
-    def begin(
-        self, updates: int, update: int = 0, env_steps: int = 0, seconds: float = 0.0
-    ) -> None:
-        """Writes the file when the job begins; a killed job leaves it behind.
+    def begin(self) -> None:
+        """Writes the file when the job begins; a killed job leaves it behind."""
+        self.write(self.last)
+
+    def go_on(self, update: int, env_steps: int, seconds: float) -> None:
+        """Tells what earlier runs of the job have done.
 
         Args:
-            updates: to do.
-            update: updates done in earlier runs.
-            env_steps: environment steps done in them.
-            seconds: duration of them.
+            update: updates.
+            env_steps: environment steps.
+            seconds: duration of those runs.
         """
         self.seconds_before = seconds
-        self.write(JobProgress(update, updates, env_steps, 0.0, None))
+        self.last = replace(self.last, update=update, env_steps=env_steps, earlier=update)
+        self._written = -math.inf
+        self.write(self.last)
         self._written = -math.inf
 
     def write(self, progress: JobProgress) -> None:
         """Writes the progress of the job."""
-        self.last = progress
+        before = self.last
+        self.last = replace(progress, resume_at=before.resume_at, earlier=before.earlier)
         now = time.monotonic()
         if now - self._written < SECONDS_BETWEEN:
             return
         self._written = now
         with contextlib.suppress(OSError):  # a missing display must not fail a training
             # As if all runs of the job had been one.
-            content = {"began": self._began - self.seconds_before, **asdict(progress)}
+            content = {"began": self._began - self.seconds_before, **asdict(self.last)}
             write_text(self._path, json.dumps(content), durable=False)
 
     def leave(self) -> None:
@@ -98,7 +126,7 @@ def read_progress(directory: Path) -> JobProgress | None:
 
     >>> from tempfile import mkdtemp
     >>> job = Path(mkdtemp())
-    >>> ProgressFile(job).begin(updates=200)
+    >>> ProgressFile(job, updates=200).begin()
     >>> read_progress(job).updates
     200
     """

@@ -55,7 +55,7 @@ class SweepStatus:
     @property
     def seconds_left(self) -> float | None:
         """The estimated time left, from the speed of this run; None before any progress."""
-        begun = sum(job.update / job.updates for job in self.running.values() if job.updates)
+        begun = sum(job.share for job in self.running.values())
         done = self.done + self.worked + begun
         worked = done - self.worked_before
         left = self.total - done

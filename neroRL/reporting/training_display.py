@@ -27,11 +27,19 @@ class ShownProgress(ProgressFile):
 
     Args:
         directory: of the job.
+        updates: to do.
+        resume_at: number that they begin with.
         clock: seconds from some start on.
     """
 
-    def __init__(self, directory: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(directory)
+    def __init__(
+        self,
+        directory: Path,
+        updates: int,
+        resume_at: int = 0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(directory, updates, resume_at)
         self._directory = directory
         self._clock = clock
         self._started = self._last_line = clock()

@@ -6,7 +6,9 @@ died, and why.
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -23,10 +25,12 @@ from neroRL.records.results import (
     read_result,
 )
 from neroRL.sweep.jobs import Job, JobPlan
-from neroRL.sweep.monitor import Monitor
+from neroRL.sweep.monitor import Monitor, own_result
 from neroRL.sweep.schedule import End, Schedule
 
 NO_RESULT = "the job ended without a result"
+# A network file system may show the files of another machine so much later.
+LATE_SECONDS = 3.0
 
 
 class Runner(Protocol):
@@ -102,7 +106,7 @@ class Dispatch:
             error: that ended it, if the runner knows.
             at: time of the end in seconds since 1970, if the runner knows.
         """
-        result = read_result(self.directory(job))
+        result = self._result(job, end)
         if result is not None or self.has_begun(job):
             self._schedule.progressed(job.number)
         if result is None:
@@ -111,6 +115,7 @@ class Dispatch:
             end = End.FAILED if end is End.FINISHED else end
         else:
             end = _end_of(result)
+            self._monitor.settled(job, result)
         objective = result.objective if result is not None else None
         for number in self._schedule.ended(job.number, end, objective):
             if number in self._untold:
@@ -118,6 +123,17 @@ class Dispatch:
         self._monitor.poll()
         for decision in self._schedule.take_decisions():
             self._monitor.decided(decision)
+
+    def _result(self, job: Job, end: End) -> JobResult | None:
+        """Returns the result that a job has left; waits if it ended well, and has none yet."""
+        late = time.monotonic() + LATE_SECONDS
+        while (result := own_result(self._sweep, job)) is None and end is End.FINISHED:
+            if time.monotonic() > late:
+                break
+            with contextlib.suppress(OSError):
+                list(self.directory(job).iterdir())  # asks the server of a network file system
+            time.sleep(LATE_SECONDS / 20)
+        return result
 
     def _failure(self, job: Job, error: str, seconds: float) -> JobResult:
         """Returns the result of a job that could not write it itself."""
@@ -140,10 +156,11 @@ class Dispatch:
         directory = self.directory(job)
         try:
             directory.mkdir(parents=True, exist_ok=True)
+            keep_beside(directory / RESULT_FILE)  # it cannot be read, or is another's
             failed.write(directory)
         except OSError as reason:
             print(f"warning: {job.directory}: {reason}", file=sys.stderr)
-            self._monitor.note(job, failed)
+        self._monitor.settled(job, failed)
 
 
 def _end_of(result: JobResult) -> End:

@@ -33,6 +33,20 @@ POLL_SECONDS = 0.5
 TABLE_SECONDS = 0.5
 
 
+def own_result(sweep: Path, job: Job) -> JobResult | None:
+    """Returns the result in a job's directory; None if it is not there, not whole or another's.
+
+    Another program may have left it there.
+
+    Args:
+        sweep: its directory.
+        job: of the sweep.
+    """
+    result = read_result(sweep / job.directory)
+    place = (job.permutation.number, job.repetition)
+    return result if result and (result.permutation, result.repetition) == place else None
+
+
 class Monitor:
     """Knows the state of every job of a sweep.
 
@@ -74,6 +88,8 @@ class Monitor:
         for number, result in finished.items():
             self._add(number, result)
         self._worked = len(self._results) - self._left  # before this run
+        # How much of each job that has begun in this run was done before; None while not known.
+        self._begun: dict[int, float | None] = {}
         self._watched: dict[int, Job] = {}
         self._lock = threading.Lock()
         self._table_lock = threading.Lock()  # so that an older table never replaces a newer one
@@ -102,12 +118,20 @@ class Monitor:
         with self._lock:
             self._watched.update({job.number: job for job in jobs})
             for job in jobs:
+                counted = job.number in self._results  # in what was done before, or in this run
+                self._begun.setdefault(job.number, 0.0 if counted else None)
                 self._forget(job.number)
 
-    def note(self, job: Job, result: JobResult) -> None:
-        """Takes a result that could not be written to the job's directory."""
+    def settled(self, job: Job, result: JobResult) -> None:
+        """Takes the result that a job ended with.
+
+        Its file may not have been written, or may have held the result of an earlier command's job,
+        which this one waited for.
+        """
         with self._lock:
-            self._note(job, result)
+            if self._results.get(job.number) != result:
+                self._note(job, result)
+                self._stale = True
 
     def decided(self, decision: Decision) -> None:
         """Shows what a race has decided."""
@@ -128,20 +152,11 @@ class Monitor:
     def poll(self) -> None:
         """Reads the files of the watched jobs once."""
         with self._lock:
-            watched = list(self._watched.values())
-            found = [(job, read_result(self._sweep / job.directory)) for job in watched]
-            arrived = [
-                (job, result)
-                for job, result in found
-                # Another program in the directory may have left the result of another job.
-                if result is not None
-                and (result.permutation, result.repetition)
-                == (job.permutation.number, job.repetition)
-            ]
-            for job, result in arrived:
-                self._note(job, result)
-        if arrived:
-            self._stale = True
+            for job in list(self._watched.values()):
+                result = own_result(self._sweep, job)
+                if result is not None:
+                    self._note(job, result)
+                    self._stale = True
         # Writing the table of a large sweep takes long: spend at most a tenth of the time on it.
         if self._stale and time.monotonic() > self._next_table:
             self._write_table()
@@ -199,17 +214,19 @@ class Monitor:
             count = self._count.copy()
             paused, left = len(self._waiting), self._left
         count[STOPPED] -= paused
-        running = {
-            job.directory: progress
-            for job in watched
-            if (progress := read_progress(self._sweep / job.directory)) is not None
-        }
+        running = {}
+        for job in watched:
+            progress = read_progress(self._sweep / job.directory)
+            if progress is not None:
+                running[job.directory] = progress
+                if self._begun[job.number] is None:
+                    self._begun[job.number] = progress.share_before
         return SweepStatus(
             total=self._total,
             ended={status: count[status] for status in STATUSES},
             paused=paused,
             worked=paused - left,
-            worked_before=self._worked,
+            worked_before=self._worked + sum(filter(None, self._begun.values())),
             running=running,
             best=self._best,
             elapsed_seconds=time.monotonic() - self._started,

@@ -351,6 +351,20 @@ def test_more_updates_are_refused_where_a_schedule_would_have_been_another(door,
 
 
 @pytest.mark.slow
+def test_the_repetitions_of_one_config_train_on(door, tiny, tmp_path):
+    """A sweep without a swept key goes on as others do."""
+    base = ["--config-path=.", "--config-name=tiny", "run_id=run", "hydra.sweep.dir=out"]
+    begun = ["-m", *base, "trainer.beta_schedule.final=1e-5", "hydra.sweeper.num_repetitions=2"]
+    assert door("train", begun).status == 0
+    longer = ["trainer.updates=4", "trainer.beta_schedule.max_decay_steps=2"]
+    more = door("train", [*begun, *longer, "hydra.sweeper.extend=true"])
+    assert "2 jobs to go on" in more.err
+    for repetition in range(2):
+        log = (tmp_path / f"out/0/{repetition}/train.log").read_text()
+        assert "continuing from run-2.pt after 2 updates" in log
+
+
+@pytest.mark.slow
 def test_more_updates_are_refused_where_a_swept_schedule_follows_them(door, tiny, tmp_path):
     schedule = "initial: [1e-2], final: [1e-3], max_decay_steps: ['${trainer.updates}']"
     write_space(tmp_path, f"hyperparameters: {{gamma: [0.9]}}\nbeta_schedule: {{{schedule}}}\n")

@@ -70,8 +70,8 @@ def test_a_terminal_has_a_bar(tiny, tmp_path):
 def test_a_log_has_a_line_now_and_then(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     now = 100.0
-    shown = ShownProgress(tmp_path, clock=lambda: now)
-    shown.begin(updates=200)
+    shown = ShownProgress(tmp_path, 200, clock=lambda: now)
+    shown.begin()
     with caplog.at_level(logging.INFO, "neroRL.training"):
         # A training that goes on from update 99; each update takes two seconds.
         for update in range(100, 151):

@@ -95,7 +95,7 @@ def test_the_display_the_summary_and_the_page_tell_the_same_reason(error, told):
 
 
 def test_progress_travels_through_a_file(tmp_path):
-    file = ProgressFile(tmp_path)
+    file = ProgressFile(tmp_path, 20)
     assert read_progress(tmp_path) is None
     file.write(RUNNING)
     assert read_progress(tmp_path) == RUNNING

@@ -236,6 +236,20 @@ def test_sweeps_in_one_directory_are_distinguished(door, tiny, tmp_path):
             assert told["episode/reward_mean"] == pytest.approx(mean, rel=1e-6)
 
 
+@pytest.mark.slow
+def test_the_repetitions_of_one_config_are_one_row(door, tiny):
+    """They are a sweep without a swept key."""
+    arguments = ["-m", "--config-path=.", "--config-name=tiny", "hydra.sweep.dir=out"]
+    done = door("train", [*arguments, "hydra.sweeper.num_repetitions=2"])
+    assert done.status == 0, done.err
+    with _tensorboard(tiny.parent / "out") as server:
+        (group,) = _whole_table(server, 1, 2).values()
+    results = read_sweep(tiny.parent / "out").results
+    told = {one["name"]["tag"]: one["value"] for one in group["metricValues"]}
+    mean = sum(result.objective for result in results) / 2
+    assert told["episode/reward_mean"] == pytest.approx(mean, rel=1e-6)
+
+
 def test_success_is_a_column_if_it_is_known(door, tiny, tmp_path):
     """It comes from the evaluation if there is one, like the objective."""
     space = tmp_path / "space.yaml"

@@ -6,12 +6,33 @@ import contextlib
 import logging
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
+from neroRL.config import Config
 from neroRL.config.checks import FIRST_UNITY_PORT, LAST_PORT
+from neroRL.environments import registry
 from neroRL.errors import PortError
 from neroRL.leases import Lease, one_at_a_time, try_lease
 
 logger = logging.getLogger("neroRL.environments")
+
+
+@contextlib.contextmanager
+def own_worker_ids(config: Config, count: int) -> Iterator[Config]:
+    """Yields a config with a worker id whose ports are leased, if its environment needs any.
+
+    Args:
+        config: of a job or an evaluation.
+        count: number of environments.
+
+    Raises:
+        PortError: too few ports are free.
+    """
+    if not registry.environment_type(config.environment.type).uses_ports:
+        yield config
+        return
+    with leased_worker_ids(config.worker_id, count) as first:
+        yield replace(config, worker_id=first)
 
 
 @contextlib.contextmanager
