@@ -88,8 +88,6 @@ def train(
     torch.backends.cudnn.deterministic = True
     keep_freed_memory()
     with closing(Trainer(config, directory, device, began, manner, checkpoint)) as trainer:
-        if checkpoint is not None:
-            trainer.resume(checkpoint)
         return trainer.run(summaries, on_update, until)
 
 
@@ -102,7 +100,10 @@ class Trainer:
         device: trains there; None leaves it to the config.
         began: when the job began, by ``time.perf_counter``; None for now.
         manner: how it computes.
-        checkpoint: whose threads, environment processes and precision are kept.
+        checkpoint: to continue from, equal bit for bit to an undisturbed training.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be loaded, or does not fit.
     """
 
     def __init__(
@@ -119,10 +120,10 @@ class Trainer:
         self._config = config
         self._directory = directory
         self.device = device or device_of(config)
-        kept = None if checkpoint is None else checkpoints.load(checkpoint, checkpoints.META)
+        saved = None if checkpoint is None else checkpoints.load(checkpoint, self.device)
         with ExitStack() as opened:
             self._normalization = Normalization(config.environment, config.trainer.gamma)
-            processes = processes_of(config, cores_of(config), kept.processes if kept else None)
+            processes = processes_of(config, cores_of(config), saved.processes if saved else None)
             wanted = config.environment, config.sampler.n_workers, config.seed
             made = make_vector(*wanted, worker_id=config.worker_id, processes=processes)
             self._processes = made.processes
@@ -130,13 +131,15 @@ class Trainer:
             self.environment: VectorEnvironment = opened.enter_context(closing(seen))
             evaluations = Evaluations(config, self._normalization)
             self._evaluations = opened.enter_context(closing(evaluations))
-            self._build(config, kept)
+            self._build(config, saved)
+            if saved is not None and checkpoint is not None:
+                self._resume(saved, checkpoint)
             self._opened = opened.pop_all()
 
-    def _build(self, config: Config, kept: checkpoints.Checkpoint | None) -> None:
+    def _build(self, config: Config, saved: checkpoints.Checkpoint | None) -> None:
         shapes = self.environment.specification
-        self.model = placed_model(config, shapes, self.device, kept.threads if kept else None)
-        self._precision = use_precision(config, self.model, kept.precision if kept else None)
+        self.model = placed_model(config, shapes, self.device, saved.threads if saved else None)
+        self._precision = use_precision(config, self.model, saved.precision if saved else None)
         self.optimizer = FusedAdamW(self.model.parameters(), config.trainer.adam_epsilon)
         self._generators = Generators(config.seed, self.device)
         self._episodes = RecentEpisodes()
@@ -146,12 +149,34 @@ class Trainer:
         self._env_steps = 0
         self._training_seconds, self._wall_seconds = 0.0, 0.0  # the latter of earlier runs alone
         self._weights = weights_digest(config.model.load_model, config.model.model_path)
-        if kept is None and config.model.load_model:
+        if saved is None and config.model.load_model:
             begin(config.model, self.model, self._normalization, self.device)
         # Its first states are those of the weights that the training starts with.
         self.actor = Actor(self.model, self.environment.num_envs, self._generators.policy)
         if self._manner.compiled:
             self.model.compile_layers()
+
+    def _resume(self, saved: checkpoints.Checkpoint, path: Path) -> None:
+        for line in check_continuation(saved, self._config, self.model, path):
+            logger.warning("changed since the checkpoint: %s", line)
+        self.model.load_state_dict(saved.model)
+        self.optimizer.load_state_dict(saved.optimizer)
+        self._generators.load_state_dict(saved.generators, saved.update)
+        self._normalization.load_state_dict(saved.normalization)
+        restarted = self.environment.load_state_dict(saved.environment)
+        self.actor.state.load_state_dict(saved.memory)
+        self.actor.begin_episodes(restarted)
+        self.actor.starts = restarted | np.array(saved.memory["starts"], np.bool_)
+        self._episodes.load_state_dict(saved.episodes)
+        self._evaluations.load_state_dict(saved.evaluated)
+        self._untold = saved.untold
+        self._update, self._env_steps = saved.update, saved.env_steps
+        self._training_seconds = saved.training_seconds
+        self._wall_seconds = saved.wall_seconds
+        logger.info("continuing from %s after %d updates", path.name, self._update)
+        updates = self._config.trainer.updates
+        if self._update >= updates and self._untold is None:
+            logger.warning("complete already: %d of %d updates are done", self._update, updates)
 
     def run(
         self,
@@ -233,30 +258,6 @@ class Trainer:
         )
         checkpoints.save(path, saved)
         logger.info("saved %s", path.name)
-
-    def resume(self, path: Path) -> None:
-        """Continues from a checkpoint, equal bit for bit to an undisturbed training."""
-        saved = checkpoints.load(path, self.device)
-        for line in check_continuation(saved, self._config, self.model, path):
-            logger.warning("changed since the checkpoint: %s", line)
-        self.model.load_state_dict(saved.model)
-        self.optimizer.load_state_dict(saved.optimizer)
-        self._generators.load_state_dict(saved.generators, saved.update)
-        self._normalization.load_state_dict(saved.normalization)
-        restarted = self.environment.load_state_dict(saved.environment)
-        self.actor.state.load_state_dict(saved.memory)
-        self.actor.begin_episodes(restarted)
-        self.actor.starts = restarted | np.array(saved.memory["starts"], np.bool_)
-        self._episodes.load_state_dict(saved.episodes)
-        self._evaluations.load_state_dict(saved.evaluated)
-        self._untold = saved.untold
-        self._update, self._env_steps = saved.update, saved.env_steps
-        self._training_seconds = saved.training_seconds
-        self._wall_seconds = saved.wall_seconds
-        logger.info("continuing from %s after %d updates", path.name, self._update)
-        updates = self._config.trainer.updates
-        if self._update >= updates and self._untold is None:
-            logger.warning("complete already: %d of %d updates are done", self._update, updates)
 
     def close(self) -> None:
         """Closes all environments."""

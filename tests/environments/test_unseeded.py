@@ -166,8 +166,7 @@ def test_the_memory_starts_again_with_the_episode(tmp_path):
     under_way = np.array([len(each) > 0 for each in content.environment["episode_actions"]])
     assert (drifts & under_way).any()
     assert (~drifts & under_way).any()
-    resumed = Trainer(config, tmp_path / "again")
-    resumed.resume(path)
+    resumed = Trainer(config, tmp_path / "again", checkpoint=path)
     states = resumed.actor.state.state_dict()["states"]
     kept = content.memory["states"]
     for worker in np.flatnonzero(under_way):

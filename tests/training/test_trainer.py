@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import errno
+import resource
 import time
 from contextlib import closing
 from pathlib import Path
@@ -486,6 +488,23 @@ def test_a_failed_write_keeps_the_checkpoint_that_was_there(tmp_path, monkeypatc
         checkpoints.save(path, dataclasses.replace(checkpoints.load(path, CPU), update=3))
     assert path.read_bytes() == before
     assert [found.name for found in path.parent.iterdir()] == [path.name]
+
+
+def test_a_checkpoint_that_cannot_be_written_names_the_systems_reason(tmp_path):
+    """torch's writer fails once more as it closes, and would tell that instead."""
+    content = checkpoints.Checkpoint(1, {}, {"weight": torch.zeros(100_000)})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            checkpoints.save(tmp_path / "default-1.pt", content)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (caught.value.errno, caught.value.filename) == (
+        errno.EFBIG,
+        str(tmp_path / "default-1.pt"),
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_checkpoint_of_a_gpu_loads_on_a_cpu(tmp_path, monkeypatch):
