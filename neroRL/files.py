@@ -19,7 +19,7 @@ from neroRL.texts import shortened
 # Linux allows 107 bytes; multiprocessing adds two names of its own.
 LONGEST_PLACE_OF_SOCKETS = 70
 # The names of the temporary files of ``replacing``.
-_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
 # What the machine lacks or refuses, whatever a file holds.
 FAULTS_OF_THE_MACHINE = (
     errno.EACCES,
@@ -53,7 +53,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     Yields:
         The temporary file. If the block raises, it is removed and ``path`` stays as it was.
     """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
             yield file

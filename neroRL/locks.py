@@ -79,9 +79,9 @@ def _noted(directory: Path, lock: FileLock) -> Iterator[None]:
             holder.write_text(f"process {os.getpid()} on {platform.node()} since {since}\n")
         yield
     finally:
-        lock.release()
-        if not lock.is_locked:
+        if lock.lock_counter <= 1:  # once it is released, the file may be the next holder's
             holder.unlink(missing_ok=True)
+        lock.release()
 
 
 def _holder(directory: Path) -> str:

@@ -35,4 +35,5 @@ def handled(handlers: Mapping[int, Handler]) -> Iterator[None]:
         yield
     finally:
         for number, handler in previous.items():
-            signal.signal(number, handler)
+            if handler is not None:  # one that is not of Python cannot be set again
+                signal.signal(number, handler)

@@ -118,7 +118,7 @@ def as_data() -> Iterator[None]:
     """
     kept: Any = sys.stdout
     raw = kept.stream if isinstance(kept, LastingStream) else kept
-    encoding = raw.encoding
+    encoding, errors = raw.encoding, raw.errors
     if isinstance(raw, TextIOWrapper):
         raw.reconfigure(encoding="utf-8")
     sys.stdout = raw
@@ -129,4 +129,4 @@ def as_data() -> Iterator[None]:
         sys.stdout = kept
         kept.flush()
         if isinstance(raw, TextIOWrapper):
-            raw.reconfigure(encoding=encoding, errors=raw.errors)
+            raw.reconfigure(encoding=encoding, errors=errors)

@@ -80,6 +80,9 @@ def parse_all(texts: Sequence[str], loader: ConfigLoader | None = None) -> list[
             raise UsageError(f"{shortened(text)}: nested more than {DEEPEST} deep")
         if _holds_sweep(override.value()):
             raise UsageError(f"{shortened(text)}: a sweep cannot be a part of another value")
+        if override.is_sweep_override() and override.is_hydra_override():
+            message = "an option of Hydra cannot be swept; a list has brackets"
+            raise UsageError(f"{shortened(text)}: {message}")
         found.append(override)
     return found
 

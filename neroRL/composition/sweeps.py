@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from neroRL.composition.checking import COMMAND_LINE
 from neroRL.composition.grammar import elements, parse_all
 from neroRL.composition.overrides import override_key, plain_text
-from neroRL.errors import ConfigError, Problem, UsageError
+from neroRL.errors import UsageError
 from neroRL.texts import shortened
 
 PARAMS = "hydra.sweeper.params"
@@ -53,7 +53,6 @@ def split(
 
     Raises:
         UsageError: a sweep is no list of choices, or a range is too long.
-        ConfigError: a key is swept twice.
     """
     given = parse_all(arguments, loader)
     own = parse_all([f"{key}={value}" for key, value in params.items()], loader)
@@ -66,9 +65,6 @@ def split(
         and (override.is_sweep_override() or _key(override) not in multiple)
     ]
     kept += [(override, COMMAND_LINE) for override in _without_overridden(given)]
-    swept = [(override, where) for override, where in kept if override.is_sweep_override()]
-    keys = {_key(override) for override, _ in swept}
-    _refuse_twice(swept, {key for key in keys if loader.get_group_options(key)})
     fixed, sweeps = [], []
     for override, where in kept:
         if override.is_sweep_override():
@@ -76,21 +72,6 @@ def split(
         else:
             fixed.append(str(override.input_line))
     return fixed, sweeps
-
-
-def nested(key: str, other: str, groups: Collection[str]) -> bool:
-    """Returns whether two swept keys are equal, or one is inside the other.
-
-    Args:
-        key: a dotted path, or the name of a config group.
-        other: another one.
-        groups: names of the config groups: a value inside of an option's config can be swept
-            along with the group.
-    """
-    if key == other:
-        return True
-    short, long = sorted((key, other), key=len)
-    return long.startswith(f"{short}.") and short not in groups
 
 
 def _key(override: Override) -> str:
@@ -113,22 +94,8 @@ def _without_overridden(overrides: Iterable[Override]) -> list[Override]:
     return kept
 
 
-def _refuse_twice(sweeps: Sequence[tuple[Override, str]], groups: Collection[str]) -> None:
-    found = []
-    for index, (override, where) in enumerate(sweeps):
-        for other, place in sweeps[:index]:
-            if nested(_key(override), _key(other), groups):
-                texts = f"{shortened(other.input_line)} ({place})"
-                message = f"{shortened(override.input_line)} sweeps what {texts} sweeps, too"
-                found.append(Problem(_key(override), f"{message}; keep one of them", where))
-    if found:
-        raise ConfigError(found)
-
-
 def _choices(override: Override, most: int) -> tuple[tuple[Any, str], ...]:
     text = shortened(override.input_line)
-    if override.is_hydra_override():
-        raise UsageError(f"{text}: options of Hydra cannot be swept")
     if override.is_delete():
         raise UsageError(f"{text}: what is deleted cannot be swept")
     if not override.is_discrete_sweep():

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from neroRL.cores import available_cores
 from neroRL.records.editions import edition_of
-from neroRL.records.results import JobResult
+from neroRL.records.results import FAILED, JobResult
 from neroRL.records.sweeps import dropped_results
 from neroRL.reporting.progress import make_display
 from neroRL.sweep.continuing import Inventory
@@ -72,7 +72,10 @@ class Execution:
         """
         total = found.total if total is None else total
         if found.finished:
-            print(f"{len(found.finished)} of {total} jobs are done already", file=sys.stderr)
+            failures = sum(result.status == FAILED for result in found.finished.values())
+            failed = f", {failures} of them failed" if failures else ""
+            done = f"{len(found.finished)} of {total} jobs are done already{failed}"
+            print(done, file=sys.stderr)
         monitor = Monitor(
             directory,
             jobs.space.keys,

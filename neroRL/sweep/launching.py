@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,26 +26,13 @@ from neroRL.signals import ENDING, handled, handlers_of
 from neroRL.sweep.dispatch import Dispatch
 from neroRL.sweep.jobs import Job
 from neroRL.sweep.schedule import End
-from neroRL.sweep.task import end_with
+from neroRL.sweep.task import Ended
 
 # Default number of jobs per batch: their overrides are held in memory, and clusters limit the size
 # of a job array.
 DEFAULT_BATCH = 1000
 # A launcher that breaks this often in a row before a job has begun is given up.
 MOST_FRUITLESS = 3
-
-
-@dataclass(frozen=True)
-class Report:
-    """The outcome of a job as its launcher reports it.
-
-    Attributes:
-        end: of the job's try.
-        error: that ended it, if any.
-    """
-
-    end: End
-    error: str | None = None
 
 
 class LauncherRunner:
@@ -90,8 +77,8 @@ class LauncherRunner:
     def _batch(self, dispatch: Dispatch) -> list[Job]:
         return list(itertools.islice(iter(dispatch.start_next, None), self._size))
 
-    def _launch(self, batch: Sequence[Job]) -> list[Report]:
-        """Launches a batch and returns the launcher's report on each job."""
+    def _launch(self, batch: Sequence[Job]) -> list[Ended]:
+        """Launches a batch and returns how the launcher says that each job ended."""
         overrides = [
             [*job.overrides, *overrides_for(job.directory, self._edition)] for job in batch
         ]
@@ -104,9 +91,9 @@ class LauncherRunner:
                 if noted:
                     raise
                 # Without a signal to this process, an interrupt also comes from a job's process.
-                return [Report(End.LOST, end_with(error)[1])] * len(batch)
-        told = [_report_of(returned) for returned in returns]
-        return [*told, *[Report(End.FINISHED)] * (len(batch) - len(told))]
+                return [replace(Ended.with_error(error), end=End.LOST)] * len(batch)
+        told = [_ended(returned) for returned in returns]
+        return [*told, *[Ended(End.FINISHED)] * (len(batch) - len(told))]
 
 
 def check_place(launcher: Launcher, directory: Path) -> None:
@@ -145,14 +132,14 @@ def _signals_noted() -> Iterator[list[int]]:
         yield noted
 
 
-def _report_of(returned: JobReturn) -> Report:
+def _ended(returned: JobReturn) -> Ended:
     if returned.status != JobStatus.FAILED:
-        return Report(End.FINISHED)
+        return Ended(End.FINISHED)
     error = returned._return_value
     if isinstance(error, _Death):
-        return Report(End.DIED, str(error))
-    end, text = end_with(error)
-    return Report(End.TRANSIENT if end is End.INTERRUPTED else end, text)
+        return Ended(End.DIED, str(error))
+    ended = Ended.with_error(error)
+    return replace(ended, end=End.TRANSIENT) if ended.end is End.INTERRUPTED else ended
 
 
 class _Death(Exception):
@@ -196,7 +183,7 @@ def _never_raising(
             return collect(*args, **kwargs)
         except Exception as error:
             failed = JobReturn(status=JobStatus.FAILED)
-            failed.return_value = _Death(end_with(error)[1])
+            failed.return_value = _Death(Ended.with_error(error).error)
             return as_result(failed)
 
     return collected

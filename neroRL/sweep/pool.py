@@ -32,7 +32,8 @@ from neroRL.sweep.dispatch import Dispatch
 from neroRL.sweep.jobs import Job
 from neroRL.sweep.schedule import End
 from neroRL.sweep.server import METHOD, prepare
-from neroRL.sweep.worker import VISIBLE_DEVICES, Assignment, Done, work
+from neroRL.sweep.task import Ended
+from neroRL.sweep.worker import VISIBLE_DEVICES, Assignment, work
 
 POLL_SECONDS = 0.1  # longest delay until a signal is answered
 SECONDS_TO_END = 5.0
@@ -152,7 +153,7 @@ class WorkerPool:
                 continue
             job, worker.job = worker.job, None
             if done is None:
-                done = Done(End.DIED, _reason(worker.process.exitcode))
+                done = Ended(End.DIED, _reason(worker.process.exitcode))
             if done.end not in (End.DIED, End.INTERRUPTED):
                 dispatch.ended(job, done.end, done.error)
             elif self._stopping or self._interrupted:  # the signal may have reached all processes
@@ -212,11 +213,11 @@ class WorkerPool:
         self._workers.clear()
 
 
-def _received(worker: _Worker) -> Done | None:
+def _received(worker: _Worker) -> Ended | None:
     with contextlib.suppress(EOFError, OSError):  # of a worker that died; its exit code tells how
         if worker.tasks.poll():
             done = worker.tasks.recv()
-            assert isinstance(done, Done)
+            assert isinstance(done, Ended)
             return done
     return None
 

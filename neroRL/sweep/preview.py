@@ -70,7 +70,8 @@ def measured(
     seconds = sum(one.env_steps / (one.steps_per_second or 1.0) for one in done)
     interval = base["evaluation"]["interval"]
     evaluating = sum(
-        _times(0, one.updates, interval) * (one.evaluation_seconds or 0.0) for one in done
+        _times(one.resume_at, one.updates, interval) * (one.evaluation_seconds or 0.0)
+        for one in done
     )
     starting = sum(one.wall_seconds for one in done) - seconds - evaluating
     files = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from dataclasses import dataclass
 from typing import Any
 
 from hydra.types import TaskFunction
@@ -59,9 +60,22 @@ class SweptTask:
             raise JobKilledError(f"its process was asked to end by {error}") from error
 
 
-def end_with(error: BaseException) -> tuple[End, str]:
-    """Returns the end of a try that raised an error, and the error in one line."""
-    if isinstance(error, JobKilledError):
-        return End.INTERRUPTED, str(error)
-    end = End.TRANSIENT if isinstance(error, TransientError) else End.FAILED
-    return end, " ".join(described(error).split())
+@dataclass(frozen=True)
+class Ended:
+    """How a try of a job ended, as its worker or its launcher reports it.
+
+    Attributes:
+        end: of the try.
+        error: that ended it, in one line, if any.
+    """
+
+    end: End
+    error: str | None = None
+
+    @classmethod
+    def with_error(cls, error: BaseException) -> Ended:
+        """Returns the end of a try that raised an error."""
+        if isinstance(error, JobKilledError):
+            return cls(End.INTERRUPTED, str(error))
+        end = End.TRANSIENT if isinstance(error, TransientError) else End.FAILED
+        return cls(end, " ".join(described(error).split()))

@@ -27,7 +27,7 @@ from neroRL.cores import set_share
 from neroRL.signals import ENDING
 from neroRL.streams import never_fail_to_encode
 from neroRL.sweep.schedule import End
-from neroRL.sweep.task import end_with
+from neroRL.sweep.task import Ended
 
 VISIBLE_DEVICES = "CUDA_VISIBLE_DEVICES"
 
@@ -45,19 +45,6 @@ class Assignment:
     number: int
     overrides: Sequence[str]
     output: str
-
-
-@dataclass(frozen=True)
-class Done:
-    """A worker's report when its job has ended.
-
-    Attributes:
-        end: how the job ended.
-        error: that ended it, if any.
-    """
-
-    end: End
-    error: str | None = None
 
 
 def work(tasks: Connection, lifeline: Connection, payload: bytes, gpu: str | None) -> None:
@@ -102,7 +89,7 @@ def _end_with(lifeline: Connection) -> None:
 
 def _run(
     assignment: Assignment, context: HydraContext, task: TaskFunction, config: DictConfig
-) -> Done:
+) -> Ended:
     try:
         with _output_to(Path(assignment.output)):
             composed = context.config_loader.load_sweep_config(config, list(assignment.overrides))
@@ -114,7 +101,7 @@ def _run(
             logging.shutdown()
     except Exception as raised:
         error = raised
-    return Done(End.FINISHED) if error is None else Done(*end_with(error))
+    return Ended(End.FINISHED) if error is None else Ended.with_error(error)
 
 
 @contextlib.contextmanager

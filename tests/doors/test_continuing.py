@@ -391,14 +391,16 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(
 @pytest.mark.slow
 def test_temporary_files_of_a_killed_writer_are_removed(command, cut_off):
     leftovers = [
-        cut_off / ".result.json.abcd1234",
-        cut_off / "checkpoints/.run-180.pt.x_9zk1_q",
-        cut_off.parents[1] / ".results.csv.00000000",
+        cut_off / ".result.json.abcd1234.tmp",
+        cut_off / "checkpoints/.run-180.pt.x_9zk1_q.tmp",
+        cut_off.parents[1] / ".results.csv.00000000.tmp",
     ]
-    for path in leftovers:
+    of_a_user = cut_off / ".env.template"
+    for path in (*leftovers, of_a_user):
         path.write_text("half")
     assert command("tune", *ARGUMENTS).returncode == 0
     assert not any(path.exists() for path in leftovers)
+    assert of_a_user.exists()
     assert len(jobs_of(cut_off.parents[1])) == 1
 
 
