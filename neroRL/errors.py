@@ -71,7 +71,7 @@ class ObservationError(NeroRLError):
     """An observation of other shapes than a policy was trained with."""
 
 
-class TransientError(NeroRLError):
+class TransientError(Exception):
     """A fault of the machine or of an environment's process, not of the config.
 
     Examples are a port that was taken and an environment that did not answer in time. A sweep

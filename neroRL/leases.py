@@ -23,19 +23,8 @@ from neroRL.errors import OutputError
 PLACES: tuple[str | None, ...] = ("/tmp", f"/run/user/{os.getuid()}", None)
 
 
-class Lease:
-    """The right to use one thing, until it is released or the process ends.
-
-    Args:
-        lock: held.
-    """
-
-    def __init__(self, lock: FileLock) -> None:
-        self._lock = lock
-
-    def release(self) -> None:
-        """Releases the thing for others."""
-        self._lock.release()
+# The right to use one thing, until it is released or the process ends.
+Lease = FileLock
 
 
 def try_lease(name: str) -> Lease | None:
@@ -55,7 +44,7 @@ def try_lease(name: str) -> Lease | None:
         lock.acquire(timeout=0)
     except Timeout:
         return None
-    return Lease(lock)
+    return lock
 
 
 def share(names: Sequence[str]) -> tuple[int, Lease]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # Longer names are shortened in messages and not compared with others, which takes the product of
 # their lengths.
@@ -13,6 +13,16 @@ LONGEST_NAME = 200
 def counted(number: int, noun: str) -> str:
     """Returns a number with its noun, in the plural unless it is one."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(items: Sequence[object], most: int) -> str:
+    """Returns items with commas between them; of many, the first and how many more there are.
+
+    >>> listed([3, 5, 8], most=3), listed([3, 5, 8], most=1)
+    ('3, 5, 8', '3 and 2 more')
+    """
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(map(str, items[:most])) + more
 
 
 def in_one_line(error: str) -> str:

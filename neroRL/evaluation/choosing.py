@@ -17,7 +17,7 @@ from neroRL.records.checkpoint_files import checkpoints_in, checkpoints_of, upda
 from neroRL.records.results import COMPLETED, JobResult, read_result
 from neroRL.records.sweep_record import RECORD_FILE
 from neroRL.records.sweeps import RecordedSweep, read_sweep
-from neroRL.texts import counted
+from neroRL.texts import counted, listed
 from neroRL.training import checkpoint as checkpoints
 
 # Jobs that a note names.
@@ -170,8 +170,7 @@ def _jobs(sweep: RecordedSweep) -> list[tuple[int, int]]:
 def _named(sweep: RecordedSweep, jobs: Sequence[tuple[int, int]]) -> str:
     """Names jobs by their directories; of many, the first."""
     names = [str(sweep.job_directory(*job).relative_to(sweep.directory)) for job in jobs]
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return ", ".join(names[:MOST_NAMED]) + more
+    return listed(names, MOST_NAMED)
 
 
 def checkpoints_below(directory: Path) -> list[Chosen]:

@@ -16,7 +16,7 @@ from rich.text import Text
 from neroRL.ranking.standing import Standing
 from neroRL.records.job_progress import JobProgress
 from neroRL.records.results import COMPLETED, JobResult, Status
-from neroRL.texts import in_one_line
+from neroRL.texts import in_one_line, listed
 
 SECONDS_BETWEEN_LINES = 30.0
 MOST_JOBS_SHOWN = 8
@@ -227,10 +227,9 @@ def decision_line(rung: float, kept: Sequence[int], out: Sequence[int], saved: i
         out: those that stop.
         saved: environment steps so far.
     """
-    told = ", ".join(map(str, out[:MOST_STOPPED_SHOWN])) or "none"
-    more = f" and {len(out) - MOST_STOPPED_SHOWN} more" if len(out) > MOST_STOPPED_SHOWN else ""
+    told = listed(out, MOST_STOPPED_SHOWN) or "none"
     of = f"{len(kept)} of {len(kept) + len(out)} permutations go on"
-    return f"rung {rung:g}: {of}; out: {told}{more}; {saved:,} steps saved so far"
+    return f"rung {rung:g}: {of}; out: {told}; {saved:,} steps saved so far"
 
 
 def duration(seconds: float) -> str:

@@ -21,7 +21,7 @@ from neroRL.records.results import (
 )
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.ranking_files import Written
-from neroRL.texts import counted, in_one_line
+from neroRL.texts import counted, in_one_line, listed
 
 # Completes "Run …" where failed jobs are tried again by
 AGAIN = "the same command again"
@@ -264,10 +264,9 @@ def _compared(ranking: Ranking, best: Ranked) -> list[str]:
     number = best.standing.permutation
     others = [other for other in ranking.tied if other != number]
     if others:
-        told = ", ".join(map(str, others[:MOST_ROWS]))
-        rest = f" and {len(others) - MOST_ROWS} more" if len(others) > MOST_ROWS else ""
+        told = listed(others, MOST_ROWS)
         return [
-            f"Permutation {number} is not shown to be better than {told}{rest} (at {share}).",
+            f"Permutation {number} is not shown to be better than {told} (at {share}).",
             _missing(ranking.more_repetitions, f"{number} from {others[0]}"),
         ]
     unranked = [row for row in ranking.rows if row.rank is None]

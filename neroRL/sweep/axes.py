@@ -155,7 +155,7 @@ def written(
     known = replace(known, further=brought)
     products = [Product()]
     for document in documents:
-        found = read(document, known).products()
+        found = read(document, known)
         products = [one + further for one in products for further in found]
     return [one + Product(tuple((axis,) for axis in others)) for one in products]
 

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from neroRL.composition.choices import RESET_PARAMS, TYPE, takes_any_parameter
@@ -29,20 +30,24 @@ class KnownKeys:
         config: a composed config, whose keys at any depth can be swept.
         groups: config groups, e.g. ``model/memory``, and the configs in each.
         further: for choices of the sweep that may add keys, dotted paths and their values.
-        paths: every dotted path that can be swept and its value.
     """
 
     config: Mapping[str, Any]
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
     further: Sequence[Mapping[str, Any]] = ()
-    paths: Mapping[str, Any] = field(init=False)
-    _takes_any: bool = field(init=False)
 
-    def __post_init__(self) -> None:
-        contents = [*self.further, dict(paths_and_values(self.config))]
-        object.__setattr__(self, "paths", {k: v for one in contents for k, v in one.items()})
-        kinds = [content.get(TYPE) for content in contents]
-        object.__setattr__(self, "_takes_any", any(map(takes_any_parameter, kinds)))
+    @cached_property
+    def paths(self) -> Mapping[str, Any]:
+        """Every dotted path that can be swept and its value."""
+        return {path: value for one in self._contents for path, value in one.items()}
+
+    @cached_property
+    def _contents(self) -> Sequence[Mapping[str, Any]]:
+        return [*self.further, dict(paths_and_values(self.config))]
+
+    @cached_property
+    def _takes_any(self) -> bool:
+        return any(takes_any_parameter(content.get(TYPE)) for content in self._contents)
 
     @property
     def schedules(self) -> list[str]:

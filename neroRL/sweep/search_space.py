@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from neroRL.composition.choices import SECTIONS
@@ -20,25 +19,6 @@ from neroRL.texts import did_you_mean
 HYPERPARAMETERS, TOGETHER, EXCLUDE, GRIDS = "hyperparameters", "together", "exclude", "grids"
 
 _Location = tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Written:
-    """A search space as it is written.
-
-    Attributes:
-        shared: the part of each grid before the axes of its own.
-        grids: what each of the further grids has of its own; empty without any.
-        after: the part of each grid after the axes of its own.
-    """
-
-    shared: Product = field(default_factory=Product)
-    grids: tuple[Product, ...] = ()
-    after: Product = field(default_factory=Product)
-
-    def products(self) -> list[Product]:
-        """Returns the grids, whose union is the search space."""
-        return [self.shared + grid + self.after for grid in self.grids or (Product(),)]
 
 
 def deciding_entries(document: Document, known: KnownKeys) -> Iterator[tuple[str, list[Any], str]]:
@@ -79,13 +59,16 @@ def _maps_of_choices(
                 yield location, item
 
 
-def read(document: Document, known: KnownKeys) -> Written:
+def read(document: Document, known: KnownKeys) -> list[Product]:
     """Reads a search space.
 
     Args:
         document: a tuning file: ``hyperparameters`` and schedule sections of lists of choices,
             ``together``, ``exclude`` and ``grids``.
         known: the keys that it can name.
+
+    Returns:
+        The grids, whose union is the search space; one without ``grids``.
 
     Raises:
         ConfigError: everything that is wrong with the file, with lines.
@@ -95,10 +78,10 @@ def read(document: Document, known: KnownKeys) -> Written:
         expected = f"expected a map with {HYPERPARAMETERS} or schedule sections"
         raise ConfigError([Problem("", f"{shape}; {expected}", str(document.path))])
     reader = _Reader(document, known)
-    written = reader.space()
+    products = reader.products()
     if reader.problems:
         raise ConfigError(dict.fromkeys(reader.problems))
-    return written
+    return products
 
 
 class _Reader:
@@ -107,7 +90,7 @@ class _Reader:
         self._document = document
         self._known = known
 
-    def space(self) -> Written:
+    def products(self) -> list[Product]:
         """Reads the whole document."""
         data = self._document.data
         names = list(data)
@@ -116,7 +99,7 @@ class _Reader:
         after = self._product(data, names[place + 1 :], ())
         items = self._items(GRIDS, data[GRIDS], ()) if GRIDS in data else ()
         grids = [self._product(item, list(item), (GRIDS, index)) for index, item in items]
-        return Written(shared, tuple(grids), after)
+        return [shared + grid + after for grid in grids or [Product()]]
 
     def _product(self, data: Mapping[Any, Any], names: Sequence[Any], at: _Location) -> Product:
         """Reads some sections of a map."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra.errors import HydraException
-from omegaconf import DictConfig
 
 from neroRL.composition.checking import (
     Origin,
@@ -52,6 +51,13 @@ class Findings:
     ports: int = 0
 
 
+class _Template(NamedTuple):
+    """The resolved config of some choices, and whether it had interpolations before."""
+
+    mapping: Mapping[str, Any]
+    has_interpolations: bool
+
+
 class Validator:
     """Checks permutations one by one.
 
@@ -76,7 +82,7 @@ class Validator:
         self._deciding = deciding
         self._origin = origin
         self._inspect = inspect
-        self._templates: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._templates: dict[tuple[str, ...], _Template] = {}
 
     def check_all(self, space: Space) -> Findings:
         """Checks every permutation of a search space."""
@@ -133,14 +139,11 @@ class Validator:
             if len(self._templates) > 1000:
                 self._templates.clear()
             composed = self._compose([*shared, *structural])
-            self._templates[structural] = {
-                "mapping": plain(composed),
-                "interpolated": "${" in _text(composed),
-            }
-        template = self._templates[structural]
-        if template["interpolated"]:
+            has_interpolations = "${" in str(as_written(composed))
+            self._templates[structural] = _Template(plain(composed), has_interpolations)
+        mapping, has_interpolations = self._templates[structural]
+        if has_interpolations:
             return plain(self._compose([*shared, *permutation.overrides]))
-        mapping: Mapping[str, Any] = template["mapping"]
         for choice in plain_choices:
             replaced = _with_value(mapping, choice.key.split("."), choice.value)
             if replaced is None:  # Hydra's own error explains the problem best
@@ -215,8 +218,3 @@ def _with_value(
     below = mapping[key]
     replaced = _with_value(below, rest, value) if isinstance(below, Mapping) else None
     return None if replaced is None else {**mapping, key: replaced}
-
-
-def _text(composed: DictConfig) -> str:
-    """Returns the text of a composed config without its ``hydra`` node, unresolved."""
-    return str(as_written(composed))

@@ -24,7 +24,7 @@ from neroRL.reporting.summary import (
     is_evaluated,
     unfinished_confirmation,
 )
-from neroRL.texts import counted
+from neroRL.texts import counted, listed
 
 _NO_DIFFERENCE = (*PLACE, "seed")
 MOST_CHOICES = 30
@@ -144,8 +144,7 @@ def search_space(sweep: RecordedSweep) -> Table:
     rows = []
     for key, choices in sweep.record.axes.items():
         texts = [text_of_value(choice) for choice in choices]
-        more = f" and {len(texts) - MOST_CHOICES} more" if len(texts) > MOST_CHOICES else ""
-        rows.append([key, ", ".join(texts[:MOST_CHOICES]) + more])
+        rows.append([key, listed(texts, MOST_CHOICES)])
     if sweep.sweeper:
         title, head, file = "Values of the jobs", "values", "ranking.csv"
     else:
@@ -158,14 +157,12 @@ def checklist(sweep: RecordedSweep) -> Table:
     """Returns what somebody needs to know to run the sweep again."""
     record, again = sweep.record, sweep.confirmation
     seeds = sorted({result.seed for result in sweep.results})
-    shown = ", ".join(map(str, seeds[:MOST_SEEDS]))
-    more = f" and {len(seeds) - MOST_SEEDS} more" if len(seeds) > MOST_SEEDS else ""
     threads = sorted({result.threads for result in sweep.results if result.threads is not None})
     precisions = sorted({result.precision for result in sweep.results if result.precision})
     rows = [
         ["command line", record.command or "not recorded"],
         *_grid(sweep),
-        ["seeds of the tuning jobs", (shown + more) or "none yet"],
+        ["seeds of the tuning jobs", listed(seeds, MOST_SEEDS) or "none yet"],
         *([["seeds of the confirmation", again.record.seeds]] if again is not None else []),
         ["torch threads a job", ", ".join(map(str, threads)) or "not recorded"],
         ["precision of a job", ", ".join(precisions) or "not recorded"],
