@@ -17,7 +17,7 @@ from neroRL.identity import Identity
 from neroRL.job_checkpoints import done_before, own_checkpoint
 from neroRL.records.job_progress import ProgressFile
 from neroRL.records.results import COMPLETED, DIVERGED, FAILED, STOPPED, JobResult
-from neroRL.records.rungs import note_rung, reached
+from neroRL.records.rungs import note_rung, reached, read_rungs
 from neroRL.reporting.cells import cells, run_name
 from neroRL.reporting.loggers.external import ExternalLogger, Sinks
 from neroRL.reporting.loggers.interface import Description
@@ -118,8 +118,11 @@ class JobTraining:
                     manner=self.manner,
                     until=self._stop(),
                 )
-            if identity.rung is not None and trained.status != DIVERGED:
-                sinks.scalars(trained.updates, trained.env_steps, {RUNG: identity.rung})
+            rung = identity.rung
+            if rung is None and trained.status == COMPLETED and read_rungs(identity.directory):
+                rung = 1.0  # it went on without its race
+            if rung is not None and trained.status != DIVERGED:
+                sinks.scalars(trained.updates, trained.env_steps, {RUNG: rung})
             success = None if trained.status == STOPPED else trained.status == COMPLETED
             return trained
         except (Interrupted, Requeued):

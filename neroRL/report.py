@@ -23,6 +23,7 @@ from neroRL.reporting.optuna_study import check_study, write_study
 from neroRL.reporting.race import saving, under_way
 from neroRL.reporting.ranking_files import REPORT, REPORT_FILE, write_files
 from neroRL.reporting.summary import (
+    AGAIN,
     print_recorded_confirmation,
     print_summary,
     print_written,
@@ -111,7 +112,10 @@ def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: floa
     print(f"{directory}: {jobs} have ended")
     race = under_way(sweep) or saving(sweep.results, sweep.record.base, sweep.record.jobs)
     sweeper = sweep.sweeper
-    print_summary(sweep.results, ranking, str(directory), sys.stdout, sweeper=sweeper, race=race)
+    again = _trying_again(sweep.record.command or "")
+    print_summary(
+        sweep.results, ranking, str(directory), sys.stdout, again=again, sweeper=sweeper, race=race
+    )
     try:
         written = write_files(directory, ranking, list(sweep.record.axes), sweep.results, out)
         page = write_report(out or directory / REPORT, sweep, ranking, written, confirmed)
@@ -122,6 +126,17 @@ def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: floa
     for problem in [*sweep.warnings(), *([written.warning] if written.warning else [])]:
         print(f"warning: {problem}", file=sys.stderr)
     return Reported(sweep, ranking, confirmed, written.config)
+
+
+def _trying_again(command: str) -> str:
+    """Returns what to run to try the failed jobs of a sweep again.
+
+    Args:
+        command: the last command line of the sweep.
+    """
+    ways = ["without hydra.sweeper.only"] if "hydra.sweeper.only=" in command else []
+    ways += ["with hydra.sweeper.retry_failed=true"] if "retry_failed=false" in command else []
+    return f"the same command {' and '.join(ways)}" if ways else AGAIN
 
 
 def _places(sweeps: list[str], out: str | None) -> dict[Path, Path | None]:

@@ -89,6 +89,11 @@ def under_way(sweep: RecordedSweep) -> str:
     return f"the race is not over; jobs at a rung: {waiting}, gone on from one: {past}"
 
 
+def may_go_on(sweep: RecordedSweep) -> bool:
+    """Returns whether jobs that a race has stopped may still go on."""
+    return sweep.is_racing or sweep.let_go > 0
+
+
 def at_first_rung(sweep: RecordedSweep) -> list[JobResult]:
     """Returns the jobs of a race as they stood at its first rung.
 

@@ -123,8 +123,9 @@ class Sweep:
             race = racing.take_up(plan, jobs, self._directory, found, asked)
         describe(plan, record, found.finished.values())
         tells_cost, done = bool(found.pending) and options.preview == "no", None
+        left = found.pending if race is None else racing.may_train(race, found)
         if tells_cost:  # results of other trainings, put beside below, tell which jobs begin anew
-            done = preview.updates_done(plan, jobs, found.pending, self._directory)
+            done = preview.updates_done(plan, jobs, left, self._directory)
         put_beside(jobs, found, self._directory)
         if found.longer:
             updates = plan.base["trainer"]["updates"]
@@ -132,7 +133,7 @@ class Sweep:
             print(f"{longer} to go on, up to {updates} updates", file=sys.stderr)
         if tells_cost:
             speed = preview.measured(found.finished.values(), self._directory, plan.base)
-            self._print_cost(found.pending, speed, stream=sys.stderr, done=done)
+            self._print_cost(left, speed, stream=sys.stderr, done=done)
         results = self._execution.train(jobs, found, self._directory, asked, race, total)
         is_over = race is None or race.is_over
         if race is not None and is_over:

@@ -151,7 +151,7 @@ def lines(
         f"{counted(len(positions), 'permutation')}, {counted(len(numbers), 'job')}, "
         f"{counted(steps, 'environment step')}",
     ]
-    if plan.options.races and done:
+    if plan.options.races and (done or len(numbers) < len(plan.numbers())):
         found.append("as a race at most these steps")
     elif plan.options.races:
         least = least_share(plan, len(positions))

@@ -106,6 +106,12 @@ def take_up(plan: SweepPlan, jobs: JobPlan, directory: Path, found: Inventory, a
     return race
 
 
+def may_train(race: Race, found: Inventory) -> list[int]:
+    """Returns the numbers of the jobs that train next in a race, and of those that may go on."""
+    at_a_rung = (number for number, one in found.finished.items() if one.status == STOPPED)
+    return sorted([*found.pending, *(number for number in at_a_rung if not race.is_out(number))])
+
+
 def _mended(
     result: JobResult, noted: Sequence[Reached], job: Path, rule: Rule, config: Mapping[str, Any]
 ) -> JobResult:

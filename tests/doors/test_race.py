@@ -236,6 +236,8 @@ def test_ten_kills_change_nothing_and_without_the_race_all_is_as_if_there_had_be
     _run(tmp_path, *RACE, "hydra.sweeper.race=false")
     assert {row["status"] for row in table(sweep)} == {"completed"}
     assert_same_trainings(sweep, tmp_path / "never/run")
+    for row in table(sweep):  # TensorBoard's column says so, too
+        assert _last_value(sweep / row["directory"] / "summaries", "race/rung") == 1.0
 
 
 def _comes_further(process: subprocess.Popen[str], sweep: Path, steps: int) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from neroRL.records.results import FAILED, STOPPED, JobResult
+from neroRL.records.results import DIVERGED, FAILED, STOPPED, JobResult
 from neroRL.reporting.analysis.comparisons import pairs, probabilities_of_improvement
 from neroRL.reporting.analysis.costs import costs, endings
 from neroRL.reporting.analysis.importance import importance
@@ -176,6 +176,18 @@ def test_the_share_due_to_chance_is_its_mean_over_many_draws():
     assert (np.abs(np.mean(told, axis=0) - np.mean(expected, axis=0)) < error).all()
 
 
+def test_what_axes_of_unknown_effect_explain_is_no_share_of_others():
+    """No two of these permutations differ in y alone."""
+    points = [{"a.x": 0, "a.y": 0}, {"a.x": 1, "a.y": 0}, {"a.x": 2, "a.y": 1}]
+    values = np.array([[0.0, 0.2], [0.1, 0.1], [5.0, 5.2]])
+    found = observed({"a.x": [0, 1, 2], "a.y": [0, 1]}, points, values)
+    shares = importance(found, marginal_effects(found, 0.95))
+    assert [share.axes for share in shares.alone] == [("x",)]
+    assert not shares.complete
+    assert shares.effective is None
+    assert shares.rest > 0.9
+
+
 def test_a_known_landscape_is_read_correctly():
     """One axis matters by itself, two only together, and one has no effect."""
     axes = {"k.alone": [0, 1, 2], "k.one": [0, 1], "k.two": [0, 1], "k.nothing": [0, 1]}
@@ -232,6 +244,20 @@ def test_costs_and_what_a_race_saved():
     assert [(one.job, one.status, one.reason) for one in endings(told)][2] == (
         "3/0", "failed", "ValueError: no …",
     )  # fmt: skip
+
+
+def test_why_a_job_stands_at_a_rung():
+    told = [
+        JobResult(0, 0, 1, STOPPED, rung=0.5, directory="0/0"),
+        JobResult(1, 0, 1, STOPPED, rung=0.5, directory="1/0"),
+        JobResult(1, 1, 2, DIVERGED, error="loss", directory="1/1"),
+    ]
+    assert [one.reason for one in endings(told)] == [
+        "behind at rung 0.5 of the race", "another job of its permutation diverged", "loss",
+    ]  # fmt: skip
+    assert [one.reason for one in endings(told, may_go_on=True)] == [
+        "at rung 0.5, and may go on", "at rung 0.5, and may go on", "loss",
+    ]  # fmt: skip
 
 
 def test_a_sweep_without_a_ranked_permutation_has_no_numbers():

@@ -134,11 +134,24 @@ def test_a_permutation_that_has_the_only_result_has_not_won(tmp_path):
     assert "too good by selection" not in text
 
 
-def _confirmed(sweep, values):
+def test_a_permutation_that_comes_first_with_more_jobs_did_not_do_better(tmp_path):
+    """A job of the winner's confirmation failed, so it ranks below one with a lower mean."""
+    (tmp_path / "run").mkdir()
+    values = np.array([[1.0, 1.2, 1.1], [5.0, 5.2, 5.1]])
+    sweep = sweep_of(tmp_path / "run", {"a.b": [1, 2]}, values)
+    failed = JobResult(1, 2, 3, FAILED, {"a.b": 2}, directory="1/2", error="no")
+    text = _confirmed(sweep, np.array([[3.0] * 3, [4.0, 4.0, np.nan]]), [failed])
+    assert "<h1>Permutation 1 won in the tuning</h1>" in text
+    told = "did not choose by these seeds; what 1 job would have reached is not in the number."
+    assert told in text
+    assert "unbiased" not in text
+
+
+def _confirmed(sweep, values, failed=()):
     """Returns the page of a sweep with a confirmation of all its permutations."""
     below = sweep.directory / "confirmation"
     below.mkdir()
-    sweep_of(below, sweep.record.axes, values, id="-confirmation")
+    sweep_of(below, sweep.record.axes, values, failed, id="-confirmation")
     sweep = read_sweep(sweep.directory)
     fresh = rank(sweep.confirmation.results, sweep.confirmation.jobs_a_lap)
     return page_of(sweep, sweep.directory / "confirmed", fresh)

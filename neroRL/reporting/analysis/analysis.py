@@ -14,7 +14,7 @@ from neroRL.reporting.analysis.curves import Curve, learning_curves
 from neroRL.reporting.analysis.importance import Importance, importance
 from neroRL.reporting.analysis.marginals import Marginal, marginal_effects
 from neroRL.reporting.analysis.observations import Observations, observe
-from neroRL.reporting.race import at_first_rung
+from neroRL.reporting.race import at_first_rung, may_go_on
 
 # Heat maps of axes with more choices than this cannot be read.
 MOST_CHOICES_OF_PAIRS = 30
@@ -79,6 +79,6 @@ def analyse(sweep: RecordedSweep, ranking: Ranking) -> Analysis:
         importance=importance(compared, marginals),
         improvement=probabilities_of_improvement(observed),
         costs=costs(sweep.results),
-        endings=endings(sweep.results),
+        endings=endings(sweep.results, may_go_on=may_go_on(sweep)),
         curves=learning_curves(sweep.job_directory, ranking),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neroRL.records.results import COMPLETED, STATUSES, STOPPED, JobResult, Status
+from neroRL.records.results import COMPLETED, DIVERGED, FAILED, STATUSES, STOPPED, JobResult, Status
 from neroRL.reporting.race import updates_saved
 from neroRL.texts import in_one_line
 
@@ -73,17 +73,27 @@ class Ending:
     reason: str
 
 
-def endings(results: Sequence[JobResult]) -> list[Ending]:
-    """Returns the jobs that failed, diverged or were stopped, in the order of the results."""
+def endings(results: Sequence[JobResult], *, may_go_on: bool = False) -> list[Ending]:
+    """Returns the jobs that failed, diverged or were stopped, in the order of the results.
+
+    Args:
+        results: of a sweep.
+        may_go_on: whether those that a race has stopped may go on.
+    """
+    # One such job puts its whole permutation out of a race.
+    broken = {one.permutation: one.status for one in results if one.status in (FAILED, DIVERGED)}
+
+    def reason(result: JobResult) -> str:
+        if result.rung is None:
+            return in_one_line(result.error or "") or "–"
+        if may_go_on:
+            return f"at rung {result.rung:g}, and may go on"
+        if result.permutation in broken:
+            return f"another job of its permutation {broken[result.permutation]}"
+        return f"behind at rung {result.rung:g} of the race"
+
     return [
-        Ending(result.directory, result.status, result.updates, _reason(result))
+        Ending(result.directory, result.status, result.updates, reason(result))
         for result in results
         if result.status != COMPLETED
     ]
-
-
-def _reason(result: JobResult) -> str:
-    """Returns what ended a job, in one line; an en dash if that is not known."""
-    if result.rung is not None:
-        return f"behind at rung {result.rung:g} of the race"
-    return in_one_line(result.error or "") or "–"

@@ -50,7 +50,9 @@ class Importance:
         seeds: between repetitions of a permutation.
         exact: whether the grid is full.
         effective: how many axes matter: the exponential of the entropy of the axes' shares, half
-            of each pair's share counted for each of the two; None if no axis has any.
+            of each pair's share counted for each of the two; None if no axis has any, or if the
+            share of some is not known and part of the rest.
+        complete: whether the share of every axis is known.
     """
 
     alone: Sequence[Share]
@@ -59,6 +61,7 @@ class Importance:
     seeds: float
     exact: bool
     effective: float | None
+    complete: bool = True
 
 
 def importance(observed: Observations, marginals: Sequence[Marginal]) -> Importance | None:
@@ -155,7 +158,9 @@ def _holed(observed: Observations, marginals: Sequence[Marginal]) -> Importance 
         return None
     alone = [Share((name,), part / total) for name, part in zip(names, parts, strict=True)]
     rest = max(between - sum(parts), 0.0) / total
-    return Importance(alone, [], rest, seeds / total, False, _effective(alone, []))
+    complete = len(alone) == len(marginals)
+    effective = _effective(alone, []) if complete else None
+    return Importance(alone, [], rest, seeds / total, False, effective, complete)
 
 
 def _effective(alone: Sequence[Share], pairs: Sequence[Share]) -> float | None:

@@ -221,7 +221,7 @@ def importance_chart(found: Importance) -> Chart:
     """Draws the shares of axes, pairs, the rest and the seeds."""
     pairs, alone = _largest(found.pairs)[:MOST_PAIR_SHARES], _largest(found.alone)[:MOST_AXES]
     bars = [(" × ".join(s.axes), s.share, s.by_chance, ACCENT) for s in (*alone, *pairs)]
-    bars += [("all other interactions", found.rest + _beyond(found), None, SECOND)]
+    bars += [(_rest(found), found.rest + _beyond(found), None, SECOND)]
     bars += [("seeds", found.seeds, None, MUTED)]
     figure = go.Figure()
     figure.add_bar(
@@ -277,11 +277,15 @@ def _shares(found: Importance) -> Table:
         ["axes", "share", "expected by chance"],
         [
             *rows[:MOST_ROWS],
-            ["all other interactions", _percent(found.rest), "–"],
+            [_rest(found), _percent(found.rest), "–"],
             ["seeds", _percent(found.seeds), "–"],
         ],
         f"{len(rows) - MOST_ROWS:,} further pairs are not shown." if len(rows) > MOST_ROWS else "",
     )
+
+
+def _rest(found: Importance) -> str:
+    return "all other interactions" if found.complete else "interactions and the other axes"
 
 
 def _beyond(found: Importance) -> float:

@@ -6,6 +6,7 @@ from neroRL.reporting.analysis.analysis import MOST_CHOICES_OF_PAIRS, Analysis
 from neroRL.reporting.analysis.importance import Importance
 from neroRL.reporting.page import axis_charts
 from neroRL.reporting.page.parts import Section, left_out
+from neroRL.reporting.race import may_go_on
 from neroRL.texts import counted
 
 
@@ -56,7 +57,10 @@ def axis_sections(analysis: Analysis) -> list[Section]:
 def _raced(analysis: Analysis) -> list[str]:
     if not analysis.stopped:
         return []
-    told = f"A race stopped {counted(analysis.stopped, 'permutation')} early."
+    stopped = counted(analysis.stopped, "permutation")
+    told = f"A race stopped {stopped} early."
+    if may_go_on(analysis.sweep):
+        told = f"Jobs of {stopped} stand at a rung of the race, and may go on."
     if analysis.compared is analysis.observed:
         rest = "What it stopped is left out here: the effects are those among what did well."
     else:
@@ -118,6 +122,8 @@ def _importance(analysis: Analysis, found: Importance) -> Section:
             "Not every combination of choices has a result. The share of an axis is "
             "the variance of its paired effects; interactions are not taken apart. "
         )
+        if not found.complete:
+            way += "What axes explain whose effect is not known is among the interactions' share. "
     effective = (
         f"About {found.effective:.1f} of {len(found.alone)} axes matter: the exponential of "
         "the entropy of their shares, half of each pair's share counted for each of the two."

@@ -92,7 +92,7 @@ def _facts(analysis: Analysis) -> list[tuple[str, str]]:
         grid, total = [("sweeper", analysis.sweep.sweeper)], ""
     else:
         grid = [
-            ("permutations", f"{record.permutations:,}"),
+            ("permutations", winner.permutations(analysis.sweep)),
             ("repetitions", f"{record.repetitions:,}"),
         ]
         total = f" of {record.jobs:,}"

@@ -14,6 +14,7 @@ from neroRL.reporting.analysis.costs import Costs
 from neroRL.reporting.page import charts
 from neroRL.reporting.page.axis_sections import axis_sections
 from neroRL.reporting.page.parts import MOST_ROWS, Section, Table, left_out, number, span
+from neroRL.reporting.race import may_go_on
 from neroRL.reporting.summary import gaps_of_confirmation
 from neroRL.texts import counted
 
@@ -155,7 +156,7 @@ def _cost(analysis: Analysis) -> Section:
         minutes = [None if v is None else v / 60.0 for v in _means(analysis, "wall_seconds")]
         shown = [charts.scatter_chart(analysis, "cost-chart", "minutes a job", minutes)]
     # Until a race is over, jobs that it stopped may go on.
-    saved = [] if analysis.sweep.is_racing or analysis.sweep.let_go else _saved(costs)
+    saved = [] if may_go_on(analysis.sweep) else _saved(costs)
     return Section("cost", "Cost", ["What the jobs took.", *saved], shown, [_sums(costs)])
 
 

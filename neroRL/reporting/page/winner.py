@@ -11,8 +11,8 @@ from typing import Any
 
 from neroRL.config.documents import text_of_value
 from neroRL.config.roles import PLACE
-from neroRL.ranking.ranking import Ranking, confirmed_best
-from neroRL.records.results import STOPPED
+from neroRL.ranking.ranking import Ranked, Ranking, confirmed_best
+from neroRL.records.results import COMPLETED, STOPPED
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.page.parts import MOST_ROWS, Table, left_out, number, span
@@ -81,9 +81,7 @@ def headline(
         lines = [
             *([unfinished_confirmation(left)] if left else []),
             *(f"On fresh seeds: {line}" for line in lines),
-            f"The sweep did not choose by these seeds. {SAME_EPISODES}"
-            if is_evaluated(confirmed, again)
-            else "The sweep did not choose by these seeds, so the number is unbiased.",
+            _unchosen(confirmed, again),
         ]
     elif chosen:
         lines = [*lines, "The winner's own number is too good by selection; fresh seeds tell more."]
@@ -94,9 +92,22 @@ def headline(
     title = f"Permutation {standing.permutation} {tied}"
     if confirmed and told.best is not None:
         title += " in the tuning"
-        if told.best.standing.permutation != standing.permutation:
-            title += f", but permutation {told.best.standing.permutation} did better on fresh seeds"
+        first = told.best.standing
+        # One may come first only because it has completed more of its jobs.
+        if first.permutation != standing.permutation and first.iqm > standing.iqm:
+            title += f", but permutation {first.permutation} did better on fresh seeds"
     return Headline(title, reached, lines)
+
+
+def _unchosen(confirmed: Ranked, again: RecordedSweep) -> str:
+    """Returns in how far the number of a confirmation is free of selection."""
+    told = "The sweep did not choose by these seeds"
+    missing = confirmed.jobs.total() - confirmed.jobs[COMPLETED]
+    if missing:
+        return f"{told}; what {counted(missing, 'job')} would have reached is not in the number."
+    if is_evaluated(confirmed, again):
+        return f"{told}. {SAME_EPISODES}"
+    return f"{told}, so the number is unbiased."
 
 
 def difference(base: Mapping[str, Any], config: Mapping[str, Any]) -> Table:
@@ -183,11 +194,18 @@ def _grid(sweep: RecordedSweep) -> list[list[str]]:
         ["tuning file", record.tune or "none"],
         [
             "grid",
-            f"{counted(record.permutations, 'permutation')}, "
+            f"{permutations(sweep)} permutation{'' if record.permutations == 1 else 's'}, "
             f"{counted(record.repetitions, 'repetition')}",
         ],
         ["base seed", str(record.seed)],
     ]
+
+
+def permutations(sweep: RecordedSweep) -> str:
+    """Returns the number of permutations, and how many of them cannot work and were left out."""
+    total = sweep.record.permutations
+    left_out_ones = total - sweep.jobs_a_lap
+    return f"{total:,} ({left_out_ones:,} cannot work)" if left_out_ones > 0 else f"{total:,}"
 
 
 def base_config(record: SweepRecord) -> str:
