@@ -76,7 +76,7 @@ def run_job(composed: DictConfig, checkpoint: Path | None = None, manner: Manner
         if done is not None and done.fingerprint == mark and _is_over(done, identity):
             logger.info("another process has done this job")
             return _objective_for_sweeper(done, in_sweep=identity.in_sweep)
-        training = JobTraining(config, weights, mark, identity, checkpoint, manner)
+        training = JobTraining(config, mark, identity, checkpoint, manner)
         return _objective_for_sweeper(training.run(), in_sweep=identity.in_sweep)
 
 

@@ -38,15 +38,13 @@ class JobTraining:
 
     Args:
         config: checked; its seed is 0 or more.
-        weights: digest of the weights that it begins with, if any.
-        mark: fingerprint of both.
+        mark: fingerprint of the config, and of the weights that the training begins with.
         identity: the place of the job in its sweep.
         checkpoint: to continue from; None for the job's own last one, if any.
         manner: how it computes.
     """
 
     config: Config
-    weights: str | None
     mark: str
     identity: Identity
     checkpoint: Path | None
@@ -155,7 +153,6 @@ class JobTraining:
             repetition=identity.repetition,
             overrides=identity.swept,
             directory=identity.shown_directory,
-            weights=self.weights,
             fingerprint=self.mark,
             rung=identity.rung if trained.status == STOPPED else None,
             planned_updates=None if trained.status == COMPLETED else trainer.updates,

@@ -100,9 +100,11 @@ def _config_of(checkpoint: Path) -> Iterator[tuple[Path, int]]:
     from neroRL.training.checkpoint import META, load
 
     saved = load(checkpoint, META)
+    # It has the weights that its training once began with, and their file may be gone.
+    config = {**saved.config, "model": {**saved.config["model"], "load_model": False}}
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / f"config of {checkpoint.stem}.yaml"
-        path.write_text(dump_yaml(escaped(saved.config)), encoding="utf-8")
+        path.write_text(dump_yaml(escaped(config)), encoding="utf-8")
         try:
             yield path, saved.update
         except ConfigError as error:

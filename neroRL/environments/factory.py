@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -62,7 +63,7 @@ def make_vector(
     params = registry.reset_params(config)
     seeds = [
         EpisodeSeeds(
-            np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, worker]))),
+            _generator(seed, worker),
             params["start-seed"],
             params["num-seeds"],
             None if episode_seeds is None else episode_seeds[worker],
@@ -88,6 +89,25 @@ def make_vector(
         opened.pop_all()
     environments.specification = replace(environments.specification, max_episode_steps=steps)
     return environments
+
+
+def _generator(*entropy: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
+
+
+def reseeded(state: Mapping[str, Any], seed: int, update: int) -> dict[str, Any]:
+    """Returns the state of environments in which a seed decides on the episodes to come.
+
+    Args:
+        state: of a vector environment.
+        seed: of the training that goes on.
+        update: after which it does.
+    """
+    seeds = [
+        {**one, "generator": _generator(seed, worker, update).bit_generator.state}
+        for worker, one in enumerate(state["seeds"])
+    ]
+    return {**state, "seeds": seeds}
 
 
 def specification(config: EnvironmentConfig) -> EnvironmentSpec | None:

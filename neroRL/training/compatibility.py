@@ -11,7 +11,7 @@ import torch
 
 from neroRL.config import Config, as_mapping
 from neroRL.config.nested import flat
-from neroRL.config.roles import WITHOUT_EFFECT, is_fixed
+from neroRL.config.roles import BEGINNING, WITHOUT_EFFECT, is_fixed
 from neroRL.config.schema import ADDED_KEYS, REVISION
 from neroRL.errors import CheckpointError
 from neroRL.training.checkpoint import Checkpoint, load
@@ -51,6 +51,8 @@ def check_config(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) 
     """
     changed = _changed(there, here)
     refused = [key for key in changed if is_fixed(key)]
+    if here["model"]["load_model"]:  # what it began with is past; no weights are loaded now
+        refused += [key for key in changed if key in BEGINNING]
     if refused:
         listed = "\n  ".join(changed[key] for key in refused)
         raise CheckpointError(f"{path} belongs to another training:\n  {listed}")
@@ -78,7 +80,8 @@ def check_continuation(
     if model is not None:
         check_weights(model, checkpoint.model, path)
     kept = checkpoint.precision
-    if config.precision not in ("auto", kept):  # auto keeps it
+    asked_then = checkpoint.config.get("precision")  # it may have had no effect
+    if config.precision not in ("auto", kept, asked_then):  # auto keeps it
         changed.append(f"precision: {kept} there, {config.precision} here")
     problem = revision_problem(checkpoint)
     if problem is None and not checkpoint.has_state:

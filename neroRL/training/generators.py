@@ -37,8 +37,12 @@ class Generators:
         """Restores the states of a checkpoint.
 
         Generators of different devices draw different numbers and keep different states. On another
-        device, seed and update choose the actions anew.
+        device, seed and update choose the actions anew, and without states all numbers.
         """
+        if not states:
+            for generator in (self.policy, self.shuffle):
+                generator.manual_seed(self._seed_after(update))
+            return
         self.shuffle.set_state(states["shuffle"].cpu())
         saved_on = states.get("device", self._device.type)
         if saved_on == self._device.type:
@@ -46,5 +50,7 @@ class Generators:
             return
         message = "saved on %s, continuing on %s: actions are drawn from another generator"
         logger.warning(message, saved_on, self._device.type)
-        sequence = np.random.SeedSequence([self._seed, update])
-        self.policy.manual_seed(int(sequence.generate_state(1)[0]))
+        self.policy.manual_seed(self._seed_after(update))
+
+    def _seed_after(self, update: int) -> int:
+        return int(np.random.SeedSequence([self._seed, update]).generate_state(1)[0])

@@ -22,6 +22,7 @@ class Work(NamedTuple):
         evaluation_seconds: mean duration of an evaluation in the last run; None without any.
         processes: that stepped the environments in the last run; 0 for the training's own.
         precision: of matrix products.
+        weights: digest of the weights that the training began with, if any.
     """
 
     updates: int
@@ -31,6 +32,7 @@ class Work(NamedTuple):
     evaluation_seconds: float | None
     processes: int
     precision: str
+    weights: str | None
 
 
 def as_result(
@@ -68,4 +70,5 @@ def as_result(
         threads=torch.get_num_threads(),
         processes=work.processes,
         precision=work.precision,
+        weights=work.weights,
     )

@@ -5,17 +5,20 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from neroRL.config import Config
 from neroRL.config.schema import ModelConfig
-from neroRL.environments.factory import specification
+from neroRL.config.weights import weights_digest
+from neroRL.environments.factory import reseeded, specification
 from neroRL.environments.vector.moments import Normalization
 from neroRL.errors import CheckpointError, ConfigError, Problem
 from neroRL.models.actor_critic import ActorCritic
 from neroRL.training import checkpoint as checkpoints
+from neroRL.training.checkpoint import Checkpoint
 from neroRL.training.compatibility import check_continuation, check_weights, start_from
 
 logger = logging.getLogger("neroRL.training")
@@ -62,8 +65,8 @@ def weight_problems(config: Config) -> list[Problem]:
 
 def begin(
     config: ModelConfig, model: ActorCritic, normalization: Normalization, device: torch.device
-) -> None:
-    """Loads the weights of ``load_model``, and the statistics that belong to them.
+) -> str | None:
+    """Loads the weights of ``load_model``, if it is set, and the statistics that belong to them.
 
     Args:
         config: names their file.
@@ -71,13 +74,28 @@ def begin(
         normalization: gets the statistics.
         device: of the model.
 
+    Returns:
+        The digest of the weights; None if none are loaded.
+
     Raises:
         CheckpointError: the file cannot be read, or does not fit the model.
     """
+    digest = weights_digest(config.load_model, config.model_path)
+    if digest is None:
+        return None
     path = config.weights_file
     saved = start_from(model, path, device)
     for line in normalization.load_state_dict(saved.normalization):
         logger.warning("%s %s", path, line)
+    return digest
+
+
+def with_seed(saved: Checkpoint, seed: int) -> Checkpoint:
+    """Returns a checkpoint whose random numbers come from a seed, if that is not its own."""
+    if saved.config["seed"] == seed:
+        return saved
+    environment = reseeded(saved.environment, seed, saved.update)
+    return replace(saved, environment=environment, generators={})
 
 
 def _model(config: Config) -> ActorCritic | None:

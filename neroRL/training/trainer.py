@@ -15,7 +15,6 @@ import torch
 from neroRL.acting.actor import Actor
 from neroRL.acting.evaluator import Cancelled
 from neroRL.config import Config, as_mapping
-from neroRL.config.weights import weights_digest
 from neroRL.environments.factory import make_vector
 from neroRL.environments.vector.interface import VectorEnvironment
 from neroRL.environments.vector.moments import Normalization
@@ -36,7 +35,7 @@ from neroRL.training.placement import cores_of, device_of, placed_model, process
 from neroRL.training.precision import use_precision
 from neroRL.training.rollout import collect
 from neroRL.training.schedules import hyperparameters
-from neroRL.training.starting import begin
+from neroRL.training.starting import begin, with_seed
 from neroRL.training.statistics import (
     RecentEpisodes,
     Summary,
@@ -148,9 +147,8 @@ class Trainer:
         self._untold: dict[str, float] | None = None
         self._env_steps = 0
         self._training_seconds, self._wall_seconds = 0.0, 0.0  # the latter of earlier runs alone
-        self._weights = weights_digest(config.model.load_model, config.model.model_path)
-        if saved is None and config.model.load_model:
-            begin(config.model, self.model, self._normalization, self.device)
+        loaded = config.model, self.model, self._normalization, self.device
+        self._weights = begin(*loaded) if saved is None else saved.weights
         # Its first states are those of the weights that the training starts with.
         self.actor = Actor(self.model, self.environment.num_envs, self._generators.policy)
         if self._manner.compiled:
@@ -161,6 +159,7 @@ class Trainer:
             logger.warning("changed since the checkpoint: %s", line)
         self.model.load_state_dict(saved.model)
         self.optimizer.load_state_dict(saved.optimizer)
+        saved = with_seed(saved, self._config.seed)
         self._generators.load_state_dict(saved.generators, saved.update)
         self._normalization.load_state_dict(saved.normalization)
         restarted = self.environment.load_state_dict(saved.environment)
@@ -186,7 +185,7 @@ class Trainer:
     ) -> JobResult:
         """Runs all remaining updates, or those until a stop."""
         config = self._config
-        stop = config.trainer.updates if until is None else min(until, config.trainer.updates)
+        stop = min(config.trainer.updates if until is None else until, config.trainer.updates)
         if self._env_steps == 0:
             self.environment.restart()
         if summaries is not None:
@@ -316,5 +315,6 @@ class Trainer:
     ) -> JobResult:
         summaries = evaluated or self._episodes.summaries()
         seconds = self._training_seconds, self._wall(), self._evaluations.seconds
-        work = Work(self._update, self._env_steps, *seconds, self._processes, self._precision)
+        manner = self._processes, self._precision, self._weights
+        work = Work(self._update, self._env_steps, *seconds, *manner)
         return as_result(status, self._config.seed, summaries, work, error)

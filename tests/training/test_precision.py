@@ -105,6 +105,9 @@ def test_a_training_without_a_layer_that_is_large_enough_is_one_in_float32(
     _, plain, _ = _trained(tmp_path / "plain", _config(**small, precision="float32"))
     assert _differ(content, plain) == []
     assert read_subject(path).precision == "float32"
+    small["trainer"] = {"updates": 3}
+    _trained(tmp_path / "on", _config(**small, precision=asked), path)
+    assert "changed since the checkpoint: precision" not in caplog.text
 
 
 @pytest.mark.slow

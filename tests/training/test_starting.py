@@ -309,6 +309,27 @@ def test_a_training_that_loads_no_weights_any_more_goes_on(door, trained, tmp_pa
     assert not (tmp_path / "job/checkpoints.0").exists()
 
 
+def test_a_training_that_goes_on_keeps_what_it_began_with(door, trained, tmp_path):
+    """No other weights are loaded then, and those that it has need no file any more."""
+    weights = tmp_path / "start.pt"
+    weights.write_bytes(trained.read_bytes())
+    begun = ["--config=tiny.yaml", "model.load_model=true", f"model.model_path={weights}"]
+    assert door("ntrain", [*begun, "hydra.run.dir=job"]).status == 0
+    digest = weights_digest(True, str(weights))
+    on = ["--checkpoint=job/checkpoints/default-2.pt", "--num-updates=1"]
+    others = tmp_path / "others.pt"
+    others.write_bytes(trained.read_bytes())
+    refused = door("ntrain", [*on, "model.load_model=true", f"model.model_path={others}"])
+    assert refused.status == 2
+    assert "model.model_path: " in refused.err
+    weights.unlink()
+    outcome = door("ntrain", [*on, "hydra.run.dir=on"])
+    assert outcome.status == 0, outcome.err
+    assert results.load_result(tmp_path / "on").weights == digest
+    last = checkpoints.load(tmp_path / "on/checkpoints/default-3.pt", CPU)
+    assert (last.weights, last.config["model"]["load_model"]) == (digest, False)
+
+
 def test_weights_that_cannot_be_read_have_no_digest(tmp_path):
     with pytest.raises(CheckpointError, match=r"a.pt cannot be read: No such file or directory"):
         weights_digest(True, str(tmp_path / "a.pt"))

@@ -403,11 +403,13 @@ def test_a_checkpoint_of_another_training_lists_what_differs(tmp_path):
     mapping = _mapping(updates=4)
     mapping["model"]["num_hidden_units"] = 9
     mapping["sampler"]["worker_steps"] = 32
+    mapping["trainer"]["resume_at"] = 1
     path = checkpoints.checkpoint_path(tmp_path, "default", 2)
     with pytest.raises(CheckpointError) as refused:
         train(build(mapping), tmp_path / "other", checkpoint=path)
     assert "model.num_hidden_units: 8 there, 9 here" in str(refused.value)
     assert "sampler.worker_steps: 16 there, 32 here" in str(refused.value)
+    assert "trainer.resume_at: 0 there, 1 here" in str(refused.value)
 
 
 def test_a_trainer_may_change_what_it_does(tmp_path, caplog):
@@ -416,6 +418,25 @@ def test_a_trainer_may_change_what_it_does(tmp_path, caplog):
     outcome = train(build(_mapping(updates=3, gamma=0.5)), tmp_path / "on", checkpoint=path)
     assert outcome.updates == 3
     assert "trainer.gamma: 0.99 there, 0.5 here" in caplog.text
+
+
+def test_with_another_seed_a_training_branches(tmp_path, caplog):
+    """From the checkpoint on, it acts, shuffles and meets episodes by the new seed."""
+    train(build(_mapping(VEC, updates=2)), tmp_path)
+    path = checkpoints.checkpoint_path(tmp_path, "default", 2)
+    branches, seeds = {}, {}
+    for name, seed in (("same", 3), ("other", 8), ("again", 8)):
+        config = build(_mapping(VEC, updates=3) | {"seed": seed})
+        result = train(config, tmp_path / name, checkpoint=path)
+        assert result.seed == seed
+        branches[name] = _weights(tmp_path / name, 3)
+        last = checkpoints.load(checkpoints.checkpoint_path(tmp_path / name, "default", 3), CPU)
+        seeds[name] = [one["generator"]["state"] for one in last.environment["seeds"]]
+    assert "seed: 3 there, 8 here" in caplog.text
+    assert _equal(branches["other"], branches["again"])
+    assert not _equal(branches["same"], branches["other"])
+    assert seeds["other"] == seeds["again"]
+    assert all(one != two for one, two in zip(seeds["same"], seeds["other"], strict=True))
 
 
 def test_a_complete_training_says_so(tmp_path, caplog):
