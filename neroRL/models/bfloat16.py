@@ -66,9 +66,11 @@ class ConvolutionInBfloat16(nn.Conv2d):
         """Computes features from images (M, channels, height, width), both float32."""
         missing = filled(len(images)) - len(images)
         inputs = functional.pad(images.to(LOW), (0, 0, 0, 0, 0, 0, 0, missing))
-        bias = None if self.bias is None else self.bias.to(LOW)
-        features: Tensor = self._conv_forward(inputs, self.weight.to(LOW), bias)
-        return features[: len(images)].float()
+        features = self._conv_forward(inputs, self.weight.to(LOW), None)[: len(images)].float()
+        if self.bias is None:
+            return features
+        # In float32, as in :func:`product`, which distinct receptive fields take.
+        return features + self.bias[:, None, None]
 
 
 def product(inputs: Tensor, weight: Tensor, bias: Tensor | None, rounded: Tensor) -> Tensor:

@@ -92,9 +92,10 @@ def test_a_convolution_is_that_of_rounded_numbers():
     lower(layer)
     images = torch.randn((3, 4, 12, 12), generator=generator, requires_grad=True)
     outputs = layer(images)
-    x, w, b = _rounded(images.detach()), _rounded(layer.weight), _rounded(layer.bias)
+    x, w, b = _rounded(images.detach()), _rounded(layer.weight), layer.bias.double()
+    sums = functional.conv2d(x, w, None, 2)  # rounded before the bias is added
     torch.testing.assert_close(
-        outputs.double(), functional.conv2d(x, w, b, 2), rtol=2 * ROUNDING, atol=1e-4
+        outputs.double() - b[:, None, None], sums, rtol=2 * ROUNDING, atol=1e-6
     )
     outputs.sum().backward()
     assert images.grad.shape == images.shape
@@ -114,7 +115,10 @@ def test_distinct_fields_give_what_the_convolutions_give():
     found = forward_fields(layers, table[torch.arange(40)])
     plain = nn.Sequential(*(module for pair in layers for module in pair), nn.Flatten())
     expected = plain(images.permute(0, 3, 1, 2).float() / 255.0)
-    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)
+    # Sums of another order may be rounded to the neighbour; all others agree to float32's last bits.
+    apart = (found - expected).abs()
+    assert (apart > 1e-6).float().mean() < 0.02
+    assert apart.max() < 2 * ROUNDING * expected.abs().max()
 
 
 VECTOR = {"type": "MinigridVec", "name": "MiniGrid-MemoryS7-v0"}
