@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from neroRL.config.checks import run_id_problem
 from neroRL.errors import UsageError
 from neroRL.files import expanded
 from neroRL.records.exits import Exit
@@ -143,6 +142,8 @@ def not_negative(text: str) -> int:
 
 def a_run_id(text: str) -> str:
     """Returns a run-id that can name a directory."""
+    from neroRL.config.checks import run_id_problem  # imports pydantic and others
+
     problem = run_id_problem(text)
     if problem:
         raise argparse.ArgumentTypeError(problem)

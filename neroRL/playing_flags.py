@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neroRL.arguments import Parser, a_path, a_positive, not_negative
-from neroRL.composition.paths import find_config
 from neroRL.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,6 +54,8 @@ def config_file(flags: argparse.Namespace) -> Path | None:
     Raises:
         UsageError: there is no such file.
     """
+    from neroRL.composition.paths import find_config  # imports Hydra
+
     if flags.config is None:
         return None
     try:

@@ -8,28 +8,16 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from neroRL.arguments import Parser, an_integer
 from neroRL.boundary import guarded
-from neroRL.errors import OutputError, UsageError
-from neroRL.files import check_place, expanded
-from neroRL.ranking.ranking import CONFIDENCE, rank
+from neroRL.errors import UsageError
+from neroRL.files import expanded
 from neroRL.records.exits import Exit
-from neroRL.records.results import NUMBERS, JobResult
-from neroRL.records.sweeps import RecordedSweep, read_sweep
-from neroRL.reporting.comparison import Reported, print_comparison
-from neroRL.reporting.live import PORT, keep_current, serving
-from neroRL.reporting.optuna_study import check_study, write_study
-from neroRL.reporting.race import saving, under_way
-from neroRL.reporting.ranking_files import REPORT, REPORT_FILE, write_files
-from neroRL.reporting.summary import (
-    AGAIN,
-    print_recorded_confirmation,
-    print_summary,
-    print_written,
-    rank_confirmation,
-)
-from neroRL.texts import did_you_mean
+
+if TYPE_CHECKING:
+    from neroRL.arguments import Parser
+    from neroRL.records.sweeps import RecordedSweep
 
 
 def main() -> int:
@@ -38,6 +26,13 @@ def main() -> int:
 
 
 def _report_all() -> int:
+    from neroRL.records.sweeps import read_sweep  # an interrupt is handled while these are imported
+    from neroRL.reporting.comparison import print_comparison
+    from neroRL.reporting.live import keep_current
+    from neroRL.reporting.optuna_study import check_study, write_study
+    from neroRL.reporting.ranking_files import REPORT, REPORT_FILE
+    from neroRL.reporting.sweep_report import report
+
     arguments = _parser().parse_alone(sys.argv[1:])
     places = _places(arguments.sweeps, arguments.out)
     study = expanded(arguments.optuna) if arguments.optuna else None
@@ -77,6 +72,8 @@ def _serve(
     port: int,
 ) -> None:
     """Keeps reports current and serves them, until Ctrl-C."""
+    from neroRL.reporting.live import keep_current, serving
+
     running = threading.Event()
     running.set()
     with serving(pages, port, running.is_set) as address, contextlib.suppress(KeyboardInterrupt):
@@ -84,59 +81,6 @@ def _serve(
         keep_current(report_all, sweeps)
         running.clear()
         threading.Event().wait()
-
-
-def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: float) -> Reported:
-    """Prints the ranking of a sweep and writes its files.
-
-    Args:
-        sweep: as its files tell it.
-        out: directory to write to; None for the sweep's own.
-        metric: the number to compare.
-        confidence: of intervals and ties.
-
-    Raises:
-        NeroRLError: the metric is none of the sweep's, or the report cannot be written.
-    """
-    from neroRL.reporting.report_files import write_report  # plotting libraries take a second
-
-    directory = sweep.directory
-    _check_metric(metric, sweep.results)
-    check_place(out or directory)
-    ranking = rank(sweep.results, sweep.jobs_a_lap, metric, confidence)
-    confirmed = rank_confirmation(sweep, ranking)
-    if sweep.sweeper:  # it does not tell how many jobs it will have
-        jobs = f"{len(sweep.results)} jobs of Hydra's sweeper {sweep.sweeper}"
-    else:
-        jobs = f"{len(sweep.results)} of {sweep.record.jobs} jobs"
-    print(f"{directory}: {jobs} have ended")
-    race = under_way(sweep) or saving(sweep.results, sweep.record.base, sweep.record.jobs)
-    sweeper = sweep.sweeper
-    again = _trying_again(sweep.record.command or "")
-    print_summary(
-        sweep.results, ranking, str(directory), sys.stdout, again=again, sweeper=sweeper, race=race
-    )
-    try:
-        written = write_files(directory, ranking, list(sweep.record.axes), sweep.results, out)
-        page = write_report(out or directory / REPORT, sweep, ranking, written, confirmed)
-    except OSError as error:
-        raise OutputError(f"the report cannot be written: {error}") from error
-    print_written(written, ranking, str(page), sys.stdout)
-    print_recorded_confirmation(sweep, confirmed, ranking, sys.stdout)
-    for problem in [*sweep.warnings(), *([written.warning] if written.warning else [])]:
-        print(f"warning: {problem}", file=sys.stderr)
-    return Reported(sweep, ranking, confirmed, written.config)
-
-
-def _trying_again(command: str) -> str:
-    """Returns what to run to try the failed jobs of a sweep again.
-
-    Args:
-        command: the last command line of the sweep.
-    """
-    ways = ["without hydra.sweeper.only"] if "hydra.sweeper.only=" in command else []
-    ways += ["with hydra.sweeper.retry_failed=true"] if "retry_failed=false" in command else []
-    return f"the same command {' and '.join(ways)}" if ways else AGAIN
 
 
 def _places(sweeps: list[str], out: str | None) -> dict[Path, Path | None]:
@@ -157,6 +101,10 @@ def _places(sweeps: list[str], out: str | None) -> dict[Path, Path | None]:
 
 
 def _parser() -> Parser:
+    from neroRL.arguments import Parser, an_integer
+    from neroRL.ranking.ranking import CONFIDENCE
+    from neroRL.reporting.live import PORT
+
     parser = Parser(
         "nreport",
         "<sweep> [<sweep> ...] [options]",
@@ -172,14 +120,6 @@ def _parser() -> Parser:
     parser.switch("--serve", "the same, with the page on 127.0.0.1 until Ctrl-C")
     parser.flag("--port", "<n>", "of --serve", PORT, an_integer)
     return parser
-
-
-def _check_metric(name: str, results: Sequence[JobResult]) -> None:
-    """Refuses a metric that no result can have."""
-    known = [*NUMBERS, *dict.fromkeys(key for result in results for key in result.statistics)]
-    if name not in known:
-        expected = f"expected one of {', '.join(known)}"
-        raise UsageError(f"--metric: {name} is no metric; {expected}{did_you_mean(name, known)}")
 
 
 def _confidence(text: str) -> float:

@@ -104,6 +104,16 @@ def test_light_modules_do_not_import_torch():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("door", ["tune", "train", "report", "eval", "eval_checkpoints", "enjoy"])
+def test_what_takes_long_to_import_is_imported_where_an_interrupt_is_handled(door):
+    code = (
+        f"import sys, neroRL.{door}\n"
+        "print(*{'numpy', 'pydantic', 'omegaconf', 'hydra', 'yaml'}.intersection(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == []
+
+
 def test_a_sweep_does_without_plotting_libraries():
     code = (
         "import sys, neroRL.tune, neroRL.sweep.conclusion, neroRL.report\n"

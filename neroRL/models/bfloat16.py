@@ -66,11 +66,10 @@ class ConvolutionInBfloat16(nn.Conv2d):
         """Computes features from images (M, channels, height, width), both float32."""
         missing = filled(len(images)) - len(images)
         inputs = functional.pad(images.to(LOW), (0, 0, 0, 0, 0, 0, 0, missing))
-        features = self._conv_forward(inputs, self.weight.to(LOW), None)[: len(images)].float()
-        if self.bias is None:
-            return features
-        # In float32, as in :func:`product`, which distinct receptive fields take.
-        return features + self.bias[:, None, None]
+        low: Tensor = self._conv_forward(inputs, self.weight.to(LOW), None)
+        features = low[: len(images)].float()
+        # The bias in float32, as in :func:`product`, which distinct receptive fields take.
+        return features if self.bias is None else features + self.bias[:, None, None]
 
 
 def product(inputs: Tensor, weight: Tensor, bias: Tensor | None, rounded: Tensor) -> Tensor:

@@ -115,7 +115,7 @@ def test_distinct_fields_give_what_the_convolutions_give():
     found = forward_fields(layers, table[torch.arange(40)])
     plain = nn.Sequential(*(module for pair in layers for module in pair), nn.Flatten())
     expected = plain(images.permute(0, 3, 1, 2).float() / 255.0)
-    # Sums of another order may be rounded to the neighbour; all others agree to float32's last bits.
+    # Sums of another order may be rounded to the neighbour; all others have the same digits.
     apart = (found - expected).abs()
     assert (apart > 1e-6).float().mean() < 0.02
     assert apart.max() < 2 * ROUNDING * expected.abs().max()

@@ -1,0 +1,85 @@
+"""Reports on one sweep: prints its ranking, and writes its files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from neroRL.errors import OutputError, UsageError
+from neroRL.files import check_place
+from neroRL.ranking.ranking import rank
+from neroRL.records.results import NUMBERS, JobResult
+from neroRL.records.sweeps import RecordedSweep
+from neroRL.reporting.comparison import Reported
+from neroRL.reporting.race import saving, under_way
+from neroRL.reporting.ranking_files import REPORT, write_files
+from neroRL.reporting.summary import (
+    AGAIN,
+    print_recorded_confirmation,
+    print_summary,
+    print_written,
+    rank_confirmation,
+)
+from neroRL.texts import did_you_mean
+
+
+def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: float) -> Reported:
+    """Prints the ranking of a sweep and writes its files.
+
+    Args:
+        sweep: as its files tell it.
+        out: directory to write to; None for the sweep's own.
+        metric: the number to compare.
+        confidence: of intervals and ties.
+
+    Raises:
+        NeroRLError: the metric is none of the sweep's, or the report cannot be written.
+    """
+    from neroRL.reporting.report_files import write_report  # plotting libraries take a second
+
+    directory = sweep.directory
+    _check_metric(metric, sweep.results)
+    check_place(out or directory)
+    ranking = rank(sweep.results, sweep.jobs_a_lap, metric, confidence)
+    confirmed = rank_confirmation(sweep, ranking)
+    if sweep.sweeper:  # it does not tell how many jobs it will have
+        jobs = f"{len(sweep.results)} jobs of Hydra's sweeper {sweep.sweeper}"
+    else:
+        jobs = f"{len(sweep.results)} of {sweep.record.jobs} jobs"
+    print(f"{directory}: {jobs} have ended")
+    race = under_way(sweep) or saving(sweep.results, sweep.record.base, sweep.record.jobs)
+    sweeper = sweep.sweeper
+    again = _trying_again(sweep.record.command or "")
+    print_summary(
+        sweep.results, ranking, str(directory), sys.stdout, again=again, sweeper=sweeper, race=race
+    )
+    try:
+        written = write_files(directory, ranking, list(sweep.record.axes), sweep.results, out)
+        page = write_report(out or directory / REPORT, sweep, ranking, written, confirmed)
+    except OSError as error:
+        raise OutputError(f"the report cannot be written: {error}") from error
+    print_written(written, ranking, str(page), sys.stdout)
+    print_recorded_confirmation(sweep, confirmed, ranking, sys.stdout)
+    for problem in [*sweep.warnings(), *([written.warning] if written.warning else [])]:
+        print(f"warning: {problem}", file=sys.stderr)
+    return Reported(sweep, ranking, confirmed, written.config)
+
+
+def _trying_again(command: str) -> str:
+    """Returns what to run to try the failed jobs of a sweep again.
+
+    Args:
+        command: the last command line of the sweep.
+    """
+    ways = ["without hydra.sweeper.only"] if "hydra.sweeper.only=" in command else []
+    ways += ["with hydra.sweeper.retry_failed=true"] if "retry_failed=false" in command else []
+    return f"the same command {' and '.join(ways)}" if ways else AGAIN
+
+
+def _check_metric(name: str, results: Sequence[JobResult]) -> None:
+    """Refuses a metric that no result can have."""
+    known = [*NUMBERS, *dict.fromkeys(key for result in results for key in result.statistics)]
+    if name not in known:
+        expected = f"expected one of {', '.join(known)}"
+        raise UsageError(f"--metric: {name} is no metric; {expected}{did_you_mean(name, known)}")
