@@ -15,6 +15,7 @@ from hydra._internal.utils import (
     detect_task_name,
     get_args_parser,
 )
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import env_override
 from hydra.errors import HydraException
 from hydra.types import TaskFunction
@@ -39,9 +40,10 @@ from neroRL.files import (
 )
 from neroRL.locks import held
 from neroRL.streams import as_data
-from neroRL.texts import did_you_mean
+from neroRL.texts import did_you_mean, shortened
 
 DEFAULT_CONFIG = "default"
+_OF_SWEEPS = "which ntune or python train.py -m run"
 # A directory that is named by the time of its start, as ``${now:%H-%M-%S}``.
 _NAMED_BY_TIME = re.compile(r"\$\{now:[^}]*\}[^/]*$")
 
@@ -82,7 +84,9 @@ def _run(
         raise UsageError(problem)
     # Flags may stand between overrides.
     args = _parsed(arguments)
-    parse_all(args.overrides)
+    overrides = parse_all(args.overrides)
+    if not args.multirun:
+        _refuse_sweeps(overrides, trains=not _only_shows(args))
     primary = _primary_file(args)
     make_primary(primary)
     passed = _arguments_for_hydra(args, primary)
@@ -105,6 +109,24 @@ def _run(
         else:
             directory, is_new = _check_single_run(primary, args.overrides, task, check)
             _train_alone(main, directory, passed, is_new=is_new)
+
+
+def _refuse_sweeps(overrides: Sequence[Override], *, trains: bool) -> None:
+    """Refuses overrides that only a sweep takes.
+
+    Raises:
+        UsageError: an override has several values, or is an option of the sweeper in a training.
+    """
+    for override in overrides:
+        if override.is_sweep_override():
+            message = (
+                f"several values are a sweep, {_OF_SWEEPS}; a list has brackets, a text quotes"
+            )
+        elif trains and override.key_or_group.startswith("hydra.sweeper."):
+            message = f"is an option of sweeps, {_OF_SWEEPS}, and this is a single training"
+        else:
+            continue
+        raise UsageError(f"{shortened(override.input_line)}: {message}")
 
 
 def _train_alone(

@@ -5,13 +5,36 @@ A base config's directory may hold thousands of others, for instance the jobs of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from hydra.core.config_loader import ConfigLoader
+
+from neroRL.texts import did_you_mean
 
 # Directories of sweeps have hidden ones and event files deep below; groups are never that deep.
 MOST_LEVELS = 3
 MOST_GROUPS = 1000
+
+
+def option_problem(loader: ConfigLoader, group: str, value: object) -> str | None:
+    """Returns why a value chooses no config of a group; None if it does, or if there is no group.
+
+    Args:
+        loader: of the configs.
+        group: name of the group; other keys have no problem.
+        value: that is chosen, perhaps a config in a group below.
+    """
+    if not isinstance(value, str) or not (names := loader.get_group_options(group)):
+        return None
+    below, _, name = f"{group}/{value}".rpartition("/")
+    return None if name in loader.get_group_options(below) else not_among(value, names)
+
+
+def not_among(value: object, names: Sequence[str]) -> str:
+    """Returns that a value is none of a group's configs, with near matches."""
+    hint = did_you_mean(value, names) if isinstance(value, str) else ""
+    listed = f"none of its configs: {', '.join(names)}" if names else "no map of its keys"
+    return f"{value!r} is {listed}{hint}"
 
 
 class ConfigGroups(Mapping[str, list[str]]):

@@ -31,6 +31,7 @@ from neroRL.composition.choices import (
     telling,
     with_type,
 )
+from neroRL.composition.groups import option_problem
 from neroRL.composition.overrides import parse
 from neroRL.composition.repository import ReadOnceRepository
 from neroRL.errors import UsageError
@@ -109,6 +110,10 @@ class ChoosingLoader(ConfigLoaderImpl):
                 known = ", ".join(self.get_group_options(key))
                 message = f"{key} is a group of configs; expected one of {known}"
                 raise UsageError(f"{override.input_line}: {message}")
+            for option in value if isinstance(value, list) else [value]:
+                problem = option_problem(self, key, option)
+                if problem is not None:
+                    raise UsageError(f"{override.input_line}: {problem}")
 
     def _choices(self, config_name: str, overrides: Sequence[str]) -> _Choosing:
         options: dict[str, str] = {}

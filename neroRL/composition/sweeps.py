@@ -12,6 +12,7 @@ from hydra.core.override_parser.types import Override
 
 from neroRL.composition.checking import COMMAND_LINE
 from neroRL.composition.grammar import elements, parse_all
+from neroRL.composition.groups import option_problem
 from neroRL.composition.overrides import override_key, plain_text
 from neroRL.errors import UsageError
 from neroRL.texts import shortened
@@ -52,7 +53,8 @@ def split(
         The shared overrides and the sweeps, in order.
 
     Raises:
-        UsageError: a sweep is no list of choices, or a range is too long.
+        UsageError: a sweep is no list of choices, a range is too long, or a group has no such
+            config.
     """
     given = parse_all(arguments, loader)
     own = parse_all([f"{key}={value}" for key, value in params.items()], loader)
@@ -68,7 +70,12 @@ def split(
     fixed, sweeps = [], []
     for override, where in kept:
         if override.is_sweep_override():
-            sweeps.append(KeySweep(_key(override), _choices(override, most_choices), where))
+            key, choices = _key(override), _choices(override, most_choices)
+            for value, _ in choices:
+                problem = option_problem(loader, key, value)
+                if problem is not None:
+                    raise UsageError(f"{where}: {key}: {problem}")
+            sweeps.append(KeySweep(key, choices, where))
         else:
             fixed.append(str(override.input_line))
     return fixed, sweeps

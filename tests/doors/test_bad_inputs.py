@@ -270,6 +270,10 @@ FLAG_CASES = {
     "no config of a group": (["tune=null"], ["tune=null: tune is a group of configs"]),
     "max jobs": (["hydra.sweeper.max_jobs=3"], ["48", "max_jobs allows 3"]),
     "unknown policy": (["hydra.sweeper.on_invalid=ignore"], ["on_invalid", "error or skip"]),
+    "unknown config of a swept group": (
+        ["model/memory=none,grru"],
+        ["command line: model/memory: 'grru' is none of its configs: gru, ", "did you mean gru?"],
+    ),
     "key swept twice": (
         ["trainer.gamma=0.9,0.95", "trainer.gamma=0.98,0.99"],
         ["command line: trainer.gamma: is swept twice, also as trainer.gamma (command line)"],
@@ -364,6 +368,29 @@ def test_a_file_that_has_no_weights(door, tiny, tmp_path):
     (tmp_path / "a.pt").write_bytes(b"abc")
     command = ["--config=tiny.yaml", "--out=out", "model.load_model=true", "model.model_path=a.pt"]
     _refused(door("ntrain", command), tmp_path / "out", ["a.pt cannot be read"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "trainer.gamma=0.9,0.99",
+            "trainer.gamma=0.9,0.99: several values are a sweep, which ntune",
+        ),
+        ("hydra.sweeper.tune=example", "hydra.sweeper.tune=example: is an option of sweeps, which"),
+        (
+            "model/memory=grru",
+            "'grru' is none of its configs: gru, lstm, none, transformer; did you",
+        ),
+        ("hydra/job_logging=dflt", "hydra/job_logging=dflt: 'dflt' is none of its configs: "),
+    ],
+)
+def test_what_a_single_training_does_not_take(door, tiny, tmp_path, override, message):
+    for name, arguments in (
+        ("ntrain", ["--config=tiny.yaml", "--out=out"]),
+        ("train", ["--config-path=.", "--config-name=tiny", "hydra.run.dir=out"]),
+    ):
+        _refused(door(name, [*arguments, override]), tmp_path / "out", [message])
 
 
 def test_an_unknown_flag_of_hydra(door):
