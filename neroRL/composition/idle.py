@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from neroRL.composition.fitting import specification_of
 from neroRL.config import Config
 from neroRL.config.checks import SCHEDULES
-from neroRL.config.schema import ScheduleConfig, TransformerConfig
+from neroRL.config.schema import ModelConfig, ScheduleConfig, TransformerConfig
 from neroRL.environments.specification import has_numbers
 from neroRL.errors import Problem
 
@@ -50,11 +50,11 @@ def cautions_without_effect(config: Config, swept: Collection[str] = ()) -> list
         swept: paths of keys whose values are choices of a sweep: permutations that differ in them
             alone are the same.
     """
-    return [
-        Problem(one.path, f"has no effect {one.reason}")
-        for one in [*_beside_others(config), *_in_environment(config, swept)]
-        if one.path in swept or (one.is_mistake and not one.is_default)
-    ]
+    found: dict[str, Problem] = {}  # one reason is enough for a key
+    for one in [*_beside_others(config), *_in_environment(config, swept)]:
+        if one.path in swept or (one.is_mistake and not one.is_default):
+            found.setdefault(one.path, Problem(one.path, f"has no effect {one.reason}"))
+    return list(found.values())
 
 
 def _beside_others(config: Config) -> Iterator[Idle]:
@@ -63,7 +63,9 @@ def _beside_others(config: Config) -> Iterator[Idle]:
     if not evaluation.evaluate:
         for key in ("n_workers", "seeds", "interval"):
             yield Idle(f"evaluation.{key}", evaluation, "where evaluate is false", False)
-    if not model.load_model:
+    if model.load_model:
+        yield from _replaced_by_weights(model)
+    else:
         yield Idle("model.model_path", model, "where load_model is false", False)
     if model.vec_encoder == "none":
         yield Idle("model.num_vec_encoder_units", model, "where vec_encoder is none", True)
@@ -76,6 +78,15 @@ def _beside_others(config: Config) -> Iterator[Idle]:
                 yield Idle(f"trainer.{name}.{key}", schedule, reason, is_mistake)
     if model.transformer is not None:
         yield from _in_transformer(model.transformer)
+
+
+def _replaced_by_weights(model: ModelConfig) -> Iterator[Idle]:
+    """Yields the keys of initial weights, which loaded ones replace."""
+    reason = "where load_model is true: the loaded weights replace the initial ones"
+    yield Idle(_DEVIATION, model, reason, False)
+    if model.transformer is not None:
+        for key in ("init_weights", "gtrxl_bias"):
+            yield Idle(f"model.transformer.{key}", model.transformer, reason, False)
 
 
 def _in_transformer(transformer: TransformerConfig) -> Iterator[Idle]:

@@ -8,6 +8,8 @@ from neroRL.composition.idle import cautions_without_effect
 from neroRL.config.checks import build
 
 CARTPOLE = {"type": "CartPole", "name": "CartPole-v1"}
+PENDULUM = {"type": "Gymnasium", "name": "Pendulum-v1"}
+LOADED = "where load_model is true: the loaded weights replace the initial ones"
 GRID = {"type": "Minigrid", "name": "MiniGrid-Empty-5x5-v0"}
 
 
@@ -24,7 +26,7 @@ def _told(swept=(), **sections) -> list[str]:
             ["environment.normalize_vector_obs", "model.log_std_init"],
         ),
         (CARTPOLE, ["model.log_std_init"]),
-        ({"type": "Gymnasium", "name": "Pendulum-v1"}, []),
+        (PENDULUM, []),
         ({"type": "Unity", "name": "./nowhere"}, []),
     ],
 )
@@ -67,6 +69,24 @@ def test_mistakes_are_told_where_nothing_is_swept():
         ("evaluation.n_workers", {}, "where evaluate is false"),
         ("evaluation.interval", {"evaluation": {"evaluate": True}}, None),
         ("model.model_path", {}, "where load_model is false"),
+        ("model.log_std_init", {"environment": PENDULUM}, None),
+        (
+            "model.log_std_init",
+            {"environment": PENDULUM, "model": {"load_model": True}},
+            LOADED,
+        ),
+        ("model.log_std_init", {"model": {"load_model": True}}, LOADED),
+        ("model.transformer.init_weights", {"model": {"transformer": {}}}, None),
+        (
+            "model.transformer.init_weights",
+            {"model": {"transformer": {}, "load_model": True}},
+            LOADED,
+        ),
+        (
+            "model.transformer.gtrxl_bias",
+            {"model": {"transformer": {"gtrxl": True}, "load_model": True}},
+            LOADED,
+        ),
         ("model.vis_encoder", {}, "since CartPole-v1 observes no image"),
         ("environment.grayscale", {}, "since CartPole-v1 observes no image"),
         ("environment.resize_vis_obs", {"environment": GRID}, None),
