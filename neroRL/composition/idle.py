@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-from neroRL.composition.fitting import specification_of
+from neroRL.composition.fitting import LENGTH, max_episode_steps, specification_of
 from neroRL.config import Config
 from neroRL.config.checks import SCHEDULES
-from neroRL.config.schema import ModelConfig, ScheduleConfig, TransformerConfig
+from neroRL.config.schema import EnvironmentConfig, ModelConfig, ScheduleConfig, TransformerConfig
 from neroRL.environments.specification import has_numbers
 from neroRL.errors import Problem
 
@@ -77,7 +77,7 @@ def _beside_others(config: Config) -> Iterator[Idle]:
                 reason = "without another final: nothing decays"
                 yield Idle(f"trainer.{name}.{key}", schedule, reason, is_mistake)
     if model.transformer is not None:
-        yield from _in_transformer(model.transformer)
+        yield from _in_transformer(model.transformer, config.environment)
 
 
 def _replaced_by_weights(model: ModelConfig) -> Iterator[Idle]:
@@ -89,13 +89,19 @@ def _replaced_by_weights(model: ModelConfig) -> Iterator[Idle]:
             yield Idle(f"model.transformer.{key}", model.transformer, reason, False)
 
 
-def _in_transformer(transformer: TransformerConfig) -> Iterator[Idle]:
+def _in_transformer(
+    transformer: TransformerConfig, environment: EnvironmentConfig
+) -> Iterator[Idle]:
     if not transformer.gtrxl:
         for key in ("gtrxl_bias", "gtrxl_swap"):
             yield Idle(f"model.transformer.{key}", transformer, "where gtrxl is false", True)
     if transformer.positional_encoding != "absolute":
         path = "model.transformer.add_positional_encoding_to_query"
         yield Idle(path, transformer, "unless positional_encoding is absolute", True)
+    steps = max_episode_steps(environment)
+    if steps is not None and transformer.memory_length > steps:
+        reason = f"beyond {steps}, the steps of the longest episode: all past ones are attended to"
+        yield Idle(LENGTH, transformer, reason, True)
 
 
 def _in_environment(config: Config, swept: Collection[str]) -> Iterator[Idle]:

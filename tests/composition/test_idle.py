@@ -10,6 +10,8 @@ from neroRL.config.checks import build
 CARTPOLE = {"type": "CartPole", "name": "CartPole-v1"}
 PENDULUM = {"type": "Gymnasium", "name": "Pendulum-v1"}
 LOADED = "where load_model is true: the loaded weights replace the initial ones"
+ENDLESS = {"type": "MemoryGym", "name": "Endless-MortarMayhem-v0"}
+LENGTH = "model.transformer.memory_length"
 GRID = {"type": "Minigrid", "name": "MiniGrid-Empty-5x5-v0"}
 
 
@@ -55,6 +57,10 @@ def test_mistakes_are_told_where_nothing_is_swept():
         "model.transformer.gtrxl_swap: has no effect where gtrxl is false",
     ]
     assert _told(model={"transformer": {"gtrxl_bias": 2.0, "gtrxl": True}}) == []
+    assert _told(model={"transformer": {"memory_length": 501}}) == [
+        f"{LENGTH}: has no effect beyond 500, the steps of the longest episode: all past ones are "
+        "attended to"
+    ]
     query = {"add_positional_encoding_to_query": True}
     assert _told(model={"transformer": query}) == []
     assert _told(model={"transformer": {**query, "positional_encoding": "learned"}}) == [
@@ -87,6 +93,10 @@ def test_mistakes_are_told_where_nothing_is_swept():
             {"model": {"transformer": {"gtrxl": True}, "load_model": True}},
             LOADED,
         ),
+        (LENGTH, {"model": {"transformer": {}}}, "beyond 500, the steps of the longest episode"),
+        (LENGTH, {"model": {"transformer": {"memory_length": 500}}}, None),
+        (LENGTH, {"model": {"transformer": {"memory_length": -1}}}, None),
+        (LENGTH, {"model": {"transformer": {}}, "environment": ENDLESS}, None),
         ("model.vis_encoder", {}, "since CartPole-v1 observes no image"),
         ("environment.grayscale", {}, "since CartPole-v1 observes no image"),
         ("environment.resize_vis_obs", {"environment": GRID}, None),
