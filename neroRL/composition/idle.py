@@ -9,7 +9,13 @@ from typing import Any, NamedTuple
 from neroRL.composition.fitting import LENGTH, max_episode_steps, specification_of
 from neroRL.config import Config
 from neroRL.config.checks import SCHEDULES
-from neroRL.config.schema import EnvironmentConfig, ModelConfig, ScheduleConfig, TransformerConfig
+from neroRL.config.schema import (
+    EnvironmentConfig,
+    ModelConfig,
+    ScheduleConfig,
+    SeedRange,
+    TransformerConfig,
+)
 from neroRL.environments.specification import has_numbers
 from neroRL.errors import Problem
 
@@ -22,7 +28,7 @@ class Idle(NamedTuple):
     """A key that does nothing.
 
     Attributes:
-        path: of the key.
+        path: of the key; what is below it does nothing, either.
         section: that has it.
         reason: why, to follow "has no effect".
         is_mistake: whether another value than the default is most likely a mistake. If not, it is
@@ -52,8 +58,11 @@ def cautions_without_effect(config: Config, swept: Collection[str] = ()) -> list
     """
     found: dict[str, Problem] = {}  # one reason is enough for a key
     for one in [*_beside_others(config), *_in_environment(config, swept)]:
-        if one.path in swept or (one.is_mistake and not one.is_default):
-            found.setdefault(one.path, Problem(one.path, f"has no effect {one.reason}"))
+        paths = [path for path in swept if f"{path}.".startswith(f"{one.path}.")]
+        if not paths and one.is_mistake and not one.is_default:
+            paths = [one.path]
+        for path in paths:
+            found.setdefault(path, Problem(path, f"has no effect {one.reason}"))
     return list(found.values())
 
 
@@ -63,6 +72,10 @@ def _beside_others(config: Config) -> Iterator[Idle]:
     if not evaluation.evaluate:
         for key in ("n_workers", "seeds", "interval"):
             yield Idle(f"evaluation.{key}", evaluation, "where evaluate is false", False)
+    if isinstance(evaluation.seeds, SeedRange) and evaluation.seeds.explicit_seeds is not None:
+        for key in ("start-seed", "num-seeds"):
+            reason = "beside explicit-seeds, which are played instead"
+            yield Idle(f"evaluation.seeds.{key}", evaluation.seeds, reason, False)
     if model.load_model:
         yield from _replaced_by_weights(model)
     else:

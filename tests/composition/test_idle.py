@@ -11,6 +11,7 @@ CARTPOLE = {"type": "CartPole", "name": "CartPole-v1"}
 PENDULUM = {"type": "Gymnasium", "name": "Pendulum-v1"}
 LOADED = "where load_model is true: the loaded weights replace the initial ones"
 ENDLESS = {"type": "MemoryGym", "name": "Endless-MortarMayhem-v0"}
+EXPLICIT = {"evaluation": {"evaluate": True, "seeds": {"explicit-seeds": [7]}}}
 LENGTH = "model.transformer.memory_length"
 GRID = {"type": "Minigrid", "name": "MiniGrid-Empty-5x5-v0"}
 
@@ -73,6 +74,13 @@ def test_mistakes_are_told_where_nothing_is_swept():
     ("key", "sections", "reason"),
     [
         ("evaluation.n_workers", {}, "where evaluate is false"),
+        ("evaluation.seeds", {}, "where evaluate is false"),
+        ("evaluation.seeds.num-seeds", {}, "where evaluate is false"),
+        ("evaluation.seeds.explicit-seeds", {}, "where evaluate is false"),
+        ("evaluation.seeds.explicit-seeds", EXPLICIT, None),
+        ("evaluation.seeds.start-seed", EXPLICIT, "beside explicit-seeds"),
+        ("evaluation.seeds.num-seeds", EXPLICIT, "beside explicit-seeds"),
+        ("evaluation.seeds.num-seeds", {"evaluation": {"evaluate": True}}, None),
         ("evaluation.interval", {"evaluation": {"evaluate": True}}, None),
         ("model.model_path", {}, "where load_model is false"),
         ("model.log_std_init", {"environment": PENDULUM}, None),
