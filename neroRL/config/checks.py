@@ -95,6 +95,15 @@ def _recurrence_cautions(recurrence: RecurrenceConfig, config: Config) -> list[P
             "of those before, so no loss reaches the initial state, which stays random"
         )
         found.append(Problem("model.recurrence.hidden_state_init", message))
+    averaged = recurrence.hidden_state_init in ("mean", "sample")
+    # Loaded weights bring states with them, from which the first episodes start.
+    if averaged and not recurrence.reset_hidden_state and not config.model.load_model:
+        message = (
+            f"{recurrence.hidden_state_init} trains like zero with reset_hidden_state = false: "
+            "episodes go on with the state of those before, so only evaluated episodes start with "
+            "the states of the last rollout"
+        )
+        found.append(Problem("model.recurrence.hidden_state_init", message))
     return found
 
 

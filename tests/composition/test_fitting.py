@@ -136,8 +136,9 @@ def test_learned_positions_of_whole_episodes_need_their_length():
 
 
 def test_an_initial_state_that_is_not_learned_is_warned_of():
-    def told(**recurrence):
-        config = build({"environment": CARTPOLE, "model": {"recurrence": recurrence}})
+    def told(load=False, **recurrence):
+        model = {"recurrence": recurrence, "load_model": load}
+        config = build({"environment": CARTPOLE, "model": model})
         return [str(caution) for caution in cautions(config)]
 
     assert told(hidden_state_init="learned") == told(reset_hidden_state=False) == []
@@ -145,6 +146,13 @@ def test_an_initial_state_that_is_not_learned_is_warned_of():
     assert caution.startswith("model.recurrence.hidden_state_init: learned learns nothing with")
     both = told(hidden_state_init="learned", reset_hidden_state=False, sequence_length=500)
     assert len(both) == 2
+    for initial in ("mean", "sample"):
+        assert told(hidden_state_init=initial) == []
+        (caution,) = told(hidden_state_init=initial, reset_hidden_state=False)
+        start = f"model.recurrence.hidden_state_init: {initial} trains like zero with"
+        assert caution.startswith(start)
+        assert told(load=True, hidden_state_init=initial, reset_hidden_state=False) == []
+    assert told(hidden_state_init="one", reset_hidden_state=False) == []
 
 
 @given(st.integers(1, 6), st.integers(1, 12), st.integers(-1, 14), st.integers(1, 40))
