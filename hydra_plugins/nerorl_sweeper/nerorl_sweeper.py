@@ -66,7 +66,7 @@ class NeroRLSweeper(Sweeper):
         primary = getattr(PrimarySearchPath, "primary", None)
         loader = self.hydra_context.config_loader
         with env_override(_variables(self.config)):  # as Hydra does for each job
-            planned = plan(self.config, loader, options, arguments, _weight_problems, primary)
+            planned = plan(self.config, loader, options, arguments, _model_problems, primary)
             Sweep(
                 planned, self.config, self.hydra_context, self._launcher, self._task_function
             ).run()
@@ -79,10 +79,12 @@ def _variables(config: DictConfig) -> dict[str, str]:
     return {}
 
 
-def _weight_problems(config: Config) -> list[Problem]:
-    """Finds problems of the weights that a job starts from; imports torch only if it has any."""
-    if not config.model.load_model:
+def _model_problems(config: Config) -> list[Problem]:
+    """Finds problems of a job's model and its weights; imports torch only if it may have any."""
+    recurrence = config.model.recurrence
+    adds_encoded = recurrence is not None and recurrence.residual and not recurrence.embed
+    if not (config.model.load_model or adds_encoded):
         return []
-    from neroRL.training.starting import weight_problems
+    from neroRL.training.starting import model_problems
 
-    return weight_problems(config)
+    return model_problems(config)

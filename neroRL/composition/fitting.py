@@ -27,7 +27,7 @@ def position_cautions(config: Config) -> list[Problem]:
     if transformer is None:
         return []
     found = []
-    steps = _max_episode_steps(config.environment)
+    steps = max_episode_steps(config.environment)
     unknown = f"{config.environment.name} does not tell how long its episodes can be"
     if transformer.memory_length == WHOLE_EPISODE:
         length = f"of at most {steps} steps" if steps is not None else f"({unknown})"
@@ -60,7 +60,7 @@ def _check_positions(config: Config) -> list[Problem]:
         return []
     if (
         transformer.memory_length != WHOLE_EPISODE
-        or _max_episode_steps(config.environment) is not None
+        or max_episode_steps(config.environment) is not None
     ):
         return []
     message = (
@@ -77,7 +77,8 @@ def specification_of(environment: EnvironmentConfig) -> EnvironmentSpec | None:
     return specification(environment)
 
 
-def _max_episode_steps(environment: EnvironmentConfig) -> int | None:
-    from neroRL.environments.factory import max_episode_steps
+def max_episode_steps(environment: EnvironmentConfig) -> int | None:
+    """Returns the actions of a checked environment's longest episode; None where it tells none."""
+    from neroRL.environments import factory
 
-    return max_episode_steps(environment)
+    return factory.max_episode_steps(environment)

@@ -6,10 +6,16 @@ from collections.abc import Collection, Iterator
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-from neroRL.composition.fitting import specification_of
+from neroRL.composition.fitting import LENGTH, max_episode_steps, specification_of
 from neroRL.config import Config
 from neroRL.config.checks import SCHEDULES
-from neroRL.config.schema import ScheduleConfig, TransformerConfig
+from neroRL.config.schema import (
+    EnvironmentConfig,
+    ModelConfig,
+    ScheduleConfig,
+    SeedRange,
+    TransformerConfig,
+)
 from neroRL.environments.specification import has_numbers
 from neroRL.errors import Problem
 
@@ -22,7 +28,7 @@ class Idle(NamedTuple):
     """A key that does nothing.
 
     Attributes:
-        path: of the key.
+        path: of the key; what is below it does nothing, either.
         section: that has it.
         reason: why, to follow "has no effect".
         is_mistake: whether another value than the default is most likely a mistake. If not, it is
@@ -50,11 +56,14 @@ def cautions_without_effect(config: Config, swept: Collection[str] = ()) -> list
         swept: paths of keys whose values are choices of a sweep: permutations that differ in them
             alone are the same.
     """
-    return [
-        Problem(one.path, f"has no effect {one.reason}")
-        for one in [*_beside_others(config), *_in_environment(config, swept)]
-        if one.path in swept or (one.is_mistake and not one.is_default)
-    ]
+    found: dict[str, Problem] = {}  # one reason is enough for a key
+    for one in [*_beside_others(config), *_in_environment(config, swept)]:
+        paths = [path for path in swept if f"{path}.".startswith(f"{one.path}.")]
+        if not paths and one.is_mistake and not one.is_default:
+            paths = [one.path]
+        for path in paths:
+            found.setdefault(path, Problem(path, f"has no effect {one.reason}"))
+    return list(found.values())
 
 
 def _beside_others(config: Config) -> Iterator[Idle]:
@@ -63,7 +72,13 @@ def _beside_others(config: Config) -> Iterator[Idle]:
     if not evaluation.evaluate:
         for key in ("n_workers", "seeds", "interval"):
             yield Idle(f"evaluation.{key}", evaluation, "where evaluate is false", False)
-    if not model.load_model:
+    if isinstance(evaluation.seeds, SeedRange) and evaluation.seeds.explicit_seeds is not None:
+        for key in ("start-seed", "num-seeds"):
+            reason = "beside explicit-seeds, which are played instead"
+            yield Idle(f"evaluation.seeds.{key}", evaluation.seeds, reason, False)
+    if model.load_model:
+        yield from _replaced_by_weights(model)
+    else:
         yield Idle("model.model_path", model, "where load_model is false", False)
     if model.vec_encoder == "none":
         yield Idle("model.num_vec_encoder_units", model, "where vec_encoder is none", True)
@@ -75,16 +90,31 @@ def _beside_others(config: Config) -> Iterator[Idle]:
                 reason = "without another final: nothing decays"
                 yield Idle(f"trainer.{name}.{key}", schedule, reason, is_mistake)
     if model.transformer is not None:
-        yield from _in_transformer(model.transformer)
+        yield from _in_transformer(model.transformer, config.environment)
 
 
-def _in_transformer(transformer: TransformerConfig) -> Iterator[Idle]:
+def _replaced_by_weights(model: ModelConfig) -> Iterator[Idle]:
+    """Yields the keys of initial weights, which loaded ones replace."""
+    reason = "where load_model is true: the loaded weights replace the initial ones"
+    yield Idle(_DEVIATION, model, reason, False)
+    if model.transformer is not None:
+        for key in ("init_weights", "gtrxl_bias"):
+            yield Idle(f"model.transformer.{key}", model.transformer, reason, False)
+
+
+def _in_transformer(
+    transformer: TransformerConfig, environment: EnvironmentConfig
+) -> Iterator[Idle]:
     if not transformer.gtrxl:
         for key in ("gtrxl_bias", "gtrxl_swap"):
             yield Idle(f"model.transformer.{key}", transformer, "where gtrxl is false", True)
     if transformer.positional_encoding != "absolute":
         path = "model.transformer.add_positional_encoding_to_query"
         yield Idle(path, transformer, "unless positional_encoding is absolute", True)
+    steps = max_episode_steps(environment)
+    if steps is not None and transformer.memory_length > steps:
+        reason = f"beyond {steps}, the steps of the longest episode: all past ones are attended to"
+        yield Idle(LENGTH, transformer, reason, True)
 
 
 def _in_environment(config: Config, swept: Collection[str]) -> Iterator[Idle]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
@@ -64,14 +65,24 @@ def cautions(config: Config) -> list[Problem]:
             message = f"{schedule.final} is greater than initial = {schedule.initial}"
             found.append(Problem(f"trainer.{name}.final", f"{message}; the schedule rises"))
     if config.model.recurrence is not None:
-        found += _recurrence_cautions(config.model.recurrence, config.sampler.worker_steps)
+        found += _recurrence_cautions(config.model.recurrence, config)
     if config.evaluation.evaluate:
         found += _seed_overlap(config)
     return found
 
 
-def _recurrence_cautions(recurrence: RecurrenceConfig, worker_steps: int) -> list[Problem]:
+def _recurrence_cautions(recurrence: RecurrenceConfig, config: Config) -> list[Problem]:
     found = []
+    worker_steps, mini_batches = config.sampler.worker_steps, config.trainer.n_mini_batches
+    length = recurrence.sequence_length if recurrence.sequence_length > 0 else worker_steps
+    fewest = config.sampler.n_workers * math.ceil(worker_steps / length)
+    if fewest < mini_batches:
+        message = (
+            f"{mini_batches} need as many training sequences, but a rollout in which no episode "
+            f"ends has only {fewest}, so its update has no more mini batches; raise "
+            "sampler.n_workers or train shorter sequences (model.recurrence.sequence_length)"
+        )
+        found.append(Problem("trainer.n_mini_batches", message))
     if recurrence.sequence_length > worker_steps:
         message = (
             f"{recurrence.sequence_length} is longer than a rollout of sampler.worker_steps = "
@@ -82,6 +93,15 @@ def _recurrence_cautions(recurrence: RecurrenceConfig, worker_steps: int) -> lis
         message = (
             "learned learns nothing with reset_hidden_state = false: episodes go on with the state "
             "of those before, so no loss reaches the initial state, which stays random"
+        )
+        found.append(Problem("model.recurrence.hidden_state_init", message))
+    averaged = recurrence.hidden_state_init in ("mean", "sample")
+    # Loaded weights bring states with them, from which the first episodes start.
+    if averaged and not recurrence.reset_hidden_state and not config.model.load_model:
+        message = (
+            f"{recurrence.hidden_state_init} trains like zero with reset_hidden_state = false: "
+            "episodes go on with the state of those before, so only evaluated episodes start with "
+            "the states of the last rollout"
         )
         found.append(Problem("model.recurrence.hidden_state_init", message))
     return found

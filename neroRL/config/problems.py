@@ -31,6 +31,7 @@ def problems_of(error: ValidationError, root: str, schema: type) -> list[Problem
         One problem per key; the alternatives of a union are joined by "or".
     """
     messages: dict[tuple[str, ...], list[str]] = {}
+    hints: dict[tuple[str, ...], str] = {}
     for finding in error.errors():
         path = _key_path(finding["loc"], schema)
         if finding["type"] == UNKNOWN_KEY:
@@ -40,11 +41,17 @@ def problems_of(error: ValidationError, root: str, schema: type) -> list[Problem
             wanted = wanted.split(" or an instance of ")[0]
             wanted = _TINY.sub(lambda number: f"{float(number[0]):g}", wanted)
             message = f"{_shown(finding['input'])} is not allowed; expected {wanted}"
+            # Python's None is a text in YAML.
+            if finding["input"] == "None" and type(None) in _alternatives(_type_at(path, schema)):
+                hints[path] = "; write null for no value"
         messages.setdefault(path, []).append(message)
     # A union reports every branch; the deepest problem explains it best.
     paths = [path for path in messages if not any(_is_below(other, path) for other in messages)]
     prefix = (root,) if root else ()
-    return [Problem(".".join(prefix + path), _joined(messages[path])) for path in paths]
+    return [
+        Problem(".".join(prefix + path), _joined(messages[path]) + hints.get(path, ""))
+        for path in paths
+    ]
 
 
 def field_types(schema: type) -> dict[str, Any]:
@@ -75,16 +82,30 @@ def _alias(name: str, annotation: Any) -> str:
     return name
 
 
+def _type_at(path: tuple[str, ...], schema: type) -> Any:
+    """Returns the type of the key at a path; None where there is no such key."""
+    found: Any = schema
+    for part in path:
+        section = _dataclass_in(found)
+        found = field_types(section).get(part) if section is not None else None
+    return found
+
+
 def _dataclass_in(annotation: Any) -> type | None:
     """Returns the dataclass that an annotation allows, also within Annotated and unions."""
-    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
-        return annotation
+    for found in _alternatives(annotation):
+        if isinstance(found, type) and dataclasses.is_dataclass(found):
+            return found
+    return None
+
+
+def _alternatives(annotation: Any) -> Iterator[Any]:
+    """Yields the types within Annotated and unions."""
     if typing.get_origin(annotation) in (Annotated, typing.Union, types.UnionType):
         for argument in typing.get_args(annotation):
-            found = _dataclass_in(argument)
-            if found is not None:
-                return found
-    return None
+            yield from _alternatives(argument)
+    else:
+        yield annotation
 
 
 def _key_path(location: tuple[int | str, ...], schema: type) -> tuple[str, ...]:
@@ -113,9 +134,7 @@ def _is_tag(part: str) -> bool:
 
 
 def _unknown_key(path: tuple[str, ...], schema: type) -> str:
-    section: type | None = schema
-    for part in path[:-1]:
-        section = _dataclass_in(field_types(section).get(part)) if section is not None else None
+    section = _dataclass_in(_type_at(path[:-1], schema))
     siblings = list(field_types(section)) if section is not None else []
     hint = counterpart_hint(path[-1]) or did_you_mean(path[-1], siblings)
     if not hint:

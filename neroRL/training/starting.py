@@ -33,31 +33,33 @@ def check_files(config: Config, checkpoint: Path | None) -> None:
 
     Raises:
         CheckpointError: the checkpoint cannot be read, or is another training's.
-        ConfigError: the weights of ``load_model`` cannot be read, or do not fit the model.
+        ConfigError: the model cannot be built, or the weights of ``load_model`` cannot be read or
+            do not fit it.
     """
     if checkpoint is not None:
         saved = checkpoints.load(checkpoint, checkpoints.META)
         check_continuation(saved, config, _model(config), checkpoint)
-    problems = weight_problems(config)
+    problems = model_problems(config)
     if problems:
         raise ConfigError(problems)
 
 
-def weight_problems(config: Config) -> list[Problem]:
-    """Finds what keeps the weights of ``load_model`` from fitting the config's model.
+def model_problems(config: Config) -> list[Problem]:
+    """Finds what keeps the config's model from being built, or from taking loaded weights.
 
     Args:
         config: checked. If its environments run in processes of their own, their shapes are not
-            known yet, and the file is only read.
+            known yet, and the file of ``load_model`` is only read.
     """
-    if not config.model.load_model:
-        return []
-    path = config.model.weights_file
     try:
-        weights = _weights(path, path.stat().st_mtime_ns)
         model = _model(config)
-        if model is not None:
-            check_weights(model, weights, path)
+        if config.model.load_model:
+            path = config.model.weights_file
+            weights = _weights(path, path.stat().st_mtime_ns)
+            if model is not None:
+                check_weights(model, weights, path)
+    except ConfigError as error:
+        return list(error.problems)
     except CheckpointError as error:
         return [Problem("model.model_path", str(error))]
     return []

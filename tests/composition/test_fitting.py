@@ -8,6 +8,8 @@ import sys
 import gymnasium
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from neroRL.composition.checking import check
 from neroRL.composition.fitting import misfits, position_cautions
@@ -16,6 +18,7 @@ from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments import registry
 from neroRL.environments.factory import make_vector, max_episode_steps, specification
 from neroRL.errors import ConfigError
+from neroRL.training.batches import cut_into_pieces
 
 CARTPOLE = {"type": "CartPole", "name": "CartPole-v1"}
 
@@ -133,8 +136,9 @@ def test_learned_positions_of_whole_episodes_need_their_length():
 
 
 def test_an_initial_state_that_is_not_learned_is_warned_of():
-    def told(**recurrence):
-        config = build({"environment": CARTPOLE, "model": {"recurrence": recurrence}})
+    def told(load=False, **recurrence):
+        model = {"recurrence": recurrence, "load_model": load}
+        config = build({"environment": CARTPOLE, "model": model})
         return [str(caution) for caution in cautions(config)]
 
     assert told(hidden_state_init="learned") == told(reset_hidden_state=False) == []
@@ -142,6 +146,31 @@ def test_an_initial_state_that_is_not_learned_is_warned_of():
     assert caution.startswith("model.recurrence.hidden_state_init: learned learns nothing with")
     both = told(hidden_state_init="learned", reset_hidden_state=False, sequence_length=500)
     assert len(both) == 2
+    for initial in ("mean", "sample"):
+        assert told(hidden_state_init=initial) == []
+        (caution,) = told(hidden_state_init=initial, reset_hidden_state=False)
+        start = f"model.recurrence.hidden_state_init: {initial} trains like zero with"
+        assert caution.startswith(start)
+        assert told(load=True, hidden_state_init=initial, reset_hidden_state=False) == []
+    assert told(hidden_state_init="one", reset_hidden_state=False) == []
+
+
+@given(st.integers(1, 6), st.integers(1, 12), st.integers(-1, 14), st.integers(1, 40))
+def test_mini_batches_that_want_more_sequences_than_a_rollout_has(workers, steps, length, count):
+    sampler = {"n_workers": workers, "worker_steps": steps}
+    recurrence = {"sequence_length": length}
+    config = build(
+        {
+            "model": {"recurrence": recurrence},
+            "sampler": sampler,
+            "trainer": {"n_mini_batches": count},
+        }
+    )
+    told = [str(one) for one in cautions(config) if one.path == "trainer.n_mini_batches"]
+    cut = len(cut_into_pieces(np.zeros((steps, workers), np.bool_), length).first)
+    assert len(told) == (cut < count)
+    assert all(f"{count} need as many" in one and f"has only {cut}," in one for one in told)
+    assert cautions(build({"sampler": sampler, "trainer": {"n_mini_batches": count}})) == []
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,11 @@ from neroRL.composition.idle import cautions_without_effect
 from neroRL.config.checks import build
 
 CARTPOLE = {"type": "CartPole", "name": "CartPole-v1"}
+PENDULUM = {"type": "Gymnasium", "name": "Pendulum-v1"}
+LOADED = "where load_model is true: the loaded weights replace the initial ones"
+ENDLESS = {"type": "MemoryGym", "name": "Endless-MortarMayhem-v0"}
+EXPLICIT = {"evaluation": {"evaluate": True, "seeds": {"explicit-seeds": [7]}}}
+LENGTH = "model.transformer.memory_length"
 GRID = {"type": "Minigrid", "name": "MiniGrid-Empty-5x5-v0"}
 
 
@@ -24,7 +29,7 @@ def _told(swept=(), **sections) -> list[str]:
             ["environment.normalize_vector_obs", "model.log_std_init"],
         ),
         (CARTPOLE, ["model.log_std_init"]),
-        ({"type": "Gymnasium", "name": "Pendulum-v1"}, []),
+        (PENDULUM, []),
         ({"type": "Unity", "name": "./nowhere"}, []),
     ],
 )
@@ -53,6 +58,10 @@ def test_mistakes_are_told_where_nothing_is_swept():
         "model.transformer.gtrxl_swap: has no effect where gtrxl is false",
     ]
     assert _told(model={"transformer": {"gtrxl_bias": 2.0, "gtrxl": True}}) == []
+    assert _told(model={"transformer": {"memory_length": 501}}) == [
+        f"{LENGTH}: has no effect beyond 500, the steps of the longest episode: all past ones are "
+        "attended to"
+    ]
     query = {"add_positional_encoding_to_query": True}
     assert _told(model={"transformer": query}) == []
     assert _told(model={"transformer": {**query, "positional_encoding": "learned"}}) == [
@@ -65,8 +74,37 @@ def test_mistakes_are_told_where_nothing_is_swept():
     ("key", "sections", "reason"),
     [
         ("evaluation.n_workers", {}, "where evaluate is false"),
+        ("evaluation.seeds", {}, "where evaluate is false"),
+        ("evaluation.seeds.num-seeds", {}, "where evaluate is false"),
+        ("evaluation.seeds.explicit-seeds", {}, "where evaluate is false"),
+        ("evaluation.seeds.explicit-seeds", EXPLICIT, None),
+        ("evaluation.seeds.start-seed", EXPLICIT, "beside explicit-seeds"),
+        ("evaluation.seeds.num-seeds", EXPLICIT, "beside explicit-seeds"),
+        ("evaluation.seeds.num-seeds", {"evaluation": {"evaluate": True}}, None),
         ("evaluation.interval", {"evaluation": {"evaluate": True}}, None),
         ("model.model_path", {}, "where load_model is false"),
+        ("model.log_std_init", {"environment": PENDULUM}, None),
+        (
+            "model.log_std_init",
+            {"environment": PENDULUM, "model": {"load_model": True}},
+            LOADED,
+        ),
+        ("model.log_std_init", {"model": {"load_model": True}}, LOADED),
+        ("model.transformer.init_weights", {"model": {"transformer": {}}}, None),
+        (
+            "model.transformer.init_weights",
+            {"model": {"transformer": {}, "load_model": True}},
+            LOADED,
+        ),
+        (
+            "model.transformer.gtrxl_bias",
+            {"model": {"transformer": {"gtrxl": True}, "load_model": True}},
+            LOADED,
+        ),
+        (LENGTH, {"model": {"transformer": {}}}, "beyond 500, the steps of the longest episode"),
+        (LENGTH, {"model": {"transformer": {"memory_length": 500}}}, None),
+        (LENGTH, {"model": {"transformer": {"memory_length": -1}}}, None),
+        (LENGTH, {"model": {"transformer": {}}, "environment": ENDLESS}, None),
         ("model.vis_encoder", {}, "since CartPole-v1 observes no image"),
         ("environment.grayscale", {}, "since CartPole-v1 observes no image"),
         ("environment.resize_vis_obs", {"environment": GRID}, None),

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from neroRL.config.checks import build
+from neroRL.errors import ConfigError
+
 TUNE_CASES = {
     "empty": ("", ["tune.yaml", "is empty"]),
     "list at the top": ("- 1\n- 2\n", ["tune.yaml", "holds a list", "hyperparameters"]),
@@ -60,6 +63,10 @@ TUNE_CASES = {
     "unknown schedule key": (
         "beta_schedule:\n  start: [0.1]\n",
         ["tune.yaml:2", "beta_schedule.start", "initial, final, power, max_decay_steps"],
+    ),
+    "Python's None": (
+        "learning_rate_schedule:\n  final: [None, 0.0001]\n",
+        ["tune.yaml:2", "'None' is not allowed; expected a valid number; write null for no value"],
     ),
     "no list of lists": (
         "hyperparameters:\n  resize_vis_obs: [84, 84]\n",
@@ -613,3 +620,30 @@ def test_a_name_that_submitit_would_change_is_refused(door, tiny, tmp_path):
     tuned = ["--config=tiny.yaml", "--tune=space.yaml", "--out=100%j"]
     outcome = door("ntune", [*tuned, "hydra/launcher=submitit_local"])
     _refused(outcome, tmp_path / "100%j", ["100%j/default: submitit cannot run below a name"])
+
+
+def test_null_is_suggested_only_where_it_is_allowed():
+    text = "None"
+    schedule = {"initial": text, "final": text}
+    mapping = {
+        "trainer": {"gamma": text, "beta_schedule": schedule},
+        "model": {"recurrence": text, "activation": text, "num_hidden_layers": text},
+        "evaluation": {"seeds": {"explicit-seeds": text}},
+    }
+    with pytest.raises(ConfigError) as refused:
+        build(mapping)
+    told = {
+        problem.path: problem.message.endswith("; write null for no value")
+        for problem in refused.value.problems
+    }
+    assert told == {
+        "trainer.gamma": False,
+        "trainer.beta_schedule.initial": False,
+        "trainer.beta_schedule.final": True,
+        "model.recurrence": True,
+        "model.activation": False,
+        "model.num_hidden_layers": False,
+        "evaluation.seeds.explicit-seeds": True,
+    }
+    with pytest.raises(ConfigError, match=r"expected a valid number$"):
+        build({"trainer": {"beta_schedule": {"initial": 0.1, "final": "none at all"}}})

@@ -58,6 +58,17 @@ def test_equals_the_real_package(name):
             observation, *_ = real.step(action if len(actions) > 1 else int(action[0]))
 
 
+def test_its_time_limit_is_a_termination():
+    """So ``bootstrap_truncated`` has no effect, as the documentation says."""
+    params = {"max_steps": 5}
+    config = EnvironmentConfig(type="MemoryGym", name="MysteryPath-Grid-v0", reset_params=params)
+    env = make_vector(config, 1, seed=0)
+    env.reset()
+    ends = [env.step(np.zeros((1, 1), np.int64))[2:4] for _ in range(5)]
+    assert [bool(terminated[0]) for terminated, _ in ends] == [False] * 4 + [True]
+    assert not any(truncated[0] for _, truncated in ends)
+
+
 TOLD = {
     "MortarMayhem-Grid-v0": {"commands_completed"},
     "MortarMayhemB-v0": {"commands_completed"},

@@ -102,6 +102,26 @@ def test_weights_that_do_not_fit_are_found_before_a_sweep(door, tiny, trained, t
     assert json.loads(result.read_text())["status"] == "completed"
 
 
+def test_a_residual_connection_that_does_not_fit_is_found_before_the_start(door, tiny, tmp_path):
+    (tmp_path / "tune.yaml").write_text("hyperparameters:\n  hidden_state_size: [8, 12]\n")
+    recurrence = "\n  recurrence: {residual: true, embed: false, hidden_state_size: 12}\nsampler:"
+    tiny.write_text(tiny.read_text().replace("\nsampler:", recurrence))
+    message = (
+        "model.recurrence.residual: adds 12 numbers to the encoder's 8; "
+        "set embed to true, or hidden_state_size to 8"
+    )
+    sweep = ["--config=tiny.yaml", "--tune=tune.yaml", "--out=out"]
+    for name, arguments in (("ntune", sweep), ("ntrain", ["--config=tiny.yaml", "--out=out"])):
+        outcome = door(name, arguments)
+        assert outcome.status == 2
+        assert f"tiny.yaml:8: {message}" in outcome.err
+        assert not (tmp_path / "out").exists()
+    fitting = door("ntune", [*sweep, "hydra.sweeper.on_invalid=skip"])
+    assert fitting.status == 0, fitting.err
+    (result,) = (tmp_path / "out").glob("**/result.json")
+    assert json.loads(result.read_text())["status"] == "completed"
+
+
 @pytest.mark.parametrize("kind", ["original", "cut off", "pickled"])
 def test_weights_that_cannot_be_read_are_found_before_a_sweep(kind, door, tiny, trained, tmp_path):
     path, message = tmp_path / "a.pt", "cannot be read, it may be cut off"

@@ -482,6 +482,20 @@ def test_the_first_episodes_start_from_the_loaded_initial_state(tmp_path, initia
     assert (weights["memory.initial"] != 0.0).all()
 
 
+def test_the_mean_of_states_that_are_not_reset_trains_like_zero(tmp_path):
+    """A notice tells so before the start; only evaluated episodes start with the mean."""
+    weights = {}
+    for initial in ("zero", "mean", "one"):
+        recurrence = {"hidden_state_init": initial, "reset_hidden_state": False}
+        memory = {"recurrence": {"hidden_state_size": 8, "sequence_length": 4, **recurrence}}
+        train(build(_mapping(memory=memory)), tmp_path / initial)
+        weights[initial] = _weights(tmp_path / initial, 4)
+    assert (weights["mean"].pop("memory.initial") != weights["zero"].pop("memory.initial")).all()
+    assert (weights["mean"].pop("memory.spread") != weights["zero"].pop("memory.spread")).all()
+    assert _equal(weights["mean"], weights["zero"])
+    assert not torch.equal(weights["one"]["hidden.0.weight"], weights["zero"]["hidden.0.weight"])
+
+
 def test_truncated_and_pickled_checkpoints_are_refused(tmp_path):
     train(build(_mapping(updates=4)), tmp_path)
     last = checkpoints.checkpoint_path(tmp_path, "default", 4)
