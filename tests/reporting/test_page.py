@@ -76,7 +76,7 @@ def test_no_text_of_a_user_becomes_markup(evil):
     figures = json.loads(charts)
     (lines,) = figures["parallel-chart"]["figure"]["data"]
     ticks = [one.pop("ticktext", []) for one in lines["dimensions"]]
-    assert any("</script>" in text for text in itertools.chain(*ticks))
+    assert any("</scri" in text for text in itertools.chain(*ticks))
     assert "<script" not in json.dumps(figures)
     assert "\\u0026lt;/script" in charts
     assert "&lt;/script&gt;&lt;script&gt;" in evil
