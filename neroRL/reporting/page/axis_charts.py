@@ -108,7 +108,7 @@ def _marginal_chart(index: int, marginal: Marginal, most: float) -> Chart:
                 ]
                 for effect in marginal.effects[:MOST_ROWS]
             ],
-            left_out(MOST_ROWS, len(marginal.effects), "choices"),
+            left_out(MOST_ROWS, len(marginal.effects), "choices", where=""),
         ),
         title=name,
     )

@@ -75,7 +75,7 @@ def _holes(analysis: Analysis) -> list[str]:
     most = axis_charts.MOST_EFFECTS
     crowded = [marginal.axis.name for marginal in shown if len(marginal.effects) > most]
     holed = [marginal.axis.name for marginal in shown if not marginal.full]
-    notes = [left_out(axis_charts.MOST_AXES, len(known), "axes")]
+    notes = [left_out(axis_charts.MOST_AXES, len(known), "axes", where="")]
     if alone:
         notes.append(
             f"No two jobs agree in all but {', or all but '.join(alone)}: what that alone does is "

@@ -246,7 +246,7 @@ def improvement_chart(analysis: Analysis) -> Chart:
             f"Probability that permutation {best} does better",
             ["permutation", "values", "probability"],
             told,
-            left_out(MOST_ROWS, len(analysis.improvement), "permutations", "the ranking"),
+            left_out(MOST_ROWS, len(analysis.improvement), "permutations", where=""),
         ),
     )
 
@@ -294,6 +294,6 @@ def scatter_chart(
                 ]
                 for x, i in points[:MOST_ROWS]
             ],
-            left_out(MOST_ROWS, len(rows), "permutations"),
+            left_out(MOST_ROWS, sum(x is not None for x in across), "permutations", where=""),
         ),
     )

@@ -148,7 +148,15 @@ def _shortened(line: str, longest: int) -> str:
 
 
 def left_out(shown: int, total: int, what: str, where: str = "ranking.csv") -> str:
-    """Returns a sentence about what is not shown; empty if everything is."""
+    """Returns a sentence about what is not shown; empty if everything is.
+
+    Args:
+        shown: number of those that are.
+        total: number of all.
+        what: they are.
+        where: all are told; empty if nowhere.
+    """
     if shown >= total:
         return ""
-    return f"{total - shown:,} of {total:,} {what} are not shown here; {where} has all."
+    has = f"; {where} has all" if where else ""
+    return f"{total - shown:,} of {total:,} {what} are not shown here{has}."

@@ -116,7 +116,9 @@ def _beside(analysis: Analysis) -> list[Section]:
     found = []
     if analysis.improvement:
         best = analysis.observed.permutations[0]
-        note = left_out(charts.MOST_RANKED, len(analysis.improvement), "permutations")
+        others = len(analysis.improvement)
+        table = "the table" if others <= MOST_ROWS else ""
+        note = left_out(charts.MOST_RANKED, others, "permutations", table)
         found.append(
             Section(
                 "improvement",
