@@ -120,7 +120,9 @@ def _curves(analysis: Analysis) -> Figure:
         axes.plot(
             curve.steps,
             curve.mean,
+            "-" if len(curve.steps) > 1 else "o",  # a line through one point is not seen
             color=colour,
+            markersize=4,
             linewidth=1.5 if coloured else 0.6,
             alpha=1.0 if coloured else 0.5,
             label=short_line(observed.brief(place[curve.permutation])) if coloured else None,

@@ -146,7 +146,7 @@ def curves_chart(analysis: Analysis) -> Chart:
         figure.add_scatter(
             x=list(curve.steps),
             y=list(curve.mean),
-            mode="lines",
+            mode="lines" if len(curve.steps) > 1 else "markers",
             name=label(observed.brief(row), LONGEST_ROW_LABEL),
             hovertemplate="%{x:,} steps: %{y:.4g}",
             meta={**meta, "role": "line"},
