@@ -72,7 +72,8 @@ def write_figures(directory: Path, analysis: Analysis) -> None:
 def _names(analysis: Analysis) -> str:
     """Names the values beside a permutation's number."""
     names = ", ".join(axis.name for axis in analysis.observed.axes)
-    return textwrap.fill(short_line(f"permutation: {names}", _LONGEST_TITLE), _LINE)
+    told = f"permutation: {names}" if names else "permutation"
+    return textwrap.fill(short_line(told, _LONGEST_TITLE), _LINE)
 
 
 def _empty(text: str) -> Figure:

@@ -21,6 +21,7 @@ from neroRL.reporting.page.parts import (
     number,
     span,
 )
+from neroRL.texts import counted
 
 MOST_RANKED = 30
 MOST_POINTS = 1000
@@ -157,8 +158,8 @@ def curves_chart(analysis: Analysis) -> Chart:
         yaxis={"title": "mean reward of 100 episodes", "range": list(drawn_range(analysis.curves))},
     )
     summary = (
-        f"Learning curves of {len(analysis.curves)} permutations: mean reward over environment "
-        "steps, with the interval over repetitions."
+        f"Learning curves of {counted(len(analysis.curves), 'permutation')}: mean reward over "
+        "environment steps."
     )
     return Chart(
         "curves-chart", summary, description(figure), _curves_table(analysis), kind="curves"
