@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import textwrap
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,9 @@ def write_figures(directory: Path, analysis: Analysis) -> None:
         "curves": _curves,
         "marginals": _marginals,
     }
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # Of letters that the font lacks, boxes are drawn.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
         for name, draw in figures.items():
             figure = draw(analysis)
             for kind, told in (("pdf", {"CreationDate": None}), ("png", {})):

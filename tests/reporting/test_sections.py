@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 
 import numpy as np
 import pytest
@@ -85,3 +86,13 @@ def test_a_permutation_of_no_axes_is_its_number(tmp_path):
     figure = figures._ranking(analysis)
     assert figure.get_suptitle() == "permutation"
     assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["0"]
+
+
+def test_letters_that_the_font_lacks_are_no_warnings(tmp_path):
+    analysis = analyse_of(tmp_path, {"a.b": ["日本語", "x"]}, np.array([[1.0], [2.0]]))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        figures.write_figures(tmp_path / "figures", analysis)
+        warnings.warn("another", UserWarning, stacklevel=1)
+    assert [str(one.message) for one in told] == ["another"]
+    assert (tmp_path / "figures/marginals.pdf").is_file()
