@@ -24,6 +24,7 @@ EXAMPLES = {
     "neroRL.records.sweep_record": ["read_record"],
     "neroRL.records.sweeps": ["read_sweep"],
     "neroRL.reporting.cells": ["cells", "run_name"],
+    "neroRL.reporting.page.parts": ["distinct", "number"],
     "neroRL.sweep.grid": ["Grid"],
     "neroRL.training.rollout": ["collect"],
 }

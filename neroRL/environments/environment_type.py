@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from neroRL.environments.vector.interface import EpisodeSeeds, VectorEnvironment
 from neroRL.errors import Problem
 from neroRL.seeds import LAST_SEED
 from neroRL.texts import did_you_mean
+
+# Each process would print this with places in Gymnasium's code; an older version is a choice.
+warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning, "gymnasium")
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from rich.table import Table
-
 from neroRL.config.nested import flat
 from neroRL.config.objective import EVALUATE, changes_objective
 from neroRL.ranking.ranking import Ranked, Ranking, confirmed_best, objectives_table
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.analysis.comparisons import probabilities
 from neroRL.reporting.summary import console_for, interval_text
+from neroRL.reporting.tables import print_table
 
 
 @dataclass(frozen=True)
@@ -48,10 +47,13 @@ def print_comparison(reported: Sequence[Reported], stream: TextIO) -> None:
     """
     console = console_for(stream)
     console.print("Side by side, the best permutation of each sweep:")
-    table = Table("sweep", "permutation", "runs", "seeds", "iqm", "interval", "values")
-    for one in reported:
-        table.add_row(str(one.sweep.directory), *_cells(one))
-    console.print(table, soft_wrap=False)
+    print_table(
+        console,
+        ["sweep", "permutation", "runs", "seeds", "iqm", "interval", "values"],
+        [[str(one.sweep.directory), *_cells(one)] for one in reported],
+        texts=["sweep", "values"],
+        spare=["interval", "seeds", "runs", "permutation"],
+    )
     for other in reported[1:]:
         for line in _differences(reported[0], other):
             console.print(line)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import textwrap
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from neroRL.reporting.analysis.analysis import Analysis
 from neroRL.reporting.analysis.marginals import Marginal
 from neroRL.reporting.page.axis_charts import strongest
 from neroRL.reporting.page.charts import drawn_range
-from neroRL.reporting.page.parts import ACCENT, MUTED, PALETTE
+from neroRL.reporting.page.parts import ACCENT, LONGEST_LABEL, MUTED, PALETTE, distinct
 from neroRL.texts import short_line
 
 FIGURES = "figures"
@@ -27,6 +29,7 @@ MOST_AXES = 12
 MOST_EFFECTS = 12
 _COLUMNS = 3
 _LONGEST_TITLE = 150
+_LONGEST_TICK = 16
 # Characters of a line of a title: as many as fit the width of a figure, and of one axis in it.
 _LINE = 75
 _LINE_OF_AXIS = 26
@@ -58,7 +61,9 @@ def write_figures(directory: Path, analysis: Analysis) -> None:
         "curves": _curves,
         "marginals": _marginals,
     }
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # Of letters that the font lacks, boxes are drawn.
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
         for name, draw in figures.items():
             figure = draw(analysis)
             for kind, told in (("pdf", {"CreationDate": None}), ("png", {})):
@@ -70,7 +75,8 @@ def write_figures(directory: Path, analysis: Analysis) -> None:
 def _names(analysis: Analysis) -> str:
     """Names the values beside a permutation's number."""
     names = ", ".join(axis.name for axis in analysis.observed.axes)
-    return textwrap.fill(short_line(f"permutation: {names}", _LONGEST_TITLE), _LINE)
+    told = f"permutation: {names}" if names else "permutation"
+    return textwrap.fill(short_line(told, _LONGEST_TITLE), _LINE)
 
 
 def _empty(text: str) -> Figure:
@@ -118,7 +124,9 @@ def _curves(analysis: Analysis) -> Figure:
         axes.plot(
             curve.steps,
             curve.mean,
+            "-" if len(curve.steps) > 1 else "o",  # a line through one point is not seen
             color=colour,
+            markersize=4,
             linewidth=1.5 if coloured else 0.6,
             alpha=1.0 if coloured else 0.5,
             label=short_line(observed.brief(place[curve.permutation])) if coloured else None,
@@ -147,8 +155,10 @@ def _marginals(analysis: Analysis) -> Figure:
     lines = -(-len(shown) // columns)
     figure = Figure(figsize=(2.2 * columns + 0.4, 2.0 * lines))
     grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
-    for axes, marginal in zip(grid.flat, shown, strict=False):
+    names = distinct([marginal.axis.name for marginal in shown], LONGEST_LABEL)
+    for axes, marginal, name in zip(grid.flat, shown, names, strict=False):
         _marginal(axes, marginal)
+        axes.set_title(_in_lines(name), fontsize=8)
     for axes in grid.flat[len(shown) :]:
         axes.axis("off")
     for row in grid:
@@ -163,10 +173,19 @@ def _marginal(axes: Axes, marginal: Marginal) -> None:
         if effect.interval:
             axes.plot([place, place], effect.interval, color=ACCENT, linewidth=1.5)
         axes.plot(place, effect.difference or 0.0, "o", color=ACCENT, markersize=4)
-    labels = [short_line(effect.choice)[:16] for effect in effects]
+    labels = distinct([effect.choice for effect in effects], _LONGEST_TICK)
     turned = 45 if sum(map(len, labels)) > 24 else 0
     axes.set_xticks(
         range(len(effects)), labels, rotation=turned, ha="right" if turned else "center"
     )
     axes.set_xlim(-0.5, max(len(effects), 1) - 0.5)
-    axes.set_title(textwrap.fill(short_line(marginal.axis.name), _LINE_OF_AXIS), fontsize=8)
+
+
+def _in_lines(name: str) -> str:
+    """Returns the name of an axis in lines that break behind its dots and underscores."""
+    lines = [""]
+    for part in re.findall(r"[^._/ ]*[._/ ]|[^._/ ]+", name):
+        if lines[-1] and len(lines[-1]) + len(part) > _LINE_OF_AXIS:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(textwrap.fill(line, _LINE_OF_AXIS) for line in lines)

@@ -82,8 +82,13 @@ class ProgressDisplay(Protocol):
 
 
 def make_display(stream: TextIO) -> ProgressDisplay:
-    """Returns a bar if the stream is a terminal, else plain lines."""
-    return TerminalDisplay(stream) if stream.isatty() else PlainDisplay(stream)
+    """Returns a bar if the stream is a terminal that can redraw one, else plain lines."""
+    return TerminalDisplay(stream) if has_bar(stream) else PlainDisplay(stream)
+
+
+def has_bar(stream: TextIO) -> bool:
+    """Returns whether a bar can be drawn: rich draws none on a dumb terminal."""
+    return stream.isatty() and not Console(file=stream).is_dumb_terminal
 
 
 class TerminalDisplay:

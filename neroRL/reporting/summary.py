@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
-from rich.table import Table
 
 from neroRL.ranking.ranking import OBJECTIVE, TRUSTED_RUNS, Ranked, Ranking, confirmed_best, rank
 from neroRL.records.results import (
@@ -21,6 +20,7 @@ from neroRL.records.results import (
 )
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.ranking_files import Written
+from neroRL.reporting.tables import print_table
 from neroRL.texts import counted, in_one_line, listed
 
 # Completes "Run …" where failed jobs are tried again by
@@ -62,7 +62,7 @@ def print_summary(
     ranked = ranking.ranked
     if ranked:
         console.print(f"{ranking.metric} of the best permutations, over their repetitions:")
-        console.print(_table(ranked[:MOST_ROWS], ranking), soft_wrap=False)
+        _print_ranked(ranked[:MOST_ROWS], ranking, console)
         for line in certainty(ranking, "" if sweeper else REPEATING):
             console.print(line)
     elif counts[COMPLETED] and ranking.metric == OBJECTIVE:
@@ -110,7 +110,7 @@ def print_confirmation(
         console.print(f"Confirmation: {_why_unranked(again, confirmed.metric)}.")
         return
     console.print(f"Confirmation, on seeds {again.record.seeds}, which no tuning job had:")
-    console.print(_table(ranked[:MOST_ROWS], confirmed), soft_wrap=False)
+    _print_ranked(ranked[:MOST_ROWS], confirmed, console)
     for line in certainty(confirmed, option=CONFIRMING):
         console.print(line)
     best = confirmed_best(tuned, confirmed)
@@ -290,21 +290,24 @@ def _missing(count: int | None, apart: str) -> str:
     return f"About {counted(count, 'more repetition')} would tell {apart}, if they go on like this."
 
 
-def _table(rows: Sequence[Ranked], ranking: Ranking) -> Table:
-    """Makes the table of rows, with the columns that their numbers of repetitions allow."""
+def _print_ranked(rows: Sequence[Ranked], ranking: Ranking, console: Console) -> None:
+    """Prints the table of rows, with the columns that their numbers of repetitions allow."""
     repeated = any(row.interval for row in rows)
-    spread = [f"{100 * ranking.confidence:g} % interval", "mean", "std", "tied"] if repeated else []
-    table = Table("permutation", "runs", "iqm", *spread, "values")
+    interval = f"{100 * ranking.confidence:g} % interval"
+    spread = [interval, "mean", "std", "tied"] if repeated else []
+    cells = []
     for row in rows:
         standing = row.standing
-        cells = [str(standing.permutation), str(standing.runs), f"{standing.iqm:.4g}"]
+        told = [str(standing.permutation), str(standing.runs), f"{standing.iqm:.4g}"]
         if repeated:
             std = "" if row.std is None else f"{row.std:.2g}"
-            cells += [
-                interval_text(row),
-                f"{row.mean:.4g}",
-                std,
-                "yes" if row.tied_with_best else "no",
-            ]
-        table.add_row(*cells, standing.values())
-    return table
+            tied = "yes" if row.tied_with_best else "no"
+            told += [interval_text(row), f"{row.mean:.4g}", std, tied]
+        cells.append([*told, standing.values()])
+    print_table(
+        console,
+        ["permutation", "runs", "iqm", *spread, "values"],
+        cells,
+        texts=["values"],
+        spare=[interval, "runs", "tied", "mean", "std"],
+    )

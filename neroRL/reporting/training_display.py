@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from neroRL.records.checkpoint_files import checkpoints_of
 from neroRL.records.job_progress import JobProgress, ProgressFile
 from neroRL.records.results import FAILED, JobResult, read_result
-from neroRL.reporting.progress import SECONDS_BETWEEN_LINES, duration
+from neroRL.reporting.progress import SECONDS_BETWEEN_LINES, duration, has_bar
 
 logger = logging.getLogger("neroRL.training")
 
@@ -46,7 +46,7 @@ class ShownProgress(ProgressFile):
         self._first: int | None = None
         self._opened = contextlib.ExitStack()
         self._bar: Progress | None = None
-        if sys.stdout.isatty():
+        if has_bar(sys.stdout):
             self._bar = self._opened.enter_context(_bar())
             self._task = self._bar.add_task("training", total=None, told="")
 

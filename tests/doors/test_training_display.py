@@ -67,8 +67,14 @@ def test_a_terminal_has_a_bar(tiny, tmp_path):
     assert "checkpoint:  " in text
 
 
-def test_a_log_has_a_line_now_and_then(tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(sys, "stdout", io.StringIO())
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_a_log_and_a_dumb_terminal_have_a_line_now_and_then(
+    tmp_path, caplog, monkeypatch, is_terminal
+):
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: is_terminal)
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setenv("TERM", "dumb")
     now = 100.0
     shown = ShownProgress(tmp_path, 200, clock=lambda: now)
     shown.begin()

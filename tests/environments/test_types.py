@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import gymnasium
 import minigrid.wrappers
 import numpy as np
@@ -19,6 +22,21 @@ def _config(type_: str, name: str, **rest) -> EnvironmentConfig:
     config = EnvironmentConfig(type=type_, name=name, **rest)
     config.reset_params = registry.reset_params(config)
     return config
+
+
+@pytest.mark.parametrize("kind", ["CartPole", "Gymnasium"])
+def test_an_older_version_of_an_id_is_no_warning(kind):
+    """In a process of its own: pytest has filters of its own."""
+    code = (
+        "from neroRL.config.schema import EnvironmentConfig\n"
+        "from neroRL.environments import registry\n"
+        f"config = EnvironmentConfig(type={kind!r}, name='CartPole-v0')\n"
+        "config.reset_params = registry.reset_params(config)\n"
+        f"print(registry.environment_type({kind!r}).make(config, 0).spec.id)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("CartPole-v0\n", "")
 
 
 @pytest.mark.parametrize("view_size", [3, 5, 7])

@@ -57,8 +57,10 @@ def test_a_line_has_every_number():
     )
 
 
-def test_a_terminal_gets_a_bar_and_a_pipe_gets_lines():
-    assert isinstance(make_display(_Terminal()), TerminalDisplay)
+@pytest.mark.parametrize(("term", "display"), [("xterm", TerminalDisplay), ("dumb", PlainDisplay)])
+def test_a_terminal_gets_a_bar_and_a_dumb_one_or_a_pipe_gets_lines(monkeypatch, term, display):
+    monkeypatch.setenv("TERM", term)
+    assert isinstance(make_display(_Terminal()), display)
     assert isinstance(make_display(io.StringIO()), PlainDisplay)
 
 

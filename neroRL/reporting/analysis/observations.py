@@ -71,10 +71,11 @@ class Observations:
         )
 
     def brief(self, row: int) -> str:
-        """Returns the number of a permutation and its choices without their names."""
+        """Returns the number of a permutation and its choices, if any, without their names."""
         levels = zip(self.axes, self.levels[row], strict=True)
         told = ["–" if level == ABSENT else axis.choices[level] for axis, level in levels]
-        return f"{self.permutations[row]}: {', '.join(told)}"
+        number = str(self.permutations[row])
+        return f"{number}: {', '.join(told)}" if told else number
 
 
 def observe(

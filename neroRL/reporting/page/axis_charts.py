@@ -15,17 +15,19 @@ from neroRL.reporting.analysis.observations import ABSENT
 from neroRL.reporting.page.charts import ROW_HEIGHT, description
 from neroRL.reporting.page.parts import (
     ACCENT,
+    LONGEST_LABEL,
     MOST_ROWS,
     MUTED,
     SECOND,
     Chart,
     Table,
+    distinct,
     label,
+    labels,
     left_out,
     number,
     span,
 )
-from neroRL.texts import short_line
 
 MOST_AXES = 12
 MOST_EFFECTS = 20
@@ -33,6 +35,7 @@ MOST_PAIRS = 45
 MOST_PAIR_SHARES = 8
 MOST_LINES = 1000
 LONGEST_TICK = 14
+LONGEST_NAME = 22
 # From low to high; each is visible on a light and on a dark page.
 LINES = [[0.0, "#4F81B5"], [0.5, "#9AA0A6"], [1.0, "#E69F00"]]
 
@@ -72,7 +75,7 @@ def _marginal_chart(index: int, marginal: Marginal, most: float) -> Chart:
         error_y={"type": "data", "array": widths, "thickness": 2, "width": 0},
         mode="markers",
         marker={"size": 10, "color": ACCENT},
-        text=[label(effect.choice) for effect in shown],
+        text=labels([effect.choice for effect in shown], LONGEST_LABEL),
         hovertemplate="%{text}: %{y:+.4g}<extra></extra>",
     )
     figure.add_hline(y=0, line={"color": MUTED, "dash": "dot", "width": 1})
@@ -81,7 +84,7 @@ def _marginal_chart(index: int, marginal: Marginal, most: float) -> Chart:
         showlegend=False,
         xaxis={
             "tickvals": list(range(len(shown))),
-            "ticktext": [label(effect.choice, LONGEST_TICK) for effect in shown],
+            "ticktext": labels([effect.choice for effect in shown], LONGEST_TICK),
             "range": [-0.5, len(shown) - 0.5],
         },
         yaxis={"title": "difference", "range": [-most, most]},
@@ -105,7 +108,7 @@ def _marginal_chart(index: int, marginal: Marginal, most: float) -> Chart:
                 ]
                 for effect in marginal.effects[:MOST_ROWS]
             ],
-            left_out(MOST_ROWS, len(marginal.effects), "choices"),
+            left_out(MOST_ROWS, len(marginal.effects), "choices", where=""),
         ),
         title=name,
     )
@@ -137,12 +140,12 @@ def _pair_chart(index: int, pair: Pair) -> Chart:
         xaxis={
             "title": label(second.name),
             "tickvals": list(range(len(second.choices))),
-            "ticktext": [label(choice, LONGEST_TICK) for choice in second.choices],
+            "ticktext": labels(second.choices, LONGEST_TICK),
         },
         yaxis={
             "title": label(first.name),
             "tickvals": list(range(len(first.choices))),
-            "ticktext": [label(choice, LONGEST_TICK) for choice in first.choices],
+            "ticktext": labels(first.choices, LONGEST_TICK),
             "autorange": "reversed",
         },
     )
@@ -169,22 +172,25 @@ def parallel_chart(analysis: Analysis) -> Chart:
     rows = min(len(observed.permutations), MOST_LINES)
     reached = [row.standing.iqm for row in analysis.ranking.rows[:rows]]
     dimensions = []
-    for axis, levels in zip(observed.axes[:MOST_AXES], observed.levels.T, strict=False):
+    shown = observed.axes[:MOST_AXES]
+    names = labels([axis.name for axis in shown], LONGEST_NAME)
+    for name, axis, levels in zip(names, shown, observed.levels.T, strict=False):
         absent = bool((levels[:rows] == ABSENT).any())
         ticks = list(range(ABSENT if absent else 0, len(axis.choices)))
         if len(ticks) > 2 * MOST_EFFECTS:
             ticks = ticks[:: len(ticks) // MOST_EFFECTS]
-        texts = ["–" if i == ABSENT else short_line(axis.choices[i], LONGEST_TICK) for i in ticks]
+        # Plotly shows these texts as they are.
+        texts = distinct([axis.choices[i] for i in ticks if i != ABSENT], LONGEST_TICK)
         dimensions.append(
             {
-                "label": label(axis.name, 22),
+                "label": name,
                 "values": levels[:rows].tolist(),
                 "tickvals": ticks,
-                "ticktext": texts,
+                "ticktext": ["–", *texts] if absent else texts,
                 "range": [ABSENT if absent else 0, len(axis.choices) - 1],
             }
         )
-    dimensions.append({"label": label(metric, 22), "values": reached})
+    dimensions.append({"label": label(metric, LONGEST_NAME), "values": reached})
     figure = go.Figure()
     figure.add_parcoords(
         dimensions=dimensions,
@@ -197,15 +203,13 @@ def parallel_chart(analysis: Analysis) -> Chart:
         description(figure),
         Table(
             f"Choices and {metric}",
-            ["permutation", *(axis.name for axis in observed.axes[:MOST_AXES]), metric],
+            ["permutation", *(axis.name for axis in shown), metric],
             [
                 [
                     str(observed.permutations[row]),
                     *(
                         "–" if level == ABSENT else axis.choices[level]
-                        for axis, level in zip(
-                            observed.axes[:MOST_AXES], observed.levels[row], strict=False
-                        )
+                        for axis, level in zip(shown, observed.levels[row], strict=False)
                     ),
                     number(reached[row]),
                 ]
@@ -223,13 +227,15 @@ def importance_chart(found: Importance) -> Chart:
     bars = [(" × ".join(s.axes), s.share, s.by_chance, ACCENT) for s in (*alone, *pairs)]
     bars += [(_rest(found), found.rest + _beyond(found), None, SECOND)]
     bars += [("seeds", found.seeds, None, MUTED)]
+    names = [name for name, *_ in bars]
+    wide = labels(names, 30)
     figure = go.Figure()
     figure.add_bar(
         x=[share for _, share, _, _ in bars],
         y=list(range(len(bars))),
         orientation="h",
         marker={"color": [colour for *_, colour in bars]},
-        text=[label(name) for name, *_ in bars],
+        text=labels(names, LONGEST_LABEL),
         textposition="none",
         hovertemplate="%{text}: %{x:.1%}<extra></extra>",
         showlegend=False,
@@ -254,13 +260,10 @@ def importance_chart(found: Importance) -> Chart:
         xaxis={"title": "share of the variance", "tickformat": ".0%", "rangemode": "tozero"},
         yaxis={
             "tickvals": list(range(len(bars))),
-            "ticktext": [label(name, 30) for name, *_ in bars],
+            "ticktext": wide,
             "range": [len(bars) - 0.4, -0.6],
         },
-        meta={
-            "wide": [label(name, 30) for name, *_ in bars],
-            "narrow": [label(name, 16) for name, *_ in bars],
-        },
+        meta={"wide": wide, "narrow": labels(names, 16)},
     )
     first = alone[0]
     summary = f"Importance: {first.axes[0]} alone explains {_percent(first.share)} of the variance."

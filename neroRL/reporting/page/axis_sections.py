@@ -14,14 +14,16 @@ def axis_sections(analysis: Analysis) -> list[Section]:
     """Returns the sections about axes, as far as permutations can be compared by them."""
     if not analysis.compared.axes:
         return []
+    effects = [effect for marginal in analysis.marginals for effect in marginal.effects]
+    interval = ", with its paired t interval" if any(one.interval for one in effects) else ""
     found = [
         Section(
             "effects",
             "Effect of each axis",
             [
-                "The difference each choice makes to the mean of its axis, with its paired t "
-                "interval. Jobs are compared with those that agree in all other axes and in the "
-                "repetition; an axis that applies beside some choices only is averaged over.",
+                f"The difference each choice makes to the mean of its axis{interval}. Jobs are "
+                "compared with those that agree in all other axes and in the repetition; an axis "
+                "that applies beside some choices only is averaged over.",
                 *_raced(analysis),
             ],
             axis_charts.marginal_charts(analysis),
@@ -75,7 +77,7 @@ def _holes(analysis: Analysis) -> list[str]:
     most = axis_charts.MOST_EFFECTS
     crowded = [marginal.axis.name for marginal in shown if len(marginal.effects) > most]
     holed = [marginal.axis.name for marginal in shown if not marginal.full]
-    notes = [left_out(axis_charts.MOST_AXES, len(known), "axes")]
+    notes = [left_out(axis_charts.MOST_AXES, len(known), "axes", where="")]
     if alone:
         notes.append(
             f"No two jobs agree in all but {', or all but '.join(alone)}: what that alone does is "

@@ -21,6 +21,7 @@ from neroRL.reporting.page.parts import (
     number,
     span,
 )
+from neroRL.texts import counted
 
 MOST_RANKED = 30
 MOST_POINTS = 1000
@@ -146,7 +147,7 @@ def curves_chart(analysis: Analysis) -> Chart:
         figure.add_scatter(
             x=list(curve.steps),
             y=list(curve.mean),
-            mode="lines",
+            mode="lines" if len(curve.steps) > 1 else "markers",
             name=label(observed.brief(row), LONGEST_ROW_LABEL),
             hovertemplate="%{x:,} steps: %{y:.4g}",
             meta={**meta, "role": "line"},
@@ -157,8 +158,8 @@ def curves_chart(analysis: Analysis) -> Chart:
         yaxis={"title": "mean reward of 100 episodes", "range": list(drawn_range(analysis.curves))},
     )
     summary = (
-        f"Learning curves of {len(analysis.curves)} permutations: mean reward over environment "
-        "steps, with the interval over repetitions."
+        f"Learning curves of {counted(len(analysis.curves), 'permutation')}: mean reward over "
+        "environment steps."
     )
     return Chart(
         "curves-chart", summary, description(figure), _curves_table(analysis), kind="curves"
@@ -246,7 +247,7 @@ def improvement_chart(analysis: Analysis) -> Chart:
             f"Probability that permutation {best} does better",
             ["permutation", "values", "probability"],
             told,
-            left_out(MOST_ROWS, len(analysis.improvement), "permutations", "the ranking"),
+            left_out(MOST_ROWS, len(analysis.improvement), "permutations", where=""),
         ),
     )
 
@@ -294,6 +295,6 @@ def scatter_chart(
                 ]
                 for x, i in points[:MOST_ROWS]
             ],
-            left_out(MOST_ROWS, len(rows), "permutations"),
+            left_out(MOST_ROWS, sum(x is not None for x in across), "permutations", where=""),
         ),
     )

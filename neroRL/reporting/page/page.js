@@ -72,6 +72,7 @@
       if (role === "line") {
         total += 1;
         trace.line = { color: colour, width: coloured ? 2.25 : 1 };
+        trace.marker = { color: colour, size: coloured ? 9 : 6 };
         trace.opacity = coloured ? 1 : 0.45;
         trace.showlegend = coloured;
         if (!coloured) trace.hoverinfo = "skip", trace.hovertemplate = null;

@@ -100,8 +100,63 @@ def label(text: str, longest: int = LONGEST_LABEL) -> str:
     return html.escape(short_line(text, longest), quote=False)
 
 
+def labels(texts: Sequence[str], longest: int) -> list[str]:
+    """Returns labels for plotly of different texts on one axis; see :func:`distinct`."""
+    return [label(text, longest) for text in distinct(texts, longest)]
+
+
+def distinct(texts: Sequence[str], longest: int) -> list[str]:
+    """Returns different texts in one line each, shortened so that they can be told apart.
+
+    Long ones are shortened in the middle, or around what differs if that makes them equal.
+
+    Args:
+        texts: of one axis.
+        longest: number of characters.
+
+    >>> distinct(["MiniGrid-DoorKey-5x5-v0", "MiniGrid-DoorKey-6x6-v0"], 14)
+    ['MiniGri…5x5-v0', 'MiniGri…6x6-v0']
+    >>> distinct(["MiniGrid-DoorKey-5x5-v0", "MiniGrid-Unlock-5x5-v0", "gru"], 14)
+    ['…DoorKe…5x5-v0', '…Unlock-5x5-v0', 'gru']
+    """
+    lines = [" ".join(text.split()) for text in texts]
+    found = [_shortened(line, longest) for line in lines]
+    if len(set(found)) == len(set(lines)):
+        return found
+    alike = {short: [i for i, one in enumerate(found) if one == short] for short in found}
+    for places in alike.values():
+        some = [lines[i] for i in places]
+        if len(set(some)) > 1:
+            shortest = min(map(len, some))
+            same = next((i for i in range(shortest) if len({one[i] for one in some}) > 1), shortest)
+            for i in places:
+                found[i] = _shortened(f"…{lines[i][same:]}", longest)
+    if len(set(found)) == len(set(lines)):
+        return found
+    # They differ in several places: a number tells them apart.
+    return [
+        f"{i}: {_shortened(line, longest - 2 - len(str(i)))}" for i, line in enumerate(lines, 1)
+    ]
+
+
+def _shortened(line: str, longest: int) -> str:
+    """Returns both ends of a line that is too long."""
+    if len(line) <= longest:
+        return line
+    end = (longest - 1) // 2
+    return f"{line[: longest - 1 - end]}…{line[-end:]}"
+
+
 def left_out(shown: int, total: int, what: str, where: str = "ranking.csv") -> str:
-    """Returns a sentence about what is not shown; empty if everything is."""
+    """Returns a sentence about what is not shown; empty if everything is.
+
+    Args:
+        shown: number of those that are.
+        total: number of all.
+        what: they are.
+        where: all are told; empty if nowhere.
+    """
     if shown >= total:
         return ""
-    return f"{total - shown:,} of {total:,} {what} are not shown here; {where} has all."
+    has = f"; {where} has all" if where else ""
+    return f"{total - shown:,} of {total:,} {what} are not shown here{has}."

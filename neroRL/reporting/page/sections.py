@@ -64,12 +64,18 @@ def _confirmation(confirmed: Ranking, sweep: RecordedSweep) -> Section:
 def _ranking(analysis: Analysis) -> Section:
     rows = analysis.ranking.ranked
     confidence = f"{100 * analysis.ranking.confidence:g} %"
-    texts = [
-        f"Each dot is the interquartile mean of a permutation over its repetitions, its line the "
-        f"{confidence} bootstrap interval. Permutations that the best is not shown to be better "
-        "than are blue: the paired test decides that, not whether intervals overlap.",
-        *_names(analysis),
-    ]
+    told = "Each dot is what a permutation reached in its only repetition."
+    if any(row.interval for row in rows):
+        told = (
+            "Each dot is the interquartile mean of a permutation over its repetitions, its line "
+            f"the {confidence} bootstrap interval."
+        )
+        if len(rows) > 1:
+            told += (
+                " Permutations that the best is not shown to be better than are blue: the paired "
+                "test decides that, not whether intervals overlap."
+            )
+    texts = [told, *_names(analysis)]
     note = left_out(charts.MOST_RANKED, len(rows), "permutations")
     return Section(
         "ranking",
@@ -92,9 +98,12 @@ def _curves(analysis: Analysis) -> Section:
         text = "The event files of these jobs are not here, so there are no curves."
         return Section("curves", "Learning curves", [text])
     total = len(analysis.ranking.ranked)
+    interval = ""
+    if any(curve.repetitions > 1 for curve in analysis.curves):
+        interval = ", and its Student's t interval over repetitions"
     texts = [
-        "Mean training reward over environment steps, and its Student's t interval over "
-        "repetitions. The best six of those chosen are in colour."
+        f"Mean training reward over environment steps{interval}. The best six of those chosen are "
+        "in colour."
     ]
     missing = total - len(analysis.curves)
     note = (
@@ -116,7 +125,9 @@ def _beside(analysis: Analysis) -> list[Section]:
     found = []
     if analysis.improvement:
         best = analysis.observed.permutations[0]
-        note = left_out(charts.MOST_RANKED, len(analysis.improvement), "permutations")
+        others = len(analysis.improvement)
+        table = "the table" if others <= MOST_ROWS else ""
+        note = left_out(charts.MOST_RANKED, others, "permutations", table)
         found.append(
             Section(
                 "improvement",
