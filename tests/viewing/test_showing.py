@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import json
 import re
 from dataclasses import replace
 from types import SimpleNamespace
@@ -67,6 +68,34 @@ def test_an_episode_is_the_one_that_an_evaluation_plays(trained, memory):
                 "none": set(), "transformer": {"attention"},
             }.get(memory, {"norm"})  # fmt: skip
             real.step(moment.decision.action[0])
+
+
+CARTPOLE = {"type": "CartPole", "name": "CartPole-v1"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "each"),
+    [
+        (CARTPOLE, 1.0),  # whose steps give hundredths
+        ({**CARTPOLE, "reward_normalization": 16, "frame_skip": 3}, 3.0),
+        ({"type": "Gymnasium", "name": "CartPole-v1", "reward_normalization": 16}, 1.0),
+        ({"type": "Gymnasium", "name": "CartPole-v1", "clip_rewards": True, "frame_skip": 3}, 3.0),
+    ],
+)
+def test_rewards_are_shown_as_the_environment_gave_them(tmp_path, environment, each):
+    checkpoint, _ = tiny_policy(tmp_path, "none", environment, updates=1)
+    seen, names = _watched(checkpoint)
+    (_, reported) = play(read_subject(checkpoint), [SEED], repetitions=2)
+    rewards = [moment.reward for moment in seen]
+    assert rewards[:-1] == [0.0] + [each] * (len(seen) - 2)
+    assert sum(rewards) == seen[-1].total == seen[-1].outcome.reward == reported.end.reward
+    assert [moment.total for moment in seen] == np.cumsum(rewards).tolist()
+    write_page(tmp_path / "page.html", seen, names, "title", 6)
+    page = (tmp_path / "page.html").read_text()
+    (data,) = re.findall(r'id="data">(.*?)</script>', page)
+    assert json.loads(data)["reward"] == rewards[1:]
+    assert json.loads(data)["total"][-1] == reported.end.reward
+    assert f"<p>Reward {reported.end.reward:.4g} after" in page
 
 
 def test_actions_that_are_numbers_are_shown_as_numbers(tmp_path):
