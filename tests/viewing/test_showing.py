@@ -16,6 +16,7 @@ from gymnasium import spaces
 
 from neroRL.acting.player import Episode
 from neroRL.config.schema import EnvironmentConfig
+from neroRL.environments import factory
 from neroRL.environments.actions import action_form
 from neroRL.evaluation.playing import play, policy_and_environment
 from neroRL.evaluation.subjects import read_subject
@@ -110,6 +111,25 @@ def test_actions_that_are_numbers_are_shown_as_numbers(tmp_path):
     # Frames of the same picture and other numbers differ.
     other = seen[0].decision._replace(action=seen[0].decision.action + 1.0)
     assert (frame(replace(seen[0], decision=other), names) != drawn[0]).any()
+
+
+@pytest.mark.parametrize("name", ["MortarMayhem-Grid-v0", "MysteryPath-Grid-v0"])
+def test_a_transformer_is_watched_in_memory_gym(tmp_path, monkeypatch, name):
+    environment = {"type": "MemoryGym", "name": name, "resize_vis_obs": [36, 36]}
+    checkpoint, _ = tiny_policy(tmp_path, "transformer", environment, updates=1, seeds=(SEED,))
+    monkeypatch.setattr(factory, "_known", {})
+    subject = read_subject(checkpoint)
+    factory._known.clear()  # nobody remembers its longest episode
+    with policy_and_environment(subject) as (policy, made):
+        seen = list(moments(policy, made, Episode(SEED, REPETITION)))
+        other = policy.make_environment()
+        other.close()
+        again = list(moments(policy, made, Episode(SEED, REPETITION)))
+    (_, reported) = play(subject, [SEED], repetitions=2)
+    assert seen[-1].outcome.length == len(seen) - 1 == reported.end.length
+    assert seen[-1].total == reported.end.reward
+    for one, two in zip(seen, again, strict=True):
+        np.testing.assert_array_equal(*(m.pictures["what the agent sees"] for m in (one, two)))
 
 
 def test_numbers_are_shown_beside_choices(tmp_path):
