@@ -228,6 +228,8 @@ BAD = {
     "unknown checkpoint": (["--checkpoint=gone.pt"], ["gone.pt (", "/gone.pt) does not exist"]),
     "empty directory": (["--checkpoint=empty"], ["empty (", "has no checkpoints"]),
     "cut off": (["--checkpoint=cut.pt"], ["cut.pt cannot be read, it may be cut off"]),
+    "empty": (["--checkpoint=empty.pt"], ["empty.pt cannot be read, it may be cut off"]),
+    "a config": (["--checkpoint=pole.yaml"], ["pole.yaml is no checkpoint; expected a .pt file"]),
     "pickled": (["--checkpoint=pickled.pt"], ["pickled.pt holds pickled objects"]),
     "the original's": (["--checkpoint=theirs.pt"], ["a checkpoint of the original neroRL"]),
     "foreign": (["--checkpoint=foreign.pt"], ["foreign.pt is no checkpoint of this version"]),
@@ -265,6 +267,7 @@ def test_bad_input_gets_one_error_and_leaves_nothing(door, trained, tmp_path, ca
     bad = "environment:\n  type: MinigridVec\n  name: MiniGrid-MemoryS77-v0\n"
     (tmp_path / "bad.yaml").write_text(bad)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "empty.pt").touch()
     before = sorted(tmp_path.rglob("*"))
     arguments, expected = BAD[case]
     outcome = door("neval", arguments)
@@ -322,6 +325,16 @@ def test_a_path_that_names_nothing_is_refused_with_its_flag(name, argument, reas
     told = f"{path} {reason}" if path else reason
     assert outcome.err.endswith(f"error: argument {flag}: {told}\n")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("flag", "meant"),
+    [("--sweep", "--checkpoints"), ("--checkpoint", "--checkpoints"), ("--out", "--name")],
+)
+def test_neval_checkpoints_names_its_flag_for_one_of_neval(door, flag, meant):
+    outcome = door("neval-checkpoints", [f"{flag}=."])
+    assert outcome.status == 2
+    assert f"error: unknown flag {flag}; did you mean {meant}?" in outcome.err
 
 
 def test_neval_checkpoints_needs_a_directory(door):
