@@ -69,6 +69,12 @@ def test_neval_prints_means_and_writes_a_row_for_each_episode(door, trained, tmp
     assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "new/a.csv").read_bytes()
 
 
+def test_neval_of_one_episode_counts_one(door, trained):
+    one = ["--start-seed=70", "--num-seeds=1", "--repetitions=1"]
+    outcome = door("neval", [f"--checkpoint={trained[0]}", *one])
+    assert "\n1 episode: seeds 70 to 70, 1 of each" in outcome.out
+
+
 def test_neval_with_the_most_probable_actions_says_so(door, trained, tmp_path):
     outcome = door("neval", [f"--checkpoint={trained[0].parent.parent}", *SEEDS, "--deterministic"])
     assert outcome.status == 0
