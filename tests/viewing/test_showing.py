@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import re
+from contextlib import closing
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from neroRL.acting.player import Episode
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments import factory
 from neroRL.environments.actions import action_form
+from neroRL.environments.factory import make_single
 from neroRL.evaluation.playing import play, policy_and_environment
 from neroRL.evaluation.subjects import read_subject
 from neroRL.viewing import window
@@ -250,6 +252,7 @@ def display(monkeypatch):
     pygame = pytest.importorskip("pygame")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     shown = []
+    pygame.display.quit()  # an environment of another test may have it
     real = pygame.display.flip
 
     def flip() -> None:
@@ -284,6 +287,16 @@ def test_a_window_can_be_closed(display, trained):
     ways = Ways(terminal=False, video=None, page=None, framerate=1000)
     assert ways.show(closed_after_two(), names, "title") is None
     assert len(display) == 3
+
+
+def test_a_window_does_not_take_the_display_that_memory_gym_draws_on(display):
+    environment = make_single(EnvironmentConfig(type="MemoryGym", name="MysteryPath-Grid"), 0)
+    ways = Ways(terminal=False, video=None, page=None, framerate=1000)
+    with (
+        closing(environment),
+        pytest.raises(window.UsageError, match="draws on pygame's only display"),
+    ):
+        ways.show(iter(()), [], "title")
 
 
 def test_what_is_missing_is_told_before_anything_is_played(monkeypatch, tmp_path):
