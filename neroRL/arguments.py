@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -77,22 +77,31 @@ class Parser(argparse.ArgumentParser):
         parsed, passed = self.parse_known_args(list(arguments))
         for text in passed:
             if text.startswith("-") and name_of(text) not in (*_HYDRAS, *more):
-                self._refuse(text)
+                self._refuse(text, {})
         return parsed, passed
 
-    def parse_alone(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """Returns the flags of a command that takes nothing else."""
+    def parse_alone(
+        self, arguments: Sequence[str], counterparts: Mapping[str, str] | None = None
+    ) -> argparse.Namespace:
+        """Returns the flags of a command that takes nothing else.
+
+        Args:
+            arguments: of the command line.
+            counterparts: flags of other commands, and those of this one that mean the same.
+        """
         parsed, others = self.parse_known_args(list(arguments))
         for text in others:
-            self._refuse(text)
+            self._refuse(text, counterparts or {})
         return parsed
 
-    def _refuse(self, text: str) -> NoReturn:
+    def _refuse(self, text: str, counterparts: Mapping[str, str]) -> NoReturn:
         if not text.startswith("-"):
             self.error(f"{text} is no flag, and this command takes nothing else")
         name = name_of(text)
         known = [option for action in self._actions for option in action.option_strings]
-        self.error(f"unknown flag {name}{did_you_mean(name, known)}")
+        meant = counterparts.get(name)
+        hint = did_you_mean(name, known) if meant is None else f"; did you mean {meant}?"
+        self.error(f"unknown flag {name}{hint}")
 
 
 def name_of(text: str) -> str:

@@ -24,6 +24,7 @@ from neroRL.playing_flags import (
     tell_written,
 )
 from neroRL.records.exits import Exit
+from neroRL.texts import counted
 
 
 def main() -> int:
@@ -47,8 +48,8 @@ def _evaluate() -> int:
     check_seeds(subject, seeds, "--num-seeds")
     print(described(subject, flags.deterministic), flush=True)
     played = play_so_often(subject, seeds, flags)
-    count = f"{len(played)} episodes: seeds {seeds[0]} to {seeds[-1]}, {flags.repetitions} of each"
-    print(f"{count}; means, and their 95 % intervals over seeds")
+    which = f"seeds {seeds[0]} to {seeds[-1]}, {flags.repetitions} of each"
+    print(f"{counted(len(played), 'episode')}: {which}; means, and their 95 % intervals over seeds")
     for line in summary_lines(estimates(played)):
         print(line)
     rows = [(one.episode._asdict(), one) for one in played]

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from neroRL.evaluation.choosing import Chosen
 
 
+# Flags of neval.
+COUNTERPARTS = {"--sweep": "--checkpoints", "--out": "--name"}
+
+
 def main() -> int:
     """Plays the same seeds with every checkpoint, writes one table."""
     return guarded(_evaluate)
@@ -37,7 +41,7 @@ def main() -> int:
 
 def _evaluate() -> int:
     parser = _parser()
-    flags = parser.parse_alone(sys.argv[1:])
+    flags = parser.parse_alone(sys.argv[1:], COUNTERPARTS)
     if flags.checkpoints is None:
         parser.error("which checkpoints? Give a directory as --checkpoints=<path>")
     check_place_of_file(flags.name)

@@ -93,7 +93,9 @@ class Policy:
     def make_environment(self, worker_id: int = 2) -> SingleEnvironment:
         """Makes an environment as the policy was trained in, with the wrappers of the config.
 
-        Rewards are neither clipped nor normalised; only the learning sees them so.
+        ``step`` gives rewards divided by the config's ``reward_normalization``, and by 100 in
+        CartPole; the info's ``raw_reward`` is the environment's own. Neither is clipped or
+        normalised by ``normalize_returns``, which are steps of the learning.
 
         Args:
             worker_id: gives a Unity environment its port, 5005 + worker_id.

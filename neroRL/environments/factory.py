@@ -146,8 +146,11 @@ def max_episode_steps(config: EnvironmentConfig) -> int | None:
     Args:
         config: a checked config.
     """
+    steps = _max_episode_steps(config, None)
+    if steps is not None:  # the type tells: no environment is made to ask it
+        return steps
     found = specification(config)
-    return _max_episode_steps(config, None) if found is None else found.max_episode_steps
+    return None if found is None else found.max_episode_steps
 
 
 def _max_episode_steps(config: EnvironmentConfig, single: SingleEnvironment | None) -> int | None:

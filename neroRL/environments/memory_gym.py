@@ -7,6 +7,7 @@ import importlib.util
 import os
 from collections.abc import Mapping
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 import gymnasium
 import numpy as np
@@ -101,10 +102,13 @@ class MemoryGymEnvironment(RegisteredEnvironment):
         config: has the options.
     """
 
+    _open: ClassVar[WeakSet[MemoryGymEnvironment]] = WeakSet()
+
     def __init__(self, env: gymnasium.Env[Any, Any], name: str, config: EnvironmentConfig) -> None:
         super().__init__(env, name)
         unwrapped: Any = env.unwrapped
         self._options = _options(config, unwrapped.default_reset_parameters)
+        self._open.add(self)
 
     def reset(
         self,
@@ -114,6 +118,12 @@ class MemoryGymEnvironment(RegisteredEnvironment):
     ) -> tuple[Observation, dict[str, Any]]:
         """Starts an episode."""
         return super().reset(seed=seed, options=dict(self._options))
+
+    def close(self) -> None:
+        """Closes the last open environment only: that ends pygame for the whole process."""
+        self._open.discard(self)
+        if not self._open:
+            super().close()
 
     def _kept(self, info: Mapping[str, Any]) -> dict[str, Any]:
         """Success, and the environment's own numbers of an episode: commands completed, fails, …"""

@@ -18,6 +18,9 @@ LIFE_LOST = "life_lost"
 SUCCESS = "success"
 """In the info of an episode's last step: whether it succeeded, or to which share."""
 
+RAW_REWARD = "raw_reward"
+"""In the info of every step: the reward before ``reward_normalization`` and a type's scale."""
+
 Observation = dict[str, np.ndarray]
 SingleEnvironment = gymnasium.Env[Observation, np.ndarray]
 

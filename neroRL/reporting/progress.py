@@ -16,7 +16,7 @@ from rich.text import Text
 from neroRL.ranking.standing import Standing
 from neroRL.records.job_progress import JobProgress
 from neroRL.records.results import COMPLETED, JobResult, Status
-from neroRL.texts import in_one_line, listed
+from neroRL.texts import counted, in_one_line, listed
 
 SECONDS_BETWEEN_LINES = 30.0
 MOST_JOBS_SHOWN = 8
@@ -122,7 +122,7 @@ class TerminalDisplay:
         times += f", {duration(left)} left" if left is not None else ""
         self._bar.update(self._task, completed=status.done, times=times)
         lines = running_lines(status)
-        lines += [f"{status.paused} jobs wait at a rung"] if status.paused else []
+        lines += [f"{counted(status.paused, 'job')} waiting at a rung"] if status.paused else []
         lines += [best_line(status.best)] if status.best else []
         self._live.update(Group(self._bar, *(Text(line, overflow="ellipsis") for line in lines)))
 
@@ -153,7 +153,7 @@ class PlainDisplay:
 
     def start(self, total: int) -> None:
         """Prints the number of jobs."""
-        self._print(f"sweep of {total} jobs")
+        self._print(f"sweep of {counted(total, 'job')}")
 
     def update(self, status: SweepStatus) -> None:
         """Prints the state of the sweep if nothing was printed for a while."""

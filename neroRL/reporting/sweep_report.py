@@ -21,7 +21,7 @@ from neroRL.reporting.summary import (
     print_written,
     rank_confirmation,
 )
-from neroRL.texts import did_you_mean
+from neroRL.texts import counted, did_you_mean
 
 
 def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: float) -> Reported:
@@ -44,10 +44,11 @@ def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: floa
     ranking = rank(sweep.results, sweep.jobs_a_lap, metric, confidence)
     confirmed = rank_confirmation(sweep, ranking)
     if sweep.sweeper:  # it does not tell how many jobs it will have
-        jobs = f"{len(sweep.results)} jobs of Hydra's sweeper {sweep.sweeper}"
+        have = "has" if len(sweep.results) == 1 else "have"
+        jobs = f"{counted(len(sweep.results), 'job')} of Hydra's sweeper {sweep.sweeper} {have}"
     else:
-        jobs = f"{len(sweep.results)} of {sweep.record.jobs} jobs"
-    print(f"{directory}: {jobs} have ended")
+        jobs = f"{len(sweep.results)} of {sweep.record.jobs} jobs have"
+    print(f"{directory}: {jobs} ended")
     race = under_way(sweep) or saving(sweep.results, sweep.record.base, sweep.record.jobs)
     sweeper = sweep.sweeper
     again = _trying_again(sweep.record.command or "")

@@ -18,6 +18,7 @@ from neroRL.records.checkpoint_files import checkpoints_of
 from neroRL.records.job_progress import JobProgress, ProgressFile
 from neroRL.records.results import FAILED, JobResult, read_result
 from neroRL.reporting.progress import SECONDS_BETWEEN_LINES, duration, has_bar
+from neroRL.texts import counted
 
 logger = logging.getLogger("neroRL.training")
 
@@ -100,8 +101,8 @@ def ending(result: JobResult, directory: Path) -> list[str]:
     seconds = duration(result.wall_seconds)
     error = f": {result.error}" if result.error else ""
     lines = [
-        f"{result.status} after {result.updates} updates, {result.env_steps:,} steps, "
-        f"{seconds}{reward}{error}",
+        f"{result.status} after {counted(result.updates, 'update')}, "
+        f"{counted(result.env_steps, 'step')}, {seconds}{reward}{error}",
         f"directory:   {directory}",
     ]
     found = checkpoints_of(directory)

@@ -128,9 +128,9 @@ class Sweep:
             done = preview.updates_done(plan, jobs, left, self._directory)
         put_beside(jobs, found, self._directory)
         if found.longer:
-            updates = plan.base["trainer"]["updates"]
+            updates = counted(plan.base["trainer"]["updates"], "update")
             longer = counted(found.longer, "job")
-            print(f"{longer} to go on, up to {updates} updates", file=sys.stderr)
+            print(f"{longer} to go on, up to {updates}", file=sys.stderr)
         if tells_cost:
             speed = preview.measured(found.finished.values(), self._directory, plan.base)
             self._print_cost(left, speed, stream=sys.stderr, done=done)

@@ -15,6 +15,7 @@ from neroRL.sweep.jobs import JobPlan
 from neroRL.sweep.plan import SweepPlan
 from neroRL.sweep.race import UNKNOWN, Race, Rule
 from neroRL.sweep.trainings import Trainings, marks_of
+from neroRL.texts import counted
 
 
 def rule_of(plan: SweepPlan) -> Rule:
@@ -51,7 +52,7 @@ def warnings_of(plan: SweepPlan) -> list[str]:
     before = [share for share in missing if updates_at(share, updates) <= first]
     for shares, reason in (
         ([share for share in missing if share not in before], "too few updates for"),
-        (before, f"trainings begin after {first} updates, no earlier than"),
+        (before, f"trainings begin after {counted(first, 'update')}, no earlier than"),
     ):
         if shares:
             told = ", ".join(f"{share:g}" for share in shares)

@@ -24,6 +24,8 @@ FORMAT = 1
 KEYS_OF_THE_ORIGINAL = {"update", "hxs", "cxs", "model"}
 # Before torch 1.6 the content followed a magic number, the protocol and the system.
 PICKLES_OF_OLD_FILES = 4
+# How the archives begin that torch saves.
+ARCHIVE = b"PK\x03\x04"
 # A device of shapes without numbers: tensors on it cost neither memory nor time.
 META = torch.device("meta")
 
@@ -116,13 +118,16 @@ def load(path: Path, device: torch.device) -> Checkpoint:
         device: of the loaded tensors.
 
     Raises:
-        CheckpointError: it is missing, not whole, the original neroRL's, or holds more than
-            tensors and plain values.
+        CheckpointError: it is missing, another kind of file, not whole, the original neroRL's, or
+            holds more than tensors and plain values.
         MemoryError: the machine has no memory for it now.
     """
     if not path.is_file():
         raise CheckpointError(f"{path} does not exist")
     try:
+        if not _begins_as_saved(path):
+            message = f"{path} is no checkpoint; expected a .pt file that a training saved"
+            raise CheckpointError(message)
         content = torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
         unsupported = "Weights only load failed" in str(error) and "Unsupported" in str(error)
@@ -132,7 +137,7 @@ def load(path: Path, device: torch.device) -> Checkpoint:
             message = f"{path} holds pickled objects; only checkpoints of weights are loaded"
             raise CheckpointError(message) from None
         raise CheckpointError(f"{path} cannot be read, it may be cut off") from None
-    except MemoryError:
+    except (CheckpointError, MemoryError):
         raise
     except PermissionError as error:
         raise CheckpointError(f"{path} cannot be read: {reason_of(error)}") from error
@@ -149,6 +154,13 @@ def load(path: Path, device: torch.device) -> Checkpoint:
     except (AttributeError, KeyError, TypeError, ValueError):
         message = f"{path} is no checkpoint of this version of neroRL"
         raise CheckpointError(message) from None
+
+
+def _begins_as_saved(path: Path) -> bool:
+    """Returns whether a file begins as an archive or a pickle; one that is cut off may be short."""
+    with path.open("rb") as file:
+        start = file.read(len(ARCHIVE))
+    return start.startswith(pickle.PROTO) or ARCHIVE.startswith(start)
 
 
 def _is_pickled(path: Path) -> bool:

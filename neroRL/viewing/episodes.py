@@ -12,7 +12,7 @@ from gymnasium import spaces
 from neroRL.acting.player import Episode
 from neroRL.acting.policy import Decision, Policy
 from neroRL.environments import registry
-from neroRL.environments.specification import Choices, MixedSpace, SingleEnvironment
+from neroRL.environments.specification import RAW_REWARD, Choices, MixedSpace, SingleEnvironment
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,8 @@ def moments(policy: Policy, environment: SingleEnvironment, episode: Episode) ->
         pictures = _copied(kind.pictures(environment, observation))
         decision = policy.decide(observation)
         yield Moment(step, pictures, decision, reward, total)
-        observation, given, terminated, truncated, info = environment.step(decision.action)
-        reward = float(given)
+        observation, _, terminated, truncated, info = environment.step(decision.action)
+        reward = info[RAW_REWARD]
         total += reward
         step += 1
         if terminated or truncated:

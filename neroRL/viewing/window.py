@@ -38,13 +38,16 @@ def show_in_window(frames: Iterable[np.ndarray], title: str, framerate: int) -> 
         framerate: frames a second.
 
     Raises:
-        UsageError: no window can be opened.
+        UsageError: no window can be opened, or the environment draws on the only one of a process.
     """
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     import pygame
 
     try:
         pygame.display.init()
+        if pygame.display.get_surface() is not None:  # Memory Gym's, which sees what is drawn there
+            message = "the environment draws on pygame's only display, which a window would need"
+            raise UsageError(f"{message}; {OTHERWISE}")
         pygame.display.set_caption(title)
         clock = pygame.time.Clock()
         window = None

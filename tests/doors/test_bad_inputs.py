@@ -374,7 +374,7 @@ def test_an_output_place_that_is_a_file(door, tiny, tmp_path):
 def test_a_file_that_has_no_weights(door, tiny, tmp_path):
     (tmp_path / "a.pt").write_bytes(b"abc")
     command = ["--config=tiny.yaml", "--out=out", "model.load_model=true", "model.model_path=a.pt"]
-    _refused(door("ntrain", command), tmp_path / "out", ["a.pt cannot be read"])
+    _refused(door("ntrain", command), tmp_path / "out", ["a.pt is no checkpoint"])
 
 
 @pytest.mark.parametrize(

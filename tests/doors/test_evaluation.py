@@ -69,6 +69,12 @@ def test_neval_prints_means_and_writes_a_row_for_each_episode(door, trained, tmp
     assert (tmp_path / "b.csv").read_bytes() == (tmp_path / "new/a.csv").read_bytes()
 
 
+def test_neval_of_one_episode_counts_one(door, trained):
+    one = ["--start-seed=70", "--num-seeds=1", "--repetitions=1"]
+    outcome = door("neval", [f"--checkpoint={trained[0]}", *one])
+    assert "\n1 episode: seeds 70 to 70, 1 of each" in outcome.out
+
+
 def test_neval_with_the_most_probable_actions_says_so(door, trained, tmp_path):
     outcome = door("neval", [f"--checkpoint={trained[0].parent.parent}", *SEEDS, "--deterministic"])
     assert outcome.status == 0
@@ -228,6 +234,8 @@ BAD = {
     "unknown checkpoint": (["--checkpoint=gone.pt"], ["gone.pt (", "/gone.pt) does not exist"]),
     "empty directory": (["--checkpoint=empty"], ["empty (", "has no checkpoints"]),
     "cut off": (["--checkpoint=cut.pt"], ["cut.pt cannot be read, it may be cut off"]),
+    "empty": (["--checkpoint=empty.pt"], ["empty.pt cannot be read, it may be cut off"]),
+    "a config": (["--checkpoint=pole.yaml"], ["pole.yaml is no checkpoint; expected a .pt file"]),
     "pickled": (["--checkpoint=pickled.pt"], ["pickled.pt holds pickled objects"]),
     "the original's": (["--checkpoint=theirs.pt"], ["a checkpoint of the original neroRL"]),
     "foreign": (["--checkpoint=foreign.pt"], ["foreign.pt is no checkpoint of this version"]),
@@ -265,6 +273,7 @@ def test_bad_input_gets_one_error_and_leaves_nothing(door, trained, tmp_path, ca
     bad = "environment:\n  type: MinigridVec\n  name: MiniGrid-MemoryS77-v0\n"
     (tmp_path / "bad.yaml").write_text(bad)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "empty.pt").touch()
     before = sorted(tmp_path.rglob("*"))
     arguments, expected = BAD[case]
     outcome = door("neval", arguments)
@@ -322,6 +331,16 @@ def test_a_path_that_names_nothing_is_refused_with_its_flag(name, argument, reas
     told = f"{path} {reason}" if path else reason
     assert outcome.err.endswith(f"error: argument {flag}: {told}\n")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("flag", "meant"),
+    [("--sweep", "--checkpoints"), ("--checkpoint", "--checkpoints"), ("--out", "--name")],
+)
+def test_neval_checkpoints_names_its_flag_for_one_of_neval(door, flag, meant):
+    outcome = door("neval-checkpoints", [f"{flag}=."])
+    assert outcome.status == 2
+    assert f"error: unknown flag {flag}; did you mean {meant}?" in outcome.err
 
 
 def test_neval_checkpoints_needs_a_directory(door):

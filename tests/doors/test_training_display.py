@@ -22,6 +22,12 @@ from tests.patience import PATIENCE
 NTRAIN = ["-c", "import sys; from neroRL.train import ntrain; sys.exit(ntrain())"]
 
 
+def test_a_training_of_one_update_of_one_step_says_so(door, tiny):
+    sizes = ["trainer.updates=1", "sampler.n_workers=1", "sampler.worker_steps=1"]
+    outcome = door("ntrain", ["--config=tiny.yaml", *sizes, "trainer.n_mini_batches=1"])
+    assert "completed after 1 update, 1 step, " in outcome.out, outcome.err
+
+
 def test_a_training_ends_by_saying_where_its_files_are(door, tiny, tmp_path):
     outcome = door("ntrain", ["--config=tiny.yaml", "--run-id=pole"])
     assert outcome.status == 0

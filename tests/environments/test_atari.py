@@ -34,9 +34,10 @@ def test_equals_gymnasiums_wrappers(name):
         for _ in range(300):
             np.testing.assert_array_equal(mine["visual"], np.moveaxis(theirs, 0, -1))
             action = generator.integers(real.action_space.n)
-            mine, *rest, _ = ours.step(np.array([action]))
+            mine, *rest, info = ours.step(np.array([action]))
             theirs, *expected, _ = real.step(action)
             assert rest == expected
+            assert info["raw_reward"] == expected[0]
             rewards += abs(rest[0])
         assert rewards > 0
     assert ours.observation_space["visual"].shape == (84, 84, 4)

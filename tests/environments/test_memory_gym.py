@@ -9,7 +9,8 @@ import pytest
 from neroRL.composition.checking import check
 from neroRL.config.schema import EnvironmentConfig
 from neroRL.environments import memory_gym, registry
-from neroRL.environments.factory import make_vector
+from neroRL.environments.factory import make_single, make_vector, max_episode_steps
+from neroRL.environments.memory_gym import MemoryGym, MemoryGymEnvironment
 from neroRL.training.trainer import train
 
 NAMES = {
@@ -98,6 +99,44 @@ def test_an_episode_reports_the_statistics_of_the_real_package(name):
     assert episode.others == {key: info[key] for key in TOLD[name]}
     assert episode.success == info.get("success")
     assert (episode.reward, episode.length) == (pytest.approx(info["reward"]), info["length"])
+
+
+@pytest.mark.parametrize("name", ["SearingSpotlights-v0", "MortarMayhem-Grid-v0"])
+def test_an_environment_goes_on_when_another_one_is_closed(name):
+    config = EnvironmentConfig(type="MemoryGym", name=name)
+    first, second = make_single(config, 0), make_single(config, 0)
+    first.reset(seed=3)
+    second.close()
+    second.close()
+    action = np.zeros(first.action_space.shape, int)
+    frames = [first.step(action)[0]["visual"], first.reset(seed=4)[0]["visual"]]
+    first.close()
+    again = make_single(config, 0)
+    again.reset(seed=3)
+    np.testing.assert_array_equal(frames[0], again.step(action)[0]["visual"])
+    np.testing.assert_array_equal(frames[1], again.reset(seed=4)[0]["visual"])
+    again.close()
+
+
+def test_the_last_environment_ends_pygame():
+    import pygame
+
+    MemoryGymEnvironment._open.clear()
+    config = EnvironmentConfig(type="MemoryGym", name="MysteryPath-Grid-v0")
+    made = [make_single(config, 0) for _ in range(2)]
+    for env, still in zip(made, (True, False), strict=True):
+        env.close()
+        assert pygame.get_init() is still
+
+
+def test_the_longest_episode_is_known_without_an_environment(monkeypatch):
+    def fails(*_):
+        raise AssertionError
+
+    monkeypatch.setattr(MemoryGym, "make", fails)
+    params = {"command_count": [7]}  # of a config that no other test has made
+    config = EnvironmentConfig(type="MemoryGym", name="MortarMayhem-Grid-v0", reset_params=params)
+    assert max_episode_steps(config) == 7 * (3 + 1 + 6 + 2) - 1
 
 
 @pytest.mark.slow

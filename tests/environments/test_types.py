@@ -132,11 +132,12 @@ def test_cartpole_rewards_are_hundredths_for_the_learner_and_raw_in_statistics(w
     env = make_single(_config("CartPole", "CartPole-v0", last_reward_to_obs=True, **wrapped), 0)
     first, _ = env.reset(seed=3)
     assert first["vector"][-1] == 0.0
-    done, steps, rewards, info = False, 0, [], {}
+    done, steps, rewards, raw, info = False, 0, [], [], {}
     while not done:
         observation, reward, done, _, info = env.step(np.array([0]))
         steps += 1
         rewards.append(reward)
+        raw.append(info.pop("raw_reward"))
         seen = observation["vector"][-1]
     assert rewards[:-1] == pytest.approx([learned] * (steps - 1))
     # The last reward is appended before the config's own normalisation.
@@ -147,6 +148,8 @@ def test_cartpole_rewards_are_hundredths_for_the_learner_and_raw_in_statistics(w
     pushes = 1
     while not real.step(0)[2]:
         pushes += 1
+    assert raw[:-1] == [wrapped.get("frame_skip", 1)] * (steps - 1)
+    assert sum(raw) == pushes
     assert info == {"episode_reward": float(pushes), "episode_length": steps}
 
 

@@ -65,11 +65,11 @@ def test_vectors_and_branches(make, tmp_path, old):
     np.testing.assert_array_equal(observation["vector"], [0, 8, 0, 0, 8])
     observation, reward, terminated, truncated, info = env.step(np.array([2, 1, 3]))
     np.testing.assert_array_equal(observation["vector"], [1, 8, 6, 1, 8])
-    assert (reward, terminated, truncated, info) == (0.5, False, False, {})
+    assert (reward, terminated, truncated, info) == (0.5, False, False, {"raw_reward": 0.5})
     for _ in range(4):
         observation, reward, terminated, truncated, info = env.step(np.array([0, 1, 0]))
     assert (reward, terminated, truncated) == (10.0, True, False)
-    assert info == {"episode_reward": 12.0, "episode_length": 5}
+    assert info == {"raw_reward": 10.0, "episode_reward": 12.0, "episode_length": 5}
     env.reset(seed=7)
     (events,) = records(tmp_path / "peer/peer")
     assert (events[0]["port"], events[1]["seed"]) == (5005 + WORKER_ID, WORKER_ID)

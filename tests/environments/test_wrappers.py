@@ -175,10 +175,11 @@ def test_stacking_fills_at_the_start_and_keeps_the_order():
     np.testing.assert_array_equal(env.reset()[0]["vector"], [0, -1] * 3)
 
 
-def test_rewards_are_scaled_for_learning_but_not_in_statistics():
+def test_rewards_are_scaled_for_learning_but_not_in_the_info():
     env = RewardNormalization(EpisodeStatistics(Counting(), "Counting"), 5.0)
     env.reset()
     steps = [env.step(ACTION) for _ in range(5)]
     assert [step[1] for step in steps] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert [step[4].pop("raw_reward") for step in steps] == [1.0, 2.0, 3.0, 4.0, 5.0]
     assert steps[-1][4] == {"episode_reward": 15.0, "episode_length": 5}
     assert all(not step[4] for step in steps[:-1])

@@ -64,6 +64,24 @@ def test_a_terminal_gets_a_bar_and_a_dumb_one_or_a_pipe_gets_lines(monkeypatch, 
     assert isinstance(make_display(io.StringIO()), PlainDisplay)
 
 
+@pytest.mark.parametrize(("total", "told"), [(1, "sweep of 1 job"), (2, "sweep of 2 jobs")])
+def test_a_sweep_begins_with_the_number_of_its_jobs(total, told):
+    stream = io.StringIO()
+    PlainDisplay(stream).start(total)
+    assert stream.getvalue() == f"{told}\n"
+
+
+@pytest.mark.parametrize(
+    ("paused", "told"), [(1, "1 job waiting at a rung"), (2, "2 jobs waiting at a rung")]
+)
+def test_the_bar_counts_the_jobs_at_a_rung(paused, told):
+    stream = _Terminal()
+    display = TerminalDisplay(stream)
+    display.start(10)
+    display.stop(replace(STATUS, paused=paused))
+    assert told in stream.getvalue()
+
+
 def test_the_bar_shows_running_jobs_and_the_best():
     stream = _Terminal()
     display = TerminalDisplay(stream)

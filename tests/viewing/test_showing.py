@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import json
 import re
+from contextlib import closing
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,7 +17,9 @@ from gymnasium import spaces
 
 from neroRL.acting.player import Episode
 from neroRL.config.schema import EnvironmentConfig
+from neroRL.environments import factory
 from neroRL.environments.actions import action_form
+from neroRL.environments.factory import make_single
 from neroRL.evaluation.playing import play, policy_and_environment
 from neroRL.evaluation.subjects import read_subject
 from neroRL.viewing import window
@@ -69,6 +73,34 @@ def test_an_episode_is_the_one_that_an_evaluation_plays(trained, memory):
             real.step(moment.decision.action[0])
 
 
+CARTPOLE = {"type": "CartPole", "name": "CartPole-v1"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "each"),
+    [
+        (CARTPOLE, 1.0),  # whose steps give hundredths
+        ({**CARTPOLE, "reward_normalization": 16, "frame_skip": 3}, 3.0),
+        ({"type": "Gymnasium", "name": "CartPole-v1", "reward_normalization": 16}, 1.0),
+        ({"type": "Gymnasium", "name": "CartPole-v1", "clip_rewards": True, "frame_skip": 3}, 3.0),
+    ],
+)
+def test_rewards_are_shown_as_the_environment_gave_them(tmp_path, environment, each):
+    checkpoint, _ = tiny_policy(tmp_path, "none", environment, updates=1)
+    seen, names = _watched(checkpoint)
+    (_, reported) = play(read_subject(checkpoint), [SEED], repetitions=2)
+    rewards = [moment.reward for moment in seen]
+    assert rewards[:-1] == [0.0] + [each] * (len(seen) - 2)
+    assert sum(rewards) == seen[-1].total == seen[-1].outcome.reward == reported.end.reward
+    assert [moment.total for moment in seen] == np.cumsum(rewards).tolist()
+    write_page(tmp_path / "page.html", seen, names, "title", 6)
+    page = (tmp_path / "page.html").read_text()
+    (data,) = re.findall(r'id="data">(.*?)</script>', page)
+    assert json.loads(data)["reward"] == rewards[1:]
+    assert json.loads(data)["total"][-1] == reported.end.reward
+    assert f"<p>Reward {reported.end.reward:.4g} after" in page
+
+
 def test_actions_that_are_numbers_are_shown_as_numbers(tmp_path):
     pendulum = {"type": "Gymnasium", "name": "Pendulum-v1", "normalize_vector_obs": True}
     checkpoint, _ = tiny_policy(tmp_path, "gru", pendulum, updates=1)
@@ -81,6 +113,25 @@ def test_actions_that_are_numbers_are_shown_as_numbers(tmp_path):
     # Frames of the same picture and other numbers differ.
     other = seen[0].decision._replace(action=seen[0].decision.action + 1.0)
     assert (frame(replace(seen[0], decision=other), names) != drawn[0]).any()
+
+
+@pytest.mark.parametrize("name", ["MortarMayhem-Grid-v0", "MysteryPath-Grid-v0"])
+def test_a_transformer_is_watched_in_memory_gym(tmp_path, monkeypatch, name):
+    environment = {"type": "MemoryGym", "name": name, "resize_vis_obs": [36, 36]}
+    checkpoint, _ = tiny_policy(tmp_path, "transformer", environment, updates=1, seeds=(SEED,))
+    monkeypatch.setattr(factory, "_known", {})
+    subject = read_subject(checkpoint)
+    factory._known.clear()  # nobody remembers its longest episode
+    with policy_and_environment(subject) as (policy, made):
+        seen = list(moments(policy, made, Episode(SEED, REPETITION)))
+        other = policy.make_environment()
+        other.close()
+        again = list(moments(policy, made, Episode(SEED, REPETITION)))
+    (_, reported) = play(subject, [SEED], repetitions=2)
+    assert seen[-1].outcome.length == len(seen) - 1 == reported.end.length
+    assert seen[-1].total == reported.end.reward
+    for one, two in zip(seen, again, strict=True):
+        np.testing.assert_array_equal(*(m.pictures["what the agent sees"] for m in (one, two)))
 
 
 def test_numbers_are_shown_beside_choices(tmp_path):
@@ -201,6 +252,7 @@ def display(monkeypatch):
     pygame = pytest.importorskip("pygame")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     shown = []
+    pygame.display.quit()  # an environment of another test may have it
     real = pygame.display.flip
 
     def flip() -> None:
@@ -235,6 +287,16 @@ def test_a_window_can_be_closed(display, trained):
     ways = Ways(terminal=False, video=None, page=None, framerate=1000)
     assert ways.show(closed_after_two(), names, "title") is None
     assert len(display) == 3
+
+
+def test_a_window_does_not_take_the_display_that_memory_gym_draws_on(display):
+    environment = make_single(EnvironmentConfig(type="MemoryGym", name="MysteryPath-Grid"), 0)
+    ways = Ways(terminal=False, video=None, page=None, framerate=1000)
+    with (
+        closing(environment),
+        pytest.raises(window.UsageError, match="draws on pygame's only display"),
+    ):
+        ways.show(iter(()), [], "title")
 
 
 def test_what_is_missing_is_told_before_anything_is_played(monkeypatch, tmp_path):

@@ -1,4 +1,4 @@
-"""A wrapper that sums each episode's rewards before other wrappers scale them."""
+"""A wrapper that keeps rewards, and sums each episode's, before other wrappers scale them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from neroRL.environments.specification import SUCCESS, Observation, SingleEnvironment
+from neroRL.environments.specification import (
+    RAW_REWARD,
+    SUCCESS,
+    Observation,
+    SingleEnvironment,
+)
 from neroRL.errors import BrokenEnvironmentError
 
 EPISODE_NUMBERS = frozenset({"reward", "length", SUCCESS})
@@ -27,7 +32,7 @@ def _share(name: str, told: Any) -> float:
 
 
 class EpisodeStatistics(gymnasium.Wrapper[Observation, np.ndarray, Observation, np.ndarray]):
-    """Adds ``episode_reward`` and ``episode_length`` to the info of an episode's last step.
+    """Adds ``raw_reward`` to every info, ``episode_reward`` and ``episode_length`` to the last.
 
     Args:
         env: the environment.
@@ -56,8 +61,10 @@ class EpisodeStatistics(gymnasium.Wrapper[Observation, np.ndarray, Observation, 
                 that is called like a number of every episode.
         """
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self._reward += float(reward)
+        reward = float(reward)
+        self._reward += reward
         self._length += 1
+        info = {**info, RAW_REWARD: reward}
         if SUCCESS in info:
             info = {**info, SUCCESS: _share(self._name, info[SUCCESS])}
         if terminated or truncated:
@@ -67,4 +74,4 @@ class EpisodeStatistics(gymnasium.Wrapper[Observation, np.ndarray, Observation, 
                 raise BrokenEnvironmentError(f"{message}: every episode has a number of that name")
             ended = {"episode_reward": self._reward, "episode_length": self._length}
             info = {**info, **ended}
-        return observation, float(reward), terminated, truncated, info
+        return observation, reward, terminated, truncated, info
