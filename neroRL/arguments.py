@@ -101,6 +101,8 @@ class Parser(argparse.ArgumentParser):
         known = [option for action in self._actions for option in action.option_strings]
         meant = counterparts.get(name)
         hint = did_you_mean(name, known) if meant is None else f"; did you mean {meant}?"
+        if not hint and "=" in text:
+            hint = f"; an override has no dashes: {text.lstrip('-')}"
         self.error(f"unknown flag {name}{hint}")
 
 

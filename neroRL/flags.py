@@ -75,6 +75,8 @@ def tune_arguments(arguments: Sequence[str]) -> list[str]:
     given = {name_of(text) for text in arguments}
     if "--config" in given and given.intersection(_NAMING):
         parser.error("argument --config: give it, or --config-path and --config-name, not both")
+    if flags.generate_only and flags.preview:
+        parser.error("--generate-only writes configs, --preview leaves nothing: give one of them")
     root = flags.out.resolve()
     if not (root / flags.run_id).resolve().is_relative_to(root):
         parser.error(f"argument --run-id: {flags.run_id} is a link that leaves {flags.out}")

@@ -48,6 +48,7 @@ _OF_ONE_JOB = re.compile(
     r"\$\{hydra:(?:job\.(?:num|id|override_dirname)|overrides|runtime\.output_dir|sweep\.subdir|"
     r"sweeper)[^}]*\}"
 )
+_NO_LIST = " is not a ListConfig, list or tuple."
 _LIST_FOR_MAP = "Cannot merge DictConfig with ListConfig"
 
 
@@ -268,7 +269,9 @@ def composition_problem(error: HydraException) -> Problem | None:
             message = f"has no place here: {section} is null; choose what it belongs to first"
         return Problem(key, message, COMMAND_LINE)
     reason = str(cause).splitlines()[0] or first
-    if reason == _LIST_FOR_MAP:
+    if reason.endswith(_NO_LIST):
+        reason = "takes a list; write it in brackets"
+    elif reason == _LIST_FOR_MAP:
         listed = f"{key}.explicit-seeds"
         way = f"; give the list to {listed}" if listed in known else ""
         reason = f"a list cannot take the place of a map{way}"

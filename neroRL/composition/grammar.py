@@ -222,7 +222,10 @@ def _reason(error: OverrideParseException) -> str:
         character = lines[0][len(lines[1]) - 1 :][:1]
         return f"{character!r} cannot stand there; put the value in quotes"
     told = lines[1:] if lines[0].startswith("Error parsing override") else lines
-    return shortened(_EVALUATING.sub("", told[0] if told else lines[0]))
+    first = told[0] if told else lines[0]
+    if first.startswith("missing EQUAL"):
+        return "is no override; expected key=value, without spaces"
+    return shortened(_EVALUATING.sub("", first))
 
 
 def _visit_function(self: HydraOverrideVisitor, ctx: OverrideParser.FunctionContext) -> Any:

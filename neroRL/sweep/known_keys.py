@@ -19,6 +19,8 @@ from neroRL.texts import did_you_mean
 ALIASES = {"num_workers": "sampler.n_workers"}
 # Sections in which a bare key is looked up; other sections need dotted paths.
 SEARCHED = ("sampler", "trainer", "model", "environment")
+# Sections that an option of a group brings.
+_PARTS = {"model.recurrence": "gru", "model.transformer": "transformer"}
 _PARAMETER = re.compile(re.escape(RESET_PARAMS) + r"\.[A-Za-z_][\w-]*", re.ASCII)
 
 
@@ -100,7 +102,9 @@ class KnownKeys:
     def _unknown(self, key: str) -> str:
         absent = [path for path in leaf_paths(Config) if path.split(".")[-1] == key.split(".")[-1]]
         if absent and all(path not in self.paths for path in absent):
-            return f"{absent[0]} is not in the base config; choose that part of it first"
+            part = _PARTS.get(absent[0].rpartition(".")[0])
+            way = f", e.g. by model/memory: [{part}]" if part else ""
+            return f"{absent[0]} is not in the base config; choose that part of it first{way}"
         elsewhere = [path for path in self.paths if path.split(".")[-1] == key]
         if elsewhere:
             return f"unknown key; did you mean {' or '.join(elsewhere)}?"

@@ -260,6 +260,7 @@ def _check_size(searched: SearchSpace, options: SweepOptions) -> None:
         union = searched.union
         sizes = " · ".join(str(len(one[0].choices)) for one in union.grids[0].dimensions)
         is_product = len(union.grids) == 1 and union.size == union.product == searched.space.size
+        is_product = is_product and " · " in sizes
         message = (
             f"the grid has {f'{sizes} = ' if is_product else ''}{searched.space.size:,} "
             f"permutations, {jobs:,} jobs; hydra.sweeper.max_jobs allows {options.max_jobs:,}, "

@@ -137,8 +137,9 @@ class _Reader:
 
     def _tied(self, item: Mapping[Any, Any], location: _Location) -> list[Tied]:
         """Reads axes that change together."""
+        known = len(self.problems)
         axes = tuple(self._axes(item, location))
-        if len(axes) < len(item):
+        if len(self.problems) > known:  # of what is wrong, no number of choices is right
             return []
         for axis in axes[1:]:
             first = axes[0]

@@ -307,6 +307,13 @@ FLAG_CASES = {
             "hydra.sweeper.extend=true,false",
         ],
     ),
+    "number for a list": (
+        ["hydra.sweeper.only=1"],
+        ["command line: hydra.sweeper.only: takes a list; write it in brackets"],
+    ),
+    "no override": (["trainer.gamma"], ["trainer.gamma: is no override; expected key=value"]),
+    "override with dashes": (["--trainer.gamma=0.9"], ["has no dashes: trainer.gamma=0.9"]),
+    "configs and a preview": (["--generate-only", "--preview"], ["give one of them"]),
     "deletion swept": (["~trainer.gamma=1,2"], ["what is deleted cannot be swept"]),
     "range without an end": (["trainer.gamma=range(0,inf)"], ["a range has finite numbers"]),
     "seed that is a word": (["seed=abc"], ["seed", "'abc' is not allowed", "integer"]),

@@ -522,6 +522,19 @@ def test_bad_options(options, told, door, tiny, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_wrong_choice_is_not_blamed_on_what_changes_with_it(door, tiny, tmp_path):
+    write_space(tmp_path, "together: [{model/memory: [none, grru], gamma: [0.9, 0.99]}]")
+    told = door("ntune", ARGUMENTS).err
+    assert "'grru' is none of its configs" in told
+    assert "lists" not in told
+
+
+def test_a_key_without_its_part_of_the_network_says_what_brings_it(door, tiny, tmp_path):
+    write_space(tmp_path, "hyperparameters: {hidden_state_size: [8, 16]}")
+    told = door("ntune", ARGUMENTS).err
+    assert "choose that part of it first, e.g. by model/memory: [gru]" in told
+
+
 def test_a_sample_larger_than_the_space_takes_all_and_says_so(door, tiny, tmp_path):
     write_space(tmp_path, "hyperparameters: {gamma: [0.9, 0.99]}")
     outcome = door("ntune", [*ARGUMENTS, "--cfg", "job", "hydra.sweeper.sample=5"])
