@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import sys
 from collections.abc import Sequence
@@ -75,11 +76,7 @@ def tune_arguments(arguments: Sequence[str]) -> list[str]:
     given = {name_of(text) for text in arguments}
     if "--config" in given and given.intersection(_NAMING):
         parser.error("argument --config: give it, or --config-path and --config-name, not both")
-    if flags.generate_only and flags.preview:
-        parser.error("--generate-only writes configs, --preview leaves nothing: give one of them")
-    root = flags.out.resolve()
-    if not (root / flags.run_id).resolve().is_relative_to(root):
-        parser.error(f"argument --run-id: {flags.run_id} is a link that leaves {flags.out}")
+    _check_tune_flags(parser, flags)
     # Configs go to --out itself, jobs to a directory of the run-id below it.
     directory = str(flags.out if flags.generate_only else flags.out / flags.run_id)
     own = {
@@ -101,6 +98,15 @@ def tune_arguments(arguments: Sequence[str]) -> list[str]:
     # What Hydra shows about itself, it shows without the sweeper that knows these keys.
     added = _overrides(own, passed) if given.isdisjoint(HELPING) else []
     return [*mode, *base, *added, *passed]
+
+
+def _check_tune_flags(parser: Parser, flags: argparse.Namespace) -> None:
+    """Refuses flags that contradict each other or the file system."""
+    if flags.generate_only and flags.preview:
+        parser.error("--generate-only writes configs, --preview leaves nothing: give one of them")
+    root = flags.out.resolve()
+    if not (root / flags.run_id).resolve().is_relative_to(root):
+        parser.error(f"argument --run-id: {flags.run_id} is a link that leaves {flags.out}")
 
 
 def _is_all_default(arguments: Sequence[str]) -> bool:
