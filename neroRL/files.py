@@ -18,8 +18,8 @@ from neroRL.texts import shortened
 
 # Linux allows 107 bytes; multiprocessing adds two names of its own.
 LONGEST_PLACE_OF_SOCKETS = 70
-# The names of the temporary files of ``replacing``.
-_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
+# The names of the temporary files of ``replacing``, also of earlier versions.
+_TEMPORARY = re.compile(r"\..+\.([a-z0-9_]{8}\.tmp|(csv|json|pt|yaml)\.[a-z0-9_]{8})")
 # What the machine lacks or refuses, whatever a file holds.
 FAULTS_OF_THE_MACHINE = (
     errno.EACCES,

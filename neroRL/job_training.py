@@ -82,6 +82,7 @@ class JobTraining:
                     env_steps=progress.last.env_steps,
                     wall_seconds=progress.seconds_before + time.perf_counter() - began,
                     planned_updates=trainer.updates,
+                    resume_at=trainer.resume_at,
                 ).write(directory)
             progress.remove()
             if not isinstance(error, Exception):

@@ -5,10 +5,11 @@ A base config's directory may hold thousands of others, for instance the jobs of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from hydra.core.config_loader import ConfigLoader
 
+from neroRL.composition.overrides import override_key
 from neroRL.texts import did_you_mean
 
 # Directories of sweeps have hidden ones and event files deep below; groups are never that deep.
@@ -16,18 +17,30 @@ MOST_LEVELS = 3
 MOST_GROUPS = 1000
 
 
-def option_problem(loader: ConfigLoader, group: str, value: object) -> str | None:
+def option_problem(
+    loader: ConfigLoader,
+    group: str,
+    value: object,
+    config_name: str | None,
+    overrides: Iterable[str],
+) -> str | None:
     """Returns why a value chooses no config of a group; None if it does, or if there is no group.
 
     Args:
         loader: of the configs.
         group: name of the group; other keys have no problem.
         value: that is chosen, perhaps a config in a group below.
+        config_name: of the primary config, which may have a search path of its own.
+        overrides: beside the choice; they may add to the search path, too.
     """
     if not isinstance(value, str) or not (names := loader.get_group_options(group)):
         return None
     below, _, name = f"{group}/{value}".rpartition("/")
-    return None if name in loader.get_group_options(below) else not_among(value, names)
+    if name in loader.get_group_options(below):
+        return None
+    path = [text for text in overrides if override_key(text) == "hydra.searchpath"]
+    further = loader.get_group_options(below, config_name=config_name, overrides=path)
+    return None if name in further else not_among(value, names)
 
 
 def not_among(value: object, names: Sequence[str]) -> str:

@@ -77,7 +77,7 @@ class ChoosingLoader(ConfigLoaderImpl):
         Raises:
             UsageError: an override chooses no config of its group by name.
         """
-        self._check_choices(overrides)
+        self._check_choices(config_name, overrides)
         held_back = []
         if run_mode == RunMode.MULTIRUN:
             held_back = [text for text in overrides if _is_conditional(text)]
@@ -99,7 +99,7 @@ class ChoosingLoader(ConfigLoaderImpl):
         """Returns the paths in which the options of a group differ; none for other keys."""
         return telling(list(_contents(_unread(self.repository), group).values()))
 
-    def _check_choices(self, overrides: Sequence[str]) -> None:
+    def _check_choices(self, config_name: str | None, overrides: Sequence[str]) -> None:
         for override in map(parse, overrides):
             key = override.key_or_group
             if override.is_sweep_override() or override.is_delete() or not self._is_group(key):
@@ -111,7 +111,7 @@ class ChoosingLoader(ConfigLoaderImpl):
                 message = f"{key} is a group of configs; expected one of {known}"
                 raise UsageError(f"{override.input_line}: {message}")
             for option in value if isinstance(value, list) else [value]:
-                problem = option_problem(self, key, option)
+                problem = option_problem(self, key, option, config_name, overrides)
                 if problem is not None:
                     raise UsageError(f"{override.input_line}: {problem}")
 

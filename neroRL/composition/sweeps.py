@@ -36,7 +36,11 @@ class KeySweep:
 
 
 def split(
-    arguments: Sequence[str], params: Mapping[str, str], loader: ConfigLoader, most_choices: int
+    arguments: Sequence[str],
+    params: Mapping[str, str],
+    loader: ConfigLoader,
+    searched: tuple[str, Sequence[str]],
+    most_choices: int,
 ) -> tuple[list[str], list[KeySweep]]:
     """Separates overrides that all jobs share from sweeps.
 
@@ -47,6 +51,8 @@ def split(
         arguments: of the command line.
         params: sweeps and values that the config itself has, by key.
         loader: knows the choices of config groups, for ``glob``.
+        searched: name of the primary config, and overrides of Hydra, which may add to the search
+            path.
         most_choices: largest length of a range.
 
     Returns:
@@ -72,7 +78,7 @@ def split(
         if override.is_sweep_override():
             key, choices = _key(override), _choices(override, most_choices)
             for value, _ in choices:
-                problem = option_problem(loader, key, value)
+                problem = option_problem(loader, key, value, *searched)
                 if problem is not None:
                     raise UsageError(f"{where}: {key}: {problem}")
             sweeps.append(KeySweep(key, choices, where))

@@ -9,9 +9,9 @@ WITHOUT_EFFECT = (*PLACE, "model.checkpoint_interval", "trainer.gradient_norms")
 # The environment, network and batch stay as they are when a training goes on, except the weights
 # that it once began with.
 _FIXED = ("environment.", "model.", "sampler.", "trainer.resume_at")
-BEGINNING = ("model.load_model", "model.model_path")
+_BEGINNING = ("model.load_model", "model.model_path")
 
 
 def is_fixed(key: str) -> bool:
     """Returns whether a key, by its dotted path, keeps its value as long as a training lasts."""
-    return key.startswith(_FIXED) and key not in (*WITHOUT_EFFECT, *BEGINNING)
+    return key.startswith(_FIXED) and key not in (*WITHOUT_EFFECT, *_BEGINNING)

@@ -104,6 +104,7 @@ def load_policy(checkpoint: str | Path, *, deterministic: bool = False) -> Polic
     Raises:
         NeroRLError: the checkpoint cannot be read, is another version's, or its environment cannot
             be made here.
+        TransientError: an environment's process does not start or answer.
     """
     chosen = of_path(Path(checkpoint))
     for note in chosen.notes:

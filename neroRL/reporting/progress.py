@@ -200,7 +200,7 @@ def running_lines(status: SweepStatus) -> list[str]:
 
 
 def _running_line(directory: str, job: JobProgress) -> str:
-    if not job.update:
+    if not job.steps_per_second:
         return f"{directory}: starting"
     reward = "" if job.reward_mean is None else f", reward {job.reward_mean:.3g}"
     speed = f"{job.steps_per_second:,.0f} steps/s"

@@ -90,7 +90,7 @@ def under_way(sweep: RecordedSweep) -> str:
 
 
 def may_go_on(sweep: RecordedSweep) -> bool:
-    """Returns whether jobs that a race has stopped may still go on."""
+    """Returns whether some jobs that a race has stopped may still go on."""
     return sweep.is_racing or sweep.let_go > 0
 
 

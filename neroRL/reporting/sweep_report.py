@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from neroRL.composition.overrides import override_key, override_value
 from neroRL.errors import OutputError, UsageError
 from neroRL.files import check_place
 from neroRL.ranking.ranking import rank
-from neroRL.records.results import NUMBERS, JobResult
+from neroRL.records.results import FAILED, NUMBERS, JobResult
 from neroRL.records.sweeps import RecordedSweep
 from neroRL.reporting.comparison import Reported
 from neroRL.reporting.race import saving, under_way
@@ -51,7 +53,7 @@ def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: floa
     print(f"{directory}: {jobs} ended")
     race = under_way(sweep) or saving(sweep.results, sweep.record.base, sweep.record.jobs)
     sweeper = sweep.sweeper
-    again = _trying_again(sweep.record.command or "")
+    again = _trying_again(sweep)
     print_summary(
         sweep.results, ranking, str(directory), sys.stdout, again=again, sweeper=sweeper, race=race
     )
@@ -67,14 +69,17 @@ def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: floa
     return Reported(sweep, ranking, confirmed, written.config)
 
 
-def _trying_again(command: str) -> str:
-    """Returns what to run to try the failed jobs of a sweep again.
-
-    Args:
-        command: the last command line of the sweep.
-    """
-    ways = ["without hydra.sweeper.only"] if "hydra.sweeper.only=" in command else []
-    ways += ["with hydra.sweeper.retry_failed=true"] if "retry_failed=false" in command else []
+def _trying_again(sweep: RecordedSweep) -> str:
+    """Returns what to run to try the failed jobs of a sweep again."""
+    options = {override_key(text): text for text in shlex.split(sweep.record.command or "")}
+    only, retries = (
+        override_value(options[key]) if "=" in options.get(key, "") else None
+        for key in ("hydra.sweeper.only", "hydra.sweeper.retry_failed")
+    )
+    failed = {one.permutation for one in sweep.results if one.status == FAILED}
+    leaves_out = isinstance(only, list) and not failed.issubset(only)
+    ways = ["without hydra.sweeper.only"] if leaves_out else []
+    ways += ["with hydra.sweeper.retry_failed=true"] if retries is False else []
     return f"the same command {' and '.join(ways)}" if ways else AGAIN
 
 

@@ -54,7 +54,8 @@ class ShownProgress(ProgressFile):
     def write(self, progress: JobProgress) -> None:
         """Writes and shows the progress of the job."""
         super().write(progress)
-        if progress.update and self._first is None:  # a continued training has done some before
+        # A continued training has done some before.
+        if self._first is None and progress.update > self.last.resume_at:
             self._first, self._started = progress.update, self._clock()
         told = self._line(progress)
         if self._bar is not None:

@@ -97,7 +97,14 @@ class Dispatch:
         directory = self.directory(job)
         return read_progress(directory) is not None or read_result(directory) is not None
 
-    def ended(self, job: Job, end: End, error: str | None = None, at: float | None = None) -> None:
+    def ended(
+        self,
+        job: Job,
+        end: End,
+        error: str | None = None,
+        at: float | None = None,
+        returned: float | None = None,
+    ) -> None:
         """Takes the end of a job's try, and records the failures that this settles.
 
         Args:
@@ -105,8 +112,9 @@ class Dispatch:
             end: of the try, as the runner saw it; the job's own result takes precedence.
             error: that ended it, if the runner knows.
             at: time of the end in seconds since 1970, if the runner knows.
+            returned: when the runner has learnt of the end, by ``time.monotonic``; None for now.
         """
-        result = self._result(job, end)
+        result = self._result(job, end, time.monotonic() if returned is None else returned)
         if result is not None or self.has_begun(job):
             self._schedule.progressed(job.number)
         if result is None:
@@ -124,11 +132,10 @@ class Dispatch:
         for decision in self._schedule.take_decisions():
             self._monitor.decided(decision)
 
-    def _result(self, job: Job, end: End) -> JobResult | None:
+    def _result(self, job: Job, end: End, returned: float) -> JobResult | None:
         """Returns the result that a job has left; waits if it ended well, and has none yet."""
-        late = time.monotonic() + LATE_SECONDS
         while (result := own_result(self._sweep, job)) is None and end is End.FINISHED:
-            if time.monotonic() > late:
+            if time.monotonic() > returned + LATE_SECONDS:
                 break
             with contextlib.suppress(OSError):
                 list(self.directory(job).iterdir())  # asks the server of a network file system
@@ -150,6 +157,7 @@ class Dispatch:
             directory=job.directory,
             error=error,
             planned_updates=told.updates if told is not None else None,
+            resume_at=told.resume_at if told is not None else 0,
         )
 
     def _record(self, job: Job, failed: JobResult) -> None:

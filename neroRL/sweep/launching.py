@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +63,7 @@ class LauncherRunner:
         """
         _end_processes_of_earlier_sweeps(self._launcher)
         while batch := self._batch(dispatch):
-            told = self._launch(batch)
+            told, returned = self._launch(batch), time.monotonic()
             begun = any(dispatch.has_begun(job) for job in batch)
             broken = next((one.error for one in told if one.end is End.LOST), None)
             if broken is None or begun:
@@ -72,7 +73,7 @@ class LauncherRunner:
                 if self._fruitless == MOST_FRUITLESS:
                     raise SystemExit(f"error: the launcher started no job: {broken}")
             for job, one in zip(batch, told, strict=True):
-                dispatch.ended(job, one.end, one.error)
+                dispatch.ended(job, one.end, one.error, returned=returned)
 
     def _batch(self, dispatch: Dispatch) -> list[Job]:
         return list(itertools.islice(iter(dispatch.start_next, None), self._size))

@@ -118,8 +118,11 @@ class Monitor:
         with self._lock:
             self._watched.update({job.number: job for job in jobs})
             for job in jobs:
-                counted = job.number in self._results  # in what was done before, or in this run
-                self._begun.setdefault(job.number, 0.0 if counted else None)
+                if (
+                    job.number in self._results
+                ):  # its work is counted: as done before, or in this run
+                    self._begun[job.number] = self._begun.get(job.number) or 0.0
+                self._begun.setdefault(job.number, None)
                 self._forget(job.number)
 
     def settled(self, job: Job, result: JobResult) -> None:
@@ -209,24 +212,24 @@ class Monitor:
             self._next_table = ended + max(9.0 * (ended - began), TABLE_SECONDS)
 
     def _status(self) -> SweepStatus:
+        running = {}
         with self._lock:
-            watched = list(self._watched.values())
             count = self._count.copy()
             paused, left = len(self._waiting), self._left
+            for job in self._watched.values():
+                progress = read_progress(self._sweep / job.directory)
+                if progress is not None:
+                    running[job.directory] = progress
+                    if self._begun[job.number] is None:
+                        self._begun[job.number] = progress.share_before
+            before = self._worked + sum(filter(None, self._begun.values()))
         count[STOPPED] -= paused
-        running = {}
-        for job in watched:
-            progress = read_progress(self._sweep / job.directory)
-            if progress is not None:
-                running[job.directory] = progress
-                if self._begun[job.number] is None:
-                    self._begun[job.number] = progress.share_before
         return SweepStatus(
             total=self._total,
             ended={status: count[status] for status in STATUSES},
             paused=paused,
             worked=paused - left,
-            worked_before=self._worked + sum(filter(None, self._begun.values())),
+            worked_before=before,
             running=running,
             best=self._best,
             elapsed_seconds=time.monotonic() - self._started,

@@ -210,7 +210,8 @@ def plan(
         return loader.load_sweep_config(config, list(overrides))
 
     check_layout(config.hydra)
-    fixed, swept = split(arguments, options.params, loader, options.max_jobs)
+    place = config.hydra.job.config_name, list(config.hydra.overrides.hydra)
+    fixed, swept = split(arguments, options.params, loader, place, options.max_jobs)
     ground = Ground(compose, fixed, ConfigGroups(loader), Origin(primary, fixed), inspect)
     written = _products(options, axes.of_command_line(swept), ground, loader)
     products = axes.with_numbered_seeds(written)

@@ -11,8 +11,9 @@ import torch
 
 from neroRL.config import Config, as_mapping
 from neroRL.config.nested import flat
-from neroRL.config.roles import BEGINNING, WITHOUT_EFFECT, is_fixed
+from neroRL.config.roles import WITHOUT_EFFECT, is_fixed
 from neroRL.config.schema import ADDED_KEYS, REVISION
+from neroRL.config.weights import weights_digest
 from neroRL.errors import CheckpointError
 from neroRL.training.checkpoint import Checkpoint, load
 
@@ -51,8 +52,6 @@ def check_config(there: Mapping[str, Any], here: Mapping[str, Any], path: Path) 
     """
     changed = _changed(there, here)
     refused = [key for key in changed if is_fixed(key)]
-    if here["model"]["load_model"]:  # what it began with is past; no weights are loaded now
-        refused += [key for key in changed if key in BEGINNING]
     if refused:
         listed = "\n  ".join(changed[key] for key in refused)
         raise CheckpointError(f"{path} belongs to another training:\n  {listed}")
@@ -77,6 +76,11 @@ def check_continuation(
         CheckpointError: it is of another training or network, or of an earlier version.
     """
     changed = check_config(checkpoint.config, as_mapping(config), path)
+    weights = weights_digest(config.model.load_model, config.model.model_path)
+    unknown = checkpoint.weights is None and checkpoint.config["model"]["load_model"]
+    if weights not in (None, checkpoint.weights) and not unknown:
+        message = "a training that goes on loads no weights, and it did not begin with those of"
+        raise CheckpointError(f"{path}: {message} model.model_path={config.model.model_path}")
     if model is not None:
         check_weights(model, checkpoint.model, path)
     kept = checkpoint.precision

@@ -92,6 +92,16 @@ def begin(
     return digest
 
 
+def began_with(saved: Checkpoint, config: ModelConfig) -> str | None:
+    """Returns the digest of the weights that the training of a checkpoint began with, if any.
+
+    Earlier versions did not record it.
+    """
+    if saved.weights is None and saved.config["model"]["load_model"]:
+        return weights_digest(config.load_model, config.model_path)
+    return saved.weights
+
+
 def with_seed(saved: Checkpoint, seed: int) -> Checkpoint:
     """Returns a checkpoint whose random numbers come from a seed, if that is not its own."""
     if saved.config["seed"] == seed:

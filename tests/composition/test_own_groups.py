@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from neroRL.composition.source import shipped_conf
+
 FILES = {
     "base.yaml": """\
 defaults:
@@ -63,3 +65,25 @@ def test_an_option_changes_the_keys_that_it_names(choices, door, tmp_path):
         "length": recurrence.get("sequence_length"),
         "gamma": config["trainer"]["gamma"],
     } == {**BASE, "gamma": 0.97, **CASES[choices]}
+
+
+@pytest.mark.parametrize("place", ["command line", "config"])
+def test_an_option_on_the_search_path_of_a_group_that_is_shipped(door, tiny, tmp_path, place):
+    (tmp_path / "further/model/memory").mkdir(parents=True)
+    shipped = (shipped_conf() / "model/memory/gru.yaml").read_text()
+    (tmp_path / "further/model/memory/mine.yaml").write_text(shipped)
+    path = f"[file://{tmp_path}/further]"
+    arguments = ["--config-path=.", "--config-name=tiny", "--cfg", "job"]
+    if place == "config":
+        tiny.write_text(f"hydra: {{searchpath: {path}}}\n{tiny.read_text()}")
+    else:
+        arguments.append(f"hydra.searchpath={path}")
+    one = door("train", [*arguments, "model/memory=mine"])
+    assert one.status == 0, one.err
+    assert "layer_type: gru" in one.out
+    swept = door("train", ["-m", *arguments, "model/memory=none,mine"])
+    assert swept.status == 0, swept.err
+    assert swept.out.count("layer_type: gru") == 1
+    wrong = door("train", ["-m", *arguments, "model/memory=none,mime"])
+    assert wrong.status == 2
+    assert "'mime' is none of its configs" in wrong.err

@@ -44,6 +44,23 @@ def test_a_training_ends_by_saying_where_its_files_are(door, tiny, tmp_path):
     assert door(evaluated[0], [*evaluated[1:], "--num-seeds=1"]).status == 0
 
 
+def test_the_time_left_of_a_continued_training_that_counts_from_elsewhere(
+    tmp_path, caplog, monkeypatch
+):
+    """Its config begins with update 100, and its checkpoint is of update 150."""
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    now = 0.0
+    shown = ShownProgress(tmp_path, 200, 100, clock=lambda: now)
+    shown.begin()
+    shown.go_on(150, env_steps=0, seconds=9.0)
+    with caplog.at_level(logging.INFO, "neroRL.training"):
+        for update in range(151, 161):
+            now += 10.0
+            shown.write(JobProgress(update, 200, 0, 1.0, None))
+    assert [record.message for record in caplog.records][-1].endswith("6m50s left")
+    shown.remove()
+
+
 @pytest.mark.slow
 def test_a_terminal_has_a_bar(tiny, tmp_path):
     """With updates, speed, reward; and log lines above it, each by itself."""

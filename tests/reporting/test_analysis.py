@@ -255,8 +255,8 @@ def test_why_a_job_stands_at_a_rung():
     assert [one.reason for one in endings(told)] == [
         "behind at rung 0.5 of the race", "another job of its permutation diverged", "loss",
     ]  # fmt: skip
-    assert [one.reason for one in endings(told, may_go_on=True)] == [
-        "at rung 0.5, and may go on", "at rung 0.5, and may go on", "loss",
+    assert [one.reason for one in endings(told, is_open=True)] == [
+        "at rung 0.5 of a race that is not over", "another job of its permutation diverged", "loss",
     ]  # fmt: skip
 
 

@@ -66,7 +66,7 @@ def test_only_what_a_sweep_has_is_explained(tmp_path, choices, repetitions, told
     text = " ".join(" ".join(section.texts) for section in found.values())
     phrases = ["bootstrap interval", "the paired test decides", "paired t interval"]
     assert [phrase for phrase in phrases if phrase in text] == told
-    assert ("only repetition" in text) == (repetitions == 1)
+    assert ("reached in one repetition" in text) == (repetitions == 1)
 
 
 @pytest.mark.parametrize("repetitions", [1, 3])

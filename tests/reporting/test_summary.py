@@ -20,7 +20,8 @@ from neroRL.reporting.summary import (
     print_confirmation,
     print_summary,
 )
-from tests.reporting.landscapes import jobs, ranking_of
+from neroRL.reporting.sweep_report import report
+from tests.reporting.landscapes import jobs, ranking_of, sweep_of
 
 
 def _summary(sweep, count=3, **options) -> str:
@@ -273,3 +274,23 @@ def test_what_is_not_ranked_is_told_by_the_metric():
         confirmed = rank(confirmation.results, 1, "success_mean")
         print_confirmation(confirmed, confirmed, confirmation, stream)
         assert f"Confirmation: {message}." in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("ntune --tune=space.yaml", "the same command again"),
+        ("ntune 'hydra.sweeper.only=[1,3]'", "the same command again"),
+        ("ntune 'hydra.sweeper.only=[3]'", "the same command without hydra.sweeper.only"),
+        ("ntune hydra.sweeper.only=null hydra.sweeper.retry_failed=True", "the same command again"),
+        ("ntune hydra.sweeper.retry_failed=False",
+         "the same command with hydra.sweeper.retry_failed=true"),
+    ],
+)  # fmt: skip
+def test_a_report_says_which_command_tries_failed_jobs_again(tmp_path, capsys, command, told):
+    failed = [JobResult(1, 0, 1, FAILED, {"a.b": 2}, directory="1/0", error="no")]
+    sweep = sweep_of(
+        tmp_path, {"a.b": [1, 2]}, np.array([[1.0], [np.nan]]), failed, command=command
+    )
+    report(sweep, None, "objective", 0.95)
+    assert f"Run {told} to try the failed jobs again." in capsys.readouterr().out

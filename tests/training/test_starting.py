@@ -338,14 +338,18 @@ def test_a_training_that_goes_on_keeps_what_it_began_with(door, trained, tmp_pat
     digest = weights_digest(True, str(weights))
     on = ["--checkpoint=job/checkpoints/default-2.pt", "--num-updates=1"]
     others = tmp_path / "others.pt"
-    others.write_bytes(trained.read_bytes())
+    others.write_bytes(trained.read_bytes() + b" ")
     refused = door("ntrain", [*on, "model.load_model=true", f"model.model_path={others}"])
     assert refused.status == 2
-    assert "model.model_path: " in refused.err
+    assert f"it did not begin with those of model.model_path={others}" in refused.err
     weights.unlink()
     outcome = door("ntrain", [*on, "hydra.run.dir=on"])
     assert outcome.status == 0, outcome.err
     assert results.load_result(tmp_path / "on").weights == digest
+    assert door("ntrain", [*begun, "--checkpoint=on/checkpoints/default-3.pt"]).status == 2
+    weights.write_bytes(trained.read_bytes())  # with those, a config may name them again
+    again = ["--checkpoint=on/checkpoints/default-3.pt", "--num-updates=1", "hydra.run.dir=more"]
+    assert door("ntrain", [*begun, *again]).status == 0
     last = checkpoints.load(tmp_path / "on/checkpoints/default-3.pt", CPU)
     assert (last.weights, last.config["model"]["load_model"]) == (digest, False)
 

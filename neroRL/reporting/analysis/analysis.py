@@ -79,6 +79,6 @@ def analyse(sweep: RecordedSweep, ranking: Ranking) -> Analysis:
         importance=importance(compared, marginals),
         improvement=probabilities_of_improvement(observed),
         costs=costs(sweep.results),
-        endings=endings(sweep.results, may_go_on=may_go_on(sweep)),
+        endings=endings(sweep.results, is_open=may_go_on(sweep)),
         curves=learning_curves(sweep.job_directory, ranking),
     )

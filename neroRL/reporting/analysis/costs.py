@@ -73,12 +73,12 @@ class Ending:
     reason: str
 
 
-def endings(results: Sequence[JobResult], *, may_go_on: bool = False) -> list[Ending]:
+def endings(results: Sequence[JobResult], *, is_open: bool = False) -> list[Ending]:
     """Returns the jobs that failed, diverged or were stopped, in the order of the results.
 
     Args:
         results: of a sweep.
-        may_go_on: whether those that a race has stopped may go on.
+        is_open: whether some that a race has stopped may go on.
     """
     # One such job puts its whole permutation out of a race.
     broken = {one.permutation: one.status for one in results if one.status in (FAILED, DIVERGED)}
@@ -86,10 +86,10 @@ def endings(results: Sequence[JobResult], *, may_go_on: bool = False) -> list[En
     def reason(result: JobResult) -> str:
         if result.rung is None:
             return in_one_line(result.error or "") or "–"
-        if may_go_on:
-            return f"at rung {result.rung:g}, and may go on"
         if result.permutation in broken:
             return f"another job of its permutation {broken[result.permutation]}"
+        if is_open:
+            return f"at rung {result.rung:g} of a race that is not over"
         return f"behind at rung {result.rung:g} of the race"
 
     return [

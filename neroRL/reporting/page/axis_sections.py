@@ -62,7 +62,7 @@ def _raced(analysis: Analysis) -> list[str]:
     stopped = counted(analysis.stopped, "permutation")
     told = f"A race stopped {stopped} early."
     if may_go_on(analysis.sweep):
-        told = f"Jobs of {stopped} stand at a rung of the race, and may go on."
+        told = f"Jobs of {stopped} stand at a rung of a race that is not over."
     if analysis.compared is analysis.observed:
         rest = "What it stopped is left out here: the effects are those among what did well."
     else:

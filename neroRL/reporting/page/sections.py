@@ -64,7 +64,7 @@ def _confirmation(confirmed: Ranking, sweep: RecordedSweep) -> Section:
 def _ranking(analysis: Analysis) -> Section:
     rows = analysis.ranking.ranked
     confidence = f"{100 * analysis.ranking.confidence:g} %"
-    told = "Each dot is what a permutation reached in its only repetition."
+    told = "Each dot is what a permutation reached in one repetition."
     if any(row.interval for row in rows):
         told = (
             "Each dot is the interquartile mean of a permutation over its repetitions, its line "
