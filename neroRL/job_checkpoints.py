@@ -7,13 +7,12 @@ from pathlib import Path
 
 from neroRL.config import Config, as_mapping
 from neroRL.config.budget import without_budget
-from neroRL.config.weights import weights_digest
 from neroRL.files import keep_beside
 from neroRL.identity import Identity
 from neroRL.records.checkpoint_files import DIRECTORY
 from neroRL.seeds import drawn_seed
 from neroRL.training import checkpoint as checkpoints
-from neroRL.training.compatibility import differences, revision_problem
+from neroRL.training.compatibility import differences, loads_others, revision_problem
 
 logger = logging.getLogger("neroRL.job")
 
@@ -37,10 +36,8 @@ def own_checkpoint(identity: Identity, config: Config) -> Path | None:
         differing["revision"] = f"it {problem}"
     if not identity.in_sweep:
         differing.pop("trainer.updates", None)
-    model = config.model
-    weights = weights_digest(model.load_model, model.model_path)
-    if model.load_model and checkpoint.weights not in (None, weights):
-        differing["weights"] = f"{model.model_path} holds other weights now"
+    if loads_others(checkpoint, config):
+        differing["weights"] = f"it did not begin with the weights of {config.model.model_path}"
     if differing:
         aside = keep_beside(identity.directory / DIRECTORY)
         listed = "\n  ".join(differing.values())

@@ -19,28 +19,28 @@ MOST_GROUPS = 1000
 
 def option_problem(
     loader: ConfigLoader,
-    group: str,
-    value: object,
     config_name: str | None,
     overrides: Iterable[str],
+    group: str,
+    value: object,
 ) -> str | None:
     """Returns why a value chooses no config of a group; None if it does, or if there is no group.
 
     Args:
         loader: of the configs.
-        group: name of the group; other keys have no problem.
-        value: that is chosen, perhaps a config in a group below.
         config_name: of the primary config, which may have a search path of its own.
         overrides: beside the choice; they may add to the search path, too.
+        group: name of the group; other keys have no problem.
+        value: that is chosen, perhaps a config in a group below.
     """
     if not isinstance(value, str) or not (names := loader.get_group_options(group)):
         return None
-    below, _, name = f"{group}/{value}".rpartition("/")
-    if name in loader.get_group_options(below):
+    if value in names:
         return None
+    below, _, name = f"{group}/{value}".rpartition("/")
     path = [text for text in overrides if override_key(text) == "hydra.searchpath"]
-    further = loader.get_group_options(below, config_name=config_name, overrides=path)
-    return None if name in further else not_among(value, names)
+    options = loader.get_group_options(below, config_name=config_name, overrides=path)
+    return None if name in options else not_among(value, names)
 
 
 def not_among(value: object, names: Sequence[str]) -> str:

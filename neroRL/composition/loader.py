@@ -111,7 +111,7 @@ class ChoosingLoader(ConfigLoaderImpl):
                 message = f"{key} is a group of configs; expected one of {known}"
                 raise UsageError(f"{override.input_line}: {message}")
             for option in value if isinstance(value, list) else [value]:
-                problem = option_problem(self, key, option, config_name, overrides)
+                problem = option_problem(self, config_name, overrides, key, option)
                 if problem is not None:
                     raise UsageError(f"{override.input_line}: {problem}")
 

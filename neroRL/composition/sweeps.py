@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,6 @@ from hydra.core.override_parser.types import Override
 
 from neroRL.composition.checking import COMMAND_LINE
 from neroRL.composition.grammar import elements, parse_all
-from neroRL.composition.groups import option_problem
 from neroRL.composition.overrides import override_key, plain_text
 from neroRL.errors import UsageError
 from neroRL.texts import shortened
@@ -39,7 +38,7 @@ def split(
     arguments: Sequence[str],
     params: Mapping[str, str],
     loader: ConfigLoader,
-    searched: tuple[str, Sequence[str]],
+    problem_of: Callable[[str, object], str | None],
     most_choices: int,
 ) -> tuple[list[str], list[KeySweep]]:
     """Separates overrides that all jobs share from sweeps.
@@ -51,8 +50,7 @@ def split(
         arguments: of the command line.
         params: sweeps and values that the config itself has, by key.
         loader: knows the choices of config groups, for ``glob``.
-        searched: name of the primary config, and overrides of Hydra, which may add to the search
-            path.
+        problem_of: tells why a key cannot have a value; None if it can.
         most_choices: largest length of a range.
 
     Returns:
@@ -78,7 +76,7 @@ def split(
         if override.is_sweep_override():
             key, choices = _key(override), _choices(override, most_choices)
             for value, _ in choices:
-                problem = option_problem(loader, key, value, *searched)
+                problem = problem_of(key, value)
                 if problem is not None:
                     raise UsageError(f"{where}: {key}: {problem}")
             sweeps.append(KeySweep(key, choices, where))

@@ -40,7 +40,7 @@ _LIBRARIES = (
 
 
 class Trial(NamedTuple):
-    """What was found when an environment was tried.
+    """The outcome of trying an environment.
 
     Attributes:
         problems: that keep it from taking a step.

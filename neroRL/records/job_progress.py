@@ -47,12 +47,12 @@ class JobProgress:
 
     @property
     def share(self) -> float:
-        """How much of the job is done."""
+        """The part of the job that is done, between 0 and 1."""
         return self._share_at(self.update)
 
     @property
     def share_before(self) -> float | None:
-        """How much of it was done before this run; None while that is not known."""
+        """The part that was done before this run; None while that is not known."""
         return None if self.earlier is None else self._share_at(self.earlier)
 
     def _share_at(self, update: int) -> float:
@@ -83,6 +83,7 @@ class ProgressFile:
     def begin(self) -> None:
         """Writes the file when the job begins; a killed job leaves it behind."""
         self.write(self.last)
+        self._written = -math.inf  # what comes next is written at once
 
     def go_on(self, update: int, env_steps: int, seconds: float) -> None:
         """Tells what earlier runs of the job have done.
@@ -94,9 +95,7 @@ class ProgressFile:
         """
         self.seconds_before = seconds
         self.last = replace(self.last, update=update, env_steps=env_steps, earlier=update)
-        self._written = -math.inf
-        self.write(self.last)
-        self._written = -math.inf
+        self.begin()
 
     def write(self, progress: JobProgress) -> None:
         """Writes the progress of the job."""

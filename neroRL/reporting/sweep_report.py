@@ -53,7 +53,7 @@ def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: floa
     print(f"{directory}: {jobs} ended")
     race = under_way(sweep) or saving(sweep.results, sweep.record.base, sweep.record.jobs)
     sweeper = sweep.sweeper
-    again = _trying_again(sweep)
+    again = _recorded_way(sweep)
     print_summary(
         sweep.results, ranking, str(directory), sys.stdout, again=again, sweeper=sweeper, race=race
     )
@@ -69,7 +69,7 @@ def report(sweep: RecordedSweep, out: Path | None, metric: str, confidence: floa
     return Reported(sweep, ranking, confirmed, written.config)
 
 
-def _trying_again(sweep: RecordedSweep) -> str:
+def _recorded_way(sweep: RecordedSweep) -> str:
     """Returns what to run to try the failed jobs of a sweep again."""
     options = {override_key(text): text for text in shlex.split(sweep.record.command or "")}
     only, retries = (
@@ -77,10 +77,21 @@ def _trying_again(sweep: RecordedSweep) -> str:
         for key in ("hydra.sweeper.only", "hydra.sweeper.retry_failed")
     )
     failed = {one.permutation for one in sweep.results if one.status == FAILED}
-    leaves_out = isinstance(only, list) and not failed.issubset(only)
-    ways = ["without hydra.sweeper.only"] if leaves_out else []
-    ways += ["with hydra.sweeper.retry_failed=true"] if retries is False else []
-    return f"the same command {' and '.join(ways)}" if ways else AGAIN
+    asks_for_all = not isinstance(only, list) or failed.issubset(only)
+    return trying_again("the same command", asks_for_all=asks_for_all, retries=retries is not False)
+
+
+def trying_again(command: str, *, asks_for_all: bool, retries: bool) -> str:
+    """Returns what to run to try failed jobs again.
+
+    Args:
+        command: names the last one.
+        asks_for_all: whether it asks for all of them.
+        retries: whether it tries failed jobs again.
+    """
+    ways = [] if asks_for_all else ["without hydra.sweeper.only"]
+    ways += [] if retries else ["with hydra.sweeper.retry_failed=true"]
+    return f"{command} {' and '.join(ways)}" if ways else AGAIN
 
 
 def _check_metric(name: str, results: Sequence[JobResult]) -> None:

@@ -16,12 +16,12 @@ from neroRL.reporting.cells import run_name
 from neroRL.reporting.race import saving, under_way
 from neroRL.reporting.ranking_files import write_files
 from neroRL.reporting.summary import (
-    AGAIN,
     print_recorded_confirmation,
     print_summary,
     print_written,
     rank_confirmation,
 )
+from neroRL.reporting.sweep_report import trying_again
 from neroRL.reporting.tensorboard import (
     SUMMARIES,
     metric_tags,
@@ -61,9 +61,8 @@ def conclude(
     """
     ranking = rank(results, len(jobs.valid))
     failed = [result.permutation for result in results if result.status == FAILED]
-    ways = [] if all(map(plan.is_asked_for, failed)) else ["without hydra.sweeper.only"]
-    ways += [] if plan.options.retry_failed else ["with hydra.sweeper.retry_failed=true"]
-    again = f"it {' and '.join(ways)}" if ways else AGAIN
+    asks_for_all, retries = all(map(plan.is_asked_for, failed)), plan.options.retry_failed
+    again = trying_again("it", asks_for_all=asks_for_all, retries=retries)
     race = saving(results, plan.base, len(jobs))
     if not is_over:
         race = under_way(read_sweep(plan.directory))

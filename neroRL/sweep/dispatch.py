@@ -14,7 +14,12 @@ from pathlib import Path
 from typing import Protocol
 
 from neroRL.files import keep_beside
-from neroRL.records.job_progress import PROGRESS_FILE, read_progress, seconds_worked
+from neroRL.records.job_progress import (
+    PROGRESS_FILE,
+    JobProgress,
+    read_progress,
+    seconds_worked,
+)
 from neroRL.records.results import (
     COMPLETED,
     DIVERGED,
@@ -144,20 +149,20 @@ class Dispatch:
 
     def _failure(self, job: Job, error: str, seconds: float) -> JobResult:
         """Returns the result of a job that could not write it itself."""
-        told = read_progress(self.directory(job))
+        told = read_progress(self.directory(job)) or JobProgress(0, 0, 0, 0.0, None)
         return JobResult(
             permutation=job.permutation.number,
             repetition=job.repetition,
             seed=job.seed,
             status=FAILED,
             overrides=job.values,
-            updates=told.update if told is not None else 0,
-            env_steps=told.env_steps if told is not None else 0,
+            updates=told.update,
+            env_steps=told.env_steps,
             wall_seconds=seconds,
             directory=job.directory,
             error=error,
-            planned_updates=told.updates if told is not None else None,
-            resume_at=told.resume_at if told is not None else 0,
+            planned_updates=told.updates or None,
+            resume_at=told.resume_at,
         )
 
     def _record(self, job: Job, failed: JobResult) -> None:

@@ -118,11 +118,11 @@ class Monitor:
         with self._lock:
             self._watched.update({job.number: job for job in jobs})
             for job in jobs:
-                if (
-                    job.number in self._results
-                ):  # its work is counted: as done before, or in this run
-                    self._begun[job.number] = self._begun.get(job.number) or 0.0
-                self._begun.setdefault(job.number, None)
+                before = self._begun.setdefault(job.number, None)
+                if before is None and job.number in self._results:
+                    self._begun[job.number] = (
+                        0.0  # its work is counted, as of before or of this run
+                    )
                 self._forget(job.number)
 
     def settled(self, job: Job, result: JobResult) -> None:

@@ -18,7 +18,7 @@ from neroRL.composition.checking import (
     check_sections,
     plain,
 )
-from neroRL.composition.groups import ConfigGroups
+from neroRL.composition.groups import ConfigGroups, option_problem
 from neroRL.composition.overrides import value_text
 from neroRL.composition.paths import find_tuning_file
 from neroRL.composition.sweeps import split
@@ -210,8 +210,9 @@ def plan(
         return loader.load_sweep_config(config, list(overrides))
 
     check_layout(config.hydra)
-    place = config.hydra.job.config_name, list(config.hydra.overrides.hydra)
-    fixed, swept = split(arguments, options.params, loader, place, options.max_jobs)
+    name, given = config.hydra.job.config_name, list(config.hydra.overrides.hydra)
+    problem_of = functools.partial(option_problem, loader, name, given)
+    fixed, swept = split(arguments, options.params, loader, problem_of, options.max_jobs)
     ground = Ground(compose, fixed, ConfigGroups(loader), Origin(primary, fixed), inspect)
     written = _products(options, axes.of_command_line(swept), ground, loader)
     products = axes.with_numbered_seeds(written)
@@ -259,11 +260,11 @@ def _check_size(searched: SearchSpace, options: SweepOptions) -> None:
     jobs = searched.space.size * options.num_repetitions
     if jobs > options.max_jobs:
         union = searched.union
-        sizes = " · ".join(str(len(one[0].choices)) for one in union.grids[0].dimensions)
-        is_product = len(union.grids) == 1 and union.size == union.product == searched.space.size
-        is_product = is_product and " · " in sizes
+        sizes = [str(len(one[0].choices)) for one in union.grids[0].dimensions]
+        is_whole = len(union.grids) == 1 and union.size == union.product == searched.space.size
+        product = f"{' · '.join(sizes)} = " if is_whole and len(sizes) > 1 else ""
         message = (
-            f"the grid has {f'{sizes} = ' if is_product else ''}{searched.space.size:,} "
+            f"the grid has {product}{searched.space.size:,} "
             f"permutations, {jobs:,} jobs; hydra.sweeper.max_jobs allows {options.max_jobs:,}, "
             "and hydra.sweeper.sample draws some of them"
         )

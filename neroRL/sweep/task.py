@@ -62,7 +62,7 @@ class SweptTask:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a try of a job ended, as its worker or its launcher reports it.
+    """The end of a try of a job, as its worker or its launcher reports it.
 
     Attributes:
         end: of the try.

@@ -76,9 +76,7 @@ def check_continuation(
         CheckpointError: it is of another training or network, or of an earlier version.
     """
     changed = check_config(checkpoint.config, as_mapping(config), path)
-    weights = weights_digest(config.model.load_model, config.model.model_path)
-    unknown = checkpoint.weights is None and checkpoint.config["model"]["load_model"]
-    if weights not in (None, checkpoint.weights) and not unknown:
+    if loads_others(checkpoint, config):
         message = "a training that goes on loads no weights, and it did not begin with those of"
         raise CheckpointError(f"{path}: {message} model.model_path={config.model.model_path}")
     if model is not None:
@@ -94,6 +92,16 @@ def check_continuation(
         hint = "start anew, or from its weights with model.load_model"
         raise CheckpointError(f"{path} {problem}; {hint}")
     return changed
+
+
+def loads_others(checkpoint: Checkpoint, config: Config) -> bool:
+    """Returns whether a config loads other weights than a checkpoint's training began with.
+
+    Earlier versions did not record these; then it is not known, and counts as no.
+    """
+    loaded = weights_digest(config.model.load_model, config.model.model_path)
+    is_known = checkpoint.weights is not None or not checkpoint.config["model"]["load_model"]
+    return is_known and loaded not in (None, checkpoint.weights)
 
 
 def revision_problem(checkpoint: Checkpoint) -> str | None:

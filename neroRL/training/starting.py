@@ -66,40 +66,36 @@ def model_problems(config: Config) -> list[Problem]:
 
 
 def begin(
-    config: ModelConfig, model: ActorCritic, normalization: Normalization, device: torch.device
+    config: ModelConfig,
+    saved: Checkpoint | None,
+    model: ActorCritic,
+    normalization: Normalization,
+    device: torch.device,
 ) -> str | None:
-    """Loads the weights of ``load_model``, if it is set, and the statistics that belong to them.
+    """Loads the weights of ``load_model`` into a new training, and the statistics beside them.
 
     Args:
-        config: names their file.
+        config: names their file, if any.
+        saved: the checkpoint that a training continues from, which loads none.
         model: gets the weights.
         normalization: gets the statistics.
         device: of the model.
 
     Returns:
-        The digest of the weights; None if none are loaded.
+        The digest of the weights that the training began with; None if it loaded none.
 
     Raises:
         CheckpointError: the file cannot be read, or does not fit the model.
     """
-    digest = weights_digest(config.load_model, config.model_path)
-    if digest is None:
-        return None
-    path = config.weights_file
-    saved = start_from(model, path, device)
-    for line in normalization.load_state_dict(saved.normalization):
-        logger.warning("%s %s", path, line)
-    return digest
-
-
-def began_with(saved: Checkpoint, config: ModelConfig) -> str | None:
-    """Returns the digest of the weights that the training of a checkpoint began with, if any.
-
-    Earlier versions did not record it.
-    """
-    if saved.weights is None and saved.config["model"]["load_model"]:
-        return weights_digest(config.load_model, config.model_path)
-    return saved.weights
+    loaded = weights_digest(config.load_model, config.model_path)
+    if saved is not None:
+        return saved.weights or loaded  # earlier versions did not record it
+    if loaded is not None:
+        path = config.weights_file
+        statistics = start_from(model, path, device).normalization
+        for line in normalization.load_state_dict(statistics):
+            logger.warning("%s %s", path, line)
+    return loaded
 
 
 def with_seed(saved: Checkpoint, seed: int) -> Checkpoint:

@@ -35,7 +35,7 @@ from neroRL.training.placement import cores_of, device_of, placed_model, process
 from neroRL.training.precision import use_precision
 from neroRL.training.rollout import collect
 from neroRL.training.schedules import hyperparameters
-from neroRL.training.starting import began_with, begin, with_seed
+from neroRL.training.starting import begin, with_seed
 from neroRL.training.statistics import (
     RecentEpisodes,
     Summary,
@@ -147,8 +147,7 @@ class Trainer:
         self._untold: dict[str, float] | None = None
         self._env_steps = 0
         self._training_seconds, self._wall_seconds = 0.0, 0.0  # the latter of earlier runs alone
-        loaded = config.model, self.model, self._normalization, self.device
-        self._weights = begin(*loaded) if saved is None else began_with(saved, config.model)
+        self._weights = begin(config.model, saved, self.model, self._normalization, self.device)
         # Its first states are those of the weights that the training starts with.
         self.actor = Actor(self.model, self.environment.num_envs, self._generators.policy)
         if self._manner.compiled:

@@ -122,6 +122,15 @@ def test_the_headline_is_the_confirmation_if_there_is_one(tmp_path):
     assert "too good by selection" not in text
 
 
+def test_the_page_counts_the_permutations_that_cannot_work(tmp_path):
+    sweep = sweep_of(tmp_path, {"a.b": [1, 2, 3]}, np.array([[1.0], [2.0], [np.nan]]))
+    record = dataclasses.replace(sweep.record, jobs=2)
+    record.write(tmp_path)
+    tables = _tables(page_of(read_sweep(tmp_path), tmp_path / "report"))
+    told = ["grid", "3 (1 cannot work) permutations, 1 repetition"]
+    assert told in tables["checklist-table"]
+
+
 def test_a_permutation_that_has_the_only_result_has_not_won(tmp_path):
     failed = [
         JobResult(1, lap, 1, FAILED, {"a.b": 2}, directory=f"1/{lap}", error="no") for lap in (0, 1)

@@ -11,14 +11,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 
+from neroRL.records.results import COMPLETED, STOPPED, JobResult
 from neroRL.sweep import race as module
+from neroRL.sweep.continuing import Inventory
 from neroRL.sweep.race import LOST, UNKNOWN, Race, Rule, survivors
+from neroRL.sweep.racing import may_train
 from neroRL.sweep.schedule import End, Schedule
 
 
 def test_the_examples_run():
     assert doctest.testmod(module).failed == 0
     assert doctest.testmod(module).attempted >= 6
+
+
+def test_what_may_still_train_is_all_but_what_is_out_or_done():
+    """Permutation 0 leads at the rung, 1 is out, 2 has yet to come there, 3 has completed."""
+    rule = Rule((0.5,), keep=0.5, least=1, confidence=0.9)
+    known = {0: [5.0], 1: [1.0], 3: [9.0]}
+    stopped = {job: JobResult(job, 0, 1, STOPPED, rung=0.5) for job in (0, 1)}
+    done = JobResult(3, 0, 1, COMPLETED, objective=9.0)
+    undecided = Race(rule, {job: [job] for job in range(4)}, known, {3: False})
+    found = Inventory(finished={**stopped, 3: done}, pending=[2])
+    assert may_train(undecided, found) == [0, 1, 2]
+    decided = Race(rule, {0: [0], 1: [1]}, {0: [5.0], 1: [1.0]})
+    decided.take_decisions()
+    assert may_train(decided, Inventory(finished={1: stopped[1]}, pending=[0])) == [0]
 
 
 def test_the_share_is_rounded_up_and_the_least_number_holds():
