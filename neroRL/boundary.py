@@ -22,7 +22,7 @@ from types import FrameType
 from neroRL.cores import limit_spinning
 from neroRL.errors import FailedError, NeroRLError, TransientError, UsageError, described
 from neroRL.records.exits import Exit
-from neroRL.signals import handled
+from neroRL.signals import handled, resent
 from neroRL.streams import lasting
 
 FEWEST_FILES = 64
@@ -61,7 +61,7 @@ def guarded(door: Callable[[], int]) -> int:
 
 def _status(door: Callable[[], int]) -> int:
     try:
-        with _terminate_as_interrupt():
+        with _interruptible():
             _check_working_directory()
             _allow_open_files()
             limit_spinning()
@@ -162,11 +162,11 @@ def _allow_open_files() -> None:
 
 
 @contextlib.contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """Treats SIGTERM, which clusters send, like Ctrl-C."""
+def _interruptible() -> Iterator[None]:
+    """Treats SIGTERM, which clusters send, like Ctrl-C, and loses neither."""
 
     def interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
         raise KeyboardInterrupt
 
-    with handled({signal.SIGTERM: interrupt}):
+    with handled({signal.SIGTERM: interrupt}), resent(KeyboardInterrupt, signal.SIGINT):
         yield

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
+SECONDS_TO_LEAVE = 0.01
 
 Handler = Callable[[int, FrameType | None], Any]
 
@@ -37,3 +40,30 @@ def handled(handlers: Mapping[int, Handler]) -> Iterator[None]:
         for number, handler in previous.items():
             if handler is not None:  # one that is not of Python cannot be set again
                 signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def resent(interrupt: type[KeyboardInterrupt], number: signal.Signals) -> Iterator[None]:
+    """Sends a signal again whose interrupt was lost while the block ran.
+
+    Python drops what is raised in ``__del__`` and in callbacks of weak references, which imports
+    have. A signal that comes there would be ignored.
+
+    Args:
+        interrupt: what the signal's handler raises.
+        number: the signal to send.
+    """
+    ignored = sys.unraisablehook
+
+    def send_again(unraisable: sys.UnraisableHookArgs) -> None:
+        if isinstance(unraisable.exc_value, interrupt):
+            arguments = (os.getpid(), number)
+            threading.Timer(SECONDS_TO_LEAVE, os.kill, arguments).start()
+        else:
+            ignored(unraisable)
+
+    sys.unraisablehook = send_again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = ignored

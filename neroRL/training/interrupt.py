@@ -15,7 +15,7 @@ from types import FrameType
 from typing import NoReturn
 
 from neroRL.errors import Interrupted
-from neroRL.signals import ENDING, Handler, handled, handlers_of
+from neroRL.signals import ENDING, Handler, handled, handlers_of, resent
 
 logger = logging.getLogger("neroRL.training")
 
@@ -96,7 +96,8 @@ def interruptible() -> Iterator[None]:
         Interrupted: SIGINT or SIGTERM came; a plain ``KeyboardInterrupt`` is the job's.
     """
     marked = {number: _marking(handler) for number, handler in handlers_of(REQUEUEING).items()}
-    with handled({**dict.fromkeys(_heeded(), _interrupt), **marked}):
+    raising = handled({**dict.fromkeys(_heeded(), _interrupt), **marked})
+    with raising, resent(Interrupted, signal.SIGTERM):
         yield
 
 

@@ -330,6 +330,41 @@ sys.exit(guarded(lambda: 3))
     assert (done.returncode, done.stdout, done.stderr) == (3, b"interrupted late\n", b"")
 
 
+LOST = """
+import os, sys, time, weakref
+from neroRL.boundary import guarded
+from neroRL.training.interrupt import interruptible
+
+class Object:
+    pass
+
+def called_back(reference, number=int(sys.argv[1])):
+    os.kill(os.getpid(), number)
+    print("never reached", flush=True)
+
+def door():
+    gone = Object()
+    reference = weakref.ref(gone, called_back)
+    del gone
+    time.sleep(60)
+    return 0
+
+def job():
+    with interruptible():
+        return door()
+
+sys.exit(guarded({"door": door, "job": job}[sys.argv[2]]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("where", ["door", "job"])
+def test_an_interrupt_where_python_drops_exceptions_is_not_lost(where, number):
+    command = [sys.executable, "-c", LOST, str(int(number)), where]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"interrupted\n")
+
+
 @pytest.mark.slow
 def test_ctrl_c_at_any_moment_is_no_error(long, tmp_path):
     long.write_text(long.read_text().replace("updates: 60", "updates: 60000"))
