@@ -14,15 +14,14 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
 
 from neroRL.cores import limit_spinning
 from neroRL.errors import FailedError, NeroRLError, TransientError, UsageError, described
 from neroRL.records.exits import Exit
-from neroRL.signals import handled, resent
+from neroRL.signals import interrupting, is_interrupted
 from neroRL.streams import lasting
 
 FEWEST_FILES = 64
@@ -51,7 +50,8 @@ def guarded(door: Callable[[], int]) -> int:
     # Handlers run in reverse order, so this is the last one. After it, an interrupt would replace
     # the exit status by the signal.
     atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
-    with lasting():
+    # Clusters send SIGTERM.
+    with lasting(), interrupting(KeyboardInterrupt):
         status = _status(door)
     # After an interrupt within exec(), which dataclasses use when they are imported, Python ends
     # with the signal itself, until the next exec().
@@ -61,15 +61,14 @@ def guarded(door: Callable[[], int]) -> int:
 
 def _status(door: Callable[[], int]) -> int:
     try:
-        with _interruptible():
-            _check_working_directory()
-            _allow_open_files()
-            limit_spinning()
-            return door()
+        _check_working_directory()
+        _allow_open_files()
+        limit_spinning()
+        return door()
     except TransientError as error:  # a fault of the machine during a training
         return _reported(described(error), Exit.FAILED)
     except NeroRLError as error:
-        return _interrupted() if _is_of_interrupt(error) else _reported(str(error), Exit.BAD_INPUT)
+        return _interrupted() if is_interrupted() else _reported(str(error), Exit.BAD_INPUT)
     except FailedError as error:
         return _reported("; ".join([str(error), *_remedy(error.__cause__)]), Exit.FAILED)
     except KeyboardInterrupt:
@@ -82,21 +81,7 @@ def _status(door: Callable[[], int]) -> int:
     except BrokenPipeError:  # the reader has closed the pipe
         return Exit.WELL
     except Exception as error:
-        return (
-            _interrupted()
-            if _is_of_interrupt(error)
-            else _reported(_unforeseen(error), Exit.FAILED)
-        )
-
-
-def _is_of_interrupt(error: BaseException | None) -> bool:
-    """Returns whether an error was raised while an interrupt was on its way out.
-
-    A library's ``finally`` may fail because the interrupt came in the line before it.
-    """
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__context__
-    return error is not None
+        return _interrupted() if is_interrupted() else _reported(_unforeseen(error), Exit.FAILED)
 
 
 def _interrupted() -> int:
@@ -159,14 +144,3 @@ def _allow_open_files() -> None:
     if 0 <= hard < FEWEST_FILES:
         message = f"only {hard} files may be open at a time, and {FEWEST_FILES} are needed"
         raise UsageError(f"{message}; allow more, e.g. ulimit -n 4096")
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Treats SIGTERM, which clusters send, like Ctrl-C, and loses neither."""
-
-    def interrupt(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        raise KeyboardInterrupt
-
-    with handled({signal.SIGTERM: interrupt}), resent(KeyboardInterrupt, signal.SIGINT):
-        yield

@@ -9,12 +9,22 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
+
+from neroRL.patching import patched
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 SECONDS_TO_LEAVE = 0.01
 
 Handler = Callable[[int, FrameType | None], Any]
+
+# The signals that have raised an interrupt in this process, which whoever takes it forgets.
+_raised: list[int] = []
+
+
+def heeded() -> list[int]:
+    """Returns the signals that ask a process to end and that this one does not ignore."""
+    return [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def handlers_of(numbers: tuple[signal.Signals, ...]) -> dict[int, Handler]:
@@ -28,13 +38,15 @@ def handled(handlers: Mapping[int, Handler]) -> Iterator[None]:
     """Handles signals while the block runs; only a main thread can.
 
     Args:
-        handlers: by the number of the signal.
+        handlers: by the number of the signal. They are told of an interrupt that was lost before.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     previous = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
+        if _raised and _raised[-1] in handlers:
+            handlers[_raised[-1]](_raised[-1], None)
         yield
     finally:
         for number, handler in previous.items():
@@ -43,27 +55,53 @@ def handled(handlers: Mapping[int, Handler]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def resent(interrupt: type[KeyboardInterrupt], number: signal.Signals) -> Iterator[None]:
-    """Sends a signal again whose interrupt was lost while the block ran.
+def interrupting(error: type[KeyboardInterrupt]) -> Iterator[None]:
+    """Raises an error when a signal asks this process to end, and does not lose the request.
 
     Python drops what is raised in ``__del__`` and in callbacks of weak references, which imports
-    have. A signal that comes there would be ignored.
+    have; the signal is sent again then. A library's ``finally`` may fail because the interrupt came
+    in the line before it, and its caller may go on after that error. Therefore handlers that take
+    over later are told of the request, and :func:`raise_lost` raises it again.
 
     Args:
-        interrupt: what the signal's handler raises.
-        number: the signal to send.
+        error: called with the signal's name. A signal that is ignored stays so.
     """
-    ignored = sys.unraisablehook
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = len(_raised)
+    report = sys.unraisablehook
+
+    def interrupt(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
+        _raised.append(signum)
+        raise error(signal.Signals(signum).name)
 
     def send_again(unraisable: sys.UnraisableHookArgs) -> None:
-        if isinstance(unraisable.exc_value, interrupt):
-            arguments = (os.getpid(), number)
-            threading.Timer(SECONDS_TO_LEAVE, os.kill, arguments).start()
+        if _raised and isinstance(unraisable.exc_value, KeyboardInterrupt):
+            threading.Timer(SECONDS_TO_LEAVE, os.kill, (os.getpid(), _raised[-1])).start()
         else:
-            ignored(unraisable)
+            report(unraisable)
 
-    sys.unraisablehook = send_again
     try:
-        yield
+        with (
+            handled(dict.fromkeys(heeded(), interrupt)),
+            patched(sys, "unraisablehook", send_again),
+        ):
+            yield
     finally:
-        sys.unraisablehook = ignored
+        del _raised[before:]
+
+
+def is_interrupted() -> bool:
+    """Returns whether a signal has raised an interrupt, which may have been lost."""
+    return bool(_raised)
+
+
+def raise_lost() -> None:
+    """Raises an interrupt again that was lost.
+
+    Raises:
+        KeyboardInterrupt: one was.
+    """
+    if _raised:
+        raise KeyboardInterrupt

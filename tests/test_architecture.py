@@ -44,9 +44,10 @@ ALLOWED = {
     "leases": WORDS,
     "locks": WORDS,
     "devices": {"leases"},
+    "signals": {"patching"},
     **{
         name: set()
-        for name in ("cores", "errors", "pages", "patching", "seeds", "signals", "streams", "texts")
+        for name in ("cores", "errors", "pages", "patching", "seeds", "streams", "texts")
     },
 }
 

@@ -21,6 +21,7 @@ from neroRL.records.results import FAILED, JobResult
 from neroRL.records.sweep_record import SweepRecord
 from neroRL.records.sweeps import RecordedSweep, confirmation_of, read_sweep
 from neroRL.reporting.summary import print_confirmation
+from neroRL.signals import raise_lost
 from neroRL.sweep import confirmation, ledger, preview, racing, writing
 from neroRL.sweep.conclusion import conclude, describe, show_confirmation
 from neroRL.sweep.continuing import Inventory, inventory, put_beside
@@ -70,6 +71,7 @@ class Sweep:
         if plan.trains and plan.here:
             prepare()
         self._check()
+        raise_lost()  # what it interrupted may look like a permutation that cannot work
         if not plan.trains:
             self._show_configs()
             return

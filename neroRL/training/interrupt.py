@@ -15,7 +15,7 @@ from types import FrameType
 from typing import NoReturn
 
 from neroRL.errors import Interrupted
-from neroRL.signals import ENDING, Handler, handled, handlers_of, resent
+from neroRL.signals import ENDING, Handler, handled, handlers_of, heeded, interrupting
 
 logger = logging.getLogger("neroRL.training")
 
@@ -78,7 +78,7 @@ def interruption() -> Iterator[Interruption]:
     """Catches the signals while the block runs; does nothing outside the main thread."""
     requeueing = handlers_of(REQUEUEING)
     caught = Interruption(requeueing)
-    with handled(dict.fromkeys([*_heeded(), *requeueing], caught.handle)):
+    with handled(dict.fromkeys([*heeded(), *requeueing], caught.handle)):
         try:
             yield caught
         except KeyboardInterrupt as error:
@@ -96,13 +96,8 @@ def interruptible() -> Iterator[None]:
         Interrupted: SIGINT or SIGTERM came; a plain ``KeyboardInterrupt`` is the job's.
     """
     marked = {number: _marking(handler) for number, handler in handlers_of(REQUEUEING).items()}
-    raising = handled({**dict.fromkeys(_heeded(), _interrupt), **marked})
-    with raising, resent(Interrupted, signal.SIGTERM):
+    with handled(marked), interrupting(Interrupted):
         yield
-
-
-def _heeded() -> list[int]:
-    return [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001

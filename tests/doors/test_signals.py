@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from neroRL.boundary import guarded
+from neroRL.errors import Interrupted
+from neroRL.training.interrupt import interruptible, interruption
 from tests.doors.sweeps import (
     ARGUMENTS,
     PROJECT,
@@ -363,6 +366,65 @@ def test_an_interrupt_where_python_drops_exceptions_is_not_lost(where, number):
     command = [sys.executable, "-c", LOST, str(int(number)), where]
     done = subprocess.run(command, capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"interrupted\n")
+
+
+SWALLOWED = """
+import os, signal, sys
+import neroRL.{module} as module
+from neroRL.tune import main
+
+before = module.{function}
+
+def interrupted_before(*arguments, **more):
+    try:
+        os.kill(os.getpid(), signal.{name})
+    except KeyboardInterrupt:
+        pass  # as Hydra does with an error that took its place
+    return before(*arguments, **more)
+
+if __name__ == "__main__":
+    module.{function} = interrupted_before
+    sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize(
+    ("module", "function", "is_begun"),
+    [
+        ("composition.application", "make_primary", False),
+        ("sweep.engine", "put_beside", True),  # the pool starts next
+    ],
+)
+def test_an_interrupt_that_a_library_swallows_is_not_lost(
+    long, tmp_path, module, function, is_begun, name
+):
+    script = SWALLOWED.format(module=module, function=function, name=name)
+    (tmp_path / "script.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "script.py", *ARGUMENTS],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.endswith("interrupted\n")
+    assert (tmp_path / "out").exists() == is_begun
+    assert not list(tmp_path.glob("out/run/*/*/result.json"))
+
+
+def test_a_job_ends_after_one_update_if_its_interrupt_was_swallowed():
+    with interruptible():
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        with interruption() as interrupted:
+            assert (interrupted.requested, interrupted.name) == (True, "SIGTERM")
+        with pytest.raises(Interrupted, match="SIGTERM"), interruptible():
+            pytest.fail("the next block has begun")
+    with interruption() as interrupted:
+        assert not interrupted.requested  # the one before has ended
 
 
 @pytest.mark.slow
