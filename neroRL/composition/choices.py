@@ -88,9 +88,14 @@ def telling(options: Sequence[Mapping[str, Any]]) -> frozenset[str]:
     return _telling([flat(_completed(option, sections)) for option in options], sections)
 
 
-def chooses_kind(options: Iterable[Mapping[str, Any]]) -> bool:
-    """Returns whether the options of a group are memories or environments."""
-    return bool(_sections(options))
+def chooses_kind(option: Mapping[str, Any]) -> bool:
+    """Returns whether an option names a memory, or none, or the type of an environment."""
+    return _names_kind(flat(option))
+
+
+def turns_off(values: Flat) -> bool:
+    """Returns whether the values of a choice leave a policy without a memory."""
+    return all(values.get(f"model.{name}", _ABSENT) is None for name in MEMORIES)
 
 
 def with_type(kind: str, base: Mapping[str, Any]) -> dict[str, Any]:
@@ -146,17 +151,28 @@ def _sections(options: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def _completed(option: Mapping[str, Any], sections: tuple[str, ...]) -> dict[str, Any]:
-    """Returns the option's content, with the defaults it leaves out of the sections it chooses."""
+    """Returns the option's content, with the defaults it leaves out of the sections it chooses.
+
+    An option that leaves the kind itself out has that of the base config.
+    """
     whole = complete(option)
     content = {key: dict(value) if isinstance(value, Mapping) else value
                for key, value in option.items()}  # fmt: skip
-    if ENVIRONMENT in option and f"{ENVIRONMENT}." in sections:
+    values = flat(option)
+    if TYPE in values and f"{ENVIRONMENT}." in sections:
         content[ENVIRONMENT] = whole[ENVIRONMENT]
     model = option.get("model")
-    is_memory = isinstance(model, Mapping) and any(name in model for name in MEMORIES)
-    if is_memory and "model.recurrence" in sections:
-        content["model"] |= {name: whole["model"][name] for name in MEMORIES}
+    if not isinstance(model, Mapping) or "model.recurrence" not in sections:
+        return content
+    if any(name in model for name in MEMORIES):
+        filled = [name for name in MEMORIES if name not in model or _names_kind(values)]
+        content["model"] |= {name: whole["model"][name] for name in filled}
     return content
+
+
+def _names_kind(values: Flat) -> bool:
+    """Returns whether values name the type of an environment or a memory, or turn one off."""
+    return TYPE in values or LAYER_TYPE in values or values.get("model.recurrence", _ABSENT) is None
 
 
 def _nearest(
@@ -167,7 +183,11 @@ def _nearest(
         name: {path: value for path, value in values.items() if path.startswith(sections)}
         for name, values in contents.items()
     }
-    fitting = [name for name, values in kinds.items() if values and values.keys() <= base.keys()]
+    fitting = [
+        name
+        for name, values in kinds.items()
+        if _names_kind(values) and values.keys() <= base.keys()
+    ]
     if declared in fitting:
         return declared
     # The nearest option shares the most values with the base config.

@@ -15,6 +15,7 @@ from neroRL.texts import did_you_mean
 # Directories of sweeps have hidden ones and event files deep below; groups are never that deep.
 MOST_LEVELS = 3
 MOST_GROUPS = 1000
+SEARCH_PATH = "hydra.searchpath"
 
 
 def option_problem(
@@ -38,7 +39,7 @@ def option_problem(
     if value in names:
         return None
     below, _, name = f"{group}/{value}".rpartition("/")
-    path = [text for text in overrides if override_key(text) == "hydra.searchpath"]
+    path = [text for text in overrides if override_key(text) == SEARCH_PATH]
     options = loader.get_group_options(below, config_name=config_name, overrides=path)
     return None if name in options else not_among(value, names)
 
@@ -48,6 +49,12 @@ def not_among(value: object, names: Sequence[str]) -> str:
     hint = did_you_mean(value, names) if isinstance(value, str) else ""
     listed = f"none of its configs: {', '.join(names)}" if names else "no map of its keys"
     return f"{value!r} is {listed}{hint}"
+
+
+def is_option(groups: Mapping[str, Sequence[str]], group: str, value: object) -> bool:
+    """Returns whether a value chooses a config of a group, or of one below."""
+    below, _, name = f"{group}/{value}".rpartition("/")
+    return isinstance(value, str) and name in groups.get(below, ())
 
 
 class ConfigGroups(Mapping[str, list[str]]):

@@ -4,35 +4,37 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import hydra._internal.hydra as hydra_main
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
-from hydra._internal.defaults_list import create_defaults_list
+from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_repository import IConfigRepository
+from hydra._internal.defaults_list import DefaultsList, create_defaults_list
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.default_element import ResultDefault
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from neroRL.composition.brought import below, chosen_by, content, has_defaults, unread
 from neroRL.composition.checking import as_written
 from neroRL.composition.choices import (
-    CONDITIONAL,
     ENVIRONMENT,
     RESET_PARAMS,
     SECTIONS,
     TYPE,
     chooses_kind,
     settled,
-    takes_any_parameter,
     telling,
+    turns_off,
     with_type,
 )
-from neroRL.composition.groups import option_problem
-from neroRL.composition.overrides import parse
+from neroRL.composition.conditional import is_conditional, make_room
+from neroRL.composition.groups import SEARCH_PATH, option_problem
+from neroRL.composition.overrides import override_key, parse, value_text
 from neroRL.composition.repository import ReadOnceRepository
 from neroRL.errors import UsageError
 from neroRL.patching import patched
@@ -45,14 +47,26 @@ class _Choosing:
     Attributes:
         config_name: of the primary config.
         options: the chosen option of each group.
+        texts: the override that chooses it.
+        choosers: the group whose option chose it, where it was not the user.
         kind: the chosen environment type, if one is.
-        overrides: all of them.
+        overrides: all of the user's.
     """
 
-    config_name: str
-    options: Mapping[str, str] = field(default_factory=dict)
+    config_name: str | None
+    options: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    choosers: dict[str, str] = field(default_factory=dict)
     kind: str | None = None
     overrides: Sequence[Override] = ()
+
+    def beside(self, group: str) -> list[str]:
+        """Returns the overrides that choose options of other groups whether or not of this one."""
+        return [
+            text
+            for key, text in self.texts.items()
+            if key != group and self.choosers.get(key) != group
+        ]
 
 
 class ChoosingLoader(ConfigLoaderImpl):
@@ -62,7 +76,9 @@ class ChoosingLoader(ConfigLoaderImpl):
         super().__init__(config_search_path)
         self.repository = ReadOnceRepository(config_search_path)
         self._choosing: _Choosing | None = None
+        self._primary: str | None = None
         self._without: dict[tuple[str, ...], tuple[dict[str, Any], str | None]] = {}
+        self._brought: dict[tuple[str, ...], dict[str, Any]] = {}
 
     def load_configuration(
         self,
@@ -78,45 +94,55 @@ class ChoosingLoader(ConfigLoaderImpl):
             UsageError: an override chooses no config of its group by name.
         """
         self._check_choices(config_name, overrides)
-        held_back = []
+        self._primary = config_name
+        held_back, further = [], []
         if run_mode == RunMode.MULTIRUN:
-            held_back = [text for text in overrides if _is_conditional(text)]
+            held_back = [text for text in overrides if is_conditional(text)]
         elif config_name is not None:
             self._choosing = self._choices(config_name, overrides)
-        now = [text for text in overrides if text not in held_back]
+            further = list(self._choosing.texts.values())[: len(self._choosing.choosers)]
+        now = [*further, *(text for text in overrides if text not in held_back)]
         try:
             config = super().load_configuration(
                 config_name, now, run_mode, from_shell, validate_sweep_overrides
             )
         finally:
             self._choosing = None
-        if held_back:
+        if held_back or further:
             hydra = config.hydra.overrides.hydra
-            config.hydra.overrides.task = [text for text in overrides if text not in hydra]
+            given = [text for text in overrides if text not in hydra]
+            config.hydra.overrides.task = given
+            config.hydra.job.override_dirname = override_dirname(config, map(parse, given))
         return config
 
     def telling(self, group: str) -> frozenset[str]:
         """Returns the paths in which the options of a group differ; none for other keys."""
-        return telling(list(_contents(_unread(self.repository), group).values()))
+        choosing = _Choosing(self._primary)
+        return telling(list(self._contents(choosing, group, unread(self.repository)).values()))
 
     def _check_choices(self, config_name: str | None, overrides: Sequence[str]) -> None:
         for override in map(parse, overrides):
             key = override.key_or_group
-            if override.is_sweep_override() or override.is_delete() or not self._is_group(key):
+            if override.is_delete() or key.startswith("hydra/") or not self._is_group(key):
+                continue
+            if override.package is not None:
+                message = f"{key} is a group of configs, which cannot be chosen at another package"
+                raise UsageError(f"{override.input_line}: {message}")
+            if override.is_sweep_override():
                 continue
             value = override.value()
             is_section = key in SECTIONS and isinstance(value, dict)
-            if not is_section and not isinstance(value, str | list):
+            if not is_section and not isinstance(value, str):
                 known = ", ".join(self.get_group_options(key))
                 message = f"{key} is a group of configs; expected one of {known}"
                 raise UsageError(f"{override.input_line}: {message}")
-            for option in value if isinstance(value, list) else [value]:
-                problem = option_problem(self, config_name, overrides, key, option)
-                if problem is not None:
-                    raise UsageError(f"{override.input_line}: {problem}")
+            problem = option_problem(self, config_name, overrides, key, value)
+            if problem is not None:
+                raise UsageError(f"{override.input_line}: {problem}")
 
     def _choices(self, config_name: str, overrides: Sequence[str]) -> _Choosing:
         options: dict[str, str] = {}
+        texts: dict[str, str] = {}
         kind = None
         parsed = [parse(text) for text in overrides]
         for override in parsed:
@@ -129,8 +155,35 @@ class ChoosingLoader(ConfigLoaderImpl):
             elif key == ENVIRONMENT and isinstance(value, dict):
                 kind = str(value["type"]) if "type" in value else kind
             elif isinstance(value, str) and not key.startswith("hydra") and self._is_group(key):
-                options[key] = value
-        return _Choosing(config_name, options, kind, parsed)
+                options[key], texts[key] = value, str(override.input_line)
+        choosing = _Choosing(config_name, options, texts, {}, kind, parsed)
+        path = [text for text in overrides if override_key(text) == SEARCH_PATH]
+        repo = self._parse_overrides_and_create_caching_repo(config_name, path)[1]
+        return self._with_further_choices(choosing, repo)
+
+    def _with_further_choices(self, choosing: _Choosing, repo: IConfigRepository) -> _Choosing:
+        """Adds the choices that the chosen options make in their defaults lists.
+
+        A choice of the user's own wins over them, and they win over the base config.
+        """
+        further = _Choosing(None)
+        for group, option in choosing.options.items():
+            path = f"{group}/{option}"
+            if not has_defaults(repo, path):
+                continue
+            listed = self._listed(choosing.config_name, choosing.texts.values(), unread(repo))
+            for override in chosen_by(repo, below(listed.defaults, path)):
+                key, value = override.key_or_group, override.value()
+                if key not in choosing.options and isinstance(value, str) and self._is_group(key):
+                    further.options[key] = value
+                    further.texts[key] = str(override.input_line)
+                    further.choosers[key] = group
+        return replace(
+            choosing,
+            options=further.options | choosing.options,
+            texts=further.texts | choosing.texts,
+            choosers=further.choosers,
+        )
 
     def _is_group(self, key: str) -> bool:
         return bool(self.get_group_options(key))
@@ -142,14 +195,18 @@ class ChoosingLoader(ConfigLoaderImpl):
         choosing = self._choosing
         if choosing is None:
             return config
-        unread = _unread(repo)
-        groups = [(group, _contents(unread, group)) for group in choosing.options]
-        # A memory that is turned off stays off, whatever other choices set in it.
-        for group, options in sorted(groups, key=lambda pair: chooses_kind(pair[1].values())):
-            option = choosing.options[group]
+        chosen = []
+        for group, option in choosing.options.items():
+            options = self._contents(choosing, group, unread(repo))
             base, declared = self._without_choice(choosing, group, repo)
-            if option in options:
-                _write(config, settled(options, option, base, declared), base)
+            values = settled(options, option, base, declared)
+            # An option changes what it chose itself, and what options that name a kind of memory
+            # or environment set. A memory that is turned off stays off.
+            is_users = group not in choosing.choosers
+            rank = turns_off(values), is_users, not chooses_kind(options[option])
+            chosen.append((rank, values, base))
+        for _, values, base in sorted(chosen, key=lambda one: one[0]):
+            _write(config, values, base)
         if choosing.kind is not None:
             params = with_type(choosing.kind, as_written(config))
             with open_dict(config):
@@ -164,66 +221,82 @@ class ChoosingLoader(ConfigLoaderImpl):
 
         The choices of other groups recur with each option of this one, so they are kept.
         """
-        others = [f"{key}={value}" for key, value in choosing.options.items() if key != group]
-        sources = [f"{source.scheme()}://{source.path}" for source in repo.get_sources()]
-        key = (choosing.config_name, group, *others, *sources)
+        others = choosing.beside(group)
+        key = _key_of(choosing, group, others, repo)
         if key not in self._without:
-            unread = _unread(repo)
-            listed = create_defaults_list(
-                repo=unread,
-                config_name=choosing.config_name,
-                overrides_list=[parse(text) for text in others],
-                prepend_hydra=True,
-                skip_missing=True,
-            )
+            cached = unread(repo)
+            listed = self._listed(choosing.config_name, others, cached)
             # The ``hydra`` node, by far the largest, is not asked for.
             read = [one for one in listed.defaults if str(one.package).split(".")[0] != "hydra"]
-            composed = super()._compose_config_from_defaults_list(read, unread)
+            composed = super()._compose_config_from_defaults_list(read, cached)
+            chooser = choosing.texts.get(choosing.choosers.get(group, ""))
+            if chooser is not None:  # it declares its own choice
+                others = [text for text in others if text != chooser]
+                listed = self._listed(choosing.config_name, others, unread(repo))
             declared = listed.overrides.known_choices.get(group)
             self._without[key] = as_written(composed), declared
         return self._without[key]
 
+    def _contents(
+        self, choosing: _Choosing, group: str, repo: IConfigRepository
+    ) -> dict[str, dict[str, Any]]:
+        """Returns what each option of a group brings; none for other keys."""
+        names = repo.get_group_options(group, ObjectType.CONFIG)
+        chosen = choosing.options.get(group)
+        if chosen is not None and chosen not in names:  # one in a group below
+            names = [*names, chosen]
+        return {name: self._content(choosing, group, name, repo) for name in names}
 
-def make_room(config: DictConfig, overrides: Iterable[Override], kind: str | None = None) -> None:
-    """Adds the reset parameters that overrides set, if the environment's type takes any.
+    def _content(
+        self, choosing: _Choosing, group: str, option: str, repo: IConfigRepository
+    ) -> dict[str, Any]:
+        """Returns what an option of a group brings, as a part of a whole config."""
+        path = f"{group}/{option}"
+        if not has_defaults(repo, path):
+            return content(repo, group, option)
+        others = choosing.beside(group)
+        key = _key_of(choosing, path, others, repo)
+        if key not in self._brought:
+            sign = "+" if choosing.texts.get(group, "").startswith("+") else ""
+            cached = unread(repo)
+            try:
+                listed = self._listed(
+                    choosing.config_name, [*others, f"{sign}{group}={value_text(option)}"], cached
+                )
+            except HydraException:  # only the chosen one must be composable
+                return content(repo, group, option)
+            composed = super()._compose_config_from_defaults_list(
+                below(listed.defaults, path), cached
+            )
+            self._brought[key] = as_written(composed)
+        return self._brought[key]
 
-    Args:
-        config: a composed config, before the overrides change it.
-        overrides: of the config.
-        kind: the environment type that the overrides choose, if they choose one.
-    """
-    names = [
-        name
-        for override in overrides
-        if override.type is OverrideType.CHANGE
-        for name in _reset_params(override)
-    ]
-    if not names:
-        return
-    if kind is None:
-        kind = OmegaConf.select(config, TYPE, throw_on_resolution_failure=False)
-    params = OmegaConf.select(config, RESET_PARAMS)
-    if takes_any_parameter(kind) and isinstance(params, DictConfig):
-        with open_dict(config):
-            for name in names:
-                params.setdefault(name, None)
+    def _listed(
+        self, config_name: str | None, overrides: Iterable[str], repo: IConfigRepository
+    ) -> DefaultsList:
+        return create_defaults_list(
+            repo=repo,
+            config_name=config_name,
+            overrides_list=[parse(text) for text in overrides],
+            prepend_hydra=True,
+            skip_missing=True,
+        )
 
 
-def _reset_params(override: Override) -> list[str]:
-    """Returns the names of the reset parameters that an override sets."""
-    key, value = override.key_or_group, override.value()
-    if key == ENVIRONMENT and isinstance(value, dict):
-        key, value = RESET_PARAMS, value.get("reset_params")
-    if key == RESET_PARAMS and isinstance(value, dict):
-        return [str(name) for name in value]
-    name = key.removeprefix(f"{RESET_PARAMS}.")
-    return [name] if name != key and "." not in name else []
+def override_dirname(config: DictConfig, overrides: Iterable[Override]) -> str:
+    """Returns the overrides as Hydra writes them in names of directories."""
+    names = config.hydra.job.config.override_dirname
+    written: str = get_overrides_dirname(
+        list(overrides), names.exclude_keys, names.item_sep, names.kv_sep
+    )
+    return written
 
 
-def _is_conditional(text: str) -> bool:
-    """Returns whether an override may apply to some jobs only, so that only jobs take it."""
-    override = parse(text)
-    return override.key_or_group.startswith(CONDITIONAL) or bool(_reset_params(override))
+def _key_of(
+    choosing: _Choosing, name: str, overrides: Sequence[str], repo: IConfigRepository
+) -> tuple[str, ...]:
+    sources = [f"{source.scheme()}://{source.path}" for source in repo.get_sources()]
+    return (str(choosing.config_name), name, *overrides, *sources)
 
 
 @contextlib.contextmanager
@@ -231,33 +304,6 @@ def choices_hold() -> Iterator[None]:
     """Makes Hydra compose with :class:`ChoosingLoader` while the block runs."""
     with patched(hydra_main, "ConfigLoaderImpl", ChoosingLoader):
         yield
-
-
-def _unread(repo: IConfigRepository) -> CachingConfigRepository:
-    """Returns an empty cache of the same files; compositions change the cached configs."""
-    return CachingConfigRepository(
-        repo.delegate if isinstance(repo, CachingConfigRepository) else repo
-    )
-
-
-def _contents(repo: IConfigRepository, group: str) -> dict[str, dict[str, Any]]:
-    """Returns the content of each option of a group; none for other keys."""
-    names = repo.get_group_options(group, ObjectType.CONFIG)
-    return {name: _content(repo, group, name) for name in names}
-
-
-def _content(repo: IConfigRepository, group: str, option: str) -> dict[str, Any]:
-    """Reads an option's file as a part of a whole config."""
-    loaded = repo.load_config(f"{group}/{option}")
-    assert loaded is not None
-    content: Any = OmegaConf.to_container(loaded.config)
-    package = loaded.header.get("package") or "_group_"
-    if package == "_global_":
-        return dict(content)
-    path = group.replace("/", ".") if package == "_group_" else package
-    for key in reversed(path.split(".")):
-        content = {key: content}
-    return dict(content)
 
 
 def _write(config: DictConfig, values: Mapping[str, Any], base: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException
@@ -19,7 +19,8 @@ from omegaconf import DictConfig, OmegaConf, StringNode
 from omegaconf.errors import OmegaConfBaseException
 
 from neroRL.composition.choices import TYPE
-from neroRL.composition.loader import make_room
+from neroRL.composition.conditional import make_room
+from neroRL.composition.loader import override_dirname
 
 # What a job is told of its sweep, which hardly differs between jobs.
 _OF_THE_SWEEP = tuple(f"hydra.sweeper.job.{key}" for key in ("sweep", "shown_as_text", "keys"))
@@ -120,10 +121,4 @@ def _record_overrides(config: DictConfig, overrides: Sequence[Override]) -> None
         if override.is_hydra_override():
             # Several times faster than OmegaConf's append, which checks each text.
             of_hydra._content.append(StringNode(override.input_line, len(of_hydra), of_hydra))
-    names = hydra.job.config.override_dirname
-    hydra.job.override_dirname = get_overrides_dirname(
-        overrides=own,
-        kv_sep=names.kv_sep,
-        item_sep=names.item_sep,
-        exclude_keys=names.exclude_keys,
-    )
+    hydra.job.override_dirname = override_dirname(config, own)

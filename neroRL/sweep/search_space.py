@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from neroRL.composition.choices import SECTIONS
-from neroRL.composition.groups import not_among
+from neroRL.composition.groups import is_option, not_among
 from neroRL.composition.overrides import override_text
 from neroRL.config.documents import Document
 from neroRL.errors import ConfigError, Problem
@@ -246,7 +246,7 @@ class _Reader:
         base = self._known.paths.get(path)
         if path in self._known.groups and not (path in SECTIONS and isinstance(value, Mapping)):
             names = self._known.groups[path]
-            return None if value in names else not_among(value, names)
+            return None if is_option(self._known.groups, path, value) else not_among(value, names)
         if isinstance(base, list) and not isinstance(value, list | str):
             return f"{value!r} is no list; the key takes a list, so its choices are lists in a list"
         if isinstance(base, Mapping) and isinstance(value, list):

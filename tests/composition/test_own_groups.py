@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 import yaml
+from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
+from hydra.core.plugins import Plugins
+from hydra.types import RunMode
 
+from neroRL.composition.checking import plain
+from neroRL.composition.loader import ChoosingLoader
 from neroRL.composition.source import shipped_conf
 
 FILES = {
@@ -65,6 +70,90 @@ def test_an_option_changes_the_keys_that_it_names(choices, door, tmp_path):
         "length": recurrence.get("sequence_length"),
         "gamma": config["trainer"]["gamma"],
     } == {**BASE, "gamma": 0.97, **CASES[choices]}
+
+
+# Options with defaults lists of their own, and an option that nobody chooses.
+NESTED = {
+    "base.yaml": """\
+defaults:
+  - default
+  - level: easy
+  - experiment: null
+  - override environment: cartpole
+  - override model/memory: gru
+  - _self_
+model: {recurrence: {layer_type: gru, hidden_state_size: 48, sequence_length: 8}}
+trainer: {gamma: 0.5, lamda: 0.55, epochs: 3}
+""",
+    "level/easy.yaml": "# @package _global_\ntrainer: {gamma: 0.9}\n",
+    "level/hard.yaml": "# @package _global_\ntrainer: {lamda: 0.8}\n",
+    "level/hardest.yaml": "# @package _global_\ndefaults: [hard, _self_]\ntrainer: {epochs: 7}\n",
+    "level/more/odd.yaml": "# @package _global_\ntrainer: {gamma: 0.6}\n",
+    "model/memory/big.yaml": "# @package model\ndefaults: [lstm, _self_]\n"
+    "recurrence: {hidden_state_size: 24}\n",
+    "model/memory/wide.yaml": "# @package model\nrecurrence: {hidden_state_size: 40}\n",
+    "environment/fast.yaml": "defaults: [cartpole, _self_]\nframe_skip: 2\n",
+    "experiment/a.yaml": "# @package _global_\ndefaults:\n  - override /model/memory: lstm\n"
+    "  - override /environment: fast\nmodel: {recurrence: {hidden_state_size: 32}}\n",
+    "experiment/b.yaml": "# @package _global_\ndefaults: [override /model/memory: big]\n",
+    "experiment/none.yaml": "# @package _global_\ndefaults: [override /model/memory: none]\n"
+    "trainer: {gamma: 0.7}\n",
+}
+UNCHOSEN = {
+    "experiment/off.yaml": "# @package _global_\nmodel: {recurrence: null}\n",
+    "experiment/broken.yaml": "defaults: [no_such_config]\n",
+}
+NESTED_BASE = {**BASE, "layer": "gru", "hidden": 48, "gamma": 0.5, "lamda": 0.55, "epochs": 3}
+NESTED_CASES = {
+    "": {},
+    "level=easy": {},
+    "level=hard": {"lamda": 0.8},
+    "level=hardest": {"lamda": 0.8, "epochs": 7},
+    "level=more/odd": {"gamma": 0.6},
+    "model/memory=lstm": {"layer": "lstm"},
+    "model/memory=big": {"layer": "lstm", "hidden": 24},
+    "model/memory=wide": {"hidden": 40},
+    "environment=fast": {"frame_skip": 2},
+    "experiment=a": {"layer": "lstm", "hidden": 32, "frame_skip": 2},
+    "experiment=b": {"layer": "lstm", "hidden": 24},
+    "experiment=none": {**NONE, "gamma": 0.7},
+    "experiment=a model/memory=none": {**NONE, "frame_skip": 2},
+    "model/memory=none experiment=a": {**NONE, "frame_skip": 2},
+    "experiment=none model/memory=lstm": {"layer": "lstm", "gamma": 0.7},
+    "experiment=a model/memory=gru": {"hidden": 32, "frame_skip": 2},
+    "experiment=a environment=minigrid": {"type": "Minigrid", "layer": "lstm", "hidden": 32},
+    "experiment=b level=hardest": {"layer": "lstm", "hidden": 24, "lamda": 0.8, "epochs": 7},
+}
+
+
+@pytest.mark.parametrize("further", [{}, UNCHOSEN], ids=["", "beside others"])
+def test_an_option_brings_what_its_defaults_list_names(further, tmp_path):
+    for name, text in {**NESTED, **further}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    wrong = {}
+    Plugins.instance()  # which registers the kinds of sources
+    path = ConfigSearchPathImpl()
+    places = ["pkg://hydra.conf", f"file://{tmp_path}", f"file://{shipped_conf()}"]
+    for place in [*places, "structured://"]:
+        path.append("schema", place)
+    loader = ChoosingLoader(path)
+    for choices, changed in NESTED_CASES.items():
+        composed = loader.load_configuration("base", choices.split(), RunMode.RUN)
+        assert composed.hydra.overrides.task == choices.split()
+        config = plain(composed)
+        recurrence = config["model"]["recurrence"] or {}
+        found = {
+            "type": config["environment"]["type"],
+            "frame_skip": config["environment"].get("frame_skip", 1),
+            "layer": recurrence.get("layer_type"),
+            "hidden": recurrence.get("hidden_state_size"),
+            "length": recurrence.get("sequence_length"),
+            **{key: config["trainer"][key] for key in ("gamma", "lamda", "epochs")},
+        }
+        if found != {**NESTED_BASE, **changed}:
+            wrong[choices] = found
+    assert not wrong
 
 
 @pytest.mark.parametrize("place", ["command line", "config"])
