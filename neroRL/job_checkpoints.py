@@ -6,10 +6,13 @@ import logging
 from pathlib import Path
 
 from neroRL.config import Config, as_mapping
-from neroRL.config.budget import without_budget
+from neroRL.config.budget import UPDATES, without_budget
+from neroRL.config.weights import weights_digest
 from neroRL.files import keep_beside
 from neroRL.identity import Identity
 from neroRL.records.checkpoint_files import DIRECTORY
+from neroRL.records.results import fingerprint
+from neroRL.reporting.loggers.interface import Course
 from neroRL.seeds import drawn_seed
 from neroRL.training import checkpoint as checkpoints
 from neroRL.training.compatibility import differences, loads_others, revision_problem
@@ -35,7 +38,7 @@ def own_checkpoint(identity: Identity, config: Config) -> Path | None:
     if problem is not None:
         differing["revision"] = f"it {problem}"
     if not identity.in_sweep:
-        differing.pop("trainer.updates", None)
+        differing.pop(UPDATES, None)
     if loads_others(checkpoint, config):
         differing["weights"] = f"it did not begin with the weights of {config.model.model_path}"
     if differing:
@@ -54,6 +57,28 @@ def done_before(config: Config, checkpoint: Path | None) -> tuple[int, int, floa
         return config.trainer.resume_at, 0, 0.0
     done = checkpoints.load(checkpoint, checkpoints.META)
     return done.update, done.env_steps, done.wall_seconds
+
+
+def course_of(config: Config, checkpoint: Path | None) -> Course:
+    """Returns which training a job is, by the checkpoint that it goes on from.
+
+    It goes on with the training that saved the checkpoint if the configs are the same but for
+    their updates. Where these change a schedule, it is a branch of it nevertheless.
+    """
+    here, updates = as_mapping(config), config.trainer.updates
+    weights = weights_digest(config.model.load_model, config.model.model_path)
+    if checkpoint is None:
+        return Course(fingerprint(here, weights), updates)
+    done = checkpoints.load(checkpoint, checkpoints.META)
+    weights = done.weights or weights
+    before = fingerprint(done.config, weights)
+    branches = differences(without_budget(done.config), without_budget(here))
+    return Course(
+        fingerprint(here, weights),
+        updates,
+        before if differences(done.config, here).keys() <= {UPDATES} or not branches else None,
+        f"{before}-{done.update}" if branches else None,
+    )
 
 
 def seed_to_continue(directory: Path, checkpoint: Path | None) -> int:

@@ -14,7 +14,7 @@ from neroRL.devices import own_device
 from neroRL.environments.unity.ports import own_worker_ids
 from neroRL.errors import Interrupted, JobFailedError, TransientError, described
 from neroRL.identity import Identity
-from neroRL.job_checkpoints import done_before, own_checkpoint
+from neroRL.job_checkpoints import course_of, done_before, own_checkpoint
 from neroRL.records.job_progress import ProgressFile
 from neroRL.records.results import COMPLETED, DIVERGED, FAILED, STOPPED, JobResult
 from neroRL.records.rungs import note_rung, reached, read_rungs
@@ -94,13 +94,13 @@ class JobTraining:
     def _train(self, progress: ProgressFile, began: float) -> JobResult:
         identity, config = self.identity, self.config
         summaries = Summaries(identity.directory / SUMMARIES, run_name(identity.swept))
-        told = self._description()
-        sinks = Sinks(summaries, [ExternalLogger(name, told, self.mark) for name in config.loggers])
+        sinks = Sinks(summaries, [])
         success: bool | None = False
         try:
             if identity.in_sweep:
                 summaries.hparams(cells(identity.swept, identity.shown_as_text), identity.trial)
             checkpoint = self.checkpoint or own_checkpoint(identity, config)
+            sinks = Sinks(summaries, self._loggers(checkpoint))
             update, env_steps, seconds = done_before(config, checkpoint)
             if self.checkpoint is not None:
                 checkpoints.put_later_beside(identity.directory, update)
@@ -134,6 +134,12 @@ class JobTraining:
         """Returns the number of updates after which a race stops the job for now, if it does."""
         rung = self.identity.rung
         return None if rung is None else updates_at(rung, self.config.trainer.updates)
+
+    def _loggers(self, checkpoint: Path | None) -> list[ExternalLogger]:
+        if not self.config.loggers:
+            return []
+        told, course = self._description(), course_of(self.config, checkpoint)
+        return [ExternalLogger(name, told, course) for name in self.config.loggers]
 
     def _description(self) -> Description:
         """Returns what loggers are told about the job."""

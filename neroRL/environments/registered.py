@@ -74,6 +74,17 @@ class Registered(EnvironmentType):
             message += ", or choose the environment type Atari, which adds the usual wrappers"
         return [Problem(NAME, message)]
 
+    def check_parameters(self, config: EnvironmentConfig) -> list[Problem]:
+        """Refuses two names of the same argument, one of which would win unseen."""
+        given: dict[str, str] = {}
+        found = super().check_parameters(config)
+        for key in [key for key in config.reset_params if key not in SEEDS]:
+            other = given.setdefault(key.replace("-", "_"), key)
+            if other != key:
+                message = f"is the same argument as {other}; expected one of them"
+                found.append(Problem(f"environment.reset_params.{key}", message))
+        return found
+
     def pictures(
         self, environment: SingleEnvironment, observation: Observation
     ) -> dict[str, np.ndarray]:
@@ -154,8 +165,8 @@ class RegisteredEnvironment(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]
         """Takes an action, of one dimension.
 
         Raises:
-            BrokenEnvironmentError: the observation is not of the environment's own space, or the
-                reward is no number.
+            BrokenEnvironmentError: the observation is not of the environment's own space, the
+                reward is no number, or whether the episode ended is neither true nor false.
         """
         given = self.env.step(self._actions.given(action))
         if not isinstance(given, tuple) or len(given) != _QUINTUPLE:
@@ -165,7 +176,15 @@ class RegisteredEnvironment(gymnasium.Wrapper[Observation, np.ndarray, Any, Any]
         if not isinstance(info, Mapping):
             raise self._broken(f"step() gave {shown(info)} as its info; expected a dict")
         observation, told = self._observations.sorted(observed), self._kept(info)
-        return observation, self._number(reward), bool(terminated), bool(truncated), told
+        if type(terminated) is not bool or type(truncated) is not bool:
+            terminated = self._flag("terminated", terminated)
+            truncated = self._flag("truncated", truncated)
+        return observation, self._number(reward), terminated, truncated, told
+
+    def _flag(self, name: str, given: Any) -> bool:
+        if isinstance(given, bool | np.bool_ | int | np.integer) and given in (0, 1):
+            return bool(given)
+        raise self._broken(f"step() gave {given!r} as {name}; expected true or false")
 
     def _number(self, reward: Any) -> float:
         if isinstance(reward, str | bytes):  # of a number, float() would read it

@@ -17,7 +17,7 @@ from neroRL.config.checks import cross_check
 from neroRL.records.results import COMPLETED, fingerprint, load_result
 from neroRL.reporting.analysis.curves import read_scalars
 from neroRL.reporting.loggers.external import ExternalLogger
-from neroRL.reporting.loggers.interface import Description
+from neroRL.reporting.loggers.interface import Course, Description
 from tests.patience import wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -164,7 +164,7 @@ def test_a_job_that_goes_on_goes_on_in_its_run(name, tmp_path):
     job = Description("sweep-1", "gamma=0.9/0", {"seed": 1}, {"permutation": 0}, tmp_path)
 
     def log(first: int, last: int, mark: str, success: bool | None) -> None:
-        logger = ExternalLogger(name, job, mark)
+        logger = ExternalLogger(name, job, Course(mark, 9))
         logger.begin(first)
         for update in range(first + 1, last + 1):
             logger.scalars(update, 10 * update, {"episode/reward_mean": update / 4})
@@ -225,7 +225,9 @@ def test_a_run_that_failed_once_is_told_how_its_job_ended(monkeypatch, tmp_path,
     def fail(*_):
         raise OSError("the disk is full")
 
-    logger = ExternalLogger("mlflow", Description("sweep", "job", {}, {}, tmp_path), "mark")
+    logger = ExternalLogger(
+        "mlflow", Description("sweep", "job", {}, {}, tmp_path), Course("mark", 3)
+    )
     logger.begin(0)
     logger.scalars(1, 10, {"value": 1.0})
     with monkeypatch.context() as patched:

@@ -11,7 +11,7 @@ from typing import Any
 
 from neroRL.errors import described
 from neroRL.files import write_text
-from neroRL.reporting.loggers.interface import Description, OpenRun, Run
+from neroRL.reporting.loggers.interface import Course, Description, OpenRun, Run
 from neroRL.reporting.tensorboard import ENV_STEPS, Summaries
 
 FILE = "{name}.run.json"
@@ -43,11 +43,22 @@ class _Known:
         id: of the run.
         fingerprint: of the config that it shows.
         update: the last one recorded.
+        branch: names the checkpoint that it branched from, if it did.
     """
 
     id: str
     fingerprint: str
     update: int
+    branch: str | None = None
+
+    def is_of(self, course: Course, update: int) -> bool:
+        """Returns whether all updates that it has are of a training that goes on after one."""
+        if course.branch is None:
+            is_same = self.fingerprint in (course.fingerprint, course.before)
+            return is_same and self.update <= course.updates
+        if (self.fingerprint, self.branch) == (course.fingerprint, course.branch):
+            return True
+        return self.fingerprint == course.before and self.update <= update
 
 
 class ExternalLogger:
@@ -60,26 +71,28 @@ class ExternalLogger:
     Args:
         name: of the logger.
         job: described for it.
-        fingerprint: of the job's config.
+        course: of its training.
     """
 
-    def __init__(self, name: str, job: Description, fingerprint: str) -> None:
+    def __init__(self, name: str, job: Description, course: Course) -> None:
         self._name = name
         self._job = job
-        self._fingerprint = fingerprint
+        self._course = course
+        self._branch = course.branch
         self._path = job.directory / FILE.format(name=name)
         self._run: Run | None = None
         self._told = 0
         self._has_failed = False
 
     def begin(self, update: int) -> None:
-        """Opens the run of the job, or a new one if the job begins anew with another config."""
+        """Opens the run of the job, or a new one if that has updates of another training."""
 
         def open_run() -> None:
             known = _read(self._path)
-            if known is not None and update == 0 and known.fingerprint != self._fingerprint:
+            if known is not None and not known.is_of(self._course, update):
                 known = None
-            self._told = known.update if known else 0
+            if known is not None:
+                self._told, self._branch = known.update, self._branch or known.branch
             self._run = LOGGERS[self._name]()(self._job, known.id if known else None)
             self._remember()
 
@@ -106,8 +119,8 @@ class ExternalLogger:
 
     def _remember(self) -> None:
         assert self._run is not None
-        content = {"id": self._run.id, "fingerprint": self._fingerprint, "update": self._told}
-        write_text(self._path, json.dumps(content), durable=False)
+        known = _Known(self._run.id, self._course.fingerprint, self._told, self._branch)
+        write_text(self._path, json.dumps(vars(known)), durable=False)
 
     def _try(self, step: Callable[[], None]) -> None:
         try:

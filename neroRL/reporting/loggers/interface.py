@@ -27,6 +27,25 @@ class Description:
     directory: Path
 
 
+@dataclass(frozen=True)
+class Course:
+    """Tells which training a job is, so that its run has the updates of no other one.
+
+    Attributes:
+        fingerprint: of its config and first weights.
+        updates: of the whole training.
+        before: fingerprint of the training that it goes on with, with more or fewer updates; None
+            if it begins anew or with another config.
+        branch: names the checkpoint after which it trains otherwise than the training that saved
+            it; None if it trains as that one, or begins anew.
+    """
+
+    fingerprint: str
+    updates: int
+    before: str | None = None
+    branch: str | None = None
+
+
 class Run(Protocol):
     """A run that is open. Every method may raise; the caller deals with it."""
 
