@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
@@ -16,6 +17,35 @@ from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from neroRL.composition.overrides import parse, value_text
+
+
+@dataclass(frozen=True)
+class Choosing:
+    """The choices of one composition.
+
+    Attributes:
+        config_name: of the primary config.
+        options: the chosen option of each group.
+        texts: the override that chooses it.
+        choosers: the group whose option chose it, where it was not the user.
+        kind: the chosen environment type, if one is.
+        overrides: all of the user's.
+    """
+
+    config_name: str | None
+    options: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    choosers: dict[str, str] = field(default_factory=dict)
+    kind: str | None = None
+    overrides: Sequence[Override] = ()
+
+    def beside(self, group: str) -> list[str]:
+        """Returns the overrides that choose options of other groups whether or not of this one."""
+        return [
+            text
+            for key, text in self.texts.items()
+            if key != group and self.choosers.get(key) != group
+        ]
 
 
 def unread(repo: IConfigRepository) -> CachingConfigRepository:

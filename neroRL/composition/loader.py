@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import hydra._internal.hydra as hydra_main
@@ -19,7 +19,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from neroRL.composition.brought import below, chosen_by, content, has_defaults, unread
+from neroRL.composition.brought import Choosing, below, chosen_by, content, has_defaults, unread
 from neroRL.composition.checking import as_written
 from neroRL.composition.choices import (
     ENVIRONMENT,
@@ -40,42 +40,13 @@ from neroRL.errors import UsageError
 from neroRL.patching import patched
 
 
-@dataclass(frozen=True)
-class _Choosing:
-    """The choices in the overrides of one composition.
-
-    Attributes:
-        config_name: of the primary config.
-        options: the chosen option of each group.
-        texts: the override that chooses it.
-        choosers: the group whose option chose it, where it was not the user.
-        kind: the chosen environment type, if one is.
-        overrides: all of the user's.
-    """
-
-    config_name: str | None
-    options: dict[str, str] = field(default_factory=dict)
-    texts: dict[str, str] = field(default_factory=dict)
-    choosers: dict[str, str] = field(default_factory=dict)
-    kind: str | None = None
-    overrides: Sequence[Override] = ()
-
-    def beside(self, group: str) -> list[str]:
-        """Returns the overrides that choose options of other groups whether or not of this one."""
-        return [
-            text
-            for key, text in self.texts.items()
-            if key != group and self.choosers.get(key) != group
-        ]
-
-
 class ChoosingLoader(ConfigLoaderImpl):
     """Hydra's loader, in which choices win; see :mod:`neroRL.composition.choices`."""
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
         self.repository = ReadOnceRepository(config_search_path)
-        self._choosing: _Choosing | None = None
+        self._choosing: Choosing | None = None
         self._primary: str | None = None
         self._without: dict[tuple[str, ...], tuple[dict[str, Any], str | None]] = {}
         self._brought: dict[tuple[str, ...], dict[str, Any]] = {}
@@ -100,7 +71,7 @@ class ChoosingLoader(ConfigLoaderImpl):
             held_back = [text for text in overrides if is_conditional(text)]
         elif config_name is not None:
             self._choosing = self._choices(config_name, overrides)
-            further = list(self._choosing.texts.values())[: len(self._choosing.choosers)]
+            further = [self._choosing.texts[group] for group in self._choosing.choosers]
         now = [*further, *(text for text in overrides if text not in held_back)]
         try:
             config = super().load_configuration(
@@ -116,14 +87,21 @@ class ChoosingLoader(ConfigLoaderImpl):
         return config
 
     def telling(self, group: str) -> frozenset[str]:
-        """Returns the paths in which the options of a group differ; none for other keys."""
-        choosing = _Choosing(self._primary)
-        return telling(list(self._contents(choosing, group, unread(self.repository)).values()))
+        """Returns the paths that the options of a group decide; none for other keys."""
+        choosing, repo = Choosing(self._primary), unread(self.repository)
+        contents = self._contents(choosing, group, repo)
+        found = telling(list(contents.values()))
+        for option in contents:
+            with contextlib.suppress(HydraException):  # one that cannot be composed decides nothing
+                for override in self._further(choosing, group, option, repo):
+                    further = self._contents(choosing, override.key_or_group, repo)
+                    found |= telling(list(further.values()))
+        return found
 
     def _check_choices(self, config_name: str | None, overrides: Sequence[str]) -> None:
         for override in map(parse, overrides):
             key = override.key_or_group
-            if override.is_delete() or key.startswith("hydra/") or not self._is_group(key):
+            if override.is_delete() or not self._is_group(key):
                 continue
             if override.package is not None:
                 message = f"{key} is a group of configs, which cannot be chosen at another package"
@@ -140,7 +118,7 @@ class ChoosingLoader(ConfigLoaderImpl):
             if problem is not None:
                 raise UsageError(f"{override.input_line}: {problem}")
 
-    def _choices(self, config_name: str, overrides: Sequence[str]) -> _Choosing:
+    def _choices(self, config_name: str, overrides: Sequence[str]) -> Choosing:
         options: dict[str, str] = {}
         texts: dict[str, str] = {}
         kind = None
@@ -156,26 +134,22 @@ class ChoosingLoader(ConfigLoaderImpl):
                 kind = str(value["type"]) if "type" in value else kind
             elif isinstance(value, str) and not key.startswith("hydra") and self._is_group(key):
                 options[key], texts[key] = value, str(override.input_line)
-        choosing = _Choosing(config_name, options, texts, {}, kind, parsed)
+        choosing = Choosing(config_name, options, texts, {}, kind, parsed)
         path = [text for text in overrides if override_key(text) == SEARCH_PATH]
         repo = self._parse_overrides_and_create_caching_repo(config_name, path)[1]
         return self._with_further_choices(choosing, repo)
 
-    def _with_further_choices(self, choosing: _Choosing, repo: IConfigRepository) -> _Choosing:
+    def _with_further_choices(self, choosing: Choosing, repo: IConfigRepository) -> Choosing:
         """Adds the choices that the chosen options make in their defaults lists.
 
         A choice of the user's own wins over them, and they win over the base config.
         """
-        further = _Choosing(None)
+        further = Choosing(None)
         for group, option in choosing.options.items():
-            path = f"{group}/{option}"
-            if not has_defaults(repo, path):
-                continue
-            listed = self._listed(choosing.config_name, choosing.texts.values(), unread(repo))
-            for override in chosen_by(repo, below(listed.defaults, path)):
-                key, value = override.key_or_group, override.value()
-                if key not in choosing.options and isinstance(value, str) and self._is_group(key):
-                    further.options[key] = value
+            for override in self._further(choosing, group, option, repo):
+                key = override.key_or_group
+                if key not in choosing.options:
+                    further.options[key] = str(override.value())
                     further.texts[key] = str(override.input_line)
                     further.choosers[key] = group
         return replace(
@@ -184,6 +158,21 @@ class ChoosingLoader(ConfigLoaderImpl):
             texts=further.texts | choosing.texts,
             choosers=further.choosers,
         )
+
+    def _further(
+        self, choosing: Choosing, group: str, option: str, repo: IConfigRepository
+    ) -> list[Override]:
+        """Returns the choices of other groups that an option makes."""
+        path = f"{group}/{option}"
+        if not has_defaults(repo, path):
+            return []
+        listed = self._listed_with(choosing, group, option, unread(repo)).defaults
+        return [
+            override
+            for override in chosen_by(repo, below(listed, path))
+            if not override.key_or_group.startswith("hydra/")
+            and repo.config_exists(f"{override.key_or_group}/{override.value()}")
+        ]
 
     def _is_group(self, key: str) -> bool:
         return bool(self.get_group_options(key))
@@ -215,7 +204,7 @@ class ChoosingLoader(ConfigLoaderImpl):
         return config
 
     def _without_choice(
-        self, choosing: _Choosing, group: str, repo: IConfigRepository
+        self, choosing: Choosing, group: str, repo: IConfigRepository
     ) -> tuple[dict[str, Any], str | None]:
         """Returns the config without the choice of a group, and the option that it declares.
 
@@ -238,7 +227,7 @@ class ChoosingLoader(ConfigLoaderImpl):
         return self._without[key]
 
     def _contents(
-        self, choosing: _Choosing, group: str, repo: IConfigRepository
+        self, choosing: Choosing, group: str, repo: IConfigRepository
     ) -> dict[str, dict[str, Any]]:
         """Returns what each option of a group brings; none for other keys."""
         names = repo.get_group_options(group, ObjectType.CONFIG)
@@ -248,7 +237,7 @@ class ChoosingLoader(ConfigLoaderImpl):
         return {name: self._content(choosing, group, name, repo) for name in names}
 
     def _content(
-        self, choosing: _Choosing, group: str, option: str, repo: IConfigRepository
+        self, choosing: Choosing, group: str, option: str, repo: IConfigRepository
     ) -> dict[str, Any]:
         """Returns what an option of a group brings, as a part of a whole config."""
         path = f"{group}/{option}"
@@ -257,12 +246,9 @@ class ChoosingLoader(ConfigLoaderImpl):
         others = choosing.beside(group)
         key = _key_of(choosing, path, others, repo)
         if key not in self._brought:
-            sign = "+" if choosing.texts.get(group, "").startswith("+") else ""
             cached = unread(repo)
             try:
-                listed = self._listed(
-                    choosing.config_name, [*others, f"{sign}{group}={value_text(option)}"], cached
-                )
+                listed = self._listed_with(choosing, group, option, cached)
             except HydraException:  # only the chosen one must be composable
                 return content(repo, group, option)
             composed = super()._compose_config_from_defaults_list(
@@ -270,6 +256,14 @@ class ChoosingLoader(ConfigLoaderImpl):
             )
             self._brought[key] = as_written(composed)
         return self._brought[key]
+
+    def _listed_with(
+        self, choosing: Choosing, group: str, option: str, repo: IConfigRepository
+    ) -> DefaultsList:
+        """Returns the defaults list with an option of a group."""
+        sign = "+" if choosing.texts.get(group, "").startswith("+") else ""
+        chosen = f"{sign}{group}={value_text(option)}"
+        return self._listed(choosing.config_name, [*choosing.beside(group), chosen], repo)
 
     def _listed(
         self, config_name: str | None, overrides: Iterable[str], repo: IConfigRepository
@@ -293,7 +287,7 @@ def override_dirname(config: DictConfig, overrides: Iterable[Override]) -> str:
 
 
 def _key_of(
-    choosing: _Choosing, name: str, overrides: Sequence[str], repo: IConfigRepository
+    choosing: Choosing, name: str, overrides: Sequence[str], repo: IConfigRepository
 ) -> tuple[str, ...]:
     sources = [f"{source.scheme()}://{source.path}" for source in repo.get_sources()]
     return (str(choosing.config_name), name, *overrides, *sources)

@@ -98,6 +98,8 @@ trainer: {gamma: 0.5, lamda: 0.55, epochs: 3}
     "experiment/b.yaml": "# @package _global_\ndefaults: [override /model/memory: big]\n",
     "experiment/none.yaml": "# @package _global_\ndefaults: [override /model/memory: none]\n"
     "trainer: {gamma: 0.7}\n",
+    "experiment/quiet.yaml": "# @package _global_\ndefaults:\n"
+    "  - override /hydra/job_logging: disabled\ntrainer: {gamma: 0.85}\n",
 }
 UNCHOSEN = {
     "experiment/off.yaml": "# @package _global_\nmodel: {recurrence: null}\n",
@@ -117,6 +119,7 @@ NESTED_CASES = {
     "experiment=a": {"layer": "lstm", "hidden": 32, "frame_skip": 2},
     "experiment=b": {"layer": "lstm", "hidden": 24},
     "experiment=none": {**NONE, "gamma": 0.7},
+    "experiment=quiet": {"gamma": 0.85},
     "experiment=a model/memory=none": {**NONE, "frame_skip": 2},
     "model/memory=none experiment=a": {**NONE, "frame_skip": 2},
     "experiment=none model/memory=lstm": {"layer": "lstm", "gamma": 0.7},
@@ -154,6 +157,32 @@ def test_an_option_brings_what_its_defaults_list_names(further, tmp_path):
         if found != {**NESTED_BASE, **changed}:
             wrong[choices] = found
     assert not wrong
+
+
+SWEEPS = {
+    "hyperparameters: {level: [hard, more/odd]}": "lamda: 0.8",
+    "hyperparameters: {level: [hard, more/even]}": "'more/even' is none of its configs",
+    "hyperparameters: {level: [[hard, easy]]}": "['hard', 'easy'] is none of its configs",
+    "hyperparameters: {experiment: [a, b]}\n": "layer_type: lstm",
+}
+
+
+def test_options_of_own_groups_are_swept_or_refused(door, tmp_path):
+    for name, text in {**NESTED, **UNCHOSEN}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    arguments = ["--config=base.yaml", "--tune=space.yaml", "--cfg=job"]
+    for text, expected in SWEEPS.items():
+        (tmp_path / "space.yaml").write_text(text)
+        outcome = door("ntune", arguments)
+        assert expected in (outcome.err if outcome.status else outcome.out)
+    undone = door("ntune", [*arguments, "model.recurrence.layer_type=gru"])
+    assert undone.status == 2
+    assert "layer_type" in undone.err
+    for given in ("level=[hard,easy]", "level=[hard],[easy]", "level@trainer=hard,easy"):
+        outcome = door("train", ["-m", "--config-path=.", "--config-name=base", "--cfg=job", given])
+        assert outcome.status == 2
+        assert "level is a group of configs" in outcome.err
 
 
 @pytest.mark.parametrize("place", ["command line", "config"])
