@@ -52,9 +52,9 @@ def settled(
         Values by dotted path. A section that the option turns off is None.
 
     Example:
-        >>> gru, none = {"recurrence": {"hidden_state_size": 128}}, {"recurrence": None}
+        >>> gru = {"recurrence": {"layer_type": "gru", "hidden_state_size": 128}}
         >>> base = {"model": {"recurrence": {"layer_type": "gru", "hidden_state_size": 48}}}
-        >>> options = {"gru": {"model": gru}, "none": {"model": none}}
+        >>> options = {"gru": {"model": gru}, "none": {"model": {"recurrence": None}}}
         >>> settled(options, "none", base, None)["model.recurrence"] is None
         True
         >>> settled(options, "gru", base, None)["model.recurrence.hidden_state_size"]
