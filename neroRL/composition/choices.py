@@ -171,8 +171,14 @@ def _completed(option: Mapping[str, Any], sections: tuple[str, ...]) -> dict[str
 
 
 def _names_kind(values: Flat) -> bool:
-    """Returns whether values name the type of an environment or a memory, or turn one off."""
-    return TYPE in values or LAYER_TYPE in values or values.get("model.recurrence", _ABSENT) is None
+    """Returns whether values name the type of an environment, or a memory, or none.
+
+    A recurrence is named by its layer; it may be changed without being named.
+    """
+    recurrence = LAYER_TYPE.rpartition(".")[0]
+    others = tuple(f"model.{name}." for name in MEMORIES if f"model.{name}" != recurrence)
+    is_memory = LAYER_TYPE in values or any(path.startswith(others) for path in values)
+    return TYPE in values or is_memory or values.get(recurrence, _ABSENT) is None
 
 
 def _nearest(
