@@ -68,7 +68,7 @@ def _status(door: Callable[[], int]) -> int:
     except TransientError as error:  # a fault of the machine during a training
         return _reported(described(error), Exit.FAILED)
     except NeroRLError as error:
-        return _interrupted() if is_interrupted() else _reported(str(error), Exit.BAD_INPUT)
+        return _interrupted() if _is_of_interrupt(error) else _reported(str(error), Exit.BAD_INPUT)
     except FailedError as error:
         return _reported("; ".join([str(error), *_remedy(error.__cause__)]), Exit.FAILED)
     except KeyboardInterrupt:
@@ -81,7 +81,18 @@ def _status(door: Callable[[], int]) -> int:
     except BrokenPipeError:  # the reader has closed the pipe
         return Exit.WELL
     except Exception as error:
-        return _interrupted() if is_interrupted() else _reported(_unforeseen(error), Exit.FAILED)
+        return (
+            _interrupted()
+            if _is_of_interrupt(error)
+            else _reported(_unforeseen(error), Exit.FAILED)
+        )
+
+
+def _is_of_interrupt(error: BaseException | None) -> bool:
+    """Returns whether an error took the place of an interrupt, or came on its way out."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None or is_interrupted()
 
 
 def _interrupted() -> int:

@@ -70,6 +70,7 @@ def interrupting(error: type[KeyboardInterrupt]) -> Iterator[None]:
         yield
         return
     before = len(_raised)
+    timers: list[threading.Timer] = []
     report = sys.unraisablehook
 
     def interrupt(signum: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001
@@ -78,7 +79,8 @@ def interrupting(error: type[KeyboardInterrupt]) -> Iterator[None]:
 
     def send_again(unraisable: sys.UnraisableHookArgs) -> None:
         if _raised and isinstance(unraisable.exc_value, KeyboardInterrupt):
-            threading.Timer(SECONDS_TO_LEAVE, os.kill, (os.getpid(), _raised[-1])).start()
+            timers.append(threading.Timer(SECONDS_TO_LEAVE, os.kill, (os.getpid(), _raised[-1])))
+            timers[-1].start()
         else:
             report(unraisable)
 
@@ -89,6 +91,8 @@ def interrupting(error: type[KeyboardInterrupt]) -> Iterator[None]:
         ):
             yield
     finally:
+        for timer in timers:  # the signal is not for whoever handles signals next
+            timer.cancel()
         del _raised[before:]
 
 

@@ -164,21 +164,25 @@ def _completed(option: Mapping[str, Any], sections: tuple[str, ...]) -> dict[str
     model = option.get("model")
     if not isinstance(model, Mapping) or "model.recurrence" not in sections:
         return content
-    if any(name in model for name in MEMORIES):
-        filled = [name for name in MEMORIES if name not in model or _names_kind(values)]
-        content["model"] |= {name: whole["model"][name] for name in filled}
+    if _names_memory(values):
+        content["model"] |= {name: whole["model"][name] for name in MEMORIES}
     return content
 
 
 def _names_kind(values: Flat) -> bool:
-    """Returns whether values name the type of an environment, or a memory, or none.
+    """Returns whether values name the type of an environment, or a memory, or none."""
+    return TYPE in values or _names_memory(values)
+
+
+def _names_memory(values: Flat) -> bool:
+    """Returns whether values name a memory, or none.
 
     A recurrence is named by its layer; it may be changed without being named.
     """
     recurrence = LAYER_TYPE.rpartition(".")[0]
     others = tuple(f"model.{name}." for name in MEMORIES if f"model.{name}" != recurrence)
-    is_memory = LAYER_TYPE in values or any(path.startswith(others) for path in values)
-    return TYPE in values or is_memory or values.get(recurrence, _ABSENT) is None
+    is_named = LAYER_TYPE in values or any(path.startswith(others) for path in values)
+    return is_named or values.get(recurrence, _ABSENT) is None
 
 
 def _nearest(
