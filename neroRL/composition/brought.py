@@ -39,12 +39,24 @@ class Choosing:
     kind: str | None = None
     overrides: Sequence[Override] = ()
 
-    def beside(self, group: str) -> list[str]:
-        """Returns the overrides that choose options of other groups whether or not of this one."""
+    def chain(self, group: str) -> list[str]:
+        """Returns the groups whose options led to the choice of one, itself included."""
+        found = [group]
+        while found[-1] in self.choosers:
+            found.append(self.choosers[found[-1]])
+        return found
+
+    def beside(self, group: str, without: Sequence[str] = ()) -> list[str]:
+        """Returns the overrides that choose options of other groups whether or not of this one.
+
+        Args:
+            group: left out, with what its option chose.
+            without: further groups to leave out.
+        """
         return [
             text
             for key, text in self.texts.items()
-            if key != group and self.choosers.get(key) != group
+            if group not in self.chain(key) and key not in without
         ]
 
 

@@ -1,8 +1,9 @@
-"""Overrides of keys that exist under some choices of a sweep only."""
+"""Keys that exist under some choices of a sweep only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -57,3 +58,15 @@ def is_conditional(text: str) -> bool:
     """Returns whether an override may apply to some jobs only, so that only jobs take it."""
     override = parse(text)
     return override.key_or_group.startswith(CONDITIONAL) or bool(_reset_params(override))
+
+
+def write(config: DictConfig, values: Mapping[str, Any], base: Mapping[str, Any]) -> None:
+    """Sets the values of a chosen option, and removes those of another type."""
+    with open_dict(config):
+        for path, value in values.items():
+            OmegaConf.update(config, path, value, merge=False, force_add=True)
+        kind = values.get(TYPE)
+        if kind is not None and kind != base.get(ENVIRONMENT, {}).get("type"):
+            for key in list(config[ENVIRONMENT].reset_params):
+                if f"{RESET_PARAMS}.{key}" not in values:
+                    del config[ENVIRONMENT].reset_params[key]

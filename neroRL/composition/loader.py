@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,13 +17,12 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from neroRL.composition.brought import Choosing, below, chosen_by, content, has_defaults, unread
 from neroRL.composition.checking import as_written
 from neroRL.composition.choices import (
     ENVIRONMENT,
-    RESET_PARAMS,
     SECTIONS,
     TYPE,
     chooses_kind,
@@ -32,7 +31,7 @@ from neroRL.composition.choices import (
     turns_off,
     with_type,
 )
-from neroRL.composition.conditional import is_conditional, make_room
+from neroRL.composition.conditional import is_conditional, make_room, write
 from neroRL.composition.groups import SEARCH_PATH, option_problem
 from neroRL.composition.overrides import override_key, parse, value_text
 from neroRL.composition.repository import ReadOnceRepository
@@ -144,19 +143,22 @@ class ChoosingLoader(ConfigLoaderImpl):
 
         A choice of the user's own wins over them, and they win over the base config.
         """
-        further = Choosing(None)
-        for group, option in choosing.options.items():
+        options, texts, choosers = dict[str, str](), dict[str, str](), dict[str, str]()
+        deleted = {one.key_or_group for one in choosing.overrides if one.is_delete()}
+        todo = list(choosing.options.items())
+        while todo:
+            group, option = todo.pop(0)
             for override in self._further(choosing, group, option, repo):
-                key = override.key_or_group
-                if key not in choosing.options:
-                    further.options[key] = str(override.value())
-                    further.texts[key] = str(override.input_line)
-                    further.choosers[key] = group
+                key, chosen = override.key_or_group, str(override.value())
+                if key not in choosing.options.keys() | choosers.keys() | deleted:
+                    options[key], texts[key] = chosen, str(override.input_line)
+                    choosers[key] = group
+                    todo.append((key, chosen))
         return replace(
             choosing,
-            options=further.options | choosing.options,
-            texts=further.texts | choosing.texts,
-            choosers=further.choosers,
+            options=options | choosing.options,
+            texts=texts | choosing.texts,
+            choosers=choosers,
         )
 
     def _further(
@@ -195,7 +197,7 @@ class ChoosingLoader(ConfigLoaderImpl):
             rank = turns_off(values), is_users, not chooses_kind(options[option])
             chosen.append((rank, values, base))
         for _, values, base in sorted(chosen, key=lambda one: one[0]):
-            _write(config, values, base)
+            write(config, values, base)
         if choosing.kind is not None:
             params = with_type(choosing.kind, as_written(config))
             with open_dict(config):
@@ -213,18 +215,24 @@ class ChoosingLoader(ConfigLoaderImpl):
         others = choosing.beside(group)
         key = _key_of(choosing, group, others, repo)
         if key not in self._without:
+            if group in choosing.choosers:
+                others = self._unchosen(choosing, group, repo)
             cached = unread(repo)
             listed = self._listed(choosing.config_name, others, cached)
             # The ``hydra`` node, by far the largest, is not asked for.
             read = [one for one in listed.defaults if str(one.package).split(".")[0] != "hydra"]
             composed = super()._compose_config_from_defaults_list(read, cached)
-            chooser = choosing.texts.get(choosing.choosers.get(group, ""))
-            if chooser is not None:  # it declares its own choice
-                others = [text for text in others if text != chooser]
-                listed = self._listed(choosing.config_name, others, unread(repo))
-            declared = listed.overrides.known_choices.get(group)
-            self._without[key] = as_written(composed), declared
+            self._without[key] = as_written(composed), listed.overrides.known_choices.get(group)
         return self._without[key]
+
+    def _unchosen(self, choosing: Choosing, group: str, repo: IConfigRepository) -> list[str]:
+        """Returns the overrides beside a group that an option chose of, without that choice."""
+        alone = choosing.beside(group, choosing.chain(group))
+        listed = self._listed(choosing.config_name, alone, unread(repo))
+        declared = listed.overrides.known_choices.get(group)
+        if declared is None:
+            return alone
+        return [*choosing.beside(group), f"{group}={value_text(declared)}"]
 
     def _contents(
         self, choosing: Choosing, group: str, repo: IConfigRepository
@@ -248,12 +256,10 @@ class ChoosingLoader(ConfigLoaderImpl):
         if key not in self._brought:
             cached = unread(repo)
             try:
-                listed = self._listed_with(choosing, group, option, cached)
-            except HydraException:  # only the chosen one must be composable
+                listed = self._listed_with(choosing, group, option, cached).defaults
+                composed = super()._compose_config_from_defaults_list(below(listed, path), cached)
+            except HydraException:  # of one that is not chosen, which Hydra has not composed
                 return content(repo, group, option)
-            composed = super()._compose_config_from_defaults_list(
-                below(listed.defaults, path), cached
-            )
             self._brought[key] = as_written(composed)
         return self._brought[key]
 
@@ -298,15 +304,3 @@ def choices_hold() -> Iterator[None]:
     """Makes Hydra compose with :class:`ChoosingLoader` while the block runs."""
     with patched(hydra_main, "ConfigLoaderImpl", ChoosingLoader):
         yield
-
-
-def _write(config: DictConfig, values: Mapping[str, Any], base: Mapping[str, Any]) -> None:
-    """Sets the values of a chosen option, and removes those of another type."""
-    with open_dict(config):
-        for path, value in values.items():
-            OmegaConf.update(config, path, value, merge=False, force_add=True)
-        kind = values.get(TYPE)
-        if kind is not None and kind != base.get(ENVIRONMENT, {}).get("type"):
-            for key in list(config[ENVIRONMENT].reset_params):
-                if f"{RESET_PARAMS}.{key}" not in values:
-                    del config[ENVIRONMENT].reset_params[key]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 from hydra._internal.config_search_path_impl import ConfigSearchPathImpl
@@ -101,9 +103,20 @@ trainer: {gamma: 0.5, lamda: 0.55, epochs: 3}
     "experiment/quiet.yaml": "# @package _global_\ndefaults:\n"
     "  - override /hydra/job_logging: disabled\ntrainer: {gamma: 0.85}\n",
 }
+# The base config overrides no environment of its own, so Hydra takes that of an option.
+PLAIN = {
+    "plain.yaml": "defaults: [default, {experiment: null}, {third: null}, _self_]\n"
+    "environment: {name: MiniGrid-MemoryS9-v0, reset_params: {foo: 3}}\n",
+    "third/t.yaml": "# @package _global_\ndefaults: [override /experiment: env]\n",
+    "experiment/env.yaml": "# @package _global_\ndefaults: [override /environment: cartpole]\n",
+    "experiment/tk.yaml": "# @package _global_\nenvironment: {type: CartPole, name: CartPole-v1}\n"
+    "model: {recurrence: {hidden_state_size: 32}}\n",
+}
 UNCHOSEN = {
     "experiment/off.yaml": "# @package _global_\nmodel: {recurrence: null}\n",
     "experiment/broken.yaml": "defaults: [no_such_config]\n",
+    "experiment/listed.yaml": "defaults: [/list, _self_]\n",
+    "list.yaml": "[1, 2]\n",
 }
 NESTED_BASE = {**BASE, "layer": "gru", "hidden": 48, "gamma": 0.5, "lamda": 0.55, "epochs": 3}
 NESTED_CASES = {
@@ -135,12 +148,7 @@ def test_an_option_brings_what_its_defaults_list_names(further, tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     wrong = {}
-    Plugins.instance()  # which registers the kinds of sources
-    path = ConfigSearchPathImpl()
-    places = ["pkg://hydra.conf", f"file://{tmp_path}", f"file://{shipped_conf()}"]
-    for place in [*places, "structured://"]:
-        path.append("schema", place)
-    loader = ChoosingLoader(path)
+    loader = _loader(tmp_path)
     for choices, changed in NESTED_CASES.items():
         composed = loader.load_configuration("base", choices.split(), RunMode.RUN)
         assert composed.hydra.overrides.task == choices.split()
@@ -159,6 +167,38 @@ def test_an_option_brings_what_its_defaults_list_names(further, tmp_path):
     assert not wrong
 
 
+@pytest.mark.parametrize("further", [{}, UNCHOSEN], ids=["", "beside others"])
+def test_an_option_may_choose_the_environment(further, tmp_path):
+    for name, text in {**PLAIN, **further}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    loader = _loader(tmp_path)
+
+    def composed(*choices: str) -> dict[str, Any]:
+        return plain(loader.load_configuration("plain", list(choices), RunMode.RUN))
+
+    direct = composed("environment=cartpole")["environment"]
+    assert (direct["type"], direct["name"]) == ("CartPole", "CartPole-v1")
+    assert "foo" not in direct["reset_params"]
+    for choice in ("experiment=env", "third=t"):
+        assert composed(choice)["environment"] == direct
+    both = composed("model/memory=lstm", "experiment=tk")
+    assert both["environment"]["type"] == "CartPole"
+    assert both["model"]["recurrence"]["layer_type"] == "lstm"
+    assert both["model"]["recurrence"]["hidden_state_size"] == 32
+    without = composed("~model/memory", "experiment=env")
+    assert "recurrence" not in without["model"]
+
+
+def _loader(directory) -> ChoosingLoader:
+    Plugins.instance()  # which registers the kinds of sources
+    path = ConfigSearchPathImpl()
+    places = ["pkg://hydra.conf", f"file://{directory}", f"file://{shipped_conf()}"]
+    for place in [*places, "structured://"]:
+        path.append("schema", place)
+    return ChoosingLoader(path)
+
+
 SWEEPS = {
     "hyperparameters: {level: [hard, more/odd]}": "lamda: 0.8",
     "hyperparameters: {level: [hard, more/even]}": "'more/even' is none of its configs",
@@ -168,7 +208,7 @@ SWEEPS = {
 
 
 def test_options_of_own_groups_are_swept_or_refused(door, tmp_path):
-    for name, text in {**NESTED, **UNCHOSEN}.items():
+    for name, text in NESTED.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     arguments = ["--config=base.yaml", "--tune=space.yaml", "--cfg=job"]
@@ -178,7 +218,7 @@ def test_options_of_own_groups_are_swept_or_refused(door, tmp_path):
         assert expected in (outcome.err if outcome.status else outcome.out)
     undone = door("ntune", [*arguments, "model.recurrence.layer_type=gru"])
     assert undone.status == 2
-    assert "layer_type" in undone.err
+    assert "layer_type: is what experiment (space.yaml:1) chooses" in undone.err
     for given in ("level=[hard,easy]", "level=[hard],[easy]", "level@trainer=hard,easy"):
         outcome = door("train", ["-m", "--config-path=.", "--config-name=base", "--cfg=job", given])
         assert outcome.status == 2

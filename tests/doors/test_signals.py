@@ -368,6 +368,35 @@ def test_an_interrupt_where_python_drops_exceptions_is_not_lost(where, number):
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"interrupted\n")
 
 
+REPLACED = """
+import os, signal, sys
+from neroRL.boundary import guarded
+from neroRL.training.interrupt import interruptible
+
+def job():
+    with interruptible():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            raise AttributeError("of a library's finally")
+
+sys.exit(guarded(job))
+"""
+
+
+def test_an_error_that_takes_the_place_of_a_jobs_interrupt_is_none_of_its_own():
+    done = subprocess.run([sys.executable, "-c", REPLACED], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (130, b"interrupted\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_is_sent_again_does_not_outlive_the_command(number):
+    code = "import neroRL.signals; neroRL.signals.SECONDS_TO_LEAVE = 1.0" + LOST
+    command = [sys.executable, "-c", code.replace("time.sleep(60)", "pass"), str(int(number))]
+    done = subprocess.run([*command, "door"], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
 SWALLOWED = """
 import os, signal, sys
 import neroRL.{module} as module
